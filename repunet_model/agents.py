@@ -1,0 +1,96 @@
+"""The agent: who it is, what it owns, remembers and thinks of others. It owns no client and asks nothing itself."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import mesa
+
+from repunet_model.memory import Memory
+from repunet_model.personas import Persona
+from repunet_model.reputation import ReputationLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from repunet_model.model import RepuNetModel
+
+START_RESOURCES = Decimal(10)
+
+
+class RepuNetAgent(mesa.Agent):
+    """One agent of the society.
+
+    Attributes:
+        persona: Who it is.
+        learned: What it acts on, by role.
+        resources: What it owns, in units.
+        payoff: What it gained in the last step; None if it met nobody.
+        ledger: What it thinks of itself and of others.
+        memory: Its last encounters.
+        gossip_heard: How much gossip it has heard.
+        gossip_uncredible: How much of that it judged uncredible or very uncredible.
+    """
+
+    def __init__(self, model: RepuNetModel, persona: Persona, learned: Mapping[str, str]) -> None:
+        """Make an agent as it is before the first step.
+
+        Args:
+            model: The model it lives in.
+            persona: Who it is.
+            learned: What it starts from, by role.
+        """
+        super().__init__(model)
+        self.persona = persona
+        self.learned = dict(learned)
+        self.resources = START_RESOURCES
+        self.payoff: Decimal | None = None
+        self.ledger = ReputationLedger()
+        self.memory = Memory()
+        self.gossip_heard = 0
+        self.gossip_uncredible = 0
+
+    @property
+    def name(self) -> str:
+        """The persona's name, unique in the population."""
+        return self.persona.name
+
+    @property
+    def score(self) -> float:
+        """The mean score of all records that anybody holds of the agent; 0 if there is none."""
+        return float(self.model.scores.get(self.name, 0.0))
+
+    @property
+    def out_degree(self) -> int:
+        """How many others it is bound to."""
+        return int(self.model.network.graph.out_degree(self.name))
+
+    @property
+    def in_degree(self) -> int:
+        """How many others are bound to it."""
+        return int(self.model.network.graph.in_degree(self.name))
+
+    def gain(self, payoff: Decimal) -> None:
+        """Take in a payoff."""
+        self.payoff = payoff
+        self.resources += payoff
+
+    def state(self) -> dict[str, Any]:
+        """Return what must survive beside ledger and memory, as plain data."""
+        return {
+            "name": self.name,
+            "resources": str(self.resources),
+            "payoff": None if self.payoff is None else str(self.payoff),
+            "learned": dict(self.learned),
+            "gossip_heard": self.gossip_heard,
+            "gossip_uncredible": self.gossip_uncredible,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take on the data of `state`."""
+        self.resources = Decimal(state["resources"])
+        self.payoff = None if state["payoff"] is None else Decimal(state["payoff"])
+        self.learned = dict(state["learned"])
+        self.gossip_heard = state["gossip_heard"]
+        self.gossip_uncredible = state["gossip_uncredible"]

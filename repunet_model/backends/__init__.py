@@ -1,0 +1,1 @@
+"""Who answers: one protocol, and the backends and wrappers that follow it."""

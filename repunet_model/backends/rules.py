@@ -1,0 +1,445 @@
+"""The offline backend: bounded-rational agents that answer from what a question shows, and from nothing else.
+
+They know neither the mode nor the step nor each other's minds: where a question shows no reputation, they cannot
+use one. Choices are stochastic, by the logit rule of quantal response (McKelvey & Palfrey 1995): an option that is
+worth d more than the other is chosen with probability 1 / (1 + exp(-precision * d)).
+
+- Conduct is judged by image scoring (Nowak & Sigmund 1998): cooperation is good, defection bad, and worse towards
+  somebody who cooperated.
+- An opinion moves from its present score towards what was just seen, by exponential recency weighting (the
+  learning rate); gossip moves it in proportion to how far it is believed.
+- Self-interested agents weigh what defection gains now against what a worse reputation would cost them later, where
+  a reputation is visible at all. The cost counts only as far as the partner's word carries weight, so a defection
+  against somebody ill-reputed is cheap.
+- Altruists also value the other's points, as far as they expect cooperation in return (conditional cooperation;
+  Fischbacher, Gächter & Fehr 2001), and so turn wary when exploited.
+- What is expected of a partner comes from their reputation if there is one, else from the last encounters with
+  anybody (generalized reciprocity; Pfeiffer et al. 2005).
+
+No outcome is written down here: what comes of it over time is the mechanism's doing. A policy is registered for
+each question by `answers`; a game of one's own registers policies for its own questions in the same way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from random import Random
+from typing import Any
+
+from repunet_model.backends.base import Request
+from repunet_model.errors import ConfigurationError
+from repunet_model.memory import Event
+from repunet_model.personas import Disposition, Persona
+from repunet_model.questions.base import Answer, Candidate, Credibility, Opinion, Question
+from repunet_model.questions.encounter import (
+    ChoosePartner,
+    Connect,
+    ConnectAnswer,
+    Connection,
+    Disconnect,
+    DisconnectAnswer,
+    Disconnection,
+    Evaluate,
+    EvaluationAnswer,
+    Hearsay,
+    LearnedAnswer,
+    PartnerAnswer,
+    RecordAnswer,
+    Reflect,
+    UpdateRecord,
+)
+from repunet_model.questions.gossip import (
+    ChooseListener,
+    Hear,
+    HearingAnswer,
+    HearSecondHand,
+    Judge,
+    JudgementAnswer,
+    ListenerAnswer,
+    MessageAnswer,
+    Passing,
+    Respond,
+    ResponseAnswer,
+    Tell,
+    Tone,
+    Turn,
+    Wish,
+    WishAnswer,
+    WishToGossip,
+)
+from repunet_model.reputation import LEVELS, Level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The parameters of the offline agents.
+
+    Attributes:
+        precision: Logit precision of choices between payoffs, in 1/points; 0 is a coin.
+        altruism: Weight that an altruist gives to a point of the other's, fully trusting them; 1 is its own.
+        altruist_expectation: Cooperation an altruist expects of strangers before any experience, in [0, 1].
+        expectation: The same of everybody else.
+        expectation_weight: How many encounters that first expectation counts for.
+        discount: Weight of the next encounter against the present one, in [0, 1).
+        learning_rate: Share by which an opinion moves towards what was seen, in (0, 1].
+        hearsay: Share of that by which fully believed gossip moves it, in [0, 1].
+        social_precision: Logit precision of ties, gossip, trust and picks, in 1/points of score.
+        tie_threshold: Score from which a tie is worth having, in [-1, 1].
+        gossip_threshold: Strength of an impression, in [0, 1], from which it is worth telling.
+    """
+
+    precision: float = 2.0
+    altruism: float = 1.0
+    altruist_expectation: float = 0.9
+    expectation: float = 0.5
+    expectation_weight: float = 1.0
+    discount: float = 0.95
+    learning_rate: float = 0.4
+    hearsay: float = 0.5
+    social_precision: float = 4.0
+    tie_threshold: float = 0.0
+    gossip_threshold: float = 0.75
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigurationError: If a parameter is outside its range.
+        """
+        limits = {
+            "precision": (0.0, math.inf),
+            "altruism": (0.0, math.inf),
+            "altruist_expectation": (0.0, 1.0),
+            "expectation": (0.0, 1.0),
+            "expectation_weight": (1e-9, math.inf),
+            "discount": (0.0, 0.999),
+            "learning_rate": (1e-9, 1.0),
+            "hearsay": (0.0, 1.0),
+            "social_precision": (0.0, math.inf),
+            "tie_threshold": (-1.0, 1.0),
+            "gossip_threshold": (0.0, 1.0),
+        }
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise ConfigurationError(f"rules.{name} is {getattr(self, name)}: must be from {low} to {high}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mind:
+    """Who answers, and by which parameters.
+
+    Attributes:
+        rules: The parameters.
+        persona: The agent's persona.
+        random: The question's own random stream.
+    """
+
+    rules: Rules
+    persona: Persona
+    random: Random
+
+    @property
+    def is_altruist(self) -> bool:
+        """Whether the agent values what others get."""
+        return self.persona.disposition is Disposition.ALTRUISTIC
+
+    def chooses(self, advantage: float) -> bool:
+        """Choose between two options that differ in points."""
+        return self.random.random() < _logistic(self.rules.precision * advantage)
+
+    def feels(self, advantage: float) -> bool:
+        """Choose between two options that differ in what one thinks of somebody."""
+        return self.random.random() < _logistic(self.rules.social_precision * advantage)
+
+    def picks(self, people: Sequence[Candidate]) -> Candidate:
+        """Pick one of several people, the better reputed the more likely."""
+        scores = [_score(person.opinion) for person in people]
+        weights = [math.exp(self.rules.social_precision * (score - max(scores))) for score in scores]
+        return self.random.choices(people, weights)[0]
+
+    def expects_cooperation(self, opinion: Opinion | None, events: Sequence[Event]) -> float:
+        """Return the probability with which a partner is expected to cooperate.
+
+        Args:
+            opinion: What the agent thinks of the partner, where it can think anything.
+            events: The agent's last encounters.
+        """
+        if opinion is not None and opinion.record is not None:
+            return (1.0 + opinion.score) / 2.0
+        first = self.rules.altruist_expectation if self.is_altruist else self.rules.expectation
+        seen = [event.partner_cooperated for event in events if event.partner_cooperated is not None]
+        weight = self.rules.expectation_weight
+        return (weight * first + sum(seen)) / (weight + len(seen))
+
+    def values_reputation(self, stake: float) -> float:
+        """Return what one act costs or earns later, through the agent's reputation with somebody believed.
+
+        A good instead of a bad act moves an opinion by twice the learning rate. A point of score raises the
+        probability that partners cooperate by one half, and fades again with the learning rate.
+
+        Args:
+            stake: What a partner's cooperation is worth, in points.
+        """
+        rate, discount = self.rules.learning_rate, self.rules.discount
+        return rate * stake * discount / (1.0 - discount * (1.0 - rate))
+
+
+Policy = Callable[[Any, Mind], Answer]
+
+_POLICIES: dict[type[Question[Any]], Policy] = {}
+
+
+def answers[Q: Question[Any], A: Answer](
+    question: type[Q],
+) -> Callable[[Callable[[Q, Mind], A]], Callable[[Q, Mind], A]]:
+    """Register the function below as the policy for a kind of question."""
+
+    def register(policy: Callable[[Q, Mind], A]) -> Callable[[Q, Mind], A]:
+        _POLICIES[question] = policy
+        return policy
+
+    return register
+
+
+class RulesBackend:
+    """Offline, seeded, free: answers come from the policies registered here."""
+
+    reads_prompts = False
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self._rules = rules or Rules()
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Name and parameters."""
+        return {"backend": "rules", **asdict(self._rules)}
+
+    async def answer[A: Answer](self, request: Request[A]) -> A:
+        """Answer at once.
+
+        Raises:
+            ConfigurationError: If no policy is registered for the question.
+        """
+        question = request.question
+        policy = _POLICIES.get(type(question))
+        if policy is None:
+            raise ConfigurationError(
+                f"the rules backend has no policy for {question.name!r}: register one with backends.rules.answers"
+            )
+        return policy(question, Mind(self._rules, request.persona, request.random()))  # type: ignore[return-value]
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _logistic(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-x)) if x > -700.0 else 0.0
+
+
+def _score(opinion: Opinion | None) -> float:
+    return opinion.score if opinion is not None else 0.0
+
+
+def _impression(level: Level) -> float:
+    """Return a level as a number in [-1, 1]."""
+    return (LEVELS.index(level) - 2) / 2
+
+
+_BELIEF = {credibility: step / 4 for step, credibility in enumerate(Credibility)}
+"""How far gossip of a credibility moves an opinion, as a share of fully believed gossip."""
+
+
+def _hearsay_impression(hearsay: Hearsay) -> float:
+    """Return how gossip bears on its subject, in [-1, 1]."""
+    return _BELIEF[hearsay.credibility] * (1.0 if hearsay.positive else -1.0)
+
+
+@answers(ChoosePartner)
+def choose_partner(question: ChoosePartner, mind: Mind) -> PartnerAnswer:
+    """Pick somebody well reputed."""
+    person = mind.picks(question.people)
+    return PartnerAnswer(reason=f"I think of {person.name} at {_score(person.opinion):+.2f}.", partner=person.name)
+
+
+@answers(Evaluate)
+def evaluate(question: Evaluate, mind: Mind) -> EvaluationAnswer:
+    """Judge conduct by image scoring; to defect on a defector is no more than neutral in one's own eyes."""
+    own, partner = question.own_cooperated, question.partner_cooperated
+    return EvaluationAnswer(
+        own_reason=f"I {_deed(own)}.",
+        own=_conduct(own, towards=partner, lenient=True),
+        partner_reason=f"{question.partner} {_deed(partner)}.",
+        partner=_conduct(partner, towards=own, lenient=False),
+    )
+
+
+def _deed(cooperated: bool | None) -> str:
+    return {True: "cooperated", False: "defected", None: "had no choice to make"}[cooperated]
+
+
+def _conduct(act: bool | None, *, towards: bool | None, lenient: bool) -> Level:
+    """Judge an act towards somebody who acted so themselves."""
+    if act is None:
+        return Level.NEUTRAL
+    if act:
+        return Level.VERY_GOOD if towards else Level.GOOD
+    if towards:
+        return Level.VERY_BAD
+    return Level.NEUTRAL if lenient else Level.BAD
+
+
+@answers(UpdateRecord)
+def update_record(question: UpdateRecord, mind: Mind) -> RecordAnswer:
+    """Move the opinion from where it is towards what was seen or heard."""
+    score = question.previous.score if question.previous is not None else 0.0
+    rate = mind.rules.learning_rate
+    if question.conduct is not None:
+        score += rate * (_impression(question.conduct) - score)
+        ground = f"Seen: {question.conduct.value} conduct."
+    else:
+        ground = ""
+    if question.hearsay is not None:
+        target = 1.0 if question.hearsay.positive else -1.0
+        score += rate * mind.rules.hearsay * _BELIEF[question.hearsay.credibility] * (target - score)
+        ground = f"Heard from {question.hearsay.gossiper}: {question.hearsay.credibility.value}."
+    return RecordAnswer(
+        text=f"{ground} Overall {'good' if score > 0.1 else 'bad' if score < -0.1 else 'mixed'} ({score:+.2f}).",
+        level=_level(score),
+        certainty=abs(score) if _level(score) is not Level.NEUTRAL else 0.5,
+    )
+
+
+def _level(score: float) -> Level:
+    """Return the level whose record, with the score's size as certainty, has the score."""
+    if abs(score) < 1e-6:
+        return Level.NEUTRAL
+    if score > 0:
+        return Level.VERY_GOOD if score > 0.6 else Level.GOOD
+    return Level.VERY_BAD if score < -0.6 else Level.BAD
+
+
+@answers(Reflect)
+def reflect(question: Reflect, mind: Mind) -> LearnedAnswer:
+    """Put disposition and latest experience into words."""
+    values = (
+        "You want others to do well too, as long as they do not exploit you."
+        if mind.is_altruist
+        else "You look after your own gain first."
+    )
+    lesson = (
+        f"{question.partner}'s conduct was {question.partner_conduct.value} when you last met somebody, "
+        f"and your own was {question.own.value}."
+    )
+    outlook = {
+        True: "You expect that cooperation can pay.",
+        False: "You are on your guard against the next partner.",
+    }[_impression(question.partner_conduct) > 0]
+    return LearnedAnswer(learned=f"{values} {lesson} {outlook}")
+
+
+@answers(Connect)
+def connect(question: Connect, mind: Mind) -> ConnectAnswer:
+    """Tie oneself to people who behave well and are thought well of."""
+    attraction = _attraction(question.conduct, None, question.opinion)
+    wants = mind.feels(attraction - mind.rules.tie_threshold)
+    return ConnectAnswer(
+        reason=f"I value a tie to {question.other} at {attraction:+.2f}.",
+        decision=Connection.CONNECT if wants else Connection.STAY_APART,
+    )
+
+
+@answers(Disconnect)
+def disconnect(question: Disconnect, mind: Mind) -> DisconnectAnswer:
+    """Leave people who behave badly or are thought ill of."""
+    attraction = _attraction(question.conduct, question.hearsay, question.opinion)
+    leaves = mind.feels(mind.rules.tie_threshold - attraction)
+    return DisconnectAnswer(
+        reason=f"I value the tie to {question.other} at {attraction:+.2f}.",
+        decision=Disconnection.CUT if leaves else Disconnection.KEEP,
+    )
+
+
+def _attraction(conduct: Level | None, hearsay: Hearsay | None, opinion: Opinion | None) -> float:
+    """Return what a tie is worth, in [-1, 1]: the mean of what was just seen or heard and what is thought."""
+    signs = []
+    if conduct is not None:
+        signs.append(_impression(conduct))
+    if hearsay is not None:
+        signs.append(_hearsay_impression(hearsay))
+    if opinion is not None:
+        signs.append(opinion.score)
+    return sum(signs) / len(signs)
+
+
+@answers(WishToGossip)
+def wish_to_gossip(question: WishToGossip, mind: Mind) -> WishAnswer:
+    """Talk about what made a strong impression."""
+    impression = _impression(question.conduct)
+    wants = mind.feels(abs(impression) - mind.rules.gossip_threshold)
+    return WishAnswer(
+        reason=f"{question.subject}'s conduct was {question.conduct.value}.",
+        tone=Tone.POSITIVE if impression > 0 else Tone.NEGATIVE,
+        decision=Wish.GOSSIP if wants else Wish.KEEP_QUIET,
+    )
+
+
+@answers(ChooseListener)
+def choose_listener(question: ChooseListener, mind: Mind) -> ListenerAnswer:
+    """Tell somebody well reputed."""
+    person = mind.picks(question.people)
+    return ListenerAnswer(reason=f"I think of {person.name} at {_score(person.opinion):+.2f}.", listener=person.name)
+
+
+@answers(Tell)
+def tell(question: Tell, mind: Mind) -> MessageAnswer:
+    """Say what was seen or heard."""
+    if question.hearsay is not None:
+        return MessageAnswer(message=f"{question.hearsay.gossiper} says: {question.hearsay.summary}")
+    return MessageAnswer(message=f"I met {question.subject}. {question.reason}")
+
+
+@answers(Respond)
+def respond(question: Respond, mind: Mind) -> ResponseAnswer:
+    """Hear enough after the first message: rules have no use for a second."""
+    return ResponseAnswer(message="I see.", decision=Turn.ENOUGH)
+
+
+@answers(Hear)
+def hear(question: Hear, mind: Mind) -> HearingAnswer:
+    """Believe people one thinks well of; pass on what is believed."""
+    credibility = _credibility(question, mind, question.gossiper_opinion)
+    passes = mind.feels(_BELIEF[credibility] - mind.rules.gossip_threshold)
+    return HearingAnswer(
+        **_judgement(question, credibility),
+        decision=Passing.PASS_ON if passes else Passing.KEEP,
+    )
+
+
+@answers(HearSecondHand)
+def hear_second_hand(question: HearSecondHand, mind: Mind) -> JudgementAnswer:
+    """Believe second-hand gossip as far as the less trusted of both sources."""
+    weaker = min(question.gossiper_opinion, question.origin_opinion, key=_score)
+    return JudgementAnswer(**_judgement(question, _credibility(question, mind, weaker)))
+
+
+def _judgement(question: Judge[Any], credibility: Credibility) -> dict[str, Any]:
+    return {
+        "reply": "I will keep that in mind." if _BELIEF[credibility] >= 0.5 else "I am not sure about that.",
+        "summary": f"{question.subject} deserves {'praise' if question.tone is Tone.POSITIVE else 'a warning'}.",
+        "credibility": credibility,
+    }
+
+
+def _credibility(question: Judge[Any], mind: Mind, source: Opinion | None) -> Credibility:
+    """Judge gossip: by its source's reputation, by whether it fits what one thinks, and by past gossip.
+
+    The five levels divide a logit scale: noise of the social precision is added to the sum of the signs.
+    """
+    claim = 1.0 if question.tone is Tone.POSITIVE else -1.0
+    belief = _score(source) + 0.5 * claim * _score(question.opinion) - 0.5 * (question.uncredible_share or 0.0)
+    share = min(max(mind.random.random(), 1e-12), 1.0 - 1e-12)
+    noise = math.log(share / (1.0 - share)) / max(mind.rules.social_precision, 1e-9)
+    thresholds = (-0.75, -0.25, 0.25, 0.75)
+    return tuple(Credibility)[sum(belief + noise > threshold for threshold in thresholds)]

@@ -1,0 +1,52 @@
+"""The errors of RepuNet: one tree, each with a message of one line that says what, where and how to mend it.
+
+A front end prints the message of any `RepuNetError` as it is; everything else is a defect of the program.
+"""
+
+from __future__ import annotations
+
+
+class RepuNetError(Exception):
+    """Base of every error that a user can mend."""
+
+
+class ConfigurationError(RepuNetError):
+    """A parameter, a persona file or an environment variable cannot be used as given."""
+
+
+class StorageError(RepuNetError):
+    """A run folder cannot be read or written."""
+
+
+class BackendError(RepuNetError):
+    """A question could not be answered; the step it belongs to is not applied."""
+
+
+class EndpointError(BackendError):
+    """The endpoint refused a request for good, or kept failing until the retries ran out."""
+
+
+class TransientError(BackendError):
+    """One attempt failed in a way that may pass: a limit, an overload, a reset, a timeout.
+
+    Attributes:
+        retry_after: Seconds the endpoint asks to wait before the next attempt, if it named any.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class InvalidReplyError(BackendError):
+    """A reply does not fit its question.
+
+    Attributes:
+        text: The reply as it came.
+        problem: What is wrong with it, in words that are told to the model.
+    """
+
+    def __init__(self, text: str, problem: str) -> None:
+        super().__init__(problem)
+        self.text = text
+        self.problem = problem

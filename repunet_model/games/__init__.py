@@ -1,0 +1,30 @@
+"""The games, one file each, and the registry in which a run looks its game up."""
+
+from __future__ import annotations
+
+from repunet_model.errors import ConfigurationError
+from repunet_model.games.base import Game
+from repunet_model.games.prisoners_dilemma import PrisonersDilemma
+
+GAMES: dict[str, Game] = {}
+
+
+def register(game: Game) -> Game:
+    """Make a game known by its name."""
+    GAMES[game.name] = game
+    return game
+
+
+def find(name: str) -> Game:
+    """Return the game of a name.
+
+    Raises:
+        ConfigurationError: If there is none.
+    """
+    try:
+        return GAMES[name]
+    except KeyError:
+        raise ConfigurationError(f"unknown game {name!r}: choose one of {', '.join(GAMES)}") from None
+
+
+register(PrisonersDilemma())

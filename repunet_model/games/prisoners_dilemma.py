@@ -1,0 +1,133 @@
+"""The prisoner's dilemma: cooperate or defect, both at once.
+
+Payoffs in units of resources: both cooperate 3 / 3, both defect 1 / 1, a defector against a cooperator 5 / 0
+(Axelrod 1984). Both always play. A choice sees the agent's `learned`, its own reputation and the partner's, and
+its last five encounters with anybody. The cooperation rate is cooperations / choices in the step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from repunet_model.backends.rules import Mind, answers
+from repunet_model.games.base import Account, Game, Outcome, Player
+from repunet_model.memory import Event
+from repunet_model.network import SocialNetwork
+from repunet_model.personas import Words
+from repunet_model.questions.base import Answer, Opinion, Question
+
+EVENTS_SHOWN = 5
+
+
+class Move(StrEnum):
+    """What a player can do."""
+
+    COOPERATE = "cooperate"
+    DEFECT = "defect"
+
+
+PAYOFFS = {
+    (Move.COOPERATE, Move.COOPERATE): 3,
+    (Move.COOPERATE, Move.DEFECT): 0,
+    (Move.DEFECT, Move.COOPERATE): 5,
+    (Move.DEFECT, Move.DEFECT): 1,
+}
+"""What a player gets, by its own move and the partner's."""
+
+
+class MoveAnswer(Answer):
+    """A move, and why."""
+
+    reason: Annotated[Words, Field(description="why, in one or two sentences")]
+    decision: Move
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChooseMove(Question[MoveAnswer]):
+    """Whether to cooperate with the partner of this round."""
+
+    name: ClassVar[str] = "choose_move"
+    template: ClassVar[str] = "prisoners_dilemma_choose.j2"
+    answer: ClassVar[type[Answer]] = MoveAnswer
+
+    partner: str
+    own_opinion: Opinion | None
+    partner_opinion: Opinion | None
+    events: tuple[Event, ...]
+
+
+class PrisonersDilemma(Game):
+    """The repeated prisoner's dilemma with changing partners."""
+
+    name = "prisoners_dilemma"
+    title = "Prisoner's dilemma"
+    roles = ("player", "player")
+    rules = "prisoners_dilemma_rules.j2"
+    facts = ("first_move", "second_move", "first_reason", "second_reason")
+
+    def may_pick(self, network: SocialNetwork, chooser: str) -> list[str]:
+        """Return those the chooser and they are bound to each other."""
+        return network.mutually_bound(chooser, self.roles[1])
+
+    async def play(self, first: Player, second: Player) -> Outcome:
+        """Ask both at once."""
+        one, other = await asyncio.gather(self._choose(first), self._choose(second))
+        return Outcome(
+            accounts=(
+                self._account(one.decision, other.decision, second.name),
+                self._account(other.decision, one.decision, first.name),
+            ),
+            completed=True,
+            facts={
+                "first_move": one.decision.value,
+                "second_move": other.decision.value,
+                "first_reason": one.reason,
+                "second_reason": other.reason,
+            },
+        )
+
+    async def _choose(self, player: Player) -> MoveAnswer:
+        return await player.ask(
+            ChooseMove(
+                partner=player.partner,
+                own_opinion=player.own_opinion,
+                partner_opinion=player.partner_opinion,
+                events=player.last_events(EVENTS_SHOWN),
+            )
+        )
+
+    def _account(self, own: Move, other: Move, partner: str) -> Account:
+        payoff = PAYOFFS[own, other]
+        return Account(
+            payoff=Decimal(payoff),
+            cooperated=own is Move.COOPERATE,
+            text=f"You {_past(own)}, {partner} {_past(other)}: {payoff} points for you, {PAYOFFS[other, own]} for {partner}.",
+        )
+
+
+def _past(move: Move) -> str:
+    return "cooperated" if move is Move.COOPERATE else "defected"
+
+
+@answers(ChooseMove)
+def choose_move(question: ChooseMove, mind: Mind) -> MoveAnswer:
+    """Weigh what cooperation costs now against what it gives the other and one's own reputation."""
+    cc, cd = PAYOFFS[Move.COOPERATE, Move.COOPERATE], PAYOFFS[Move.COOPERATE, Move.DEFECT]
+    dc, dd = PAYOFFS[Move.DEFECT, Move.COOPERATE], PAYOFFS[Move.DEFECT, Move.DEFECT]
+    hope = mind.expects_cooperation(question.partner_opinion, question.events)
+    advantage = hope * (cc - dc) + (1 - hope) * (cd - dd)
+    if mind.is_altruist:
+        advantage += mind.rules.altruism * hope * (hope * (cc - cd) + (1 - hope) * (dc - dd))
+    elif question.partner_opinion is not None:
+        advantage += hope * mind.values_reputation(((cc - cd) + (dc - dd)) / 2)
+    decision = Move.COOPERATE if mind.chooses(advantage) else Move.DEFECT
+    return MoveAnswer(
+        reason=f"I expect cooperation with probability {hope:.2f}; cooperating is worth {advantage:+.2f} points more.",
+        decision=decision,
+    )

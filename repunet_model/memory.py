@@ -1,0 +1,68 @@
+"""What an agent remembers: typed, bounded, the newest last. Pure.
+
+The whole past of a run is on disk; an agent's memory is what its questions may show, and no longer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+MEMORY_LENGTH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One encounter as one side remembers it.
+
+    Attributes:
+        step: When it happened.
+        partner: Whom the agent met.
+        role: The agent's own role.
+        own_cooperated: Whether the agent cooperated; None where the encounter left no choice.
+        partner_cooperated: The same of the partner.
+        payoff: What the agent gained, in units of resources.
+        text: The event in words, as the agent would tell it.
+    """
+
+    step: int
+    partner: str
+    role: str
+    own_cooperated: bool | None
+    partner_cooperated: bool | None
+    payoff: float
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the event as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Read an event from the data of `to_dict`."""
+        return cls(**data)
+
+
+@dataclass(slots=True)
+class Memory:
+    """The last events of one agent."""
+
+    _events: deque[Event] = field(default_factory=lambda: deque(maxlen=MEMORY_LENGTH))
+
+    def add(self, event: Event) -> None:
+        """Remember an event; the oldest one is forgotten when memory is full."""
+        self._events.append(event)
+
+    def last(self, count: int) -> tuple[Event, ...]:
+        """Return the last events, oldest first; fewer if there were fewer."""
+        return tuple(self._events)[-count:]
+
+    def snapshot(self) -> tuple[Event, ...]:
+        """Return all that is remembered, oldest first."""
+        return tuple(self._events)
+
+    def replace(self, events: tuple[Event, ...]) -> None:
+        """Remember just these events."""
+        self._events.clear()
+        self._events.extend(events)

@@ -1,0 +1,520 @@
+"""RepuNet as a Mesa model: agents on a directed graph who play, judge, gossip and rewire.
+
+Siyue Ren, Wanli Fu, Xinkun Zou, Chen Shen, Yi Cai, Chen Chu, Zhen Wang, Shuyue Hu: "Reputation as a Solution to
+Cooperation Collapse in LLM-based MASs", AAMAS 2026, arXiv 2505.05029.
+
+In each step pairs meet and play a game, judge each other, update the reputations they hold, reconsider their ties,
+and gossip. A step is whole or absent: if it fails, the model is as it was before, and the step can be tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import mesa
+import networkx as nx
+from mesa.time import EventGenerator, Priority, Schedule
+
+from repunet_model import games, metrics, runtime
+from repunet_model.agents import RepuNetAgent
+from repunet_model.backends import openai
+from repunet_model.backends.base import Backend, Usage
+from repunet_model.backends.rules import Rules, RulesBackend
+from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.games.base import Outcome
+from repunet_model.memory import Event
+from repunet_model.network import SocialNetwork
+from repunet_model.personas import BUILT_IN, Disposition, Persona, describe, population
+from repunet_model.questions.prompts import Prompts, prompt_hash
+from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord, mean_scores
+from repunet_model.rng import Streams
+from repunet_model.stages.step import Activation, run_step
+from repunet_model.stages.world import Desk, StepLog, World
+from repunet_model.storage import RunFolder
+
+FORMAT = 1
+
+MOST_DIALOGUE_TURNS = 10
+
+GOSSIP_COLUMNS = (
+    "step",
+    "order",
+    "gossiper",
+    "gossiper_role",
+    "listener",
+    "subject",
+    "subject_role",
+    "origin",
+    "tone",
+    "dialogue",
+    "summary",
+    "credibility",
+    "passed_on_to",
+)
+INTERACTION_COLUMNS = (
+    "step",
+    "first",
+    "second",
+    "completed",
+    "first_cooperated",
+    "second_cooperated",
+    "first_payoff",
+    "second_payoff",
+    "first_judges_second",
+    "second_judges_first",
+)
+MEASURES = (
+    "cooperation_rate",
+    "score_self_interested",
+    "score_altruistic",
+    "ties",
+    "mutual_ties",
+    "gossip",
+    "gossip_positive",
+    "gossip_negative",
+    "gossip_first_order",
+    "gossip_second_order",
+    "gossip_lapsed",
+    "calls",
+)
+"""The measures of a step, in the order of the DataCollector's columns; `tokens` comes last, from the usage."""
+
+
+class RepuNetModel(mesa.Model):
+    """A society of agents that play a social dilemma.
+
+    Attributes:
+        game: The name of the game.
+        reputation: Whether agents keep reputations.
+        gossip: Whether agents gossip.
+        seed: The seed of the run; with the replies it determines everything.
+        network: Ties and blacklists.
+        scores: Each known agent's mean score over all records held of it, averaged over its roles.
+        measures: The measures of the last step, by the names of `MEASURES`.
+        usage: What the run has cost since this object was made.
+        calls: Questions answered since this object was made, those of a step under way included.
+        datacollector: Measures by step, agents by step, and the tables `interactions` and `gossip`.
+        folder: Where the run is stored; None if it is not.
+    """
+
+    def __init__(
+        self,
+        game: str = "prisoners_dilemma",
+        reputation: bool = True,
+        gossip: bool = True,
+        n_agents: int | None = None,
+        personas: str = BUILT_IN,
+        backend: str | Backend = "rules",
+        activation: str = "simultaneous",
+        dialogue_turns: int = 2,
+        concurrency: int = 32,
+        rng: int | str | None = None,
+        storage: str | None = None,
+        run_name: str | None = None,
+    ) -> None:
+        """Make a society as it is before its first step.
+
+        Args:
+            game: "prisoners_dilemma".
+            reputation: Whether agents keep reputations.
+            gossip: Whether agents gossip.
+            n_agents: How many agents; None for as many as the persona set has (20 built in).
+            personas: "built-in", or the path of a persona file.
+            backend: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and the LLM_* variables), or
+                a backend object.
+            activation: "simultaneous" (all pairs meet, then all gossip) or "sequential" (pair after pair).
+            dialogue_turns: Most turns of a dialogue, 2 to 10; the gossiper has the first, the listener the last.
+            concurrency: How many requests to an endpoint may be under way at once; it does not change results.
+            rng: The seed of the run, an integer; None draws one.
+            storage: The folder in which to store the run, each step as it is done; None stores nothing.
+            run_name: The name of the run in the storage; None derives one from the parameters.
+
+        Raises:
+            RepuNetError: If a parameter cannot be used; nothing is written then.
+        """
+        seed = _seed_of(rng)
+        super().__init__(rng=abs(seed))
+        self.seed = seed
+        self._game = games.find(game)
+        self.game = game
+        self.reputation = _flag("reputation", reputation)
+        self.gossip = _flag("gossip", gossip)
+        self.activation = _activation(activation)
+        self.dialogue_turns = _whole("dialogue_turns", dialogue_turns, 2, MOST_DIALOGUE_TURNS)
+        people = population(personas, game, None if n_agents is None else _whole("n_agents", n_agents, 2))
+        self._backend = _backend(backend, _whole("concurrency", concurrency, 1))
+        self._prompts = Prompts(self._game.rules, reputation=self.reputation, gossip=self.gossip)
+        self._streams = Streams(seed)
+        self.network = SocialNetwork(persona.name for persona in people)
+        self._agents_by_name = {
+            persona.name: RepuNetAgent(self, persona, self._first_learned(persona)) for persona in people
+        }
+        self.usage = Usage()
+        self.calls = 0
+        self._reset_measures()
+        self.datacollector = self._collector()
+        self.datacollector.collect(self)
+        self._committed = self._state()
+        self.folder = None if storage is None else self._create_folder(Path(storage), run_name)
+
+    # What the model is made of
+
+    @property
+    def graph(self) -> nx.DiGraph[str]:
+        """The directed graph of ties; nodes are names, an edge's attribute `roles` says in which roles."""
+        return self.network.graph
+
+    def agent(self, name: str) -> RepuNetAgent:
+        """Return the agent of a name.
+
+        Raises:
+            ConfigurationError: If there is none.
+        """
+        try:
+            return self._agents_by_name[name]
+        except KeyError:
+            raise ConfigurationError(f"no agent is called {name!r}") from None
+
+    def _first_learned(self, persona: Persona) -> dict[str, str]:
+        text = persona.learned or describe(persona.disposition, self.game)
+        return dict.fromkeys(self._game.roles, text)
+
+    def _collector(self) -> mesa.DataCollector:
+        return mesa.DataCollector(
+            # Mesa calls a reporter with the model only if it is a plain function or a list of one with arguments.
+            model_reporters={
+                **{name: [_measure, [self, name]] for name in MEASURES},
+                "tokens": _tokens,
+            },
+            agent_reporters={
+                "name": "name",
+                "payoff": _payoff,
+                "resources": _resources,
+                "score": "score",
+                "in_degree": "in_degree",
+                "out_degree": "out_degree",
+            },
+            tables={
+                "interactions": [*INTERACTION_COLUMNS, *self._game.facts],
+                "gossip": list(GOSSIP_COLUMNS),
+            },
+        )
+
+    # Steps
+
+    def step(self) -> None:
+        """Run one step to its end.
+
+        Raises:
+            RepuNetError: If the step failed; the model is then as it was before it.
+        """
+        try:
+            runtime.run(self._step())
+        except BaseException:
+            self._set_clock(self.steps - 1)
+            raise
+
+    async def astep(self) -> None:
+        """Run one step without blocking the event loop of the caller; the same as `step` in all else."""
+        await asyncio.to_thread(self.step)
+
+    def close(self) -> None:
+        """Give back the connections of the backend."""
+        runtime.run(self._backend.close())
+
+    def __enter__(self) -> Self:
+        """Return the model; it is closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the model."""
+        self.close()
+
+    async def _step(self) -> None:
+        """Decide, apply, collect, persist; all of it or nothing. `steps` already counts the step under way."""
+        memories = {name: agent.memory.snapshot() for name, agent in self._agents_by_name.items()}
+        desk = Desk(self.steps, self._streams, self._prompts, self._backend, self._count)
+        world = World(
+            step=self.steps,
+            game=self._game,
+            reputation=self.reputation,
+            dialogue_turns=self.dialogue_turns,
+            agents=self._agents_by_name,
+            network=self.network,
+            streams=self._streams,
+            desk=desk,
+            log=StepLog(),
+        )
+        measured = (self.scores, self.measures)
+        try:
+            for agent in self._agents_by_name.values():
+                agent.payoff = None
+            outcomes = await run_step(world, gossip=self.gossip, activation=self.activation)
+            self._measure(world, outcomes)
+            state = self._state()
+            if self.folder is not None:
+                self._persist(world, state)
+        except BaseException:
+            self._roll_back(memories)
+            self.scores, self.measures = measured
+            raise
+        self._committed = state
+        self.step_usage = desk.total()
+        self._collect(world.log)
+
+    def _count(self, usage: Usage, answered: bool) -> None:
+        """Add what a call cost to the run's totals, while the step is still under way."""
+        self.usage.add(usage)
+        self.calls += answered
+
+    def _collect(self, log: StepLog) -> None:
+        for row in log.interactions:
+            self.datacollector.add_table_row("interactions", row)
+        for row in log.gossip:
+            self.datacollector.add_table_row("gossip", row)
+        self.datacollector.collect(self)
+
+    def _set_clock(self, step: int) -> None:
+        """Set Mesa's clock to the end of a step and schedule the next one.
+
+        Mesa 3.5 drops its step event when a step raises, and later calls of `step` would do nothing; nor does it
+        follow when steps and time are set by hand.
+        """
+        self._default_schedule.stop()
+        self.steps = step
+        self.time = float(step)
+        self._default_schedule = EventGenerator(
+            self, self._do_step, Schedule(interval=1.0, start=self.time + 1.0), priority=Priority.HIGH
+        ).start()
+
+    def _roll_back(self, memories: Mapping[str, tuple[Event, ...]]) -> None:
+        """Undo whatever stages of a failed step have applied."""
+        self.network = SocialNetwork.from_dict(self._committed["network"])
+        for state in self._committed["agents"]:
+            agent = self._agents_by_name[state["name"]]
+            agent.restore(state)
+            agent.memory.replace(memories[agent.name])
+            agent.ledger.forget(self.steps)
+
+    # Measures
+
+    def _reset_measures(self) -> None:
+        self.scores: dict[str, float] = {}
+        self.measures: dict[str, float | None] = dict.fromkeys(MEASURES, 0)
+        self.measures["cooperation_rate"] = None
+        self.step_usage = Usage()
+
+    def _mean_scores(self) -> dict[str, float]:
+        roles = sorted(set(self._game.roles))
+        by_role = [mean_scores((a.ledger for a in self._agents_by_name.values()), role) for role in roles]
+        return {
+            name: sum(known) / len(known)
+            for name in self._agents_by_name
+            if (known := [scores[name] for scores in by_role if name in scores])
+        }
+
+    def _measure(self, world: World, outcomes: list[Outcome]) -> None:
+        self.scores = self._mean_scores()
+        groups = {
+            disposition: [a.name for a in self._agents_by_name.values() if a.persona.disposition is disposition]
+            for disposition in Disposition
+        }
+        self.measures = {
+            "cooperation_rate": self._game.cooperation_rate(outcomes),
+            "score_self_interested": metrics.mean_of(self.scores, groups[Disposition.SELF_INTERESTED]),
+            "score_altruistic": metrics.mean_of(self.scores, groups[Disposition.ALTRUISTIC]),
+            "ties": metrics.ties(self.graph),
+            "mutual_ties": metrics.mutual_ties(self.graph),
+            **metrics.gossip_counts(world.log.gossip),
+            "gossip_lapsed": world.log.lapsed,
+            "calls": len(world.desk.calls),
+        }
+
+    # Storage
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "agents": [agent.state() for agent in self._agents_by_name.values()],
+            "network": self.network.to_dict(),
+        }
+
+    def _manifest(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "repunet": version("repunet-mesa"),
+            "game": self.game,
+            "reputation": self.reputation,
+            "gossip": self.gossip,
+            "activation": self.activation.value,
+            "dialogue_turns": self.dialogue_turns,
+            "seed": self.seed,
+            "backend": self._backend.description,
+            "prompts": prompt_hash(),
+        }
+
+    def _create_folder(self, storage: Path, run_name: str | None) -> RunFolder:
+        mode = {
+            (True, True): "full",
+            (True, False): "reputation",
+            (False, True): "gossip",
+            (False, False): "none",
+        }
+        default = f"{self.game}_{mode[self.reputation, self.gossip]}_seed{self.seed}"
+        folder = RunFolder.create(storage, run_name, default, self._manifest())
+        people = [agent.persona.model_dump(mode="json") for agent in self._agents_by_name.values()]
+        folder.write_step(0, {"personas": people, "state": self._committed}, {})
+        return folder
+
+    def _persist(self, world: World, state: Mapping[str, Any]) -> None:
+        assert self.folder is not None
+        with_prompt = self._backend.reads_prompts
+        log = world.log
+        self.folder.write_step(
+            world.step,
+            {
+                "state": state,
+                "metrics": self.measures,
+                "usage": {name: usage.to_dict() for name, usage in sorted(world.desk.usage.items())},
+            },
+            {
+                "interactions": log.interactions,
+                "events": log.events,
+                "records": log.records,
+                "gossip": log.gossip,
+                "ties": log.ties,
+                "calls": (call.to_row(with_prompt=with_prompt) for call in world.desk.in_order()),
+            },
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, backend: str | Backend | None = None, concurrency: int = 32) -> Self:
+        """Return the model of a stored run as it is after its last step, ready for the next one.
+
+        Args:
+            path: The run folder; further steps are stored in it.
+            backend: Who answers from now on; None for the kind of backend the run was made with.
+            concurrency: As for a new model.
+
+        Raises:
+            RepuNetError: If the run cannot be read.
+        """
+        folder = RunFolder.open(Path(path))
+        manifest = folder.manifest()
+        if manifest.get("format") != FORMAT:
+            raise StorageError(
+                f"{path}: format {manifest.get('format')!r} is not known to this version, which reads format {FORMAT}"
+            )
+        model = cls(
+            game=manifest["game"],
+            reputation=manifest["reputation"],
+            gossip=manifest["gossip"],
+            personas=str(folder.path / "step_0" / "personas.json"),
+            backend=_backend_of(manifest["backend"], concurrency) if backend is None else backend,
+            activation=manifest["activation"],
+            dialogue_turns=manifest["dialogue_turns"],
+            concurrency=concurrency,
+            rng=manifest["seed"],
+        )
+        model._replay(folder)
+        model.folder = folder
+        return model
+
+    def _replay(self, folder: RunFolder) -> None:
+        """Fold the steps of a stored run into this new model, the history of the DataCollector included."""
+        last = 0
+        for step in folder.steps()[1:]:
+            for row in folder.table(step, "records"):
+                record = ReputationRecord.from_dict(row)
+                self._agents_by_name[row["holder"]].ledger.add(
+                    RecordUpdate(step, Cause(row["cause"]), row["source"], record)
+                )
+            for row in folder.table(step, "events"):
+                self._agents_by_name[row.pop("agent")].memory.add(Event.from_dict(row))
+            self._committed = folder.document(step, "state")
+            for state in self._committed["agents"]:
+                self._agents_by_name[state["name"]].restore(state)
+            self.network = SocialNetwork.from_dict(self._committed["network"])
+            self.scores = self._mean_scores()
+            self.measures = folder.document(step, "metrics")
+            self.step_usage = Usage()
+            for usage in folder.document(step, "usage").values():
+                self.step_usage.add(Usage(**usage))
+            log = StepLog(interactions=folder.table(step, "interactions"), gossip=folder.table(step, "gossip"))
+            self.time = float(step)
+            self._collect(log)
+            last = step
+        self._set_clock(last)
+
+
+def _measure(model: RepuNetModel, name: str) -> float | None:
+    return model.measures[name]
+
+
+def _tokens(model: RepuNetModel) -> int:
+    return model.step_usage.tokens
+
+
+def _payoff(agent: RepuNetAgent) -> float | None:
+    return None if agent.payoff is None else float(agent.payoff)
+
+
+def _resources(agent: RepuNetAgent) -> float:
+    return float(agent.resources)
+
+
+def _seed_of(rng: int | str | None) -> int:
+    """Return the seed of a run; a page hands it over as text."""
+    if rng is None or rng == "":
+        return secrets.randbelow(2**31)
+    try:
+        return int(rng)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"rng is {rng!r}: the seed must be an integer") from None
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} is {value!r}: must be True or False")
+    return value
+
+
+def _whole(name: str, value: int, low: int, high: int | None = None) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+        limits = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise ConfigurationError(f"{name} is {value!r}: must be a whole number, {limits}")
+    return value
+
+
+def _activation(name: str) -> Activation:
+    try:
+        return Activation(name)
+    except ValueError:
+        known = ", ".join(activation.value for activation in Activation)
+        raise ConfigurationError(f"unknown activation {name!r}: choose one of {known}") from None
+
+
+def _backend(backend: str | Backend, concurrency: int) -> Backend:
+    if not isinstance(backend, str):
+        return backend
+    if backend == "rules":
+        return RulesBackend()
+    if backend == "openai":
+        return openai.connect(concurrency)
+    raise ConfigurationError(f"unknown backend {backend!r}: choose one of rules, openai")
+
+
+def _backend_of(description: Mapping[str, Any], concurrency: int) -> Backend:
+    """Return the backend that a manifest describes."""
+    parameters = dict(description)
+    name = parameters.pop("backend")
+    if name == "rules":
+        return RulesBackend(Rules(**parameters))
+    if name == "openai":
+        base_url = openai.Endpoint.from_environment().base_url
+        return openai.connect(concurrency, openai.Endpoint(openai.Sampling(**parameters), base_url))
+    raise ConfigurationError(f"the run was made with the backend {name!r}: name the backend to go on with")

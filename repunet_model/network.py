@@ -1,0 +1,94 @@
+"""The social network: directed ties per role, and a short blacklist for each agent. Pure.
+
+"A is bound to B as trustee" is an edge from A to B whose attribute `roles` holds "trustee". The graph is a plain
+`networkx.DiGraph`, so every measure of NetworkX applies to it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Self
+
+import networkx as nx
+
+BLACKLIST_LENGTH = 5
+
+
+class SocialNetwork:
+    """Who is bound to whom, and with whom each agent broke.
+
+    Attributes:
+        graph: Nodes are names; an edge's attribute `roles` is the sorted tuple of the roles it is tied in.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.graph: nx.DiGraph[str] = nx.DiGraph()
+        self.graph.add_nodes_from(names)
+        self._position = {name: position for position, name in enumerate(self.graph)}
+        self._blacklists: dict[str, deque[tuple[str, str]]] = {
+            name: deque(maxlen=BLACKLIST_LENGTH) for name in self.graph
+        }
+
+    def is_bound(self, agent: str, other: str, role: str) -> bool:
+        """Tell whether an agent is bound to another in the other's role."""
+        return self.graph.has_edge(agent, other) and role in self.graph.edges[agent, other]["roles"]
+
+    def bound_to(self, agent: str, role: str) -> list[str]:
+        """Return whom an agent is bound to in a role, in the order of the population."""
+        edges = self.graph.adj[agent]
+        return sorted((name for name, edge in edges.items() if role in edge["roles"]), key=self._position.__getitem__)
+
+    def mutually_bound(self, agent: str, role: str) -> list[str]:
+        """Return whom an agent is bound to in a role and who are bound to it in the same one."""
+        return [other for other in self.bound_to(agent, role) if self.is_bound(other, agent, role)]
+
+    def blacklist(self, agent: str) -> tuple[tuple[str, str], ...]:
+        """Return the last (name, role) pairs an agent broke with, oldest first; at most five."""
+        return tuple(self._blacklists[agent])
+
+    def is_blacklisted(self, agent: str, other: str, role: str) -> bool:
+        """Tell whether an agent has another, in that role, on its blacklist."""
+        return (other, role) in self._blacklists[agent]
+
+    def bind(self, agent: str, other: str, role: str) -> None:
+        """Tie an agent to another in a role; whoever is bound leaves the blacklist.
+
+        Raises:
+            ValueError: For a tie to oneself.
+        """
+        if agent == other:
+            raise ValueError(f"{agent} cannot be bound to itself")
+        if (other, role) in self._blacklists[agent]:
+            self._blacklists[agent].remove((other, role))
+        roles = self.graph.edges[agent, other]["roles"] if self.graph.has_edge(agent, other) else ()
+        self.graph.add_edge(agent, other, roles=tuple(sorted({*roles, role})))
+
+    def unbind(self, agent: str, other: str, role: str) -> None:
+        """Cut a tie in a role and put the other on the blacklist, where the sixth entry drops the oldest."""
+        roles = tuple(r for r in self.graph.edges[agent, other]["roles"] if r != role)
+        if roles:
+            self.graph.edges[agent, other]["roles"] = roles
+        else:
+            self.graph.remove_edge(agent, other)
+        if (other, role) not in self._blacklists[agent]:
+            self._blacklists[agent].append((other, role))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ties and blacklists as plain data, in the order of the population."""
+        position = self._position
+        edges = sorted(self.graph.edges(data="roles"), key=lambda edge: (position[edge[0]], position[edge[1]]))
+        return {
+            "ties": [[agent, other, list(roles)] for agent, other, roles in edges],
+            "blacklists": {name: [list(entry) for entry in entries] for name, entries in self._blacklists.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Read a network from the data of `to_dict`."""
+        network = cls(data["blacklists"])
+        for agent, other, roles in data["ties"]:
+            network.graph.add_edge(agent, other, roles=tuple(roles))
+        for name, entries in data["blacklists"].items():
+            network._blacklists[name].extend((other, role) for other, role in entries)
+        return network

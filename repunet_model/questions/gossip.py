@@ -1,0 +1,217 @@
+"""What is asked when people talk about somebody who is not there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from repunet_model.personas import Words
+from repunet_model.questions.base import Answer, Candidate, Credibility, Opinion, Options, Question
+from repunet_model.questions.encounter import Hearsay
+from repunet_model.reputation import Level
+
+
+class Tone(StrEnum):
+    """What gossip means for its subject."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+
+
+class Wish(StrEnum):
+    """Whether to talk about somebody."""
+
+    GOSSIP = "gossip"
+    KEEP_QUIET = "keep quiet"
+
+
+class WishAnswer(Answer):
+    """Whether to gossip about the partner, in which tone, and why."""
+
+    reason: Annotated[Words, Field(description="why, in one sentence")]
+    tone: Annotated[Tone, Field(description="praise is positive, a complaint negative")]
+    decision: Wish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WishToGossip(Question[WishAnswer]):
+    """Whether to gossip about the partner one just met."""
+
+    name: ClassVar[str] = "wish_to_gossip"
+    template: ClassVar[str] = "wish_to_gossip.j2"
+    answer: ClassVar[type[Answer]] = WishAnswer
+
+    subject: str
+    account: str
+    conduct: Level
+    conduct_reason: str
+    opinion: Opinion | None
+
+
+class ListenerAnswer(Answer):
+    """Whom to tell, and why."""
+
+    reason: Annotated[Words, Field(description="why, in one sentence")]
+    listener: Annotated[Words, Field(description="the name of the person you tell")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChooseListener(Question[ListenerAnswer]):
+    """Whom of the people one is bound to, never the subject, to tell."""
+
+    name: ClassVar[str] = "choose_listener"
+    template: ClassVar[str] = "choose_listener.j2"
+    answer: ClassVar[type[Answer]] = ListenerAnswer
+
+    subject: str
+    tone: Tone
+    people: tuple[Candidate, ...]
+
+    def candidates(self) -> Options:
+        """Return the people to choose from."""
+        return {"listener": tuple(person.name for person in self.people)}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One turn of a dialogue."""
+
+    speaker: str
+    text: str
+
+
+class MessageAnswer(Answer):
+    """What the gossiper says."""
+
+    message: Annotated[Words, Field(description="what you say, in one to three sentences")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tell(Question[MessageAnswer]):
+    """What the gossiper says to the listener: the opening, or the next turn of a longer dialogue.
+
+    Attributes:
+        listener: Who listens.
+        subject: Whom it is about.
+        tone: Praise or complaint.
+        account: What the gossiper saw; empty for second-order gossip.
+        conduct: The gossiper's evaluation of the subject; None for second-order gossip.
+        reason: Why the gossiper wants to talk.
+        hearsay: What the gossiper was told; None for first-order gossip.
+        dialogue: What was said so far.
+    """
+
+    name: ClassVar[str] = "tell"
+    template: ClassVar[str] = "tell.j2"
+    answer: ClassVar[type[Answer]] = MessageAnswer
+
+    listener: str
+    subject: str
+    tone: Tone
+    account: str
+    conduct: Level | None
+    reason: str
+    hearsay: Hearsay | None
+    dialogue: tuple[Line, ...]
+
+
+class Turn(StrEnum):
+    """Whether a dialogue goes on."""
+
+    GO_ON = "go on"
+    ENOUGH = "enough"
+
+
+class ResponseAnswer(Answer):
+    """What the listener says, and whether it wants to hear more."""
+
+    message: Annotated[Words, Field(description="what you say, in one or two sentences")]
+    decision: Annotated[Turn, Field(description="whether you want to hear more")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Respond(Question[ResponseAnswer]):
+    """What the listener says in the middle of a longer dialogue."""
+
+    name: ClassVar[str] = "respond"
+    template: ClassVar[str] = "respond.j2"
+    answer: ClassVar[type[Answer]] = ResponseAnswer
+
+    gossiper: str
+    subject: str
+    dialogue: tuple[Line, ...]
+    opinion: Opinion | None
+
+
+class Passing(StrEnum):
+    """What to do with gossip one has heard."""
+
+    PASS_ON = "pass it on"
+    KEEP = "keep it to yourself"
+
+
+class JudgementAnswer(Answer):
+    """What the listener says last, what it takes away, and how far it believes it."""
+
+    reply: Annotated[Words, Field(description="what you say in reply, in one sentence")]
+    summary: Annotated[Words, Field(description="what was claimed, in one or two sentences")]
+    credibility: Annotated[Credibility, Field(description="how far you believe it")]
+
+
+class HearingAnswer(JudgementAnswer):
+    """The same, and whether to pass it on."""
+
+    decision: Passing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge[A: JudgementAnswer](Question[A]):
+    """Base of the two questions that end a dialogue.
+
+    Attributes:
+        gossiper: Who told it.
+        gossiper_opinion: What the listener thinks of the gossiper.
+        subject: Whom it is about.
+        tone: Praise or complaint.
+        dialogue: What was said.
+        uncredible_share: Share of the gossip the listener heard before that it judged uncredible; None if it
+            heard none.
+        opinion: What the listener thinks of the subject.
+    """
+
+    gossiper: str
+    gossiper_opinion: Opinion | None
+    subject: str
+    tone: Tone
+    dialogue: tuple[Line, ...]
+    uncredible_share: float | None
+    opinion: Opinion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hear(Judge[HearingAnswer]):
+    """What a listener makes of first-order gossip, and whether to pass it on."""
+
+    name: ClassVar[str] = "hear"
+    template: ClassVar[str] = "hear.j2"
+    answer: ClassVar[type[Answer]] = HearingAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HearSecondHand(Judge[JudgementAnswer]):
+    """What a listener makes of second-order gossip, judging both who told it and who told them.
+
+    Attributes:
+        origin: Who the gossiper had it from.
+        origin_opinion: What the listener thinks of the origin.
+    """
+
+    name: ClassVar[str] = "hear_second_hand"
+    template: ClassVar[str] = "hear_second_hand.j2"
+    answer: ClassVar[type[Answer]] = JudgementAnswer
+
+    origin: str
+    origin_opinion: Opinion | None

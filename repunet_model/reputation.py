@@ -1,0 +1,169 @@
+"""Reputation records and the ledger in which an agent keeps them. Pure: no agent, no graph, no clock.
+
+A record is an opinion of one subject in one role: a short text and a distribution over five levels, from very
+bad to very good (Ren et al. 2026, arXiv 2505.05029). Reputation is agent-level: each agent keeps a ledger of its
+own, with a record of itself and of everybody it has heard of. A newer record replaces the older one, which stays
+in the history with the step and the cause of each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+
+class Level(StrEnum):
+    """The five levels on which conduct and reputation are judged."""
+
+    VERY_BAD = "very bad"
+    BAD = "bad"
+    NEUTRAL = "neutral"
+    GOOD = "good"
+    VERY_GOOD = "very good"
+
+
+LEVELS = tuple(Level)
+
+
+class Cause(StrEnum):
+    """What made an agent write a record."""
+
+    EXPERIENCE = "own experience"
+    FIRST_ORDER_GOSSIP = "first-order gossip"
+    SECOND_ORDER_GOSSIP = "second-order gossip"
+
+
+@dataclass(frozen=True, slots=True)
+class ReputationRecord:
+    """What one agent thinks of a subject in a role.
+
+    Attributes:
+        subject: Name of the agent the record is about.
+        role: The subject's role, such as "player".
+        text: The opinion in a few words.
+        distribution: Probability of each level, from very bad to very good; five numbers in [0, 1], sum 1.
+    """
+
+    subject: str
+    role: str
+    text: str
+    distribution: tuple[float, float, float, float, float]
+
+    def __post_init__(self) -> None:
+        """Check the five numbers.
+
+        Raises:
+            ValueError: If a number is outside [0, 1] or the sum is not 1.
+        """
+        if len(self.distribution) != len(LEVELS):
+            raise ValueError(f"record of {self.subject}: {len(self.distribution)} numbers, five are needed")
+        if not all(0.0 <= p <= 1.0 for p in self.distribution):
+            raise ValueError(f"record of {self.subject}: {self.distribution} leaves [0, 1]")
+        if not math.isclose(math.fsum(self.distribution), 1.0, abs_tol=1e-9):
+            raise ValueError(f"record of {self.subject}: {self.distribution} does not sum to 1")
+
+    @classmethod
+    def from_level(cls, subject: str, role: str, text: str, level: Level, certainty: float) -> Self:
+        """Make a record from a level and how sure its holder is of it.
+
+        The rule: a share `certainty` of the probability lies on the level, the rest is spread evenly over all
+        five. Certainty 0 is "no opinion" (0.2 five times); the score of a good or bad level is its certainty.
+
+        Args:
+            subject: Name of the agent the record is about.
+            role: The subject's role.
+            text: The opinion in words.
+            level: The level that fits best.
+            certainty: In [0, 1].
+        """
+        rest = (1.0 - certainty) / len(LEVELS)
+        x1, x2, x3, x4, x5 = (rest + (certainty if other is level else 0.0) for other in LEVELS)
+        return cls(subject, role, text, (x1, x2, x3, x4, x5))
+
+    @property
+    def score(self) -> float:
+        """The record as one number in [-1, 1]: clip(x5 + x4 - x2 - x1)."""
+        x1, x2, _, x4, x5 = self.distribution
+        return max(-1.0, min(1.0, x5 + x4 - x2 - x1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain data."""
+        return {
+            "subject": self.subject,
+            "role": self.role,
+            "text": self.text,
+            "distribution": list(self.distribution),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Read a record from the data of `to_dict`."""
+        x1, x2, x3, x4, x5 = data["distribution"]
+        return cls(data["subject"], data["role"], data["text"], (x1, x2, x3, x4, x5))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordUpdate:
+    """A record as it entered a ledger.
+
+    Attributes:
+        step: The step in which it was written.
+        cause: What it rests on.
+        source: Who told it; empty for own experience.
+        record: The record.
+    """
+
+    step: int
+    cause: Cause
+    source: str
+    record: ReputationRecord
+
+
+@dataclass(slots=True)
+class ReputationLedger:
+    """The records one agent holds, by subject and role, and every older one."""
+
+    _updates: dict[tuple[str, str], list[RecordUpdate]] = field(default_factory=dict)
+
+    def record(self, subject: str, role: str) -> ReputationRecord | None:
+        """Return the present record of a subject in a role, or None if there is none."""
+        updates = self._updates.get((subject, role))
+        return updates[-1].record if updates else None
+
+    def add(self, update: RecordUpdate) -> None:
+        """Make a record the present one of its subject and role."""
+        self._updates.setdefault((update.record.subject, update.record.role), []).append(update)
+
+    def history(self, subject: str, role: str) -> tuple[RecordUpdate, ...]:
+        """Return every record of a subject in a role, oldest first."""
+        return tuple(self._updates.get((subject, role), ()))
+
+    def present(self) -> Iterator[ReputationRecord]:
+        """Iterate over the present records, in the order in which their subjects became known."""
+        return (updates[-1].record for updates in self._updates.values())
+
+    def forget(self, step: int) -> None:
+        """Take back every record written in a step, which must be the last one."""
+        for key in list(self._updates):
+            updates = self._updates[key]
+            while updates and updates[-1].step == step:
+                updates.pop()
+            if not updates:
+                del self._updates[key]
+
+
+def mean_scores(ledgers: Iterable[ReputationLedger], role: str) -> dict[str, float]:
+    """Return each known agent's score in a role: the mean over all holders of a record of it, itself included.
+
+    An agent that nobody holds a record of is absent; its score counts as 0. Sums are exactly rounded, so the
+    order of the ledgers does not matter.
+    """
+    scores: dict[str, list[float]] = {}
+    for ledger in ledgers:
+        for record in ledger.present():
+            if record.role == role:
+                scores.setdefault(record.subject, []).append(record.score)
+    return {subject: math.fsum(values) / len(values) for subject, values in scores.items()}

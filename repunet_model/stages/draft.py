@@ -1,0 +1,126 @@
+"""An agent while a stage is under way.
+
+A draft reads what the agent holds and keeps what it decides on top of it, so that its later thoughts in the same
+stage build on its earlier ones, while for everybody else the world stays as it was. `commit` carries it over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repunet_model.questions.base import Answer, Candidate, Opinion, Question
+from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from repunet_model.stages.world import World
+
+
+class Draft:
+    """What one agent knows and decides during a stage.
+
+    Attributes:
+        world: The world, unchanged while anybody thinks.
+        agent: The agent.
+        role: The role in which it speaks and decides.
+    """
+
+    def __init__(self, world: World, name: str, stage: str, role: str) -> None:
+        self.world = world
+        self.agent = world.agents[name]
+        self.role = role
+        self._stage = stage
+        self._updates: dict[tuple[str, str], list[RecordUpdate]] = {}
+        self._ties: dict[tuple[str, str], bool] = {}
+        self._learned: str | None = None
+        self._heard: list[bool] = []
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+        return self.agent.name
+
+    @property
+    def learned(self) -> str:
+        """What the agent acts on in its role."""
+        return self._learned if self._learned is not None else self.agent.learned[self.role]
+
+    @learned.setter
+    def learned(self, text: str) -> None:
+        self._learned = text
+
+    async def put[A: Answer](self, question: Question[A], about: str, source: str = "") -> A:
+        """Put a question to the agent.
+
+        Args:
+            question: The question.
+            about: Whom it is about.
+            source: Through whom the matter came, for gossip.
+        """
+        return await self.world.desk.ask(self.agent, self.learned, question, self._stage, about, source)
+
+    def record(self, subject: str, role: str) -> ReputationRecord | None:
+        """Return what the agent thinks of somebody in a role."""
+        updates = self._updates.get((subject, role))
+        return updates[-1].record if updates else self.agent.ledger.record(subject, role)
+
+    def opinion(self, subject: str, role: str) -> Opinion | None:
+        """Return the same as a question shows it; None in a run without reputation."""
+        return Opinion(self.record(subject, role)) if self.world.reputation else None
+
+    def write(self, record: ReputationRecord, cause: Cause, source: str = "") -> None:
+        """Take on a record."""
+        update = RecordUpdate(self.world.step, cause, source, record)
+        self._updates.setdefault((record.subject, record.role), []).append(update)
+
+    def is_bound(self, other: str, role: str) -> bool:
+        """Tell whether the agent is bound to another in the other's role."""
+        decided = self._ties.get((other, role))
+        return decided if decided is not None else self.world.network.is_bound(self.name, other, role)
+
+    def tie(self, other: str, role: str, *, bound: bool) -> None:
+        """Make or cut a tie."""
+        self._ties[other, role] = bound
+
+    def candidates(self, role: str, without: Iterable[str]) -> tuple[Candidate, ...]:
+        """Return those the agent is bound to in a role, with what it thinks of them."""
+        return tuple(
+            Candidate(other, self.opinion(other, role))
+            for other in self.world.network.bound_to(self.name, role)
+            if other not in without and self.is_bound(other, role)
+        )
+
+    def uncredible_share(self) -> float | None:
+        """Return the share of gossip heard so far that the agent judged uncredible; None if it heard none."""
+        heard = self.agent.gossip_heard + len(self._heard)
+        return (self.agent.gossip_uncredible + sum(self._heard)) / heard if heard else None
+
+    def judge_gossip(self, *, uncredible: bool) -> None:
+        """Remember how a piece of gossip was judged."""
+        self._heard.append(uncredible)
+
+    def commit(self) -> None:
+        """Carry over to the agent, the network and the log what was decided."""
+        world, log = self.world, self.world.log
+        for updates in self._updates.values():
+            for update in updates:
+                self.agent.ledger.add(update)
+                log.records.append(
+                    {
+                        "holder": self.name,
+                        "cause": update.cause.value,
+                        "source": update.source,
+                        **update.record.to_dict(),
+                    }
+                )
+        for (other, role), bound in self._ties.items():
+            if bound:
+                world.network.bind(self.name, other, role)
+            else:
+                world.network.unbind(self.name, other, role)
+            log.ties.append({"agent": self.name, "other": other, "role": role, "bound": bound})
+        if self._learned is not None:
+            self.agent.learned[self.role] = self._learned
+        self.agent.gossip_heard += len(self._heard)
+        self.agent.gossip_uncredible += sum(self._heard)

@@ -1,0 +1,65 @@
+"""Pairing: who meets whom in a step.
+
+The population is shuffled; half the agents choose, half are chosen, and with an odd number one sits the step out.
+With reputation, choosers take their turn by their own score, best first. Each looks at the free agents among those
+the game lets it pick from; with probability one half, if there are any, it picks one by what it thinks of them, else
+a free one is drawn at random. Without reputation all pairs are random.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repunet_model.questions.base import Candidate
+from repunet_model.questions.encounter import ChoosePartner
+from repunet_model.reputation import mean_scores
+from repunet_model.stages.draft import Draft
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from repunet_model.stages.world import World
+
+Pair = tuple[str, str]
+
+PICK_PROBABILITY = 0.5
+
+
+async def pairs(world: World) -> AsyncIterator[Pair]:
+    """Yield the pairs of a step, the chooser first, each as soon as it is settled."""
+    names = list(world.agents)
+    world.random("pairing").shuffle(names)
+    half = len(names) // 2
+    choosers, free = names[:half], names[half : 2 * half]
+    if not world.reputation:
+        for pair in zip(choosers, free, strict=True):
+            yield pair
+        return
+    chooser_role = world.game.roles[0]
+    scores = mean_scores((agent.ledger for agent in world.agents.values()), chooser_role)
+    choosers.sort(key=lambda name: scores.get(name, 0.0), reverse=True)
+    position = {name: place for place, name in enumerate(free)}
+    for chooser in choosers:
+        random = world.random("pairing", chooser)
+        bound = [name for name in world.game.may_pick(world.network, chooser) if name in position]
+        if bound and random.random() < PICK_PROBABILITY:
+            chosen = await _pick(world, chooser, bound)
+        else:
+            chosen = random.choice(free)
+        place = position.pop(chosen)
+        last = free.pop()
+        if last != chosen:
+            free[place] = last
+            position[last] = place
+        yield chooser, chosen
+
+
+async def _pick(world: World, chooser: str, bound: list[str]) -> str:
+    """Let a chooser pick; where only one can be picked there is nothing to ask."""
+    if len(bound) == 1:
+        return bound[0]
+    role, other_role = world.game.roles
+    draft = Draft(world, chooser, "pairing", role)
+    people = tuple(Candidate(name, draft.opinion(name, other_role)) for name in bound)
+    answer = await draft.put(ChoosePartner(role=role, people=people), about="")
+    return answer.partner

@@ -1,0 +1,82 @@
+"""Reputation: records written from experience and from gossip, and what an agent learns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from repunet_model.questions.encounter import Hearsay, Reflect, UpdateRecord
+from repunet_model.reputation import Cause, ReputationRecord
+
+if TYPE_CHECKING:
+    from repunet_model.stages.draft import Draft
+    from repunet_model.stages.interaction import Side
+
+
+async def update_self(side: Side) -> None:
+    """Rewrite one's own reputation after an encounter."""
+    question = UpdateRecord(
+        subject=side.name,
+        role=side.role,
+        is_self=True,
+        previous=side.record(side.name, side.role),
+        conduct=side.evaluation.own,
+        conduct_reason=side.evaluation.own_reason,
+        account=side.account.text,
+    )
+    await _update(side, question, Cause.EXPERIENCE)
+
+
+async def update_partner(side: Side) -> None:
+    """Rewrite the partner's reputation after an encounter."""
+    question = UpdateRecord(
+        subject=side.partner,
+        role=side.partner_role,
+        is_self=False,
+        previous=side.record(side.partner, side.partner_role),
+        conduct=side.evaluation.partner,
+        conduct_reason=side.evaluation.partner_reason,
+        account=side.account.text,
+    )
+    await _update(side, question, Cause.EXPERIENCE)
+
+
+async def update_from_gossip(
+    listener: Draft, subject: str, role: str, hearsay: Hearsay, cause: Cause, source: str
+) -> None:
+    """Rewrite a subject's reputation after gossip, weighed by how far it is believed.
+
+    Args:
+        listener: Who heard it.
+        subject: Whom it is about.
+        role: The subject's role.
+        hearsay: What was heard.
+        cause: First- or second-order gossip.
+        source: The message, as coordinates name it.
+    """
+    question = UpdateRecord(
+        subject=subject, role=role, is_self=False, previous=listener.record(subject, role), hearsay=hearsay
+    )
+    await _update(listener, question, cause, source, hearsay.gossiper)
+
+
+async def _update(draft: Draft, question: UpdateRecord, cause: Cause, source: str = "", told_by: str = "") -> None:
+    answer = await draft.put(question, about=question.subject, source=source)
+    record = ReputationRecord.from_level(question.subject, question.role, answer.text, answer.level, answer.certainty)
+    draft.write(record, cause, told_by)
+
+
+async def reflect(side: Side) -> None:
+    """Rewrite what one acts on."""
+    answer = await side.ask(
+        Reflect(
+            role=side.role,
+            partner=side.partner,
+            account=side.account.text,
+            own=side.evaluation.own,
+            own_reason=side.evaluation.own_reason,
+            partner_conduct=side.evaluation.partner,
+            partner_reason=side.evaluation.partner_reason,
+            own_opinion=side.own_opinion,
+        )
+    )
+    side.learned = answer.learned

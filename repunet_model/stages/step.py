@@ -1,0 +1,79 @@
+"""One step: pairs are made, meet, think about it, and gossip.
+
+A mode is a matter of what is in the list: without reputation nobody writes records, without gossip nobody is asked
+whether they wish to. There is one list, built here, and no copy of a stage for a mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from repunet_model.games.base import Outcome
+from repunet_model.stages.gossip import Gossip, wish_to_gossip
+from repunet_model.stages.interaction import Aftermath, Interaction, evaluate
+from repunet_model.stages.pairing import Pair, pairs
+from repunet_model.stages.reputation import reflect, update_partner, update_self
+from repunet_model.stages.rewiring import rewire
+
+if TYPE_CHECKING:
+    from repunet_model.stages.world import World
+
+
+class Activation(StrEnum):
+    """In which order pairs act.
+
+    SIMULTANEOUS: all pairs meet, then all gossip. SEQUENTIAL: one pair after another meets and gossips, so that
+    later pairs know what earlier ones did.
+    """
+
+    SIMULTANEOUS = "simultaneous"
+    SEQUENTIAL = "sequential"
+
+
+def aftermath(*, reputation: bool, gossip: bool) -> Aftermath:
+    """Return what each side thinks about after a game: groups one after another, the thoughts of a group together.
+
+    Args:
+        reputation: Whether agents keep reputations.
+        gossip: Whether agents gossip.
+    """
+    return (
+        (evaluate,),
+        *(((update_self, update_partner),) if reputation else ()),
+        (reflect, rewire, *((wish_to_gossip,) if gossip else ())),
+    )
+
+
+async def run_step(world: World, *, gossip: bool, activation: Activation) -> list[Outcome]:
+    """Run one step on a world and return what came of each encounter.
+
+    Args:
+        world: The world; it is changed only where a stage is applied, and left half changed if a later stage fails.
+        gossip: Whether agents gossip.
+        activation: In which order pairs act.
+    """
+    interaction = Interaction(aftermath(reputation=world.reputation, gossip=gossip))
+    talk = Gossip() if gossip else None
+    outcomes: list[Outcome] = []
+    async for batch in _batches(pairs(world), activation):
+        encounters = await interaction.decide(world, batch)
+        interaction.apply(world, encounters)
+        if talk is not None:
+            talk.apply(world, await talk.decide(world, encounters))
+        outcomes.extend(encounter.outcome for encounter in encounters)
+    return outcomes
+
+
+async def _batches(all_pairs: AsyncIterator[Pair], activation: Activation) -> AsyncIterator[AsyncIterator[Pair]]:
+    """Yield the pairs that act together: all of them, or one at a time."""
+    if activation is Activation.SIMULTANEOUS:
+        yield all_pairs
+    else:
+        for pair in [pair async for pair in all_pairs]:
+            yield _only(pair)
+
+
+async def _only(pair: Pair) -> AsyncIterator[Pair]:
+    yield pair

@@ -1,0 +1,188 @@
+"""What stages work on: the world they read, the desk where questions are asked, and the log of the step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from repunet_model.backends.base import Backend, Request, Usage
+from repunet_model.questions.base import Answer, Coordinates, Question
+from repunet_model.questions.prompts import Prompts
+from repunet_model.rng import Streams
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from repunet_model.agents import RepuNetAgent
+    from repunet_model.games.base import Game
+    from repunet_model.network import SocialNetwork
+
+Row = dict[str, Any]
+
+STAGES = ("pairing", "encounter", "gossip")
+
+
+@dataclass(slots=True)
+class StepLog:
+    """What a step adds to a run: rows of plain data, in the order in which they are applied.
+
+    Attributes:
+        interactions: One row for each pair that met.
+        events: What each agent remembers of it.
+        records: Every reputation record written.
+        gossip: Every message told.
+        ties: Every tie made or cut.
+        lapsed: Wishes to gossip for which there was no listener.
+    """
+
+    interactions: list[Row] = field(default_factory=list)
+    events: list[Row] = field(default_factory=list)
+    records: list[Row] = field(default_factory=list)
+    gossip: list[Row] = field(default_factory=list)
+    ties: list[Row] = field(default_factory=list)
+    lapsed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A question that was asked and answered."""
+
+    request: Request[Any]
+    answer: Answer
+
+    def to_row(self, *, with_prompt: bool) -> Row:
+        """Return the call as plain data, with the order in which options were named.
+
+        Args:
+            with_prompt: Whether to add the agent's own part of the prompt.
+        """
+        where = self.request.coordinates
+        row: Row = {
+            "stage": where.stage,
+            "agent": where.agent,
+            "question": where.question,
+            "about": where.about,
+            "source": where.source,
+            "options": {name: list(order) for name, order in self.request.options().items()},
+            "answer": self.answer.model_dump(mode="json"),
+        }
+        if with_prompt:
+            row["prompt"] = self.request.prompt()
+        return row
+
+
+class Desk:
+    """Where the questions of one step are put to backends, and every answer is kept.
+
+    Attributes:
+        calls: The calls of the step, by their coordinates.
+        usage: What they cost, by question.
+    """
+
+    def __init__(
+        self,
+        step: int,
+        streams: Streams,
+        prompts: Prompts,
+        backend: Backend,
+        on_call: Callable[[Usage, bool], None],
+    ) -> None:
+        """Open the desk for a step.
+
+        Args:
+            step: The step.
+            streams: The random streams of the run.
+            prompts: The prompts of the run.
+            backend: Who answers.
+            on_call: Told what each call cost and whether it was answered.
+        """
+        self.calls: dict[Coordinates, Call] = {}
+        self.usage: dict[str, Usage] = {}
+        self._step = step
+        self._streams = streams
+        self._prompts = prompts
+        self._backend = backend
+        self._on_call = on_call
+
+    async def ask[A: Answer](
+        self,
+        agent: RepuNetAgent,
+        learned: str,
+        question: Question[A],
+        stage: str,
+        about: str,
+        source: str = "",
+    ) -> A:
+        """Put a question to an agent.
+
+        Args:
+            agent: Who is asked.
+            learned: What the agent acts on.
+            question: The question.
+            stage: The stage it belongs to.
+            about: Whom it is about.
+            source: Through whom the matter came.
+
+        Raises:
+            BackendError: If it could not be answered.
+        """
+        where = Coordinates(self._step, stage, question.name, agent.name, about, source)
+        if where in self.calls:
+            raise RuntimeError(f"asked twice: {where}")
+        request = Request(where, question, agent.persona, learned, self._streams.digest(*where.key()), self._prompts)
+        answer: A | None = None
+        try:
+            answer = await self._backend.answer(request)
+        finally:
+            self._on_call(request.usage, answer is not None)
+            self.usage.setdefault(question.name, Usage()).add(request.usage)
+        self.calls[where] = Call(request, answer)
+        return answer
+
+    def total(self) -> Usage:
+        """Return what all calls cost together."""
+        total = Usage()
+        for usage in self.usage.values():
+            total.add(usage)
+        return total
+
+    def in_order(self) -> list[Call]:
+        """Return the calls by stage, agent, question, subject and source, however they arrived."""
+        rank = {stage: position for position, stage in enumerate(STAGES)}
+
+        def place(where: Coordinates) -> tuple[int | str, ...]:
+            return (rank[where.stage], where.agent, where.question, where.about, where.source)
+
+        return [self.calls[where] for where in sorted(self.calls, key=place)]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a step reads and changes.
+
+    Attributes:
+        step: The step under way, from 1.
+        game: The game.
+        reputation: Whether agents keep reputations.
+        dialogue_turns: Most turns of a dialogue.
+        agents: The agents by name, in the order of the population.
+        network: Ties and blacklists.
+        streams: The random streams of the run.
+        desk: Where questions are asked.
+        log: What the step adds to the run.
+    """
+
+    step: int
+    game: Game
+    reputation: bool
+    dialogue_turns: int
+    agents: Mapping[str, RepuNetAgent]
+    network: SocialNetwork
+    streams: Streams
+    desk: Desk
+    log: StepLog
+
+    def random(self, *key: str) -> Random:
+        """Return the random stream of a purpose in this step."""
+        return self.streams.at(self.step, *key)
