@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a ratio that is a promise of this project."""

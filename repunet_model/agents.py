@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 START_RESOURCES = Decimal(10)
 
 
-class RepuNetAgent(mesa.Agent):
+class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
     """One agent of the society.
 
     Attributes:

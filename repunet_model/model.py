@@ -85,7 +85,7 @@ MEASURES = (
 """The measures of a step, in the order of the DataCollector's columns; `tokens` comes last, from the usage."""
 
 
-class RepuNetModel(mesa.Model):
+class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
     """A society of agents that play a social dilemma.
 
     Attributes:
@@ -97,6 +97,7 @@ class RepuNetModel(mesa.Model):
         scores: Each known agent's mean score over all records held of it, averaged over its roles.
         measures: The measures of the last step, by the names of `MEASURES`.
         usage: What the run has cost since this object was made.
+        step_usage: What the last step cost.
         calls: Questions answered since this object was made, those of a step under way included.
         datacollector: Measures by step, agents by step, and the tables `interactions` and `gossip`.
         folder: Where the run is stored; None if it is not.
@@ -156,11 +157,17 @@ class RepuNetModel(mesa.Model):
         }
         self.usage = Usage()
         self.calls = 0
-        self._reset_measures()
+        self.scores: dict[str, float] = {}
+        self.measures: dict[str, float | None] = {**dict.fromkeys(MEASURES, 0), "cooperation_rate": None}
+        self.step_usage = Usage()
         self.datacollector = self._collector()
         self.datacollector.collect(self)
         self._committed = self._state()
         self.folder = None if storage is None else self._create_folder(Path(storage), run_name)
+
+    steps: int
+    time: float
+    _default_schedule: EventGenerator
 
     # What the model is made of
 
@@ -302,12 +309,6 @@ class RepuNetModel(mesa.Model):
             agent.ledger.forget(self.steps)
 
     # Measures
-
-    def _reset_measures(self) -> None:
-        self.scores: dict[str, float] = {}
-        self.measures: dict[str, float | None] = dict.fromkeys(MEASURES, 0)
-        self.measures["cooperation_rate"] = None
-        self.step_usage = Usage()
 
     def _mean_scores(self) -> dict[str, float]:
         roles = sorted(set(self._game.roles))

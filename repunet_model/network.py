@@ -77,7 +77,9 @@ class SocialNetwork:
     def to_dict(self) -> dict[str, Any]:
         """Return ties and blacklists as plain data, in the order of the population."""
         position = self._position
-        edges = sorted(self.graph.edges(data="roles"), key=lambda edge: (position[edge[0]], position[edge[1]]))
+        edges: list[tuple[str, str, tuple[str, ...]]] = sorted(
+            self.graph.edges(data="roles"), key=lambda edge: (position[edge[0]], position[edge[1]])
+        )
         return {
             "ties": [[agent, other, list(roles)] for agent, other, roles in edges],
             "blacklists": {name: [list(entry) for entry in entries] for name, entries in self._blacklists.items()},

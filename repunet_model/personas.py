@@ -76,7 +76,7 @@ def describe(disposition: Disposition, game: str) -> str:
         return str(_seed("dispositions.json")[game][disposition])
     except KeyError:
         raise ConfigurationError(
-            f"no text for the disposition {disposition.value!r} in the game {game!r}: give each persona a 'learned' text"
+            f"no text for the disposition {disposition.value!r} in {game!r}: give each persona a 'learned' text"
         ) from None
 
 

@@ -61,7 +61,7 @@ class RunFolder:
         """
         if name is not None and not _NAME.fullmatch(name):
             raise ConfigurationError(
-                f"run name {name!r}: use letters, digits, blanks, '.', '_' and '-', at most 100, a letter or digit first"
+                f"run name {name!r}: use at most 100 letters, digits, blanks, '.', '_', '-', a letter or digit first"
             )
         try:
             storage.mkdir(parents=True, exist_ok=True)

@@ -161,22 +161,18 @@ class OpenAIBackend:
                 max_retries=0,
                 timeout=openai.Timeout(TIMEOUT_SECONDS, connect=10.0),
             )
-        sampling = asdict(self._endpoint.sampling)
+        body: dict[str, Any] = {
+            **asdict(self._endpoint.sampling),
+            "messages": request.messages(),
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": request.question.name, "strict": True, "schema": request.schema()},
+            },
+        }
         started = time.perf_counter()
         request.usage.attempts += 1
         try:
-            completion = await self._client.chat.completions.create(
-                messages=request.messages(),  # type: ignore[arg-type]  # plain dicts, as the wire has them
-                response_format={
-                    "type": "json_schema",
-                    "json_schema": {
-                        "name": request.question.name,
-                        "strict": True,
-                        "schema": request.schema(),
-                    },
-                },
-                **sampling,
-            )
+            completion = await self._client.chat.completions.create(**body)
         except openai.APIStatusError as error:
             raise self._refusal(error) from error
         except openai.APITimeoutError as error:

@@ -8,9 +8,9 @@ in it has a shorter list (`aftermath`); nothing else changes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repunet_model.games.base import Account, Outcome
 from repunet_model.memory import Event
@@ -94,7 +94,7 @@ class Side(Draft):
         self._evaluation = evaluation
 
 
-Thought = Callable[[Side], Awaitable[None]]
+Thought = Callable[[Side], Coroutine[Any, Any, None]]
 Aftermath = tuple[tuple[Thought, ...], ...]
 
 

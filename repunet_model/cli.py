@@ -1,0 +1,303 @@
+"""The command line: parses, calls the package, shows what comes of it.
+
+Whatever a user can mend is one line on the standard error stream and exit code 2; nothing is half written. What
+takes long to import is imported where it is used, so that help and errors answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from repunet_model.errors import ConfigurationError, RepuNetError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from repunet_model.model import RepuNetModel
+
+SCENARIOS = {
+    "pd": "prisoners_dilemma",
+    "p": "prisoners_dilemma",
+    "prisoners_dilemma": "prisoners_dilemma",
+}
+
+FIGURE = Path("outputs") / "with_and_without_repunet.png"
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=False,
+    rich_markup_mode=None,
+    help="RepuNet for Mesa: LLM-backed agents, reputation, gossip, and what becomes of cooperation. Without a "
+    "command: the same 20 agents with and without RepuNet, 30 steps, offline.",
+)
+
+
+def _scenario(text: str) -> str:
+    try:
+        return SCENARIOS[text]
+    except KeyError:
+        raise typer.BadParameter(f"unknown scenario {text!r}: choose pd") from None
+
+
+def _yes_no(text: str) -> bool:
+    answers = {"y": True, "yes": True, "n": False, "no": False}
+    if text.lower() not in answers:
+        raise typer.BadParameter(f"{text!r}: say y or n")
+    return answers[text.lower()]
+
+
+Storage = Annotated[Path, typer.Option(envvar="REPUNET_STORAGE", help="Folder of all runs.")]
+Steps = Annotated[int, typer.Option(min=1, help="How many steps.")]
+Scenario = Annotated[Any, typer.Option(parser=_scenario, metavar="NAME", help="pd (prisoner's dilemma).")]
+Concurrency = Annotated[int, typer.Option(min=1, help="Requests to an endpoint under way at once.")]
+
+
+@app.callback(invoke_without_command=True)
+def _main_job(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        compare()
+
+
+@app.command()
+def run(
+    scenario: Scenario = "pd",
+    steps: Steps = 5,
+    reputation: Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="Keep reputations.")] = "y",
+    gossip: Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="Gossip.")] = "y",
+    backend: Annotated[str, typer.Option(help="rules (offline, free) or openai (OPENAI_API_KEY, LLM_*).")] = "rules",
+    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
+    n_agents: Annotated[int | None, typer.Option("-n", "--n-agents", min=2, help="How many agents.")] = None,
+    personas: Annotated[str, typer.Option(metavar="FILE", help="Persona file (JSON).")] = "built-in",
+    activation: Annotated[str, typer.Option(help="simultaneous or sequential.")] = "simultaneous",
+    dialogue_turns: Annotated[int, typer.Option(min=2, max=10, help="Most turns of a dialogue.")] = 2,
+    sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run.")] = None,
+    storage: Storage = Path("sim_storage"),
+    concurrency: Concurrency = 32,
+) -> None:
+    """Run one society and store every step."""
+    with _quietly_imported() as model_class:
+        model = model_class(
+            game=scenario,
+            reputation=reputation,
+            gossip=gossip,
+            n_agents=n_agents,
+            personas=personas,
+            backend=backend,
+            activation=activation,
+            dialogue_turns=dialogue_turns,
+            concurrency=concurrency,
+            rng=seed,
+            storage=str(storage),
+            run_name=sim_name,
+        )
+    _run_and_show(model, steps)
+
+
+@app.command()
+def resume(
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="Name of a stored run, or its folder.")],
+    steps: Steps = 5,
+    storage: Storage = Path("sim_storage"),
+    concurrency: Concurrency = 32,
+) -> None:
+    """Go on with a stored run from its last step."""
+    path = Path(run_folder) if os.sep in run_folder else storage / run_folder
+    with _quietly_imported() as model_class:
+        model = model_class.load(path, concurrency=concurrency)
+    _run_and_show(model, steps)
+
+
+@app.command("compare")
+def compare(
+    scenario: Scenario = "prisoners_dilemma",
+    steps: Annotated[int, typer.Option(min=2, help="How many steps.")] = 30,
+    seed: Annotated[int, typer.Option(help="Seed of both runs.")] = 1,
+    storage: Storage = Path(os.environ.get("REPUNET_STORAGE", "sim_storage")),
+    figure: Annotated[Path, typer.Option(help="Where to draw the comparison (PNG).")] = FIGURE,
+) -> None:
+    """The same agents with and without RepuNet, offline: one table, one picture."""
+    from repunet_model import report
+
+    console = _console()
+    models = {}
+    for label, on in (("with RepuNet", True), ("without", False)):
+        with _quietly_imported() as model_class:
+            model = model_class(game=scenario, reputation=on, gossip=on, rng=seed, storage=str(storage))
+        _run(model, steps, label)
+        models[label] = model
+    console.print(report.comparison_table(models))
+    report.comparison_figure(models, figure)
+    console.print(f"\nPicture: {figure}", soft_wrap=True)
+    console.print(f"Runs:    {', '.join(str(_folder(model)) for model in models.values())}", soft_wrap=True)
+    console.print(
+        "\nNext: ask a real model (set OPENAI_API_KEY, or LLM_API_BASE and LLM_MODEL for a local endpoint):\n"
+        "  uv run run.py run --scenario pd --steps 5 --backend openai\n"
+        "and see whether it holds over 20 seeds and all four modes:\n"
+        "  uv run run.py modes",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+@app.command()
+def modes(
+    scenario: Scenario = "pd",
+    seeds: Annotated[int, typer.Option(min=2, help="How many seeds, from 1.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="How many steps.")] = 30,
+    last: Annotated[int, typer.Option(min=1, help="Over how many last steps to average.")] = 10,
+) -> None:
+    """Cooperation in each of the four modes over many seeds, offline, with 95 % intervals."""
+    from rich.progress import track
+
+    from repunet_model import report, sweep
+
+    if last > steps:
+        raise ConfigurationError(f"--last {last} is more than --steps {steps}")
+    with _quietly_imported():
+        cells = sweep.cells(scenario, range(1, seeds + 1))
+    console = _console(stderr=True)
+    rows = [sweep.run_cell(cell, steps) for cell in track(cells, "Running", console=console, transient=True)]
+    _console().print(report.modes_table(sweep.final_cooperation(rows, last), seeds=seeds, steps=steps, last=last))
+
+
+def _run_and_show(model: RepuNetModel, steps: int) -> None:
+    """Run a model, then show its rates by step and where it lies."""
+    from repunet_model import report
+
+    first = model.steps + 1
+    with model:
+        _run(model, steps, "step")
+    console = _console()
+    console.print(report.rates_table(model, first))
+    console.print(f"Run: {_folder(model)}", soft_wrap=True)
+
+
+def _run(model: RepuNetModel, steps: int, label: str) -> None:
+    """Run some steps under a progress display.
+
+    Raises:
+        RepuNetError: If a step failed, with the way to go on.
+    """
+    last = model.steps + steps
+    with _progress(model, last, label) as done:
+        while model.steps < last:
+            try:
+                model.step()
+            except (RepuNetError, KeyboardInterrupt) as error:
+                reason = str(error) if isinstance(error, RepuNetError) else "interrupted"
+                raise RepuNetError(
+                    f"{reason}; the run is whole up to step {model.steps}, go on with: "
+                    f"uv run run.py resume {_quoted(_folder(model))} --steps {last - model.steps}"
+                ) from error
+            done()
+
+
+@contextmanager
+def _progress(model: RepuNetModel, last: int, label: str) -> Iterator[Callable[[], None]]:
+    """Show steps, calls, tokens and the time left, on the standard error stream; a line a step without a terminal."""
+    console = _console(stderr=True)
+    if not console.is_terminal:
+        yield _ProgressLines(model, last, label)
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Counters(ProgressColumn):
+        max_refresh = 0.2
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{model.calls:,} calls · {model.usage.tokens:,} tokens")
+
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), Counters(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(label, total=last, completed=model.steps)
+        yield lambda: progress.update(task, completed=model.steps)
+
+
+class _ProgressLines:
+    """Progress where there is no terminal: a line every few seconds, and one at the end."""
+
+    seconds = 5.0
+
+    def __init__(self, model: RepuNetModel, last: int, label: str) -> None:
+        self._model = model
+        self._first, self._last = model.steps, last
+        self._label = label
+        self._started = self._printed = time.monotonic()
+
+    def __call__(self) -> None:
+        """Take note that a step is done."""
+        step, now = self._model.steps, time.monotonic()
+        if step < self._last and now - self._printed < self.seconds:
+            return
+        self._printed = now
+        left = (now - self._started) / (step - self._first) * (self._last - step)
+        print(
+            f"{self._label} {step}/{self._last}: {self._model.calls:,} calls, {self._model.usage.tokens:,} tokens, "
+            f"{left:.0f} s left",
+            file=sys.stderr,
+        )
+
+
+@contextmanager
+def _quietly_imported() -> Iterator[type[RepuNetModel]]:
+    """Import the model, which takes seconds, saying so on a terminal."""
+    from rich.status import Status
+
+    with Status("Loading Mesa ...", console=_console(stderr=True)):
+        from repunet_model.model import RepuNetModel
+    yield RepuNetModel
+
+
+def _folder(model: RepuNetModel) -> Path:
+    assert model.folder is not None
+    return model.folder.path
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(f".{os.sep}{path}" if len(path.parts) == 1 else str(path))
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 2 something to mend, 130 interrupted.
+
+    Args:
+        arguments: The words after the program's name; by default the process's.
+    """
+    try:
+        code = app(arguments, standalone_mode=False)
+    except typer.TyperException as error:
+        return _complain(error.format_message())
+    except RepuNetError as error:
+        _complain(str(error))
+        return 130 if isinstance(error.__cause__, KeyboardInterrupt) else 2
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
