@@ -29,12 +29,12 @@ def mean_of(values: Mapping[str, float], names: Iterable[str]) -> float | None:
 def gossip_counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Return how much gossip there was, by tone and by order, from rows of the gossip table.
 
-    Keys: gossip, gossip_positive, gossip_negative, gossip_first_order, gossip_second_order.
+    Keys: gossip_told, gossip_positive, gossip_negative, gossip_first_order, gossip_second_order.
     """
     tones = Counter(row["tone"] for row in rows)
     orders = Counter(row["order"] for row in rows)
     return {
-        "gossip": len(rows),
+        "gossip_told": len(rows),
         "gossip_positive": tones["positive"],
         "gossip_negative": tones["negative"],
         "gossip_first_order": orders[1],

@@ -74,7 +74,7 @@ MEASURES = (
     "score_altruistic",
     "ties",
     "mutual_ties",
-    "gossip",
+    "gossip_told",
     "gossip_positive",
     "gossip_negative",
     "gossip_first_order",
@@ -82,7 +82,10 @@ MEASURES = (
     "gossip_lapsed",
     "calls",
 )
-"""The measures of a step, in the order of the DataCollector's columns; `tokens` comes last, from the usage."""
+"""The measures of a step, in the order of the DataCollector's columns; `tokens` comes last, from the usage.
+
+None has the name of a parameter: `mesa.batch_run` writes both into one row.
+"""
 
 
 class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types

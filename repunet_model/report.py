@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
@@ -40,29 +40,21 @@ def rates_table(model: RepuNetModel, first: int) -> Table:
         first: The first step to show.
     """
     table = Table(title="Rates by step")
-    columns = {
-        "step": None,
-        "cooperation": "cooperation_rate",
-        "ties": "ties",
-        "mutual": "mutual_ties",
-        "gossip": "gossip",
-        "score alt.": "score_altruistic",
-        "score self-int.": "score_self_interested",
-        "calls": "calls",
-        "tokens": "tokens",
+    columns: dict[str, tuple[str, Callable[[float], str]]] = {
+        "cooperation": ("cooperation_rate", _share),
+        "ties": ("ties", "{:.0f}".format),
+        "mutual": ("mutual_ties", "{:.0f}".format),
+        "gossip": ("gossip_told", "{:.0f}".format),
+        "altruists' score": ("score_altruistic", "{:+.2f}".format),
+        "others' score": ("score_self_interested", "{:+.2f}".format),
+        "calls": ("calls", "{:,.0f}".format),
+        "tokens": ("tokens", "{:,.0f}".format),
     }
-    for name in columns:
-        table.add_column(name, justify="right")
+    for heading in ("step", *columns):
+        table.add_column(heading, justify="right")
     data = model.datacollector.get_model_vars_dataframe()
     for step in range(first, model.steps + 1):
-        row = data.iloc[step]
-        table.add_row(
-            str(step),
-            _share(row["cooperation_rate"]),
-            *(f"{row[name]:.0f}" for name in ("ties", "mutual_ties", "gossip")),
-            *(f"{row[name]:+.2f}" for name in ("score_altruistic", "score_self_interested")),
-            *(f"{row[name]:,.0f}" for name in ("calls", "tokens")),
-        )
+        table.add_row(str(step), *(show(data[name].iloc[step]) for name, show in columns.values()))
     return table
 
 
@@ -95,7 +87,7 @@ def comparison_table(models: Mapping[str, RepuNetModel]) -> Table:
         )
     for name, heading in (("ties", "ties"), ("mutual_ties", "mutual ties")):
         table.add_row(f"{heading} at the end", *(f"{frame[name].iloc[-1]:.0f}" for frame in frames))
-    table.add_row("gossip told", *(f"{frame['gossip'].sum():.0f}" for frame in frames))
+    table.add_row("gossip told", *(f"{frame['gossip_told'].sum():.0f}" for frame in frames))
     table.add_row("questions answered", *(f"{frame['calls'].sum():,.0f}" for frame in frames))
     return table
 

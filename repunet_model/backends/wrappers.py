@@ -7,7 +7,7 @@ holds no place.
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import Semaphore, sleep
 from random import Random
 from typing import Any
 
@@ -42,7 +42,7 @@ class Gate(Wrapper):
 
     def __init__(self, inner: Backend, concurrency: int) -> None:
         super().__init__(inner)
-        self._places = asyncio.Semaphore(concurrency)
+        self._places = Semaphore(concurrency)
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer when there is a free place."""
@@ -82,7 +82,7 @@ class Retry(Wrapper):
                 if error.retry_after is not None:
                     wait = max(wait, min(error.retry_after, 60.0))
                 request.usage.retries += 1
-                await asyncio.sleep(wait)
+                await sleep(wait)
         try:
             return await self._inner.answer(request)
         except TransientError as error:

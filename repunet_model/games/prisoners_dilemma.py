@@ -7,7 +7,6 @@ its last five encounters with anybody. The cooperation rate is cooperations / ch
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -16,6 +15,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from repunet_model.backends.rules import Mind, answers
+from repunet_model.concurrency import together
 from repunet_model.games.base import Account, Game, Outcome, Player
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
@@ -77,7 +77,7 @@ class PrisonersDilemma(Game):
 
     async def play(self, first: Player, second: Player) -> Outcome:
         """Ask both at once."""
-        one, other = await asyncio.gather(self._choose(first), self._choose(second))
+        one, other = await together(self._choose(first), self._choose(second))
         return Outcome(
             accounts=(
                 self._account(one.decision, other.decision, second.name),

@@ -101,10 +101,13 @@ class Draft:
         self._heard.append(uncredible)
 
     def commit(self) -> None:
-        """Carry over to the agent, the network and the log what was decided."""
+        """Carry over to the agent, the network and the log what was decided.
+
+        Thoughts that went side by side ended in any order; what they decided is carried over by subject and role.
+        """
         world, log = self.world, self.world.log
-        for updates in self._updates.values():
-            for update in updates:
+        for subject in sorted(self._updates):
+            for update in self._updates[subject]:
                 self.agent.ledger.add(update)
                 log.records.append(
                     {
@@ -114,7 +117,7 @@ class Draft:
                         **update.record.to_dict(),
                     }
                 )
-        for (other, role), bound in self._ties.items():
+        for (other, role), bound in sorted(self._ties.items()):
             if bound:
                 world.network.bind(self.name, other, role)
             else:

@@ -17,6 +17,7 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from repunet_model.concurrency import first_of
 from repunet_model.questions.base import Credibility
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.questions.gossip import (
@@ -34,7 +35,6 @@ from repunet_model.questions.gossip import (
     WishToGossip,
 )
 from repunet_model.reputation import Cause, Level
-from repunet_model.stages.concurrency import first_of
 from repunet_model.stages.draft import Draft
 from repunet_model.stages.reputation import update_from_gossip
 from repunet_model.stages.rewiring import rewire_after_gossip

@@ -12,12 +12,12 @@ from collections.abc import AsyncIterable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from repunet_model.concurrency import first_of, together
 from repunet_model.games.base import Account, Outcome
 from repunet_model.memory import Event
 from repunet_model.questions.base import Answer, Opinion, Question
 from repunet_model.questions.encounter import Evaluate, EvaluationAnswer
 from repunet_model.questions.gossip import WishAnswer
-from repunet_model.stages.concurrency import first_of, together
 from repunet_model.stages.draft import Draft
 
 if TYPE_CHECKING:

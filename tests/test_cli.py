@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from repunet_model.cli import main
+from repunet_model.errors import RepuNetError
+from repunet_model.model import RepuNetModel
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line that a command line gives for bad input, and check that nothing was written."""
+    before = {path for path in Path().rglob("*")}
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert shown.err.startswith("error: ")
+    assert {path for path in Path().rglob("*")} == before
+    return shown.err
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--scenario", "chess"], "unknown scenario 'chess'"),
+        (["--steps", "0"], "--steps"),
+        (["--steps", "-1"], "--steps"),
+        (["--steps", "x"], "--steps"),
+        (["--reputation", "perhaps"], "say y or n"),
+        (["--backend", "oracle"], "unknown backend 'oracle'"),
+        (["--backend", "openai"], "OPENAI_API_KEY is not set"),
+        (["--activation", "random"], "unknown activation 'random'"),
+        (["--sim-name", "../x"], "run name '../x'"),
+        (["--sim-name", ""], "run name ''"),
+        (["--sim-name", "x" * 300], "run name"),
+        (["--seed", "soon"], "--seed"),
+        (["--n-agents", "1"], "--n-agents"),
+        (["--personas", "nowhere.json"], "persona file nowhere.json: no such file"),
+        (["--no-such-option"], "--no-such-option"),
+    ],
+)
+def test_bad_input_is_one_clear_line(words: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert problem in complaint(["run", *words], capsys)
+
+
+ANN = {"name": "Ann", "disposition": "altruistic"}
+BOB = {"name": "Bob", "disposition": "self-interested"}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("not json", "not JSON (line 1, column 1"),
+        ("{}", "valid list"),
+        (json.dumps([ANN, ANN]), "'Ann' is there twice"),
+        (json.dumps([ANN, {**BOB, "name": " "}]), "persona 1.name"),
+        (json.dumps([ANN]), "1 persona(s), at least 2"),
+        (json.dumps([]), "0 persona(s)"),
+        (json.dumps([ANN, {"name": "Bob"}]), "persona 1.disposition"),
+        (json.dumps([ANN, {**BOB, "disposition": "evil"}]), "persona 1.disposition"),
+        (json.dumps([ANN, {**BOB, "mood": "good"}]), "persona 1.mood"),
+        (json.dumps([ANN, {**BOB, "name": "B\nob"}]), "persona 1.name"),
+    ],
+)
+def test_a_bad_persona_file_is_one_clear_line(content: str, problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("people.json").write_text(content)
+    line = complaint(["run", "--personas", "people.json"], capsys)
+    assert "persona file people.json" in line
+    assert problem in line
+
+
+def test_a_persona_file_that_is_no_text_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("people.json").write_bytes(b"\xff\xfe\x00")
+    assert "cannot be read" in complaint(["run", "--personas", "people.json"], capsys)
+
+
+def test_a_storage_that_cannot_be_written_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_text("")
+    assert "storage file/runs cannot be written" in complaint(["run", "--storage", "file/runs"], capsys)
+
+
+def test_a_name_that_is_taken_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "--steps", "1", "--sim-name", "demo"]
+    assert main(words) == 0
+    capsys.readouterr()
+    assert "run 'demo' is already in sim_storage" in complaint(words, capsys)
+
+
+def test_an_odd_persona_file_runs_and_its_rates_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("people.json").write_text(json.dumps([ANN, BOB, {**ANN, "name": "Cem", "learned": "You love cats."}]))
+    assert main(["run", "--personas", "people.json", "--steps", "2", "--sim-name", "demo"]) == 0
+    shown = capsys.readouterr()
+    assert "Rates by step" in shown.out
+    assert "sim_storage/demo" in shown.out
+    assert "step 2/2" in shown.err
+    model = RepuNetModel.load("sim_storage/demo")
+    assert model.steps == 2
+    assert {agent.name for agent in model.agents} == {"Ann", "Bob", "Cem"}
+
+
+def test_resume_goes_on_and_names_what_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", "--steps", "1", "--sim-name", "demo", "-n", "4"])
+    assert main(["resume", "demo", "--steps", "2"]) == 0
+    assert RepuNetModel.load("sim_storage/demo").steps == 3
+    capsys.readouterr()
+    assert "no run at sim_storage/dream" in complaint(["resume", "dream"], capsys)
+
+
+def test_the_storage_can_be_set_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPUNET_STORAGE", "elsewhere")
+    assert main(["run", "--steps", "1", "--sim-name", "demo", "-n", "4"]) == 0
+    assert Path("elsewhere/demo/step_1/state.json").is_file()
+
+
+def test_a_damaged_or_newer_run_is_not_read_silently(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", "--steps", "1", "--sim-name", "demo", "-n", "4"])
+    state = Path("sim_storage/demo/step_1/state.json")
+    whole = state.read_text()
+    state.write_text(whole[:-9])
+    with pytest.raises(RepuNetError, match=r"state\.json is damaged"):
+        RepuNetModel.load("sim_storage/demo")
+    state.write_text(whole)
+    manifest = Path("sim_storage/demo/manifest.json")
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format": 99}))
+    capsys.readouterr()
+    assert "format 99 is not known" in complaint(["resume", "demo"], capsys)
+
+
+def test_modes_prints_an_interval_for_each_mode(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["modes", "--seeds", "2", "--steps", "3", "--last", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "steps 2-3, 2 seeds" in " ".join(shown.split())
+    for mode in ("reputation and gossip", "reputation only", "gossip only", "neither"):
+        assert mode in shown
+    assert "--last" in complaint(["modes", "--steps", "3", "--last", "4"], capsys)
+
+
+def test_without_a_command_the_main_job_runs_offline_and_draws() -> None:
+    done = subprocess.run([sys.executable, ROOT / "run.py"], capture_output=True, text=True, timeout=60, check=True)
+    assert "cooperation, steps 26-30" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert Path("outputs/with_and_without_repunet.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list(Path("sim_storage").glob("*/step_30"))) == 2
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(command in shown for command in ("run", "resume", "compare", "modes"))
