@@ -21,13 +21,13 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """Return the one line that a command line gives for bad input, and check that nothing was written."""
-    before = {path for path in Path().rglob("*")}
+    before = set(Path().rglob("*"))
     assert main(words) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.count("\n") == 1
     assert shown.err.startswith("error: ")
-    assert {path for path in Path().rglob("*")} == before
+    assert set(Path().rglob("*")) == before
     return shown.err
 
 

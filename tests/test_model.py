@@ -77,7 +77,7 @@ def test_any_population_runs(n_agents: int, seed: int, mode: tuple[bool, bool]) 
 
 def test_with_an_odd_number_another_one_sits_out_from_step_to_step() -> None:
     model = run(0, n_agents=5)
-    idle = []
+    idle: list[str] = []
     for _ in range(10):
         model.step()
         idle.extend(agent.name for agent in model.agents if agent.payoff is None)

@@ -152,7 +152,7 @@ def test_a_refusal_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     refusal = {"error": {"message": "no such model\nplease", "code": "model_not_found"}}
     with endpoint(fault=lambda number, body: web.json_response(refusal, status=404)) as running:
         monkeypatch.setenv("LLM_API_BASE", running.url)
-        with pytest.raises(RepuNetError, match="HTTP 404.*no such model please"):
+        with pytest.raises(RepuNetError, match=r"HTTP 404.*no such model please"):
             run(1, n_agents=2)
     assert len(running.requests) <= 2
 
@@ -228,8 +228,11 @@ def test_waits_grow_and_heed_what_the_endpoint_asks(monkeypatch: pytest.MonkeyPa
         waits.append(seconds)
 
     class Limited:
-        description: dict[str, Any] = {}
         reads_prompts = True
+
+        @property
+        def description(self) -> dict[str, Any]:
+            return {}
 
         async def answer[A: Answer](self, request: Request[A]) -> A:
             raise TransientError("limit", retry_after=20.0 if len(waits) == 2 else None)
