@@ -29,11 +29,13 @@ SCENARIOS = {
     "prisoners_dilemma": "prisoners_dilemma",
 }
 
+MAIN_JOB = "compare"
+"""The command that runs when none is named."""
+
 FIGURE = Path("outputs") / "with_and_without_repunet.png"
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=False,
     rich_markup_mode=None,
     help="RepuNet for Mesa: LLM-backed agents, reputation, gossip, and what becomes of cooperation. Without a "
     "command: the same 20 agents with and without RepuNet, 30 steps, offline.",
@@ -58,12 +60,6 @@ Storage = Annotated[Path, typer.Option(envvar="REPUNET_STORAGE", help="Folder of
 Steps = Annotated[int, typer.Option(min=1, help="How many steps.")]
 Scenario = Annotated[Any, typer.Option(parser=_scenario, metavar="NAME", help="pd (prisoner's dilemma).")]
 Concurrency = Annotated[int, typer.Option(min=1, help="Requests to an endpoint under way at once.")]
-
-
-@app.callback(invoke_without_command=True)
-def _main_job(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        compare()
 
 
 @app.command()
@@ -115,12 +111,12 @@ def resume(
     _run_and_show(model, steps)
 
 
-@app.command("compare")
+@app.command()
 def compare(
-    scenario: Scenario = "prisoners_dilemma",
+    scenario: Scenario = "pd",
     steps: Annotated[int, typer.Option(min=2, help="How many steps.")] = 30,
     seed: Annotated[int, typer.Option(help="Seed of both runs.")] = 1,
-    storage: Storage = Path(os.environ.get("REPUNET_STORAGE", "sim_storage")),
+    storage: Storage = Path("sim_storage"),
     figure: Annotated[Path, typer.Option(help="Where to draw the comparison (PNG).")] = FIGURE,
 ) -> None:
     """The same agents with and without RepuNet, offline: one table, one picture."""
@@ -288,8 +284,9 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: The words after the program's name; by default the process's.
     """
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(words or [MAIN_JOB], standalone_mode=False)
     except typer.TyperException as error:
         return _complain(error.format_message())
     except RepuNetError as error:

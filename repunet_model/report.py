@@ -229,7 +229,7 @@ def modes_table(cooperation: Mapping[str, Sequence[float]], *, seeds: int, steps
         steps: How many steps each run had.
         last: Over how many last steps was averaged.
     """
-    table = Table(title=f"Cooperation in steps {steps - last + 1}-{steps}, {seeds} seeds, rules backend")
+    table = Table(title=f"Cooperation, steps {steps - last + 1}-{steps}, {seeds} seeds")
     table.add_column("mode")
     table.add_column("mean", justify="right")
     table.add_column("95 % interval", justify="right")
