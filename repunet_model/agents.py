@@ -29,6 +29,9 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         payoff: What it gained in the last step; None if it met nobody.
         ledger: What it thinks of itself and of others.
         memory: Its last encounters.
+        declared: What it chose in the last public round; None before the first, and in a game without rounds.
+        encounters: How many it has had.
+        completed: How many of them took place in full.
         gossip_heard: How much gossip it has heard.
         gossip_uncredible: How much of that it judged uncredible or very uncredible.
     """
@@ -48,6 +51,9 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.payoff: Decimal | None = None
         self.ledger = ReputationLedger()
         self.memory = Memory()
+        self.declared: bool | None = None
+        self.encounters = 0
+        self.completed = 0
         self.gossip_heard = 0
         self.gossip_uncredible = 0
 
@@ -71,10 +77,12 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         """How many others are bound to it."""
         return int(self.model.network.graph.in_degree(self.name))
 
-    def gain(self, payoff: Decimal) -> None:
-        """Take in a payoff."""
+    def met(self, payoff: Decimal, *, completed: bool) -> None:
+        """Take in an encounter and its payoff."""
         self.payoff = payoff
         self.resources += payoff
+        self.encounters += 1
+        self.completed += completed
 
     def state(self) -> dict[str, Any]:
         """Return what must survive beside ledger and memory, as plain data."""
@@ -83,6 +91,9 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
             "resources": str(self.resources),
             "payoff": None if self.payoff is None else str(self.payoff),
             "learned": dict(self.learned),
+            "declared": self.declared,
+            "encounters": self.encounters,
+            "completed": self.completed,
             "gossip_heard": self.gossip_heard,
             "gossip_uncredible": self.gossip_uncredible,
         }
@@ -92,5 +103,8 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.resources = Decimal(state["resources"])
         self.payoff = None if state["payoff"] is None else Decimal(state["payoff"])
         self.learned = dict(state["learned"])
+        self.declared = state["declared"]
+        self.encounters = state["encounters"]
+        self.completed = state["completed"]
         self.gossip_heard = state["gossip_heard"]
         self.gossip_uncredible = state["gossip_uncredible"]

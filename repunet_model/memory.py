@@ -54,9 +54,9 @@ class Memory:
         """Remember an event; the oldest one is forgotten when memory is full."""
         self._events.append(event)
 
-    def last(self, count: int) -> tuple[Event, ...]:
-        """Return the last events, oldest first; fewer if there were fewer."""
-        return tuple(self._events)[-count:]
+    def last(self, count: int, role: str) -> tuple[Event, ...]:
+        """Return the last events in a role, oldest first; fewer if there were fewer."""
+        return tuple(event for event in self._events if event.role == role)[-count:]
 
     def snapshot(self) -> tuple[Event, ...]:
         """Return all that is remembered, oldest first."""

@@ -60,7 +60,7 @@ INTERACTION_COLUMNS = (
     "step",
     "first",
     "second",
-    "completed",
+    "course",
     "first_cooperated",
     "second_cooperated",
     "first_payoff",
@@ -69,7 +69,6 @@ INTERACTION_COLUMNS = (
     "second_judges_first",
 )
 MEASURES = (
-    "cooperation_rate",
     "score_self_interested",
     "score_altruistic",
     "ties",
@@ -82,7 +81,7 @@ MEASURES = (
     "gossip_lapsed",
     "calls",
 )
-"""The measures of a step, in the order of the DataCollector's columns; `tokens` comes last, from the usage.
+"""The measures that all games share; a game's own rates come before them, and `tokens` from the usage after them.
 
 None has the name of a parameter: `mesa.batch_run` writes both into one row.
 """
@@ -98,7 +97,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         seed: The seed of the run; with the replies it determines everything.
         network: Ties and blacklists.
         scores: Each known agent's mean score over all records held of it, averaged over its roles.
-        measures: The measures of the last step, by the names of `MEASURES`.
+        measures: The measures of the last step: the game's rates, and those named in `MEASURES`.
         usage: What the run has cost since this object was made.
         step_usage: What the last step cost.
         calls: Questions answered since this object was made, those of a step under way included.
@@ -158,10 +157,11 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self._agents_by_name = {
             persona.name: RepuNetAgent(self, persona, self._first_learned(persona)) for persona in people
         }
+        self._board: list[dict[str, Any]] = []
         self.usage = Usage()
         self.calls = 0
         self.scores: dict[str, float] = {}
-        self.measures: dict[str, float | None] = {**dict.fromkeys(MEASURES, 0), "cooperation_rate": None}
+        self.measures: dict[str, float | None] = {**dict.fromkeys(self._game.rates), **dict.fromkeys(MEASURES, 0)}
         self.step_usage = Usage()
         self.datacollector = self._collector()
         self.datacollector.collect(self)
@@ -198,7 +198,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         return mesa.DataCollector(
             # Mesa calls a reporter with the model only if it is a plain function or a list of one with arguments.
             model_reporters={
-                **{name: [_measure, [self, name]] for name in MEASURES},
+                **{name: [_measure, [self, name]] for name in (*self._game.rates, *MEASURES)},
                 "tokens": _tokens,
             },
             agent_reporters={
@@ -256,6 +256,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             dialogue_turns=self.dialogue_turns,
             agents=self._agents_by_name,
             network=self.network,
+            board=self._board,
             streams=self._streams,
             desk=desk,
             log=StepLog(),
@@ -305,6 +306,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
     def _roll_back(self, memories: Mapping[str, tuple[Event, ...]]) -> None:
         """Undo whatever stages of a failed step have applied."""
         self.network = SocialNetwork.from_dict(self._committed["network"])
+        self._board = list(self._committed["board"])
         for state in self._committed["agents"]:
             agent = self._agents_by_name[state["name"]]
             agent.restore(state)
@@ -329,7 +331,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             for disposition in Disposition
         }
         self.measures = {
-            "cooperation_rate": self._game.cooperation_rate(outcomes),
+            **self._game.measure(outcomes, [agent.declared for agent in self._agents_by_name.values()]),
             "score_self_interested": metrics.mean_of(self.scores, groups[Disposition.SELF_INTERESTED]),
             "score_altruistic": metrics.mean_of(self.scores, groups[Disposition.ALTRUISTIC]),
             "ties": metrics.ties(self.graph),
@@ -345,6 +347,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         return {
             "agents": [agent.state() for agent in self._agents_by_name.values()],
             "network": self.network.to_dict(),
+            "board": list(self._board),
         }
 
     def _manifest(self) -> dict[str, Any]:
@@ -391,6 +394,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 "records": log.records,
                 "gossip": log.gossip,
                 "ties": log.ties,
+                "declarations": log.declarations,
                 "calls": (call.to_row(with_prompt=with_prompt) for call in world.desk.in_order()),
             },
         )
@@ -443,6 +447,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             for state in self._committed["agents"]:
                 self._agents_by_name[state["name"]].restore(state)
             self.network = SocialNetwork.from_dict(self._committed["network"])
+            self._board = list(self._committed["board"])
             self.scores = self._mean_scores()
             self.measures = folder.document(step, "metrics")
             self.step_usage = Usage()

@@ -34,6 +34,8 @@ class Cause(StrEnum):
     EXPERIENCE = "own experience"
     FIRST_ORDER_GOSSIP = "first-order gossip"
     SECOND_ORDER_GOSSIP = "second-order gossip"
+    OBSERVATION = "observation"
+    SIGN_UP = "sign-up"
 
 
 @dataclass(frozen=True, slots=True)

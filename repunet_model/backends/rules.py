@@ -45,6 +45,7 @@ from repunet_model.questions.encounter import (
     EvaluationAnswer,
     Hearsay,
     LearnedAnswer,
+    News,
     PartnerAnswer,
     RecordAnswer,
     Reflect,
@@ -256,6 +257,14 @@ def _hearsay_impression(hearsay: Hearsay) -> float:
     return _BELIEF[hearsay.credibility] * (1.0 if hearsay.positive else -1.0)
 
 
+def _news_impression(news: News) -> float:
+    """Return how public news bears on its subject, in [-1, 1]: the mean of all it holds."""
+    signs = [_impression(level) for level in news.conduct]
+    if news.cooperated is not None:
+        signs.append(_impression(Level.GOOD if news.cooperated else Level.BAD))
+    return sum(signs) / len(signs)
+
+
 @answers(ChoosePartner)
 def choose_partner(question: ChoosePartner, mind: Mind) -> PartnerAnswer:
     """Pick somebody well reputed."""
@@ -295,15 +304,17 @@ def update_record(question: UpdateRecord, mind: Mind) -> RecordAnswer:
     """Move the opinion from where it is towards what was seen or heard."""
     score = question.previous.score if question.previous is not None else 0.0
     rate = mind.rules.learning_rate
+    ground = "Seen."
     if question.conduct is not None:
         score += rate * (_impression(question.conduct) - score)
         ground = f"Seen: {question.conduct.value} conduct."
-    else:
-        ground = ""
     if question.hearsay is not None:
         target = 1.0 if question.hearsay.positive else -1.0
         score += rate * mind.rules.hearsay * _BELIEF[question.hearsay.credibility] * (target - score)
         ground = f"Heard from {question.hearsay.gossiper}: {question.hearsay.credibility.value}."
+    if question.news is not None:
+        score += rate * mind.rules.hearsay * (_news_impression(question.news) - score)
+        ground = "Read in public."
     return RecordAnswer(
         text=f"{ground} Overall {'good' if score > 0.1 else 'bad' if score < -0.1 else 'mixed'} ({score:+.2f}).",
         level=_level(score),
@@ -342,7 +353,7 @@ def reflect(question: Reflect, mind: Mind) -> LearnedAnswer:
 @answers(Connect)
 def connect(question: Connect, mind: Mind) -> ConnectAnswer:
     """Tie oneself to people who behave well and are thought well of."""
-    attraction = _attraction(question.conduct, None, question.opinion)
+    attraction = _attraction(question.conduct, question.opinion)
     wants = mind.feels(attraction - mind.rules.tie_threshold)
     return ConnectAnswer(
         reason=f"I value a tie to {question.other} at {attraction:+.2f}.",
@@ -353,7 +364,7 @@ def connect(question: Connect, mind: Mind) -> ConnectAnswer:
 @answers(Disconnect)
 def disconnect(question: Disconnect, mind: Mind) -> DisconnectAnswer:
     """Leave people who behave badly or are thought ill of."""
-    attraction = _attraction(question.conduct, question.hearsay, question.opinion)
+    attraction = _attraction(question.conduct, question.opinion, question.hearsay, question.news)
     leaves = mind.feels(mind.rules.tie_threshold - attraction)
     return DisconnectAnswer(
         reason=f"I value the tie to {question.other} at {attraction:+.2f}.",
@@ -361,25 +372,33 @@ def disconnect(question: Disconnect, mind: Mind) -> DisconnectAnswer:
     )
 
 
-def _attraction(conduct: Level | None, hearsay: Hearsay | None, opinion: Opinion | None) -> float:
-    """Return what a tie is worth, in [-1, 1]: the mean of what was just seen or heard and what is thought."""
+def _attraction(
+    conduct: Level | None, opinion: Opinion | None, hearsay: Hearsay | None = None, news: News | None = None
+) -> float:
+    """Return what a tie is worth, in [-1, 1]: the mean of what was just seen, heard or read, and what is thought.
+
+    Where nothing was judged, as after a refusal, and nothing is thought, it is worth as much as not having it: 0.
+    """
     signs = []
     if conduct is not None:
         signs.append(_impression(conduct))
     if hearsay is not None:
         signs.append(_hearsay_impression(hearsay))
+    if news is not None:
+        signs.append(_news_impression(news))
     if opinion is not None:
         signs.append(opinion.score)
-    return sum(signs) / len(signs)
+    return sum(signs) / len(signs) if signs else 0.0
 
 
 @answers(WishToGossip)
 def wish_to_gossip(question: WishToGossip, mind: Mind) -> WishAnswer:
     """Talk about what made a strong impression."""
-    impression = _impression(question.conduct)
+    conduct = question.conduct if question.conduct is not None else Level.NEUTRAL
+    impression = _impression(conduct)
     wants = mind.feels(abs(impression) - mind.rules.gossip_threshold)
     return WishAnswer(
-        reason=f"{question.subject}'s conduct was {question.conduct.value}.",
+        reason=f"{question.subject}'s conduct was {conduct.value}.",
         tone=Tone.POSITIVE if impression > 0 else Tone.NEGATIVE,
         decision=Wish.GOSSIP if wants else Wish.KEEP_QUIET,
     )

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from repunet_model.backends.rules import Mind, answers
 from repunet_model.concurrency import together
-from repunet_model.games.base import Account, Game, Outcome, Player
+from repunet_model.games.base import Account, Course, Game, Outcome, Player
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Words
@@ -83,7 +83,7 @@ class PrisonersDilemma(Game):
                 self._account(one.decision, other.decision, second.name),
                 self._account(other.decision, one.decision, first.name),
             ),
-            completed=True,
+            course=Course.COMPLETED,
             facts={
                 "first_move": one.decision.value,
                 "second_move": other.decision.value,

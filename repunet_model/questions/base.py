@@ -79,6 +79,10 @@ class Question[A: Answer]:
         """Return the names to choose from, by the answer's field, where it is a choice among people."""
         return {}
 
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """Return the least and the greatest value of a number, by the answer's field, where the view sets them."""
+        return {}
+
     def options(self, digest: bytes) -> Options:
         """Draw the order in which the options of every closed choice are named.
 
@@ -102,13 +106,19 @@ class Question[A: Answer]:
         Every field is required and nothing else is allowed, as strict structured output asks for.
         """
         fields = _plain_schema(self.answer)["properties"]
+        bounds = self.bounds()
+
+        def described(name: str, field: dict[str, Any]) -> dict[str, Any]:
+            if name in options:
+                closed: dict[str, Any] = {"type": "string", "enum": list(options[name])}
+                return closed | {key: text for key, text in field.items() if key == "description"}
+            if name in bounds:
+                return field | dict(zip(("minimum", "maximum"), bounds[name], strict=True))
+            return field
+
         return {
             "type": "object",
-            "properties": {
-                name: ({"type": "string", "enum": list(options[name])} if name in options else {})
-                | {key: value for key, value in field.items() if name not in options or key == "description"}
-                for name, field in fields.items()
-            },
+            "properties": {name: described(name, field) for name, field in fields.items()},
             "required": list(fields),
             "additionalProperties": False,
         }
@@ -127,6 +137,9 @@ class Question[A: Answer]:
         for field, names in self.candidates().items():
             if getattr(answer, field) not in names:
                 raise ValueError(f"{field}: must be one of {', '.join(names)}")
+        for field, (low, high) in self.bounds().items():
+            if not low <= getattr(answer, field) <= high:
+                raise ValueError(f"{field}: must be from {low} to {high}")
         return answer  # type: ignore[return-value]  # the class variable cannot name the type parameter
 
 

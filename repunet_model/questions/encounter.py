@@ -90,19 +90,36 @@ class Hearsay:
     credibility: Credibility
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What became public of somebody.
+
+    Attributes:
+        text: The news in words.
+        conduct: How others judged their conduct, one level for each judgement.
+        cooperated: What they chose, where a choice was public; else None.
+    """
+
+    text: str
+    conduct: tuple[Level, ...] = ()
+    cooperated: bool | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateRecord(Question[RecordAnswer]):
-    """The reputation of oneself or another, after an encounter or after gossip.
+    """The reputation of oneself or another, after an encounter, after gossip or after public news.
 
     Attributes:
         subject: Whom the record is about.
         role: The subject's role.
         is_self: Whether the agent judges itself.
         previous: The present record, None if there is none.
-        conduct: How the subject behaved, in the agent's own evaluation; None after gossip.
-        conduct_reason: The same in words; empty after gossip.
-        account: What happened; empty after gossip.
-        hearsay: The gossip; None after an encounter.
+        conduct: How the subject behaved, in the agent's own evaluation; None unless after an encounter.
+        conduct_reason: The same in words.
+        account: What happened in the encounter; empty if there was none.
+        background: What the game adds about the subject; may be empty.
+        hearsay: The gossip; None unless after gossip.
+        news: What became public; None unless after that.
     """
 
     name: ClassVar[str] = "update_record"
@@ -116,7 +133,9 @@ class UpdateRecord(Question[RecordAnswer]):
     conduct: Level | None = None
     conduct_reason: str = ""
     account: str = ""
+    background: str = ""
     hearsay: Hearsay | None = None
+    news: News | None = None
 
 
 class LearnedAnswer(Answer):
@@ -199,7 +218,18 @@ class Connect(Question[ConnectAnswer]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disconnect(Question[DisconnectAnswer]):
-    """Whether to cut a tie, after an encounter or after gossip about the other."""
+    """Whether to cut a tie, after an encounter, or after gossip or public news about the other.
+
+    Attributes:
+        other: Whom the tie is to.
+        role: The other's role.
+        opinion: What the agent thinks of the other.
+        conduct: How the other behaved, in the agent's own evaluation; None without one.
+        conduct_reason: The same in words.
+        account: What happened in an encounter that was not evaluated; else empty.
+        hearsay: The gossip; None unless after gossip.
+        news: What became public; None unless after that.
+    """
 
     name: ClassVar[str] = "disconnect"
     template: ClassVar[str] = "disconnect.j2"
@@ -210,4 +240,6 @@ class Disconnect(Question[DisconnectAnswer]):
     opinion: Opinion | None
     conduct: Level | None = None
     conduct_reason: str = ""
+    account: str = ""
     hearsay: Hearsay | None = None
+    news: News | None = None

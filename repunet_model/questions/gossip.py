@@ -38,7 +38,15 @@ class WishAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WishToGossip(Question[WishAnswer]):
-    """Whether to gossip about the partner one just met."""
+    """Whether to gossip about the partner one just met.
+
+    Attributes:
+        subject: The partner.
+        account: What happened.
+        conduct: How the partner behaved, in the agent's own evaluation; None if the encounter was refused.
+        conduct_reason: The same in words.
+        opinion: What the agent thinks of the partner.
+    """
 
     name: ClassVar[str] = "wish_to_gossip"
     template: ClassVar[str] = "wish_to_gossip.j2"
@@ -46,7 +54,7 @@ class WishToGossip(Question[WishAnswer]):
 
     subject: str
     account: str
-    conduct: Level
+    conduct: Level | None
     conduct_reason: str
     opinion: Opinion | None
 
@@ -98,7 +106,7 @@ class Tell(Question[MessageAnswer]):
         subject: Whom it is about.
         tone: Praise or complaint.
         account: What the gossiper saw; empty for second-order gossip.
-        conduct: The gossiper's evaluation of the subject; None for second-order gossip.
+        conduct: The gossiper's evaluation of the subject; None for second-order gossip, and without one.
         reason: Why the gossiper wants to talk.
         hearsay: What the gossiper was told; None for first-order gossip.
         dialogue: What was said so far.

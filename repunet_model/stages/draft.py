@@ -42,6 +42,16 @@ class Draft:
         return self.agent.name
 
     @property
+    def declared(self) -> bool | None:
+        """What the agent chose in the last public round."""
+        return self.agent.declared
+
+    @property
+    def own_opinion(self) -> Opinion | None:
+        """The agent's reputation in its own eyes; None in a run without reputation."""
+        return self.opinion(self.name, self.role)
+
+    @property
     def learned(self) -> str:
         """What the agent acts on in its role."""
         return self._learned if self._learned is not None else self.agent.learned[self.role]

@@ -50,8 +50,8 @@ async def wish_to_gossip(side: Side) -> None:
         WishToGossip(
             subject=side.partner,
             account=side.account.text,
-            conduct=side.evaluation.partner,
-            conduct_reason=side.evaluation.partner_reason,
+            conduct=None if side.evaluation is None else side.evaluation.partner,
+            conduct_reason="" if side.evaluation is None else side.evaluation.partner_reason,
             opinion=side.partner_opinion,
         )
     )
@@ -66,7 +66,7 @@ class Story:
         subject_role: The subject's role.
         tone: Praise or complaint.
         account: What the gossiper saw; empty on the second way.
-        conduct: The gossiper's evaluation of the subject; None on the second way.
+        conduct: The gossiper's evaluation of the subject; None on the second way, and without one.
         reason: Why the gossiper tells it.
         hearsay: What the gossiper was told; None on the first way.
     """
@@ -222,7 +222,7 @@ class _Telling:
             subject_role=side.partner_role,
             tone=side.wish.tone,
             account=side.account.text,
-            conduct=side.evaluation.partner,
+            conduct=None if side.evaluation is None else side.evaluation.partner,
             reason=side.wish.reason,
         )
         opening = await _speak(gossiper, name, story, gossiper.name)

@@ -2,23 +2,24 @@
 
 Pairs do not wait for each other, nor the two sides of a pair once the game is played. What a side thinks about
 afterwards is a list of groups: the thoughts of a group go side by side, groups one after another. A mode with less
-in it has a shorter list (`aftermath`); nothing else changes.
+in it has a shorter list (`aftermath`), and so has an encounter that did not take place in full; nothing else changes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Coroutine
+from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from repunet_model.concurrency import first_of, together
-from repunet_model.games.base import Account, Outcome
+from repunet_model.games.base import Account, Course, Outcome
 from repunet_model.memory import Event
 from repunet_model.questions.base import Answer, Opinion, Question
 from repunet_model.questions.encounter import Evaluate, EvaluationAnswer
 from repunet_model.questions.gossip import WishAnswer
 from repunet_model.stages.draft import Draft
+from repunet_model.stages.world import Census
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -33,20 +34,22 @@ class Side(Draft):
     Attributes:
         partner: The other's name.
         partner_role: The other's role.
-        completed: Whether the interaction took place in full.
+        census: The society as a whole.
         partner_cooperated: Whether the partner cooperated; None where it had no choice.
+        evaluation: How it judges both; None before it has evaluated, and if there was nothing to evaluate.
         wish: Whether it wants to gossip; None until asked, and in a run without gossip.
     """
 
-    def __init__(self, world: World, name: str, role: str, partner: str, partner_role: str) -> None:
+    def __init__(self, world: World, name: str, role: str, partner: str, partner_role: str, census: Census) -> None:
         super().__init__(world, name, "encounter", role)
         self.partner = partner
         self.partner_role = partner_role
-        self.completed = False
+        self.census = census
         self.partner_cooperated: bool | None = None
+        self.evaluation: EvaluationAnswer | None = None
         self.wish: WishAnswer | None = None
         self._account: Account | None = None
-        self._evaluation: EvaluationAnswer | None = None
+        self._course: Course | None = None
 
     @property
     def resources(self) -> Decimal:
@@ -54,9 +57,14 @@ class Side(Draft):
         return self.agent.resources
 
     @property
-    def own_opinion(self) -> Opinion | None:
-        """The agent's reputation in its own eyes."""
-        return self.opinion(self.name, self.role)
+    def partner_declared(self) -> bool | None:
+        """What the partner chose in the last public round."""
+        return self.world.agents[self.partner].declared
+
+    @property
+    def shuns_partner(self) -> bool:
+        """Whether the agent has the partner, in its role, on its blacklist."""
+        return self.world.network.is_blacklisted(self.name, self.partner, self.partner_role)
 
     @property
     def partner_opinion(self) -> Opinion | None:
@@ -64,8 +72,8 @@ class Side(Draft):
         return self.opinion(self.partner, self.partner_role)
 
     def last_events(self, count: int) -> tuple[Event, ...]:
-        """Return the agent's last encounters, oldest first."""
-        return self.agent.memory.last(count)
+        """Return the agent's last encounters in its present role, oldest first."""
+        return self.agent.memory.last(count, self.role)
 
     async def ask[A: Answer](self, question: Question[A]) -> A:
         """Ask the agent about its partner."""
@@ -78,24 +86,25 @@ class Side(Draft):
         return self._account
 
     @property
-    def evaluation(self) -> EvaluationAnswer:
-        """How this side judges both; known once it has evaluated."""
-        assert self._evaluation is not None
-        return self._evaluation
+    def completed(self) -> bool:
+        """Whether the interaction took place in full."""
+        return self._course is Course.COMPLETED
 
-    def played(self, own: Account, other: Account, *, completed: bool) -> None:
+    @property
+    def judged(self) -> EvaluationAnswer:
+        """How it judges both, where it has evaluated."""
+        assert self.evaluation is not None
+        return self.evaluation
+
+    def played(self, own: Account, other: Account, course: Course) -> None:
         """Take note of how the game went for this side and the other."""
         self._account = own
         self.partner_cooperated = other.cooperated
-        self.completed = completed
-
-    def evaluated(self, evaluation: EvaluationAnswer) -> None:
-        """Take note of one's evaluation."""
-        self._evaluation = evaluation
+        self._course = course
 
 
 Thought = Callable[[Side], Coroutine[Any, Any, None]]
-Aftermath = tuple[tuple[Thought, ...], ...]
+Aftermath = Mapping[Course, tuple[tuple[Thought, ...], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +117,14 @@ class Encounter:
 
 async def evaluate(side: Side) -> None:
     """Judge how both sides behaved."""
-    side.evaluated(
-        await side.ask(
-            Evaluate(
-                partner=side.partner,
-                account=side.account.text,
-                own_cooperated=side.account.cooperated,
-                partner_cooperated=side.partner_cooperated,
-                own_opinion=side.own_opinion,
-                partner_opinion=side.partner_opinion,
-            )
+    side.evaluation = await side.ask(
+        Evaluate(
+            partner=side.partner,
+            account=side.account.text,
+            own_cooperated=side.account.cooperated,
+            partner_cooperated=side.partner_cooperated,
+            own_opinion=side.own_opinion,
+            partner_opinion=side.partner_opinion,
         )
     )
 
@@ -135,25 +142,29 @@ class Interaction:
 
     async def decide(self, world: World, pairs: AsyncIterable[Pair]) -> list[Encounter]:
         """Let all pairs play and think, each from the moment it is settled."""
+        census = Census(world)
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._meet(world, *pair)) async for pair in pairs]
+                tasks = [group.create_task(self._meet(world, census, *pair)) async for pair in pairs]
         except BaseExceptionGroup as failures:
             raise first_of(failures) from failures
         return [task.result() for task in tasks]
 
-    async def _meet(self, world: World, first: str, second: str) -> Encounter:
+    async def _meet(self, world: World, census: Census, first: str, second: str) -> Encounter:
         role, other_role = world.game.roles
-        sides = (Side(world, first, role, second, other_role), Side(world, second, other_role, first, role))
+        sides = (
+            Side(world, first, role, second, other_role, census),
+            Side(world, second, other_role, first, role, census),
+        )
         outcome = await world.game.play(*sides)
         one, other = outcome.accounts
-        sides[0].played(one, other, completed=outcome.completed)
-        sides[1].played(other, one, completed=outcome.completed)
-        await together(*(self._think(side) for side in sides))
+        sides[0].played(one, other, outcome.course)
+        sides[1].played(other, one, outcome.course)
+        await together(*(self._think(side, outcome.course) for side in sides))
         return Encounter(sides, outcome)
 
-    async def _think(self, side: Side) -> None:
-        for group in self._aftermath:
+    async def _think(self, side: Side, course: Course) -> None:
+        for group in self._aftermath[course]:
             await together(*(thought(side) for thought in group))
 
     def apply(self, world: World, encounters: list[Encounter]) -> None:
@@ -161,7 +172,7 @@ class Interaction:
         for encounter in encounters:
             first, second = encounter.sides
             for side in encounter.sides:
-                side.agent.gain(side.account.payoff)
+                side.agent.met(side.account.payoff, completed=side.completed)
                 event = Event(
                     step=world.step,
                     partner=side.partner,
@@ -174,18 +185,37 @@ class Interaction:
                 side.agent.memory.add(event)
                 world.log.events.append({"agent": side.name, **event.to_dict()})
                 side.commit()
+                if world.game.publishes_evaluations and side.evaluation is not None:
+                    self._publish(world, side, side.evaluation)
             world.log.interactions.append(
                 {
                     "step": world.step,
                     "first": first.name,
                     "second": second.name,
-                    "completed": encounter.outcome.completed,
+                    "course": encounter.outcome.course.value,
                     "first_cooperated": first.account.cooperated,
                     "second_cooperated": second.account.cooperated,
                     "first_payoff": float(first.account.payoff),
                     "second_payoff": float(second.account.payoff),
-                    "first_judges_second": first.evaluation.partner.value,
-                    "second_judges_first": second.evaluation.partner.value,
+                    "first_judges_second": _level(first.evaluation),
+                    "second_judges_first": _level(second.evaluation),
                     **encounter.outcome.facts,
                 }
             )
+
+    def _publish(self, world: World, side: Side, evaluation: EvaluationAnswer) -> None:
+        """Make known to all what a side said of its partner."""
+        world.board.append(
+            {
+                "step": world.step,
+                "by": side.name,
+                "subject": side.partner,
+                "role": side.partner_role,
+                "level": evaluation.partner.value,
+                "text": evaluation.partner_reason,
+            }
+        )
+
+
+def _level(evaluation: EvaluationAnswer | None) -> str | None:
+    return None if evaluation is None else evaluation.partner.value

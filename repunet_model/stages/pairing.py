@@ -3,7 +3,7 @@
 The population is shuffled; half the agents choose, half are chosen, and with an odd number one sits the step out.
 With reputation, choosers take their turn by their own score, best first. Each looks at the free agents among those
 the game lets it pick from; with probability one half, if there are any, it picks one by what it thinks of them, else
-a free one is drawn at random. Without reputation all pairs are random.
+a free one is drawn at random. Without reputation, and in a game that asks for it, all pairs are random.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ async def pairs(world: World) -> AsyncIterator[Pair]:
     world.random("pairing").shuffle(names)
     half = len(names) // 2
     choosers, free = names[:half], names[half : 2 * half]
-    if not world.reputation:
+    if not world.reputation or world.game.random_pairs:
         for pair in zip(choosers, free, strict=True):
             yield pair
         return

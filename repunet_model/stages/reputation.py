@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repunet_model.questions.encounter import Hearsay, Reflect, UpdateRecord
+from repunet_model.questions.encounter import Hearsay, News, Reflect, UpdateRecord
 from repunet_model.reputation import Cause, ReputationRecord
 
 if TYPE_CHECKING:
@@ -19,9 +19,10 @@ async def update_self(side: Side) -> None:
         role=side.role,
         is_self=True,
         previous=side.record(side.name, side.role),
-        conduct=side.evaluation.own,
-        conduct_reason=side.evaluation.own_reason,
+        conduct=side.judged.own,
+        conduct_reason=side.judged.own_reason,
         account=side.account.text,
+        background=side.world.game.background(side.census, side.name, is_self=True),
     )
     await _update(side, question, Cause.EXPERIENCE)
 
@@ -33,9 +34,10 @@ async def update_partner(side: Side) -> None:
         role=side.partner_role,
         is_self=False,
         previous=side.record(side.partner, side.partner_role),
-        conduct=side.evaluation.partner,
-        conduct_reason=side.evaluation.partner_reason,
+        conduct=side.judged.partner,
+        conduct_reason=side.judged.partner_reason,
         account=side.account.text,
+        background=side.world.game.background(side.census, side.partner, is_self=False),
     )
     await _update(side, question, Cause.EXPERIENCE)
 
@@ -59,6 +61,20 @@ async def update_from_gossip(
     await _update(listener, question, cause, source, hearsay.gossiper)
 
 
+async def update_from_news(agent: Draft, subject: str, role: str, news: News, cause: Cause) -> None:
+    """Rewrite a subject's reputation after something about it became public.
+
+    Args:
+        agent: Who takes it in.
+        subject: Whom it is about.
+        role: The subject's role.
+        news: What became public.
+        cause: Observation or sign-up.
+    """
+    question = UpdateRecord(subject=subject, role=role, is_self=False, previous=agent.record(subject, role), news=news)
+    await _update(agent, question, cause, source=role)
+
+
 async def _update(draft: Draft, question: UpdateRecord, cause: Cause, source: str = "", told_by: str = "") -> None:
     answer = await draft.put(question, about=question.subject, source=source)
     record = ReputationRecord.from_level(question.subject, question.role, answer.text, answer.level, answer.certainty)
@@ -72,10 +88,10 @@ async def reflect(side: Side) -> None:
             role=side.role,
             partner=side.partner,
             account=side.account.text,
-            own=side.evaluation.own,
-            own_reason=side.evaluation.own_reason,
-            partner_conduct=side.evaluation.partner,
-            partner_reason=side.evaluation.partner_reason,
+            own=side.judged.own,
+            own_reason=side.judged.own_reason,
+            partner_conduct=side.judged.partner,
+            partner_reason=side.judged.partner_reason,
             own_opinion=side.own_opinion,
         )
     )

@@ -1,10 +1,10 @@
-"""Rewiring: ties made and cut, after an encounter and after gossip."""
+"""Rewiring: ties made and cut, after an encounter, after gossip and after public news."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repunet_model.questions.encounter import Connect, Connection, Disconnect, Disconnection, Hearsay
+from repunet_model.questions.encounter import Connect, Connection, Disconnect, Disconnection, Hearsay, News
 
 if TYPE_CHECKING:
     from repunet_model.stages.draft import Draft
@@ -13,17 +13,26 @@ if TYPE_CHECKING:
 
 async def rewire(side: Side) -> None:
     """Reconsider the tie to the partner: cut one there is, or make a new one if the interaction was complete."""
-    other, role = side.partner, side.partner_role
-    conduct, reason = side.evaluation.partner, side.evaluation.partner_reason
+    other, role, evaluation = side.partner, side.partner_role, side.evaluation
     if side.is_bound(other, role):
-        leaving = await side.ask(
-            Disconnect(other=other, role=role, opinion=side.partner_opinion, conduct=conduct, conduct_reason=reason)
+        question = Disconnect(
+            other=other,
+            role=role,
+            opinion=side.partner_opinion,
+            conduct=None if evaluation is None else evaluation.partner,
+            conduct_reason="" if evaluation is None else evaluation.partner_reason,
+            account=side.account.text if evaluation is None else "",
         )
-        if leaving.decision is Disconnection.CUT:
-            side.tie(other, role, bound=False)
+        await _reconsider(side, question)
     elif side.completed:
         joining = await side.ask(
-            Connect(other=other, role=role, opinion=side.partner_opinion, conduct=conduct, conduct_reason=reason)
+            Connect(
+                other=other,
+                role=role,
+                opinion=side.partner_opinion,
+                conduct=side.judged.partner,
+                conduct_reason=side.judged.partner_reason,
+            )
         )
         if joining.decision is Connection.CONNECT:
             side.tie(other, role, bound=True)
@@ -41,6 +50,25 @@ async def rewire_after_gossip(listener: Draft, subject: str, role: str, hearsay:
     """
     if listener.is_bound(subject, role):
         question = Disconnect(other=subject, role=role, opinion=listener.opinion(subject, role), hearsay=hearsay)
-        answer = await listener.put(question, about=subject, source=source)
-        if answer.decision is Disconnection.CUT:
-            listener.tie(subject, role, bound=False)
+        await _reconsider(listener, question, source)
+
+
+async def rewire_after_news(agent: Draft, subject: str, role: str, news: News) -> None:
+    """Reconsider the tie to somebody about whom something became public, if there is one.
+
+    Args:
+        agent: Who took it in.
+        subject: Whom it is about.
+        role: The subject's role.
+        news: What became public.
+    """
+    if agent.is_bound(subject, role):
+        question = Disconnect(other=subject, role=role, opinion=agent.opinion(subject, role), news=news)
+        await _reconsider(agent, question, source=role)
+
+
+async def _reconsider(draft: Draft, question: Disconnect, source: str = "") -> None:
+    """Ask whether to keep a tie, and cut it if not."""
+    answer = await draft.put(question, about=question.other, source=source)
+    if answer.decision is Disconnection.CUT:
+        draft.tie(question.other, question.role, bound=False)

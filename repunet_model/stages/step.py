@@ -1,4 +1,4 @@
-"""One step: pairs are made, meet, think about it, and gossip.
+"""One step: what is public is taken in, pairs are made, meet, think about it, and gossip.
 
 A mode is a matter of what is in the list: without reputation nobody writes records, without gossip nobody is asked
 whether they wish to. There is one list, built here, and no copy of a stage for a mode.
@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from repunet_model.games.base import Outcome
+from repunet_model.games.base import Course, Outcome
 from repunet_model.stages.gossip import Gossip, wish_to_gossip
-from repunet_model.stages.interaction import Aftermath, Interaction, evaluate
+from repunet_model.stages.interaction import Aftermath, Interaction, Thought, evaluate
+from repunet_model.stages.opening import open_step
 from repunet_model.stages.pairing import Pair, pairs
 from repunet_model.stages.reputation import reflect, update_partner, update_self
 from repunet_model.stages.rewiring import rewire
@@ -39,11 +40,16 @@ def aftermath(*, reputation: bool, gossip: bool) -> Aftermath:
         reputation: Whether agents keep reputations.
         gossip: Whether agents gossip.
     """
-    return (
-        (evaluate,),
-        *(((update_self, update_partner),) if reputation else ()),
-        (reflect, rewire, *((wish_to_gossip,) if gossip else ())),
-    )
+    wish: tuple[Thought, ...] = (wish_to_gossip,) if gossip else ()
+    return {
+        Course.COMPLETED: (
+            (evaluate,),
+            *(((update_self, update_partner),) if reputation else ()),
+            (reflect, rewire, *wish),
+        ),
+        Course.REFUSED: ((rewire, *wish),),
+        Course.NOT_HELD: (),
+    }
 
 
 async def run_step(world: World, *, gossip: bool, activation: Activation) -> list[Outcome]:
@@ -57,6 +63,7 @@ async def run_step(world: World, *, gossip: bool, activation: Activation) -> lis
     interaction = Interaction(aftermath(reputation=world.reputation, gossip=gossip))
     talk = Gossip() if gossip else None
     outcomes: list[Outcome] = []
+    await open_step(world, gossip=gossip)
     async for batch in _batches(pairs(world), activation):
         encounters = await interaction.decide(world, batch)
         interaction.apply(world, encounters)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from repunet_model.backends.base import Backend, Request, Usage
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-STAGES = ("pairing", "encounter", "gossip")
+STAGES = ("opening", "pairing", "encounter", "gossip")
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class StepLog:
         records: Every reputation record written.
         gossip: Every message told.
         ties: Every tie made or cut.
+        declarations: Every public choice.
         lapsed: Wishes to gossip for which there was no listener.
     """
 
@@ -41,6 +44,7 @@ class StepLog:
     records: list[Row] = field(default_factory=list)
     gossip: list[Row] = field(default_factory=list)
     ties: list[Row] = field(default_factory=list)
+    declarations: list[Row] = field(default_factory=list)
     lapsed: int = 0
 
 
@@ -168,6 +172,7 @@ class World:
         dialogue_turns: Most turns of a dialogue.
         agents: The agents by name, in the order of the population.
         network: Ties and blacklists.
+        board: The evaluations that became public since agents last took them in.
         streams: The random streams of the run.
         desk: Where questions are asked.
         log: What the step adds to the run.
@@ -179,6 +184,7 @@ class World:
     dialogue_turns: int
     agents: Mapping[str, RepuNetAgent]
     network: SocialNetwork
+    board: list[Row]
     streams: Streams
     desk: Desk
     log: StepLog
@@ -186,3 +192,34 @@ class World:
     def random(self, *key: str) -> Random:
         """Return the random stream of a purpose in this step."""
         return self.streams.at(self.step, *key)
+
+
+class Census:
+    """What a game may know of the society as a whole, counted once while nothing changes."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._role = world.game.roles[1]
+
+    def mutual_ties(self, name: str) -> int:
+        """How many others an agent and they are bound to each other."""
+        return len(self._world.network.mutually_bound(name, self._role))
+
+    def completed_share(self, name: str) -> float | None:
+        """Share of an agent's encounters that took place in full; None before the first."""
+        agent = self._world.agents[name]
+        return agent.completed / agent.encounters if agent.encounters else None
+
+    def mean_mutual_ties(self) -> float:
+        """The mean of `mutual_ties` over all agents."""
+        return self._means[0]
+
+    def mean_completed_share(self) -> float | None:
+        """The mean of `completed_share` over all agents that have met anybody; None before that."""
+        return self._means[1]
+
+    @cached_property
+    def _means(self) -> tuple[float, float | None]:
+        ties = [self.mutual_ties(name) for name in self._world.agents]
+        shares = [share for name in self._world.agents if (share := self.completed_share(name)) is not None]
+        return sum(ties) / len(ties), math.fsum(shares) / len(shares) if shares else None
