@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 from repunet_model.backends.base import Request
 from repunet_model.backends.rules import Rules, RulesBackend
 from repunet_model.errors import EndpointError
 from repunet_model.questions.base import Answer
+from tests.endpoint import random_reply
 
 PRIVATE_FIELDS = ("reason", "own_reason", "partner_reason", "text", "learned", "summary")
 """Fields of answers that are thought, not said."""
@@ -20,22 +22,39 @@ SPOKEN_FIELDS = ("message", "reply")
 class Overheard(RulesBackend):
     """The rules backend, every request kept; whatever an agent thinks carries a mark of whose thought it is."""
 
-    def __init__(self, rules: Rules | None = None) -> None:
+    def __init__(self, rules: Rules | None = None, published: frozenset[tuple[str, str]] = frozenset()) -> None:
+        """Make the backend.
+
+        Args:
+            rules: As for the rules backend.
+            published: Fields of answers that others may read all the same, as (question, field).
+        """
         super().__init__(rules)
         self.requests: list[Request[Any]] = []
+        self._published = published
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         self.requests.append(request)
         answer = await super().answer(request)
         own = mark(request.coordinates.agent)
-        fields = type(answer).model_fields
-        thought = {field: f"{getattr(answer, field)} {own}" for field in PRIVATE_FIELDS if field in fields}
-        said = {field: getattr(answer, field).replace(own, "") for field in SPOKEN_FIELDS if field in fields}
-        return answer.model_copy(update=thought | said)
+        question = request.coordinates.question
+        texts = {
+            field: str(value).replace(own, "") for field, value in answer if field in (*PRIVATE_FIELDS, *SPOKEN_FIELDS)
+        }
+        private = [name for name in texts if name in PRIVATE_FIELDS and (question, name) not in self._published]
+        thought = {field: f"{texts[field]} {own}" for field in private}
+        return answer.model_copy(update=texts | thought)
 
 
 def mark(name: str) -> str:
     return f"[thought of {name}]"
+
+
+class RandomReplies(RulesBackend):
+    """Answers at random, within the schema: whatever a model may say that fits."""
+
+    async def answer[A: Answer](self, request: Request[A]) -> A:
+        return request.question.read(json.dumps(random_reply(request.schema(), request.random())))
 
 
 class FailsFirst(RulesBackend):

@@ -105,7 +105,11 @@ def reply_to(body: dict[str, Any]) -> dict[str, Any]:
     """Return a random reply that fits the schema of a request, the same for the same first question."""
     schema = body["response_format"]["json_schema"]["schema"]
     first = json.dumps([body["messages"][:2], schema], sort_keys=True)
-    random = Random(sha256(first.encode()).digest())
+    return random_reply(schema, Random(sha256(first.encode()).digest()))
+
+
+def random_reply(schema: dict[str, Any], random: Random) -> dict[str, Any]:
+    """Return a random reply that fits a schema of flat answers."""
     return {name: _value(field, random) for name, field in schema["properties"].items()}
 
 

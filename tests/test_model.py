@@ -5,17 +5,14 @@ import inspect
 import subprocess
 import sys
 import time
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from repunet_model import RepuNetError, RepuNetModel
 from repunet_model.questions.gossip import Hear
-from tests.backends import FailsAt, FailsFirst, Overheard
-from tests.conftest import MODE_NAMES, MODES, contents
+from tests.backends import FailsFirst, Overheard
+from tests.conftest import MODES, contents
 
 
 def run(steps: int = 5, **parameters: object) -> RepuNetModel:
@@ -23,56 +20,6 @@ def run(steps: int = 5, **parameters: object) -> RepuNetModel:
     for _ in range(steps):
         model.step()
     return model
-
-
-def check_invariants(model: RepuNetModel) -> None:
-    """Check what must hold after every step of every run."""
-    graph = model.graph
-    assert not any(a == b for a, b in graph.edges)
-    for agent in model.agents:
-        for record in agent.ledger.present():
-            assert sum(record.distribution) == pytest.approx(1)
-            assert all(0 <= p <= 1 for p in record.distribution)
-            assert -1 <= record.score <= 1
-        blacklist = model.network.blacklist(agent.name)
-        assert len(blacklist) <= 5
-        assert not any(model.network.is_bound(agent.name, other, role) for other, role in blacklist)
-    interactions = model.datacollector.get_table_dataframe("interactions")
-    paid = interactions["first_payoff"].sum() + interactions["second_payoff"].sum()
-    assert sum(agent.resources for agent in model.agents) == Decimal(10) * len(graph) + Decimal(str(paid))
-    for row in interactions.itertuples():
-        moves = (row.first_move, row.second_move)
-        assert (row.first_payoff, row.second_payoff) == {
-            ("cooperate", "cooperate"): (3, 3),
-            ("cooperate", "defect"): (0, 5),
-            ("defect", "cooperate"): (5, 0),
-            ("defect", "defect"): (1, 1),
-        }[moves]
-
-
-@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
-@pytest.mark.parametrize(("reputation", "gossip"), MODES, ids=MODE_NAMES)
-def test_every_mode_runs_and_keeps_the_invariants(reputation: bool, gossip: bool, activation: str) -> None:
-    model = run(0, reputation=reputation, gossip=gossip, activation=activation)
-    for _ in range(8):
-        model.step()
-        check_invariants(model)
-    told = model.datacollector.get_table_dataframe("gossip")
-    assert (len(told) > 0) is gossip
-    assert any(list(agent.ledger.present()) for agent in model.agents) is reputation
-    assert (model.measures["score_altruistic"] != 0) is reputation
-
-
-@settings(max_examples=15, deadline=None)
-@given(n_agents=st.integers(2, 9), seed=st.integers(0, 10_000), mode=st.sampled_from(MODES))
-def test_any_population_runs(n_agents: int, seed: int, mode: tuple[bool, bool]) -> None:
-    model = run(4, n_agents=n_agents, rng=seed, reputation=mode[0], gossip=mode[1])
-    check_invariants(model)
-    interactions = model.datacollector.get_table_dataframe("interactions")
-    assert len(interactions) == 4 * (n_agents // 2)
-    for _, pairs in interactions.groupby("step"):
-        met = [*pairs["first"], *pairs["second"]]
-        assert len(met) == len(set(met)) == n_agents - n_agents % 2
 
 
 def test_with_an_odd_number_another_one_sits_out_from_step_to_step() -> None:
@@ -133,31 +80,6 @@ def test_step_works_where_an_event_loop_already_runs() -> None:
     assert asyncio.run(step_inside()) == 1
 
 
-@pytest.mark.parametrize("question", ["choose_move", "reflect", "hear"])
-@pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
-def test_a_failed_step_leaves_no_trace_and_can_be_tried_again(tmp_path: Path, question: str, activation: str) -> None:
-    backend = FailsAt(step=3, question=question)
-    model = run(2, backend=backend, activation=activation, storage=str(tmp_path), run_name="failing")
-    before = contents(tmp_path / "failing")
-    state = (model.network.to_dict(), [agent.state() for agent in model.agents], model.measures, model.scores)
-    for _ in range(2):
-        with pytest.raises(RepuNetError, match="the endpoint is down"):
-            model.step()
-        assert model.steps == model.time == 2
-        assert contents(tmp_path / "failing") == before
-        assert state == (
-            model.network.to_dict(),
-            [agent.state() for agent in model.agents],
-            model.measures,
-            model.scores,
-        )
-    backend.failing = False
-    model.step()
-    model.step()
-    run(4, activation=activation, storage=str(tmp_path), run_name="smooth")
-    assert contents(tmp_path / "failing") == contents(tmp_path / "smooth")
-
-
 def test_a_failed_step_asks_nothing_more() -> None:
     backend = FailsFirst()
     model = run(0, backend=backend)
@@ -167,22 +89,6 @@ def test_a_failed_step_asks_nothing_more() -> None:
     time.sleep(0.1)
     assert backend.asked == asked
     assert backend.answered == 0
-
-
-@pytest.mark.parametrize(("reputation", "gossip"), MODES, ids=MODE_NAMES)
-def test_a_loaded_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path, reputation: bool, gossip: bool) -> None:
-    mode = {"reputation": reputation, "gossip": gossip, "n_agents": 7}
-    whole = run(6, storage=str(tmp_path), run_name="whole", **mode)
-    run(3, storage=str(tmp_path), run_name="parted", **mode)
-    model = RepuNetModel.load(tmp_path / "parted")
-    assert model.steps == 3
-    for _ in range(3):
-        model.step()
-    assert contents(tmp_path / "parted") == contents(tmp_path / "whole")
-    for table in ("interactions", "gossip"):
-        assert model.datacollector.tables[table] == whole.datacollector.tables[table]
-    assert model.datacollector.get_model_vars_dataframe().equals(whole.datacollector.get_model_vars_dataframe())
-    assert model.datacollector.get_agent_vars_dataframe().equals(whole.datacollector.get_agent_vars_dataframe())
 
 
 def test_a_listener_takes_messages_one_after_another() -> None:

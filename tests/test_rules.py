@@ -13,7 +13,7 @@ from repunet_model.backends.rules import Mind
 from repunet_model.games.prisoners_dilemma import ChooseMove, Move, choose_move
 from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Persona
-from repunet_model.questions.base import Candidate, Credibility, Opinion
+from repunet_model.questions.base import Candidate, Credibility, Line, Opinion
 from repunet_model.questions.encounter import (
     Connect,
     Connection,
@@ -23,7 +23,7 @@ from repunet_model.questions.encounter import (
     Hearsay,
     UpdateRecord,
 )
-from repunet_model.questions.gossip import Hear, Line, Tone, Wish, WishToGossip
+from repunet_model.questions.gossip import Hear, Tone, Wish, WishToGossip
 from repunet_model.reputation import Level, ReputationRecord
 
 GOOD = Opinion(ReputationRecord.from_level("Bob", "player", "good", Level.GOOD, 0.8))

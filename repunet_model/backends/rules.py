@@ -148,7 +148,11 @@ class Mind:
 
     def chooses(self, advantage: float) -> bool:
         """Choose between two options that differ in points."""
-        return self.random.random() < _logistic(self.rules.precision * advantage)
+        return self.random.random() < self.accepts(advantage)
+
+    def accepts(self, advantage: float) -> float:
+        """Return the probability with which such an agent takes an option that is worth so many points more."""
+        return _logistic(self.rules.precision * advantage)
 
     def feels(self, advantage: float) -> bool:
         """Choose between two options that differ in what one thinks of somebody."""

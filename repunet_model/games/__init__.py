@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from repunet_model.errors import ConfigurationError
 from repunet_model.games.base import Game
+from repunet_model.games.investment import Investment
 from repunet_model.games.prisoners_dilemma import PrisonersDilemma
+from repunet_model.games.sign_up import SignUpGame
 
 GAMES: dict[str, Game] = {}
 
@@ -28,3 +30,5 @@ def find(name: str) -> Game:
 
 
 register(PrisonersDilemma())
+register(Investment())
+register(SignUpGame())

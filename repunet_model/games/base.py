@@ -34,8 +34,13 @@ class Resident(Protocol):
     def own_opinion(self) -> Opinion | None:
         """The agent's reputation in its own eyes; None in a run without reputation."""
 
-    async def ask[A: Answer](self, question: Question[A]) -> A:
-        """Ask the agent."""
+    async def ask[A: Answer](self, question: Question[A], *, turn: int = 0) -> A:
+        """Ask the agent.
+
+        Args:
+            question: The question.
+            turn: Which turn of a dialogue it is, where the same is asked more than once.
+        """
 
 
 class Player(Resident, Protocol):
@@ -52,6 +57,10 @@ class Player(Resident, Protocol):
     @property
     def resources(self) -> Decimal:
         """What the agent owns."""
+
+    @property
+    def dialogue_turns(self) -> int:
+        """Most turns of a dialogue."""
 
     @property
     def shuns_partner(self) -> bool:

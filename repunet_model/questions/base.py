@@ -24,7 +24,7 @@ Options = dict[str, tuple[str, ...]]
 class Answer(BaseModel):
     """Base of all answers: nothing beyond the named fields, nothing changed afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Credibility(StrEnum):
@@ -65,6 +65,14 @@ class Candidate:
 
     name: str
     opinion: Opinion | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One turn of a dialogue."""
+
+    speaker: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from repunet_model.personas import Words
-from repunet_model.questions.base import Answer, Candidate, Credibility, Opinion, Options, Question
+from repunet_model.questions.base import Answer, Candidate, Credibility, Line, Opinion, Options, Question
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.reputation import Level
 
@@ -81,14 +81,6 @@ class ChooseListener(Question[ListenerAnswer]):
     def candidates(self) -> Options:
         """Return the people to choose from."""
         return {"listener": tuple(person.name for person in self.people)}
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One turn of a dialogue."""
-
-    speaker: str
-    text: str
 
 
 class MessageAnswer(Answer):

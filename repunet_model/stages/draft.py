@@ -93,13 +93,14 @@ class Draft:
         """Make or cut a tie."""
         self._ties[other, role] = bound
 
-    def candidates(self, role: str, without: Iterable[str]) -> tuple[Candidate, ...]:
-        """Return those the agent is bound to in a role, with what it thinks of them."""
-        return tuple(
-            Candidate(other, self.opinion(other, role))
-            for other in self.world.network.bound_to(self.name, role)
-            if other not in without and self.is_bound(other, role)
-        )
+    def acquaintances(self, without: Iterable[str]) -> tuple[Candidate, ...]:
+        """Return those the agent is bound to in any role, with what it thinks of them in the first such role."""
+        found: dict[str, Candidate] = {}
+        for role in dict.fromkeys(self.world.game.roles):
+            for other in self.world.network.bound_to(self.name, role):
+                if other not in without and other not in found and self.is_bound(other, role):
+                    found[other] = Candidate(other, self.opinion(other, role))
+        return tuple(found[name] for name in sorted(found))
 
     def uncredible_share(self) -> float | None:
         """Return the share of gossip heard so far that the agent judged uncredible; None if it heard none."""

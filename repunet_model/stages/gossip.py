@@ -18,14 +18,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from repunet_model.concurrency import first_of
-from repunet_model.questions.base import Credibility
+from repunet_model.questions.base import Credibility, Line
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.questions.gossip import (
     ChooseListener,
     Hear,
     HearSecondHand,
     JudgementAnswer,
-    Line,
     Passing,
     Respond,
     Tell,
@@ -206,13 +205,15 @@ class _Telling:
         return self._queues[listener]
 
     def _listener(self, name: str, role: str) -> Draft:
-        """Return the draft of a listener, the same for all it hears in this stage."""
-        return self._rumours.listeners.setdefault(name, Draft(self._world, name, "gossip", role))
+        """Return the draft of a listener, the same for all it hears in this stage, in the gossiper's role."""
+        draft = self._rumours.listeners.setdefault(name, Draft(self._world, name, "gossip", role))
+        draft.role = role
+        return draft
 
     async def _find_listener(self, side: Side) -> str | None:
         assert side.wish is not None
         gossiper = Draft(self._world, side.name, "gossip", side.role)
-        return await _choose_listener(gossiper, side.partner, side.partner_role, side.wish.tone, told_by="")
+        return await _choose_listener(gossiper, side.partner, side.wish.tone, told_by="")
 
     async def _tell_first(self, side: Side, name: str, before: asyncio.Task[Told] | None) -> Told:
         assert side.wish is not None
@@ -246,11 +247,12 @@ class _Telling:
         told = await self._take_in(story, gossiper, listener, dialogue, judgement, gossiper.name)
         if judgement.decision is Passing.KEEP:
             return told
-        onward = await _choose_listener(listener, story.subject, story.subject_role, story.tone, told_by=gossiper.name)
+        onward = await _choose_listener(listener, story.subject, story.tone, told_by=gossiper.name)
         return Told(story, gossiper, listener, told.dialogue, judgement, onward, lapsed=onward is None)
 
     async def _tell_second(self, first: Told, name: str, before: asyncio.Task[Told] | None) -> Told:
-        gossiper, origin = first.listener, first.gossiper
+        origin = first.gossiper
+        gossiper = Draft(self._world, first.listener.name, "gossip", origin.role)
         source = f"{gossiper.name} < {origin.name}"
         story = Story(
             subject=first.story.subject,
@@ -322,9 +324,9 @@ class _Telling:
         return told
 
 
-async def _choose_listener(gossiper: Draft, subject: str, role: str, tone: Tone, told_by: str) -> str | None:
+async def _choose_listener(gossiper: Draft, subject: str, tone: Tone, told_by: str) -> str | None:
     """Let a gossiper pick whom to tell; None if there is nobody. With one person there is nothing to ask."""
-    people = gossiper.candidates(role, without={subject, told_by})
+    people = gossiper.acquaintances(without={subject, told_by})
     if not people:
         return None
     if len(people) == 1:

@@ -62,6 +62,11 @@ class Side(Draft):
         return self.world.agents[self.partner].declared
 
     @property
+    def dialogue_turns(self) -> int:
+        """Most turns of a dialogue."""
+        return self.world.dialogue_turns
+
+    @property
     def shuns_partner(self) -> bool:
         """Whether the agent has the partner, in its role, on its blacklist."""
         return self.world.network.is_blacklisted(self.name, self.partner, self.partner_role)
@@ -75,9 +80,9 @@ class Side(Draft):
         """Return the agent's last encounters in its present role, oldest first."""
         return self.agent.memory.last(count, self.role)
 
-    async def ask[A: Answer](self, question: Question[A]) -> A:
+    async def ask[A: Answer](self, question: Question[A], *, turn: int = 0) -> A:
         """Ask the agent about its partner."""
-        return await self.put(question, about=self.partner)
+        return await self.put(question, about=self.partner, source=f"#{turn}" if turn else "")
 
     @property
     def account(self) -> Account:

@@ -38,9 +38,9 @@ class Citizen(Draft):
     def __init__(self, world: World, name: str) -> None:
         super().__init__(world, name, "opening", world.game.roles[0])
 
-    async def ask[A: Answer](self, question: Question[A]) -> A:
+    async def ask[A: Answer](self, question: Question[A], *, turn: int = 0) -> A:
         """Ask the agent."""
-        return await self.put(question, about="")
+        return await self.put(question, about="", source=f"#{turn}" if turn else "")
 
 
 @dataclass(frozen=True, slots=True)

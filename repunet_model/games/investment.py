@@ -1,0 +1,314 @@
+"""The investment game: trust, and what the trusted make of it.
+
+An investor chooses a trustee. The trustee promises a split of what comes of an investment; the investor refuses, or
+invests an amount of what it owns; the money doubles; the trustee decides the actual split, and what outcome it
+reports (a trust game after Berg, Dickhaut & McCabe 1995, with a promise and a report). It may keep more than it
+promised and may misreport. If either has the other on its blacklist, or the investor owns nothing, there is no deal.
+
+Money is counted in hundredths of a unit, exactly: the trustee gets what is left of the doubled amount after the
+investor's rounded share, so that both payoffs together are the amount invested, to the last digit.
+
+Rates of a step: accepted / encounters; cooperation, which is accepted with an actual share not below the promised
+one, / encounters; honoured, the same / accepted; honest reports / accepted; the mean share of its holdings that an
+accepting investor invests; the mean of max(0, 1 - actual / promised share), which is cheating.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
+from enum import StrEnum
+from statistics import mean
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from repunet_model.backends.rules import Mind, answers
+from repunet_model.games.base import Account, Course, Game, Outcome, Player, share
+from repunet_model.memory import Event
+from repunet_model.personas import Words
+from repunet_model.questions.base import Answer, Opinion, Question
+
+CENT = Decimal("0.01")
+GROWTH = 2
+EVENTS_SHOWN = 5
+
+
+class PlanAnswer(Answer):
+    """A promise, and why."""
+
+    reason: Annotated[Words, Field(description="why, in one sentence")]
+    investor_share: Annotated[
+        float, Field(ge=0, le=100, description="per cent of the doubled money promised to the investor")
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposePlan(Question[PlanAnswer]):
+    """Which split of the doubled money the trustee promises."""
+
+    name: ClassVar[str] = "propose_plan"
+    template: ClassVar[str] = "investment_plan.j2"
+    answer: ClassVar[type[Answer]] = PlanAnswer
+
+    investor: str
+    own_opinion: Opinion | None
+    investor_opinion: Opinion | None
+    events: tuple[Event, ...]
+
+
+class Deal(StrEnum):
+    """What an investor can say to a promise."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+
+
+class InvestAnswer(Answer):
+    """Whether to invest, how much, and why."""
+
+    reason: Annotated[Words, Field(description="why, in one sentence")]
+    decision: Deal
+    amount: Annotated[float, Field(description="units you invest; it does not matter if you refuse")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invest(Question[InvestAnswer]):
+    """Whether the investor accepts a promise, and how much it invests."""
+
+    name: ClassVar[str] = "invest"
+    template: ClassVar[str] = "investment_invest.j2"
+    answer: ClassVar[type[Answer]] = InvestAnswer
+
+    trustee: str
+    promised: float
+    resources: Decimal
+    own_opinion: Opinion | None
+    trustee_opinion: Opinion | None
+    events: tuple[Event, ...]
+
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """Return the limits of the amount: at least a hundredth, at most what the investor owns."""
+        return {"amount": (float(CENT), float(self.resources))}
+
+
+class AllocationAnswer(Answer):
+    """What the trustee does with the doubled money and what it says of it."""
+
+    reason: Annotated[Words, Field(description="why, in one sentence")]
+    investor_share: Annotated[float, Field(ge=0, le=100, description="per cent you give to the investor")]
+    reported_outcome: Annotated[
+        float, Field(ge=0, le=1e9, description="units you tell the investor came of the investment")
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocate(Question[AllocationAnswer]):
+    """How the trustee splits the doubled money, and what outcome it reports."""
+
+    name: ClassVar[str] = "allocate"
+    template: ClassVar[str] = "investment_allocate.j2"
+    answer: ClassVar[type[Answer]] = AllocationAnswer
+
+    investor: str
+    promised: float
+    amount: Decimal
+    outcome: Decimal
+    own_opinion: Opinion | None
+    investor_opinion: Opinion | None
+
+
+class Investment(Game):
+    """The investment game between a choosing investor and a chosen trustee."""
+
+    name = "investment"
+    title = "Investment"
+    roles = ("investor", "trustee")
+    rules = "investment_rules.j2"
+    facts = (
+        "accepted",
+        "promised_share",
+        "amount",
+        "holdings",
+        "outcome",
+        "actual_share",
+        "reported_outcome",
+        "plan_reason",
+        "investor_reason",
+        "allocation_reason",
+    )
+    rates = (
+        "cooperation_rate",
+        "acceptance_rate",
+        "honoured_rate",
+        "honest_report_rate",
+        "invested_share",
+        "cheating",
+    )
+    publishes_evaluations = True
+
+    async def play(self, first: Player, second: Player) -> Outcome:
+        """Let the trustee promise, the investor decide, and the trustee allocate."""
+        investor, trustee = first, second
+        if investor.shuns_partner or trustee.shuns_partner:
+            return self._no_deal(Course.NOT_HELD, investor, "there was no deal: one of you avoids the other")
+        if investor.resources < CENT:
+            return self._no_deal(Course.NOT_HELD, investor, "there was no deal: the investor had nothing to invest")
+        plan = await trustee.ask(
+            ProposePlan(
+                investor=investor.name,
+                own_opinion=trustee.own_opinion,
+                investor_opinion=trustee.partner_opinion,
+                events=trustee.last_events(EVENTS_SHOWN),
+            )
+        )
+        decision = await investor.ask(
+            Invest(
+                trustee=trustee.name,
+                promised=plan.investor_share,
+                resources=investor.resources,
+                own_opinion=investor.own_opinion,
+                trustee_opinion=investor.partner_opinion,
+                events=investor.last_events(EVENTS_SHOWN),
+            )
+        )
+        promise = {
+            "promised_share": plan.investor_share,
+            "plan_reason": plan.reason,
+            "investor_reason": decision.reason,
+        }
+        if decision.decision is Deal.REFUSE:
+            said = f"the promise was {plan.investor_share:g} % for the investor, who refused: «{decision.reason}»"
+            return self._no_deal(Course.REFUSED, investor, said, **promise)
+        amount = min(_money(decision.amount), investor.resources)
+        outcome = GROWTH * amount
+        allocation = await trustee.ask(
+            Allocate(
+                investor=investor.name,
+                promised=plan.investor_share,
+                amount=amount,
+                outcome=outcome,
+                own_opinion=trustee.own_opinion,
+                investor_opinion=trustee.partner_opinion,
+            )
+        )
+        returned = _money(float(outcome) * allocation.investor_share / 100)
+        kept = outcome - returned
+        reported = _money(allocation.reported_outcome)
+        honoured = allocation.investor_share >= plan.investor_share
+        story = (
+            f"promised {plan.investor_share:g} % to the investor, {amount} units were invested and became {outcome}, "
+            f"of which {returned} went to the investor and {kept} to the trustee; the trustee reported {reported}."
+        )
+        return Outcome(
+            accounts=(
+                Account(returned - amount, True, f"You invested with {trustee.name}: {story}"),
+                Account(kept, honoured, f"You were {investor.name}'s trustee: {story}"),
+            ),
+            course=Course.COMPLETED,
+            facts=self._facts(
+                **promise,
+                accepted=True,
+                amount=float(amount),
+                holdings=float(investor.resources),
+                outcome=float(outcome),
+                actual_share=allocation.investor_share,
+                reported_outcome=float(reported),
+                allocation_reason=allocation.reason,
+            ),
+        )
+
+    def _no_deal(self, course: Course, investor: Player, what: str, **facts: Any) -> Outcome:
+        text = what[0].upper() + what[1:]
+        return Outcome(
+            accounts=(
+                Account(Decimal(0), None, f"You met {investor.partner} as investor. {text}."),
+                Account(Decimal(0), None, f"You met {investor.name} as trustee. {text}."),
+            ),
+            course=course,
+            facts=self._facts(**facts, accepted=False, holdings=float(investor.resources)),
+        )
+
+    def _facts(self, **known: Any) -> dict[str, Any]:
+        return {name: known.get(name) for name in self.facts}
+
+    def measure(self, outcomes: Sequence[Outcome], declared: Sequence[bool | None]) -> dict[str, float | None]:
+        """Return the rates named at the top of this file."""
+        accepted = [outcome.facts for outcome in outcomes if outcome.facts["accepted"]]
+        honoured = [facts["actual_share"] >= facts["promised_share"] for facts in accepted]
+        cheating = [
+            max(0.0, 1.0 - facts["actual_share"] / facts["promised_share"]) if facts["promised_share"] else 0.0
+            for facts in accepted
+        ]
+        invested = [facts["amount"] / facts["holdings"] for facts in accepted]
+        return {
+            "cooperation_rate": sum(honoured) / len(outcomes) if outcomes else None,
+            "acceptance_rate": len(accepted) / len(outcomes) if outcomes else None,
+            "honoured_rate": share(honoured),
+            "honest_report_rate": share(facts["reported_outcome"] == facts["outcome"] for facts in accepted),
+            "invested_share": mean(invested) if invested else None,
+            "cheating": mean(cheating) if cheating else None,
+        }
+
+
+def _money(units: float) -> Decimal:
+    """Return an amount in units as money, rounded down to the hundredth."""
+    return Decimal(repr(units)).quantize(CENT, rounding=ROUND_DOWN)
+
+
+PROMISES = (30, 40, 50, 60, 70, 80, 90)
+"""The splits a trustee of the rules backend considers, in per cent for the investor."""
+
+SKIMMED = 0.5
+"""The share of its promise that a trustee of the rules backend pays when it cheats."""
+
+
+@answers(ProposePlan)
+def propose_plan(question: ProposePlan, mind: Mind) -> PlanAnswer:
+    """Weigh one's own part against the chance that the investor accepts, by logit choice over some splits.
+
+    An investor is expected to accept as if it trusted the promise.
+    """
+    values = [(1 - promise / 100) * GROWTH * mind.accepts(GROWTH * promise / 100 - 1) for promise in PROMISES]
+    weights = [math.exp(mind.rules.precision * value) for value in values]
+    promise = mind.random.choices(PROMISES, weights)[0]
+    return PlanAnswer(reason=f"{promise} % should be enough to win the investor.", investor_share=promise)
+
+
+@answers(Invest)
+def invest(question: Invest, mind: Mind) -> InvestAnswer:
+    """Accept if a unit is expected to bring more than a unit, and invest the more the more it is expected to bring."""
+    trust = mind.expects_cooperation(question.trustee_opinion, question.events)
+    gain = GROWTH * question.promised / 100 * (trust + (1 - trust) * SKIMMED) - 1
+    accepted = mind.chooses(gain)
+    amount = max(float(CENT), math.floor(float(question.resources) * mind.accepts(gain) * 100) / 100)
+    return InvestAnswer(
+        reason=f"I expect the promise to be kept with probability {trust:.2f}, and {gain:+.2f} units for each.",
+        decision=Deal.ACCEPT if accepted else Deal.REFUSE,
+        amount=amount,
+    )
+
+
+@answers(Allocate)
+def allocate(question: Allocate, mind: Mind) -> AllocationAnswer:
+    """Weigh what cheating gains, per unit invested, against what a worse reputation costs, where one is visible.
+
+    A cheat also reports an outcome that makes its split look like the promised one.
+    """
+    promised = question.promised / 100
+    advantage = -GROWTH * promised * (1 - SKIMMED)
+    if question.investor_opinion is not None:
+        advantage += mind.expects_cooperation(question.investor_opinion, ()) * mind.values_reputation(GROWTH)
+    if mind.is_altruist:
+        advantage += mind.rules.altruism * GROWTH * promised * (1 - SKIMMED)
+    if mind.chooses(advantage):
+        return AllocationAnswer(
+            reason="I keep my promise.", investor_share=question.promised, reported_outcome=float(question.outcome)
+        )
+    return AllocationAnswer(
+        reason="I keep more than I promised.",
+        investor_share=question.promised * SKIMMED,
+        reported_outcome=float(question.outcome) * SKIMMED,
+    )

@@ -1,0 +1,271 @@
+"""The sign-up game: voluntary demand response, and what people say to each other about it.
+
+A programme offers every household a free radio switch on its air conditioner, which lowers the load at peak hours:
+it protects the town from outages and costs comfort and control. In steps 1, 6, 11, ... everybody says yes or no in
+public. In every step random pairs may talk: each side that knows the other (without reputation: always) says whether
+it wants to; whoever has the other on its blacklist does not. If both do, they talk about their choices, at most ten
+turns, of which the last also sums up both views.
+
+Cooperation rate: yes / all at the latest round. Talk rate: conversations that took place / pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from repunet_model.backends.rules import Mind, answers
+from repunet_model.concurrency import together
+from repunet_model.games.base import Account, Course, Declaration, Game, Outcome, Player, Resident, Society, share
+from repunet_model.personas import Words
+from repunet_model.questions.base import Answer, Line, Opinion, Question
+
+
+class Choice(StrEnum):
+    """What a household can say to the programme."""
+
+    YES = "sign up"
+    NO = "do not sign up"
+
+
+class DeclarationAnswer(Answer):
+    """A choice, and the reason given in public."""
+
+    reason: Annotated[Words, Field(description="the reason you give in public, in one sentence")]
+    decision: Choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignUp(Question[DeclarationAnswer]):
+    """Whether to sign up for the programme in this round.
+
+    Attributes:
+        own_opinion: The agent's reputation in its own eyes; None in a run without reputation.
+        last: What it chose in the last round; None in the first.
+    """
+
+    name: ClassVar[str] = "sign_up"
+    template: ClassVar[str] = "sign_up_declare.j2"
+    answer: ClassVar[type[Answer]] = DeclarationAnswer
+
+    own_opinion: Opinion | None
+    last: bool | None
+
+
+class Willingness(StrEnum):
+    """Whether to talk to somebody."""
+
+    TALK = "talk"
+    PASS_BY = "pass by"
+
+
+class WillingnessAnswer(Answer):
+    """Whether to talk, and why."""
+
+    reason: Annotated[Words, Field(description="why, in one sentence")]
+    decision: Willingness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantToTalk(Question[WillingnessAnswer]):
+    """Whether to talk to the person one met."""
+
+    name: ClassVar[str] = "want_to_talk"
+    template: ClassVar[str] = "sign_up_want_to_talk.j2"
+    answer: ClassVar[type[Answer]] = WillingnessAnswer
+
+    partner: str
+    own_choice: bool
+    partner_choice: bool
+    partner_opinion: Opinion | None
+
+
+class TalkAnswer(Answer):
+    """What one says."""
+
+    message: Annotated[Words, Field(description="what you say, in one to three sentences")]
+
+
+class ConclusionAnswer(Answer):
+    """The last turn of a conversation, and what it came to."""
+
+    message: Annotated[Words, Field(description="what you say, in one to three sentences")]
+    summary: Annotated[Words, Field(description="both viewpoints, in two sentences")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk(Question[TalkAnswer]):
+    """What to say about the choices of both."""
+
+    name: ClassVar[str] = "talk"
+    template: ClassVar[str] = "sign_up_talk.j2"
+    answer: ClassVar[type[Answer]] = TalkAnswer
+
+    partner: str
+    own_choice: bool
+    partner_choice: bool
+    partner_opinion: Opinion | None
+    dialogue: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclude(Question[ConclusionAnswer]):
+    """What to say last, and a summary with both viewpoints."""
+
+    name: ClassVar[str] = "conclude"
+    template: ClassVar[str] = "sign_up_conclude.j2"
+    answer: ClassVar[type[Answer]] = ConclusionAnswer
+
+    partner: str
+    own_choice: bool
+    partner_choice: bool
+    partner_opinion: Opinion | None
+    dialogue: tuple[Line, ...]
+
+
+class SignUpGame(Game):
+    """Public choices, and conversations about them."""
+
+    name = "sign_up"
+    title = "Sign-up"
+    roles = ("resident", "resident")
+    rules = "sign_up_rules.j2"
+    facts = ("talked", "first_wants", "second_wants", "conversation", "summary")
+    rates = ("cooperation_rate", "talk_rate")
+    random_pairs = True
+    has_rounds = True
+
+    async def declare(self, resident: Resident) -> Declaration:
+        """Ask whether to sign up."""
+        answer = await resident.ask(SignUp(own_opinion=resident.own_opinion, last=resident.declared))
+        return Declaration(answer.decision is Choice.YES, answer.reason)
+
+    async def play(self, first: Player, second: Player) -> Outcome:
+        """Let both say whether they want to talk, and let them talk if both do."""
+        wants = await together(self._wants(first), self._wants(second))
+        facts: dict[str, Any] = {
+            "talked": all(wants),
+            "first_wants": wants[0],
+            "second_wants": wants[1],
+            "conversation": None,
+            "summary": None,
+        }
+        if not all(wants):
+            accounts = (self._account(first, "You did not talk."), self._account(second, "You did not talk."))
+            return Outcome(accounts, Course.NOT_HELD, facts)
+        speaker, other = first, second
+        dialogue: tuple[Line, ...] = ()
+        while len(dialogue) < first.dialogue_turns - 1:
+            spoken = await speaker.ask(Talk(**self._view(speaker), dialogue=dialogue), turn=len(dialogue) + 1)
+            dialogue = (*dialogue, Line(speaker.name, spoken.message))
+            speaker, other = other, speaker
+        last = await speaker.ask(Conclude(**self._view(speaker), dialogue=dialogue))
+        dialogue = (*dialogue, Line(speaker.name, last.message))
+        facts |= {"conversation": [[line.speaker, line.text] for line in dialogue], "summary": last.summary}
+        said = f"You talked about it: «{last.summary}»"
+        return Outcome((self._account(first, said), self._account(second, said)), Course.COMPLETED, facts)
+
+    async def _wants(self, player: Player) -> bool:
+        """Say whether a side wants to talk; with reputation, strangers talk to each other."""
+        if player.shuns_partner:
+            return False
+        if player.partner_opinion is not None and player.partner_opinion.record is None:
+            return True
+        answer = await player.ask(WantToTalk(**self._view(player)))
+        return answer.decision is Willingness.TALK
+
+    def _view(self, player: Player) -> dict[str, Any]:
+        own, other = player.declared, player.partner_declared
+        assert own is not None
+        assert other is not None
+        return {
+            "partner": player.partner,
+            "own_choice": own,
+            "partner_choice": other,
+            "partner_opinion": player.partner_opinion,
+        }
+
+    def _account(self, player: Player, what: str) -> Account:
+        choices = f"You {_signed(player.declared)}, {player.partner} {_signed(player.partner_declared)}."
+        return Account(Decimal(0), player.declared, f"{choices} {what}")
+
+    def background(self, society: Society, subject: str, *, is_self: bool) -> str:
+        """Return the other's mutual ties, or one's own share of conversations, against the average."""
+        if not is_self:
+            return (
+                f"{subject} and {society.mutual_ties(subject)} others are tied to each other; "
+                f"the average is {society.mean_mutual_ties():.1f}."
+            )
+        own, average = society.completed_share(subject), society.mean_completed_share()
+        if own is None or average is None:
+            return ""
+        return f"Of your meetings before, {own:.0%} became conversations; the average is {average:.0%}."
+
+    def measure(self, outcomes: Sequence[Outcome], declared: Sequence[bool | None]) -> dict[str, float | None]:
+        """Return yes / all at the latest round, and conversations / pairs in the step."""
+        return {
+            "cooperation_rate": share(choice for choice in declared if choice is not None),
+            "talk_rate": share(outcome.course is Course.COMPLETED for outcome in outcomes),
+        }
+
+
+def _signed(choice: bool | None) -> str:
+    return "signed up" if choice else "did not sign up"
+
+
+COMFORT = 1.0
+"""What the switch costs a household, in points, in the rules backend."""
+
+RELIEF = 1.5
+"""What one household's switch is worth to the town together, in points, in the rules backend."""
+
+
+@answers(SignUp)
+def sign_up(question: SignUp, mind: Mind) -> DeclarationAnswer:
+    """Weigh comfort against what the town gains, for those who care, and against one's own name, where there is one.
+
+    An altruist counts the town's gain as far as it expects others to take part; a good name is worth what signing up
+    costs others to withhold.
+    """
+    advantage = -COMFORT
+    if mind.is_altruist:
+        advantage += mind.rules.altruism * mind.rules.altruist_expectation * RELIEF
+    if question.own_opinion is not None:
+        advantage += mind.values_reputation(RELIEF)
+    signs = mind.chooses(advantage)
+    return DeclarationAnswer(
+        reason=f"It is worth {advantage:+.2f} points to me.", decision=Choice.YES if signs else Choice.NO
+    )
+
+
+@answers(WantToTalk)
+def want_to_talk(question: WantToTalk, mind: Mind) -> WillingnessAnswer:
+    """Talk to people one thinks well of; to anybody on the same side where nothing is thought."""
+    alike = 0.5 if question.own_choice == question.partner_choice else 0.0
+    value = alike if question.partner_opinion is None else question.partner_opinion.score
+    talks = mind.feels(value - mind.rules.tie_threshold)
+    return WillingnessAnswer(
+        reason=f"I value a talk with {question.partner} at {value:+.2f}.",
+        decision=Willingness.TALK if talks else Willingness.PASS_BY,
+    )
+
+
+@answers(Talk)
+def talk(question: Talk, mind: Mind) -> TalkAnswer:
+    """Say what one chose."""
+    return TalkAnswer(message=f"I {_signed(question.own_choice)}.")
+
+
+@answers(Conclude)
+def conclude(question: Conclude, mind: Mind) -> ConclusionAnswer:
+    """Say what one chose, and sum up both choices."""
+    own, other = _signed(question.own_choice), _signed(question.partner_choice)
+    return ConclusionAnswer(
+        message=f"And I {own}.",
+        summary=f"{question.partner} {other}, {mind.persona.name} {own}.",
+    )

@@ -1,0 +1,214 @@
+"""What every game must keep: a class that the tests of a game inherit.
+
+class TestMyGame(GameContract):
+    game = "my_game"
+
+    def check_payoffs(self, model): ...
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from repunet_model import RepuNetError, RepuNetModel
+from repunet_model.backends.rules import Rules, RulesBackend
+from repunet_model.games import find
+from repunet_model.personas import built_in
+from tests.backends import FailsAt, Overheard, RandomReplies, mark
+from tests.conftest import MODE_NAMES, MODES, contents
+from tests.endpoint import endpoint
+
+TALKATIVE = Rules(gossip_threshold=0.0, social_precision=1.0)
+"""Everything that can be asked is asked within a few steps."""
+
+REPUTATION_WORDS = re.compile(r"reput|opinion|think well of|in your eyes", re.IGNORECASE)
+GOSSIP_WORDS = re.compile(r"gossip|listener|pass it on|told you\b|talk about .* with somebody", re.IGNORECASE)
+
+every_mode = pytest.mark.parametrize(("reputation", "gossip"), MODES, ids=MODE_NAMES)
+
+
+class GameContract(ABC):
+    """Tests that every game must pass.
+
+    Attributes:
+        game: The name of the game.
+        published: Fields of answers that others may read, as (question, field), beside what is said in gossip.
+    """
+
+    game: ClassVar[str]
+    published: ClassVar[frozenset[tuple[str, str]]] = frozenset()
+
+    @abstractmethod
+    def check_payoffs(self, model: RepuNetModel) -> None:
+        """Check that payoffs balance as the game defines them, over all interactions so far."""
+
+    def run(self, steps: int, **parameters: Any) -> RepuNetModel:
+        """Run a society that plays the game."""
+        model = RepuNetModel(**{"game": self.game, "rng": 1, **parameters})
+        for _ in range(steps):
+            model.step()
+        return model
+
+    def overheard(self, reputation: bool, gossip: bool, steps: int = 7, **parameters: Any) -> Overheard:
+        """Run a talkative society and return all it was asked."""
+        backend = Overheard(TALKATIVE, self.published)
+        self.run(steps, reputation=reputation, gossip=gossip, backend=backend, dialogue_turns=6, **parameters)
+        return backend
+
+    def check(self, model: RepuNetModel) -> None:
+        """Check what must hold after every step of every run."""
+        assert not any(a == b for a, b in model.graph.edges)
+        for agent in model.agents:
+            for record in agent.ledger.present():
+                assert sum(record.distribution) == pytest.approx(1)
+                assert all(0 <= p <= 1 for p in record.distribution)
+                assert -1 <= record.score <= 1
+            blacklist = model.network.blacklist(agent.name)
+            assert len(blacklist) <= 5
+            assert not any(model.network.is_bound(agent.name, other, role) for other, role in blacklist)
+            assert agent.resources >= 0
+            assert bool(list(agent.ledger.present())) <= model.reputation
+        interactions = model.datacollector.get_table_dataframe("interactions")
+        paid = sum(Decimal(repr(x)) for x in [*interactions["first_payoff"], *interactions["second_payoff"]])
+        assert sum(agent.resources for agent in model.agents) == Decimal(10) * len(model.graph) + paid
+        for name in find(self.game).rates:
+            rate = model.measures[name]
+            assert rate is None or 0 <= rate <= 1
+        self.check_payoffs(model)
+
+    @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+    @every_mode
+    def test_every_mode_runs_11_steps_and_keeps_the_invariants(
+        self, reputation: bool, gossip: bool, activation: str
+    ) -> None:
+        model = self.run(0, reputation=reputation, gossip=gossip, activation=activation)
+        for _ in range(11):
+            model.step()
+            self.check(model)
+        assert bool(model.datacollector.tables["gossip"]["step"]) is gossip
+        assert any(list(agent.ledger.present()) for agent in model.agents) is reputation
+
+    @every_mode
+    def test_every_mode_runs_6_steps_over_http_with_random_replies(
+        self, reputation: bool, gossip: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with endpoint() as running:
+            monkeypatch.setenv("LLM_API_BASE", running.url)
+            parameters = {"reputation": reputation, "gossip": gossip, "backend": "openai", "n_agents": 10}
+            with self.run(0, **parameters) as model:
+                for _ in range(6):
+                    model.step()
+                    self.check(model)
+        assert model.usage.attempts == len(running.requests) == model.calls
+        assert model.usage.reasks == model.usage.retries == 0
+
+    def test_whatever_is_replied_a_small_society_keeps_the_invariants(self) -> None:
+        @settings(max_examples=25, deadline=None)
+        @given(
+            n_agents=st.integers(2, 7),
+            seed=st.integers(0, 10_000),
+            mode=st.sampled_from(MODES),
+            activation=st.sampled_from(["simultaneous", "sequential"]),
+            at_random=st.booleans(),
+        )
+        def society(n_agents: int, seed: int, mode: tuple[bool, bool], activation: str, at_random: bool) -> None:
+            model = self.run(
+                0,
+                n_agents=n_agents,
+                rng=seed,
+                reputation=mode[0],
+                gossip=mode[1],
+                activation=activation,
+                backend=RandomReplies() if at_random else RulesBackend(TALKATIVE),
+            )
+            for _ in range(7):
+                model.step()
+                self.check(model)
+            met = model.datacollector.get_table_dataframe("interactions")
+            for _, pairs in met.groupby("step"):
+                names = [*pairs["first"], *pairs["second"]]
+                assert len(names) == len(set(names)) == n_agents - n_agents % 2
+
+        society()
+
+    @every_mode
+    def test_a_loaded_run_goes_on_as_if_it_had_never_stopped(
+        self, reputation: bool, gossip: bool, tmp_path: Path
+    ) -> None:
+        mode: dict[str, Any] = {"reputation": reputation, "gossip": gossip, "n_agents": 7, "storage": str(tmp_path)}
+        whole = self.run(8, run_name="whole", **mode)
+        self.run(4, run_name="parted", **mode)
+        model = RepuNetModel.load(tmp_path / "parted")
+        assert model.steps == 4
+        for _ in range(4):
+            model.step()
+        assert contents(tmp_path / "parted") == contents(tmp_path / "whole")
+        assert model.datacollector.tables == whole.datacollector.tables
+        assert model.datacollector.get_model_vars_dataframe().equals(whole.datacollector.get_model_vars_dataframe())
+        assert model.datacollector.get_agent_vars_dataframe().equals(whole.datacollector.get_agent_vars_dataframe())
+
+    @pytest.mark.parametrize("question", ["update_record", "reflect", "hear"])
+    @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+    def test_a_failed_step_leaves_no_trace_and_can_be_tried_again(
+        self, question: str, activation: str, tmp_path: Path
+    ) -> None:
+        parameters: dict[str, Any] = {"activation": activation, "storage": str(tmp_path)}
+        backend = FailsAt(step=6, question=question)
+        model = self.run(5, backend=backend, run_name="failing", **parameters)
+        before = contents(tmp_path / "failing")
+        for _ in range(2):
+            with pytest.raises(RepuNetError, match="the endpoint is down"):
+                model.step()
+            assert model.steps == model.time == 5
+            assert contents(tmp_path / "failing") == before
+        backend.failing = False
+        model.step()
+        model.step()
+        self.run(7, run_name="smooth", **parameters)
+        assert contents(tmp_path / "failing") == contents(tmp_path / "smooth")
+
+    @every_mode
+    def test_every_prompt_is_filled_and_speaks_of_nothing_its_mode_lacks(self, reputation: bool, gossip: bool) -> None:
+        requests = self.overheard(reputation, gossip).requests
+        assert requests
+        for request in requests:
+            prompt = "\n".join(message["content"] for message in request.messages())
+            assert not re.search(r"\{\{|\}\}|\{%|%\}|\bNone\b|undefined|Opinion\(|Record\(|<[A-Za-z]+\.", prompt), (
+                prompt
+            )
+            for options in request.options().values():
+                assert re.search(".*".join(map(re.escape, options)), request.prompt(), re.DOTALL), prompt
+            if not reputation:
+                assert not REPUTATION_WORDS.search(prompt), prompt
+            if not gossip:
+                assert not GOSSIP_WORDS.search(prompt), prompt
+        rules = requests[0].prompts.system
+        assert bool(REPUTATION_WORDS.search(rules)) is reputation
+        assert bool(GOSSIP_WORDS.search(rules)) is gossip
+
+    @every_mode
+    def test_no_prompt_carries_what_another_agent_thinks(self, reputation: bool, gossip: bool, tmp_path: Path) -> None:
+        people = [
+            person.model_copy(update={"learned": f"You begin here. {mark(person.name)}"}).model_dump(mode="json")
+            for person in built_in(self.game)[:8]
+        ]
+        file = tmp_path / "personas.json"
+        file.write_text(json.dumps(people))
+        requests = self.overheard(reputation, gossip, personas=str(file)).requests
+        for request in requests:
+            marks = set(re.findall(r"\[thought of [^]]*\]", request.prompt()))
+            assert marks == {mark(request.coordinates.agent)}, request.prompt()
+
+    def test_the_rules_come_first_and_are_the_same_for_all_agents_and_steps(self) -> None:
+        prompts = {request.messages()[0]["content"] for request in self.overheard(True, True).requests}
+        assert len(prompts) == 1
+        assert not any(person.name in prompt for person in built_in(self.game) for prompt in prompts)
