@@ -27,6 +27,12 @@ SCENARIOS = {
     "pd": "prisoners_dilemma",
     "p": "prisoners_dilemma",
     "prisoners_dilemma": "prisoners_dilemma",
+    "investment": "investment",
+    "invest": "investment",
+    "i": "investment",
+    "sign_up": "sign_up",
+    "sign": "sign_up",
+    "s": "sign_up",
 }
 
 MAIN_JOB = "compare"
@@ -46,7 +52,7 @@ def _scenario(text: str) -> str:
     try:
         return SCENARIOS[text]
     except KeyError:
-        raise typer.BadParameter(f"unknown scenario {text!r}: choose pd") from None
+        raise typer.BadParameter(f"unknown scenario {text!r}: choose pd, investment or sign_up") from None
 
 
 def _yes_no(text: str) -> bool:
@@ -58,7 +64,7 @@ def _yes_no(text: str) -> bool:
 
 Storage = Annotated[Path, typer.Option(envvar="REPUNET_STORAGE", help="Folder of all runs.")]
 Steps = Annotated[int, typer.Option(min=1, help="How many steps.")]
-Scenario = Annotated[Any, typer.Option(parser=_scenario, metavar="NAME", help="pd (prisoner's dilemma).")]
+Scenario = Annotated[Any, typer.Option(parser=_scenario, metavar="NAME", help="pd, investment or sign_up.")]
 Concurrency = Annotated[int, typer.Option(min=1, help="Requests to an endpoint under way at once.")]
 
 

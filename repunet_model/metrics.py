@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import networkx as nx
+import networkx as nx
 
 
 def ties(graph: nx.DiGraph[str]) -> int:
@@ -20,6 +20,76 @@ def mutual_ties(graph: nx.DiGraph[str]) -> int:
     return sum(1 for agent, other in graph.edges if agent < other and graph.has_edge(other, agent))
 
 
+def density(graph: nx.DiGraph[str]) -> float:
+    """Return ties / possible ties."""
+    return float(nx.density(graph))
+
+
+def reciprocity(graph: nx.DiGraph[str]) -> float | None:
+    """Return the share of ties that are returned; None without ties."""
+    return 2 * mutual_ties(graph) / ties(graph) if ties(graph) else None
+
+
+def clustering(graph: nx.DiGraph[str]) -> float:
+    """Return the mean clustering coefficient of the directed graph (Fagiolo 2007)."""
+    return float(nx.average_clustering(graph))
+
+
+def isolated(graph: nx.DiGraph[str]) -> list[str]:
+    """Return the agents to whom nobody is bound, in the order of the population."""
+    return [name for name, degree in graph.in_degree() if degree == 0]
+
+
+def communities(graph: nx.DiGraph[str], seed: int) -> tuple[int, float | None]:
+    """Return the number of communities and their modularity, by the Louvain method (Blondel et al. 2008).
+
+    Args:
+        graph: The ties; direction counts.
+        seed: Seed of the method's random order.
+
+    Returns:
+        Agents without ties are communities of their own. Modularity is None without ties.
+    """
+    # Sets of names have another order in each process; sets of numbers do not.
+    numbered: Any = nx.convert_node_labels_to_integers(graph)
+    found = nx.community.louvain_communities(numbered, seed=seed)
+    return len(found), float(nx.community.modularity(numbered, found)) if ties(graph) else None
+
+
+def assortativity(graph: nx.DiGraph[str], values: Mapping[str, float]) -> float | None:
+    """Return how alike tied agents are in a value, in [-1, 1] (Newman 2003).
+
+    Args:
+        graph: The ties.
+        values: The value of each agent; ties of agents without one do not count.
+
+    Returns:
+        Pearson's correlation over ties; None where it is not defined: without ties, or with one value only.
+    """
+    pairs = [(values[a], values[b]) for a, b in graph.edges if a in values and b in values]
+    if not pairs:
+        return None
+    return _correlation([a for a, _ in pairs], [b for _, b in pairs])
+
+
+def _correlation(xs: Sequence[float], ys: Sequence[float]) -> float | None:
+    mean_x, mean_y = math.fsum(xs) / len(xs), math.fsum(ys) / len(ys)
+    covariance = math.fsum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True))
+    spread = math.fsum((x - mean_x) ** 2 for x in xs) * math.fsum((y - mean_y) ** 2 for y in ys)
+    return covariance / math.sqrt(spread) if spread > 1e-18 else None
+
+
+def gini(values: Sequence[float]) -> float | None:
+    """Return the Gini coefficient of non-negative values, 0 for equality; None if all are 0 or there are none."""
+    ordered = sorted(values)
+    total = math.fsum(ordered)
+    if total == 0:
+        return None
+    n = len(ordered)
+    weighted = math.fsum(rank * value for rank, value in enumerate(ordered, start=1))
+    return 2 * weighted / (n * total) - (n + 1) / n
+
+
 def mean_of(values: Mapping[str, float], names: Iterable[str]) -> float | None:
     """Return the mean of the named values, where a missing one counts as 0; None without names."""
     chosen = [values.get(name, 0.0) for name in names]
@@ -27,16 +97,20 @@ def mean_of(values: Mapping[str, float], names: Iterable[str]) -> float | None:
 
 
 def gossip_counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return how much gossip there was, by tone and by order, from rows of the gossip table.
+    """Return how much gossip there was, by tone, by order and by whether it was believed, from rows of the table.
 
-    Keys: gossip_told, gossip_positive, gossip_negative, gossip_first_order, gossip_second_order.
+    Keys: gossip_told, gossip_positive, gossip_negative, gossip_first_order, gossip_second_order, gossip_credible and
+    gossip_uncredible (each with its "very").
     """
     tones = Counter(row["tone"] for row in rows)
     orders = Counter(row["order"] for row in rows)
+    credibility = Counter(row["credibility"] for row in rows)
     return {
         "gossip_told": len(rows),
         "gossip_positive": tones["positive"],
         "gossip_negative": tones["negative"],
         "gossip_first_order": orders[1],
         "gossip_second_order": orders[2],
+        "gossip_credible": credibility["credible"] + credibility["very credible"],
+        "gossip_uncredible": credibility["uncredible"] + credibility["very uncredible"],
     }

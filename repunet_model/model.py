@@ -26,7 +26,6 @@ from repunet_model.backends import openai
 from repunet_model.backends.base import Backend, Usage
 from repunet_model.backends.rules import Rules, RulesBackend
 from repunet_model.errors import ConfigurationError, StorageError
-from repunet_model.games.base import Outcome
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import BUILT_IN, Disposition, Persona, describe, population
@@ -40,6 +39,9 @@ from repunet_model.storage import RunFolder
 FORMAT = 1
 
 MOST_DIALOGUE_TURNS = 10
+
+COMMUNITY_INTERVAL = 5
+"""Steps between two looks for communities."""
 
 GOSSIP_COLUMNS = (
     "step",
@@ -73,11 +75,22 @@ MEASURES = (
     "score_altruistic",
     "ties",
     "mutual_ties",
+    "density",
+    "reciprocity",
+    "clustering",
+    "isolated",
+    "assortativity_disposition",
+    "assortativity_cooperation",
+    "communities",
+    "modularity",
+    "gini",
     "gossip_told",
     "gossip_positive",
     "gossip_negative",
     "gossip_first_order",
     "gossip_second_order",
+    "gossip_credible",
+    "gossip_uncredible",
     "gossip_lapsed",
     "calls",
 )
@@ -161,7 +174,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.usage = Usage()
         self.calls = 0
         self.scores: dict[str, float] = {}
-        self.measures: dict[str, float | None] = {**dict.fromkeys(self._game.rates), **dict.fromkeys(MEASURES, 0)}
+        self.measures: dict[str, float | None] = {}
+        self._measure(dict.fromkeys(self._game.rates), StepLog(), calls=0)
         self.step_usage = Usage()
         self.datacollector = self._collector()
         self.datacollector.collect(self)
@@ -266,7 +280,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             for agent in self._agents_by_name.values():
                 agent.payoff = None
             outcomes = await run_step(world, gossip=self.gossip, activation=self.activation)
-            self._measure(world, outcomes)
+            declared = [agent.declared for agent in self._agents_by_name.values()]
+            self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
             state = self._state()
             if self.folder is not None:
                 self._persist(world, state)
@@ -324,22 +339,57 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             if (known := [scores[name] for scores in by_role if name in scores])
         }
 
-    def _measure(self, world: World, outcomes: list[Outcome]) -> None:
+    def _measure(self, rates: Mapping[str, float | None], log: StepLog, calls: int) -> None:
+        """Measure the society as it is.
+
+        Args:
+            rates: The game's rates in the step.
+            log: What the step added.
+            calls: How many questions were answered in it.
+        """
         self.scores = self._mean_scores()
         groups = {
             disposition: [a.name for a in self._agents_by_name.values() if a.persona.disposition is disposition]
             for disposition in Disposition
         }
         self.measures = {
-            **self._game.measure(outcomes, [agent.declared for agent in self._agents_by_name.values()]),
+            **rates,
             "score_self_interested": metrics.mean_of(self.scores, groups[Disposition.SELF_INTERESTED]),
             "score_altruistic": metrics.mean_of(self.scores, groups[Disposition.ALTRUISTIC]),
+            **self._network_measures(),
+            **metrics.gossip_counts(log.gossip),
+            "gossip_lapsed": log.lapsed,
+            "calls": calls,
+        }
+
+    def _network_measures(self) -> dict[str, float | None]:
+        """Measure the network; communities, which cost most, at an interval, and None between."""
+        agents = self._agents_by_name.values()
+        altruism = {a.name: float(a.persona.disposition is Disposition.ALTRUISTIC) for a in agents}
+        at_interval = self.steps % COMMUNITY_INTERVAL == 0
+        count, modularity = metrics.communities(self.graph, self.seed) if at_interval else (None, None)
+        return {
             "ties": metrics.ties(self.graph),
             "mutual_ties": metrics.mutual_ties(self.graph),
-            **metrics.gossip_counts(world.log.gossip),
-            "gossip_lapsed": world.log.lapsed,
-            "calls": len(world.desk.calls),
+            "density": metrics.density(self.graph),
+            "reciprocity": metrics.reciprocity(self.graph),
+            "clustering": metrics.clustering(self.graph),
+            "isolated": len(metrics.isolated(self.graph)),
+            "assortativity_disposition": metrics.assortativity(self.graph, altruism),
+            "assortativity_cooperation": metrics.assortativity(self.graph, self._recent_cooperation()),
+            "communities": count,
+            "modularity": modularity,
+            "gini": metrics.gini([float(agent.resources) for agent in agents]),
         }
+
+    def _recent_cooperation(self) -> dict[str, float]:
+        """Return each agent's share of cooperation in its remembered encounters, for those that had a choice."""
+        shares = {}
+        for agent in self._agents_by_name.values():
+            acts = [event.own_cooperated for event in agent.memory.snapshot() if event.own_cooperated is not None]
+            if acts:
+                shares[agent.name] = sum(acts) / len(acts)
+        return shares
 
     # Storage
 

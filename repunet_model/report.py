@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
@@ -13,9 +13,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from rich import box
 from rich.table import Table
 from scipy import stats
 
+from repunet_model import games
 from repunet_model.errors import StorageError
 from repunet_model.personas import Disposition
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 WINDOW = 5
 """Steps that are averaged in tables and pictures."""
 
+RATES_SHOWN = 4
+"""How many of a game's rates fit into a terminal of 80 columns."""
+
 COLOURS = ("#0072b2", "#d55e00")
 """Blue and vermilion of Okabe and Ito's palette, which colour-blind people can tell apart."""
 
@@ -39,27 +44,30 @@ def rates_table(model: RepuNetModel, first: int) -> Table:
         model: The model.
         first: The first step to show.
     """
-    table = Table(title="Rates by step")
-    columns: dict[str, tuple[str, Callable[[float], str]]] = {
-        "cooperation": ("cooperation_rate", _share),
-        "ties": ("ties", "{:.0f}".format),
-        "mutual": ("mutual_ties", "{:.0f}".format),
-        "gossip": ("gossip_told", "{:.0f}".format),
-        "altruists' score": ("score_altruistic", "{:+.2f}".format),
-        "others' score": ("score_self_interested", "{:+.2f}".format),
-        "calls": ("calls", "{:,.0f}".format),
-        "tokens": ("tokens", "{:,.0f}".format),
+    table = Table(title="Rates by step", box=box.SIMPLE_HEAD)
+    rates = games.find(model.game).rates
+    columns: dict[str, tuple[str, str]] = {
+        **{name.removesuffix("_rate").replace("_", " "): (name, "{:.0%}") for name in rates[:RATES_SHOWN]},
+        "ties": ("ties", "{:.0f}"),
+        "gossip": ("gossip_told", "{:.0f}"),
+        "calls": ("calls", "{:,.0f}"),
+        "tokens": ("tokens", "{:,.0f}"),
     }
     for heading in ("step", *columns):
         table.add_column(heading, justify="right")
     data = model.datacollector.get_model_vars_dataframe()
     for step in range(first, model.steps + 1):
-        table.add_row(str(step), *(show(data[name].iloc[step]) for name, show in columns.values()))
+        table.add_row(str(step), *(_shown(data[name].iloc[step], form) for name, form in columns.values()))
     return table
 
 
+def _shown(value: float | None, form: str) -> str:
+    """Return a measure in words, a dash where there is none."""
+    return "-" if value is None or math.isnan(value) else form.format(value)
+
+
 def _share(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.0%}"
+    return _shown(value, "{:.0%}")
 
 
 def comparison_table(models: Mapping[str, RepuNetModel]) -> Table:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from repunet_model import RepuNetError, RepuNetModel
 from repunet_model.questions.gossip import Hear
 from tests.backends import FailsFirst, Overheard
 from tests.conftest import MODES, contents
+
+ROOT = Path(__file__).parents[1]
 
 
 def run(steps: int = 5, **parameters: object) -> RepuNetModel:
@@ -59,6 +62,17 @@ def test_equal_seeds_make_equal_runs_and_other_seeds_others(tmp_path: Path) -> N
         run(3, rng=seed, storage=str(tmp_path), run_name=name)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert contents(tmp_path / "a") != contents(tmp_path / "c")
+
+
+@pytest.mark.parametrize("game", ["prisoners_dilemma", "investment", "sign_up"])
+def test_equal_runs_are_equal_in_every_process(game: str, tmp_path: Path) -> None:
+    for hash_seed in ("1", "2"):
+        words = ["--scenario", game, "--steps", "6", "--storage", str(tmp_path), "--sim-name", hash_seed]
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        subprocess.run(
+            [sys.executable, ROOT / "run.py", "run", *words], check=True, env=environment, capture_output=True
+        )
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 
 def test_astep_does_what_step_does(tmp_path: Path) -> None:
