@@ -111,10 +111,30 @@ def resume(
     concurrency: Concurrency = 32,
 ) -> None:
     """Go on with a stored run from its last step."""
-    path = Path(run_folder) if os.sep in run_folder else storage / run_folder
     with _quietly_imported() as model_class:
-        model = model_class.load(path, concurrency=concurrency)
+        model = model_class.load(_path_of(run_folder, storage), concurrency=concurrency)
     _run_and_show(model, steps)
+
+
+@app.command()
+def show(
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="Name of a stored run, or its folder.")],
+    step: Annotated[int | None, typer.Option(min=0, help="Which step; by default the last.")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="One agent, up to the step.")] = None,
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Read a stored run: what was said, decided and thought of whom."""
+    from repunet_model import inspection
+    from repunet_model.storage import RunFolder
+
+    folder = RunFolder.open(_path_of(run_folder, storage))
+    last = folder.steps()[-1]
+    if step is not None and step > last:
+        raise ConfigurationError(f"step {step} of {folder.path} is not there; the last is {last}")
+    shown = last if step is None else step
+    lines = inspection.of_step(folder, shown) if agent is None else inspection.of_agent(folder, agent, shown)
+    for line in lines:
+        print(line)
 
 
 @app.command()
@@ -265,6 +285,11 @@ def _quietly_imported() -> Iterator[type[RepuNetModel]]:
     with Status("Loading Mesa ...", console=_console(stderr=True)):
         from repunet_model.model import RepuNetModel
     yield RepuNetModel
+
+
+def _path_of(run_folder: str, storage: Path) -> Path:
+    """Return the folder of a run that is given by its name or its path."""
+    return Path(run_folder) if os.sep in run_folder else storage / run_folder
 
 
 def _folder(model: RepuNetModel) -> Path:

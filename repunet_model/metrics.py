@@ -51,7 +51,8 @@ def communities(graph: nx.DiGraph[str], seed: int) -> tuple[int, float | None]:
         Agents without ties are communities of their own. Modularity is None without ties.
     """
     # Sets of names have another order in each process; sets of numbers do not.
-    numbered: Any = nx.convert_node_labels_to_integers(graph)
+    named: Any = graph
+    numbered = nx.convert_node_labels_to_integers(named)
     found = nx.community.louvain_communities(numbered, seed=seed)
     return len(found), float(nx.community.modularity(numbered, found)) if ties(graph) else None
 

@@ -19,7 +19,7 @@ LAYERS = [
     {"games"},
     {"stages"},
     {"agents", "model"},
-    {"sweep", "report"},
+    {"sweep", "report", "inspection"},
     {"cli"},
 ]
 """From the ground up: a part imports from its own layer and those before it."""

@@ -138,6 +138,44 @@ def test_a_damaged_or_newer_run_is_not_read_silently(capsys: pytest.CaptureFixtu
     assert "format 99 is not known" in complaint(["resume", "demo"], capsys)
 
 
+@pytest.mark.parametrize("scenario", ["pd", "p", "invest", "i", "investment", "sign", "s", "sign_up"])
+def test_scenarios_are_known_by_the_names_of_the_published_runner(scenario: str) -> None:
+    assert main(["run", "--scenario", scenario, "--steps", "1", "-n", "4", "--sim-name", "demo"]) == 0
+
+
+def test_show_tells_what_happened_in_a_step(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", "--scenario", "sign", "--steps", "6", "--sim-name", "demo"])
+    capsys.readouterr()
+    assert main(["show", "demo", "--step", "6"]) == 0
+    shown = capsys.readouterr().out
+    for heading in ("Public choices", "Encounters", "Gossip", "Reputations", "Ties"):
+        assert f"\n{heading}\n" in shown
+    model = RepuNetModel.load("sim_storage/demo")
+    gossip = model.datacollector.get_table_dataframe("gossip")
+    told = list(gossip[gossip["step"] == 6]["summary"])
+    assert told
+    assert all(text in shown for text in told)
+    assert main(["show", "demo", "--step", "0"]) == 0
+    assert "Emma Dubois (altruistic)" in capsys.readouterr().out
+
+
+def test_show_tells_what_an_agent_went_through(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", "--scenario", "i", "--steps", "4", "--sim-name", "demo"])
+    capsys.readouterr()
+    assert main(["show", "demo", "--agent", "Emma Dubois"]) == 0
+    shown = capsys.readouterr().out
+    model = RepuNetModel.load("sim_storage/demo")
+    emma = model.agent("Emma Dubois")
+    assert f"owns {emma.resources} units" in shown
+    for event in emma.memory.snapshot():
+        assert event.text in shown
+    for record in emma.ledger.present():
+        assert f"of {record.subject} as {record.role}: {record.score:+.2f} «{record.text}»" in shown
+    assert "no agent is called 'Emma'" in complaint(["show", "demo", "--agent", "Emma"], capsys)
+    assert "the last is 4" in complaint(["show", "demo", "--step", "5"], capsys)
+    assert "no run at sim_storage/dream" in complaint(["show", "dream"], capsys)
+
+
 def test_modes_prints_an_interval_for_each_mode(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["modes", "--seeds", "2", "--steps", "3", "--last", "2"]) == 0
     shown = capsys.readouterr().out

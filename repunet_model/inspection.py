@@ -1,0 +1,136 @@
+"""A stored run in words: one step, or one agent, as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from repunet_model.errors import ConfigurationError
+from repunet_model.reputation import ReputationRecord
+
+if TYPE_CHECKING:
+    from repunet_model.storage import Row, RunFolder
+
+
+def of_step(folder: RunFolder, step: int) -> Iterator[str]:
+    """Yield what happened in a step: choices, encounters and what was thought of them, gossip, records, ties.
+
+    Args:
+        folder: The run.
+        step: The step; step 0 is the seed.
+    """
+    yield _heading(folder, f"step {step}")
+    if step == 0:
+        for row in folder.document(0, "personas"):
+            yield f"  {row['name']} ({row['disposition']})"
+        return
+    measured = {name: value for name, value in folder.document(step, "metrics").items() if value is not None}
+    yield "  " + ", ".join(f"{name} {_number(value)}" for name, value in measured.items())
+    declarations = folder.table(step, "declarations")
+    if declarations:
+        yield from ("", "Public choices")
+    for row in declarations:
+        yield f"  {row['agent']}: {'yes' if row['cooperated'] else 'no'}. «{row['reason']}»"
+    yield from ("", "Encounters")
+    calls = [row for row in folder.table(step, "calls") if row["stage"] == "encounter"]
+    answers = {(row["agent"], row["question"]): row["answer"] for row in calls}
+    events = {row["agent"]: row for row in folder.table(step, "events")}
+    for row in folder.table(step, "interactions"):
+        yield f"  {row['first']} and {row['second']}: {row['course']}"
+        for name, other in ((row["first"], row["second"]), (row["second"], row["first"])):
+            yield f"    {name}: {events[name]['text']}"
+            judged = answers.get((name, "evaluate"))
+            if judged is not None:
+                yield f"      found {other}'s conduct {judged['partner']}: «{judged['partner_reason']}»"
+                yield f"      and its own {judged['own']}: «{judged['own_reason']}»"
+            for question in ("connect", "disconnect", "wish_to_gossip"):
+                if (name, question) in answers:
+                    answer = answers[name, question]
+                    yield f"      {answer['decision']}: «{answer['reason']}»"
+        for speaker, text in row.get("conversation") or ():
+            yield f"    {speaker}: «{text}»"
+    gossip = folder.table(step, "gossip")
+    if gossip:
+        yield from ("", "Gossip")
+    for row in gossip:
+        yield from _gossip(row)
+    yield from ("", "Reputations")
+    yield from (f"  {row['holder']} of {_record(row)}" for row in folder.table(step, "records"))
+    yield from ("", "Ties")
+    yield from (f"  {_tie(row)}" for row in folder.table(step, "ties"))
+
+
+def of_agent(folder: RunFolder, name: str, step: int) -> Iterator[str]:
+    """Yield who an agent is after a step, what it went through until then, and what it and others think.
+
+    Args:
+        folder: The run.
+        name: The agent.
+        step: The last step to read.
+
+    Raises:
+        ConfigurationError: If nobody in the run has the name.
+    """
+    people = {row["name"]: row for row in folder.document(0, "personas")}
+    if name not in people:
+        raise ConfigurationError(f"no agent is called {name!r} in {folder.path}: there are {', '.join(people)}")
+    state = folder.document(step, "state")
+    agent = next(row for row in state["agents"] if row["name"] == name)
+    yield _heading(folder, f"{name} after step {step}")
+    traits = [people[name][trait] for trait in ("disposition", "age", "gender", "country")]
+    yield f"  {', '.join(str(trait) for trait in traits if trait is not None)}; owns {agent['resources']} units"
+    for role, learned in agent["learned"].items():
+        yield f"  as {role}: {learned}"
+    ties = [(other, roles) for a, other, roles in state["network"]["ties"] if a == name]
+    yield "  tied to: " + (", ".join(f"{other} ({', '.join(roles)})" for other, roles in ties) or "nobody")
+    avoided = state["network"]["blacklists"][name]
+    yield "  avoids: " + (", ".join(f"{other} ({role})" for other, role in avoided) or "nobody")
+    own: dict[tuple[str, str], Row] = {}
+    of_it: dict[tuple[str, str], Row] = {}
+    past: list[str] = []
+    for number in range(1, step + 1):
+        for row in folder.table(number, "records"):
+            if row["holder"] == name:
+                own[row["subject"], row["role"]] = row
+            elif row["subject"] == name:
+                of_it[row["holder"], row["role"]] = row
+        past += [f"  {row['text']}" for row in folder.table(number, "events") if row["agent"] == name]
+        for row in folder.table(number, "gossip"):
+            if name in (row["gossiper"], row["listener"]):
+                past += _gossip(row)
+        past += [f"  {_tie(row)}" for row in folder.table(number, "ties") if row["agent"] == name]
+    yield from ("", "What it thinks")
+    yield from (f"  of {_record(row)}" for row in own.values())
+    yield from ("", "What others think of it")
+    yield from (f"  {holder}: {_record(row)}" for (holder, _), row in of_it.items())
+    yield from ("", "What it went through")
+    yield from past
+
+
+def _heading(folder: RunFolder, what: str) -> str:
+    manifest = folder.manifest()
+    parts = [word for word in ("reputation", "gossip") if manifest[word]]
+    return f"{folder.path.name}, {what} ({manifest['game']}, {' and '.join(parts) or 'neither reputation nor gossip'})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _record(row: Row) -> str:
+    source = f" from {row['source']}" if row["source"] else ""
+    score = ReputationRecord.from_dict(row).score
+    return f"{row['subject']} as {row['role']}: {score:+.2f} «{row['text']}» ({row['cause']}{source})"
+
+
+def _tie(row: Row) -> str:
+    return f"{row['agent']} {'ties itself to' if row['bound'] else 'breaks with'} {row['other']} as {row['role']}"
+
+
+def _gossip(row: dict[str, Any]) -> Iterator[str]:
+    origin = f", who had it from {row['origin']}," if row["origin"] else ""
+    yield f"  {row['gossiper']}{origin} told {row['listener']} something {row['tone']} about {row['subject']}"
+    for speaker, text in row["dialogue"]:
+        yield f"    {speaker}: «{text}»"
+    passed = f", and told {row['passed_on_to']}" if row["passed_on_to"] else ""
+    yield f"    {row['listener']} found it {row['credibility']}{passed}: «{row['summary']}»"
