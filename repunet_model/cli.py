@@ -40,6 +40,8 @@ MAIN_JOB = "compare"
 
 FIGURE = Path("outputs") / "with_and_without_repunet.png"
 
+MODES_FIGURE = Path("outputs") / "cooperation_by_mode.png"
+
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
@@ -171,23 +173,33 @@ def compare(
 
 @app.command()
 def modes(
-    scenario: Scenario = "pd",
+    scenario: Annotated[
+        Any, typer.Option(parser=_scenario, metavar="NAME", help="pd, investment or sign_up; by default all three.")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=2, help="How many seeds, from 1.")] = 20,
     steps: Annotated[int, typer.Option(min=1, help="How many steps.")] = 30,
     last: Annotated[int, typer.Option(min=1, help="Over how many last steps to average.")] = 10,
+    processes: Annotated[int, typer.Option(min=1, help="Over how many processes to spread the runs.")] = (
+        os.cpu_count() or 1
+    ),
+    figure: Annotated[Path, typer.Option(help="Where to draw cooperation over time (PNG).")] = MODES_FIGURE,
 ) -> None:
-    """Cooperation in each of the four modes over many seeds, offline, with 95 % intervals."""
-    from rich.progress import track
-
-    from repunet_model import report, sweep
-
+    """Cooperation in the four modes of each scenario over many seeds, offline, with 95 % intervals."""
     if last > steps:
         raise ConfigurationError(f"--last {last} is more than --steps {steps}")
+    from rich.progress import track
+
     with _quietly_imported():
-        cells = sweep.cells(scenario, range(1, seeds + 1))
+        from repunet_model import report, sweep
+        from repunet_model.games import GAMES
+    cells = sweep.cells([scenario] if scenario else GAMES, range(1, seeds + 1))
+    results = sweep.run_cells(cells, steps, processes)
     console = _console(stderr=True)
-    rows = [sweep.run_cell(cell, steps) for cell in track(cells, "Running", console=console, transient=True)]
-    _console().print(report.modes_table(sweep.final_cooperation(rows, last), seeds=seeds, steps=steps, last=last))
+    done = list(track(results, "Running", total=len(cells), console=console, transient=True))
+    cooperation = sweep.cooperation_by_step(done)
+    _console().print(report.modes_table(cooperation, last))
+    report.modes_figure(cooperation, figure)
+    _console().print(f"Picture: {figure}", soft_wrap=True)
 
 
 def _run_and_show(model: RepuNetModel, steps: int) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import TYPE_CHECKING
 
 import networkx as nx
@@ -24,6 +24,7 @@ from repunet_model.personas import Disposition
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import PathCollection
+    from numpy.typing import NDArray
 
     from repunet_model.model import RepuNetModel
 
@@ -126,6 +127,11 @@ def comparison_figure(models: Mapping[str, RepuNetModel], path: Path) -> None:
     bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     figure.legend(handles=_network_legend(), loc="outside lower center", ncols=4, frameon=False)
     figure.suptitle(_headline(models), fontsize=15, fontweight="bold")
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write a picture; its folder is made if it is missing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=130)
@@ -217,31 +223,75 @@ def _cooperation_by_agent(model: RepuNetModel) -> dict[str, float]:
     return {name: mean(values) for name, values in acts.items()}
 
 
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean of independent values and its 95 % confidence interval, by Student's t.
+def interval(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the means of independent runs and half the width of their 95 % confidence intervals, by Student's t.
 
     Args:
-        values: At least two.
+        values: One row for each run, at least two; the mean is taken over rows.
     """
-    centre = mean(values)
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-    return centre, centre - half, centre + half
+    runs = values.shape[0]
+    half = stats.t.ppf(0.975, runs - 1) * values.std(axis=0, ddof=1) / math.sqrt(runs)
+    return values.mean(axis=0), half
 
 
-def modes_table(cooperation: Mapping[str, Sequence[float]], *, seeds: int, steps: int, last: int) -> Table:
-    """Return the final cooperation of each mode with its interval over seeds.
+def modes_table(cooperation: Mapping[str, Mapping[str, NDArray[np.float64]]], last: int) -> Table:
+    """Return the final cooperation of each game and mode with its interval over seeds.
 
     Args:
-        cooperation: The mean cooperation rate of the last steps of each run, by mode.
-        seeds: How many seeds.
-        steps: How many steps each run had.
-        last: Over how many last steps was averaged.
+        cooperation: Cooperation rates by game and mode, runs × steps.
+        last: Over how many last steps to average.
     """
-    table = Table(title=f"Cooperation, steps {steps - last + 1}-{steps}, {seeds} seeds")
-    table.add_column("mode")
-    table.add_column("mean", justify="right")
-    table.add_column("95 % interval", justify="right")
-    for mode, values in cooperation.items():
-        centre, low, high = interval(values)
-        table.add_row(mode, f"{centre:.3f}", f"{low:.3f} to {high:.3f}")
+    runs, steps = next(iter(next(iter(cooperation.values())).values())).shape
+    table = Table(title=f"Cooperation, steps {steps - last + 1}-{steps}, {runs} seeds")
+    for heading in ("game", "mode"):
+        table.add_column(heading)
+    for heading in ("mean", "95 % interval"):
+        table.add_column(heading, justify="right")
+    for game, by_mode in cooperation.items():
+        for mode, rates in by_mode.items():
+            centre, half = interval(rates[:, -last:].mean(axis=1))
+            table.add_row(game, mode, f"{centre:.3f}", f"{centre - half:.3f} to {centre + half:.3f}")
+        table.add_section()
     return table
+
+
+MODE_LOOKS = {
+    "reputation and gossip": ("#0072b2", "-"),
+    "reputation only": ("#009e73", "--"),
+    "gossip only": ("#e69f00", "-."),
+    "neither": ("#d55e00", ":"),
+}
+"""Colour (Okabe and Ito's palette) and line of each mode."""
+
+
+def modes_figure(cooperation: Mapping[str, Mapping[str, NDArray[np.float64]]], path: Path) -> None:
+    """Draw cooperation over time in each game and mode: means over seeds with 95 % bands, one panel a game.
+
+    Args:
+        cooperation: Cooperation rates by game and mode, runs × steps.
+        path: Where to write the picture.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    figure = Figure(figsize=(4.8 * len(cooperation), 4.6), layout="constrained")
+    panels = figure.subplots(1, len(cooperation), sharey=True, squeeze=False)[0]
+    runs = 0
+    for ax, (game, by_mode) in zip(panels, cooperation.items(), strict=True):
+        for mode, rates in by_mode.items():
+            runs, steps = rates.shape
+            centre, half = interval(rates)
+            colour, line = MODE_LOOKS[mode]
+            x = np.arange(1, steps + 1)
+            ax.plot(x, centre, line, color=colour, linewidth=2, label=mode)
+            ax.fill_between(x, centre - half, centre + half, color=colour, alpha=0.18, linewidth=0)
+        ax.set(title=games.find(game).title, xlabel="step", ylim=(0, 1))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(axis="y", alpha=0.3)
+    panels[0].set_ylabel("cooperation rate")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    figure.suptitle(f"Cooperation over time, rules backend: mean of {runs} seeds and 95 % band", fontweight="bold")
+    _save(figure, path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from repunet_model.cli import main
 from repunet_model.errors import RepuNetError
 from repunet_model.model import RepuNetModel
+from tests.conftest import MODE_NAMES, MODES
 
 ROOT = Path(__file__).parents[1]
 
@@ -176,12 +178,25 @@ def test_show_tells_what_an_agent_went_through(capsys: pytest.CaptureFixture[str
     assert "no run at sim_storage/dream" in complaint(["show", "dream"], capsys)
 
 
-def test_modes_prints_an_interval_for_each_mode(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["modes", "--seeds", "2", "--steps", "3", "--last", "2"]) == 0
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_modes_prints_an_interval_for_each_mode_and_draws(processes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["modes", "--scenario", "i", "--seeds", "2", "--steps", "4", "--last", "2", "--processes", processes]
+    assert main(words) == 0
     shown = capsys.readouterr().out
-    assert "steps 2-3, 2 seeds" in " ".join(shown.split())
-    for mode in ("reputation and gossip", "reputation only", "gossip only", "neither"):
-        assert mode in shown
+    assert "steps 3-4, 2 seeds" in " ".join(shown.split())
+    assert Path("outputs/cooperation_by_mode.png").read_bytes().startswith(b"\x89PNG")
+    for mode, (reputation, gossip) in zip(MODE_NAMES, MODES, strict=True):
+        rates = []
+        for seed in (1, 2):
+            model = RepuNetModel(game="investment", reputation=reputation, gossip=gossip, rng=seed)
+            for _ in range(4):
+                model.step()
+            data = model.datacollector.get_model_vars_dataframe()
+            rates.append(data["cooperation_rate"].tail(2).mean())
+        assert re.search(rf"{mode} +│ +{sum(rates) / 2:.3f} ", shown)
+
+
+def test_modes_of_more_last_steps_than_steps_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--last" in complaint(["modes", "--steps", "3", "--last", "4"], capsys)
 
 
