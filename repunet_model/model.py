@@ -136,7 +136,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         """Make a society as it is before its first step.
 
         Args:
-            game: "prisoners_dilemma".
+            game: "prisoners_dilemma", "investment", "sign_up", or a game registered with `games.register`.
             reputation: Whether agents keep reputations.
             gossip: Whether agents gossip.
             n_agents: How many agents; None for as many as the persona set has (20 built in).
@@ -205,7 +205,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             raise ConfigurationError(f"no agent is called {name!r}") from None
 
     def _first_learned(self, persona: Persona) -> dict[str, str]:
-        text = persona.learned or describe(persona.disposition, self.game)
+        words = self._game.dispositions.get(persona.disposition)
+        text = persona.learned or words or describe(persona.disposition, self.game)
         return dict.fromkeys(self._game.roles, text)
 
     def _collector(self) -> mesa.DataCollector:

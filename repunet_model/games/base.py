@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol
 
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
+from repunet_model.personas import Disposition
 from repunet_model.questions.base import Answer, Opinion, Question
 
 
@@ -149,6 +150,7 @@ class Game(ABC):
         title: The name for people.
         roles: The role of the side that chooses its partner, and of the side that is chosen.
         rules: The rules as a prompt: the name of a packaged template, or a template itself.
+        dispositions: The words with which a persona of each disposition begins; by default those in `seeds/`.
         facts: What an outcome says of the decisions: the names of `Outcome.facts`.
         rates: The names of what `measure` returns; the first is "cooperation_rate".
         random_pairs: Whether pairs are random even with reputation.
@@ -161,6 +163,7 @@ class Game(ABC):
     title: ClassVar[str]
     roles: ClassVar[tuple[str, str]]
     rules: ClassVar[str]
+    dispositions: ClassVar[Mapping[Disposition, str]] = {}
     facts: ClassVar[tuple[str, ...]]
     rates: ClassVar[tuple[str, ...]] = ("cooperation_rate",)
     random_pairs: ClassVar[bool] = False

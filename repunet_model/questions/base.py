@@ -77,7 +77,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question[A: Answer]:
-    """Base of all questions; a subclass names its answer and its template and adds the fields of its view."""
+    """Base of all questions; a subclass names its answer and its template and adds the fields of its view.
+
+    The template is the name of a packaged file, which ends in .j2, or the text of a template itself.
+    """
 
     name: ClassVar[str]
     template: ClassVar[str]

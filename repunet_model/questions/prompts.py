@@ -13,7 +13,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Any
 
-from jinja2 import BaseLoader, ChoiceLoader, DictLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from repunet_model.personas import Persona
 from repunet_model.questions.base import Opinion, Options, Question
@@ -35,13 +35,16 @@ def _opinion_in_words(opinion: Opinion) -> str:
     return _record_in_words(opinion.record)
 
 
-def _environment(loader: BaseLoader) -> Environment:
+def _environment() -> Environment:
     environment = Environment(
-        loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+        loader=_PACKAGE, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
     environment.filters["record"] = _record_in_words
     environment.filters["opinion"] = _opinion_in_words
     return environment
+
+
+_ENVIRONMENT = _environment()
 
 
 class Prompts:
@@ -59,27 +62,24 @@ class Prompts:
             reputation: Whether agents keep reputations.
             gossip: Whether agents gossip.
         """
-        source = _PACKAGE if rules.endswith(".j2") else DictLoader({"rules": rules})
-        environment = _environment(ChoiceLoader([source, _PACKAGE]))
-        template = environment.get_template(rules if rules.endswith(".j2") else "rules")
-        self.system = template.render(reputation=reputation, gossip=gossip).strip()
+        self.system = _template(rules).render(reputation=reputation, gossip=gossip).strip()
 
     def user(self, question: Question[Any], persona: Persona, learned: str, options: Options) -> str:
         """Return the part of a prompt that is an agent's own: who it is, what it sees, what it is asked."""
         view = {field.name: getattr(question, field.name) for field in fields(question)}
-        template = _question_environment().get_template(question.template)
-        return template.render(**view, persona=persona, learned=learned, options=options).strip()
+        return _template(question.template).render(**view, persona=persona, learned=learned, options=options).strip()
 
 
 @cache
-def _question_environment() -> Environment:
-    return _environment(_PACKAGE)
+def _template(name: str) -> Template:
+    """Return a packaged template by its name, which ends in .j2, or one that is given as text."""
+    return _ENVIRONMENT.get_template(name) if name.endswith(".j2") else _ENVIRONMENT.from_string(name)
 
 
 def prompt_hash() -> str:
     """Return a hash of all packaged prompt files, for the manifest of a run."""
     digest = sha256()
     for name in sorted(_PACKAGE.list_templates()):
-        source, _, _ = _PACKAGE.get_source(_question_environment(), name)
+        source, _, _ = _PACKAGE.get_source(_ENVIRONMENT, name)
         digest.update(f"{name}\0{source}\0".encode())
     return digest.hexdigest()
