@@ -150,6 +150,7 @@ def compare(
     """The same agents with and without RepuNet, offline: one table, one picture."""
     from repunet_model import report
 
+    report.check_place(figure)
     console = _console()
     models = {}
     for label, on in (("with RepuNet", True), ("without", False)):
@@ -192,6 +193,7 @@ def modes(
     with _quietly_imported():
         from repunet_model import report, sweep
         from repunet_model.games import GAMES
+    report.check_place(figure)
     cells = sweep.cells([scenario] if scenario else GAMES, range(1, seeds + 1))
     results = sweep.run_cells(cells, steps, processes)
     console = _console(stderr=True)
@@ -211,6 +213,8 @@ def _run_and_show(model: RepuNetModel, steps: int) -> None:
         _run(model, steps, "step")
     console = _console()
     console.print(report.rates_table(model, first))
+    if model.usage.attempts:
+        console.print(f"Asked again: {model.usage.reasks}. Retried: {model.usage.retries}.", highlight=False)
     console.print(f"Run: {_folder(model)}", soft_wrap=True)
 
 

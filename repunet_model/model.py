@@ -10,7 +10,11 @@ and gossip. A step is whole or absent: if it fails, the model is as it was befor
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import operator
 import secrets
+import threading
+import weakref
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +29,7 @@ from repunet_model.agents import RepuNetAgent
 from repunet_model.backends import openai
 from repunet_model.backends.base import Backend, Usage
 from repunet_model.backends.rules import Rules, RulesBackend
-from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import BUILT_IN, Disposition, Persona, describe, population
@@ -154,16 +158,22 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             RepuNetError: If a parameter cannot be used; nothing is written then.
         """
         seed = _seed_of(rng)
+        self._stepping = threading.Lock()
+        self._job: runtime.Job[None] | None = None
         super().__init__(rng=abs(seed))
         self.seed = seed
-        self._game = games.find(game)
+        self._game = games.find(_text("game", game))
         self.game = game
         self.reputation = _flag("reputation", reputation)
         self.gossip = _flag("gossip", gossip)
         self.activation = _activation(activation)
         self.dialogue_turns = _whole("dialogue_turns", dialogue_turns, 2, MOST_DIALOGUE_TURNS)
-        people = population(personas, game, None if n_agents is None else _whole("n_agents", n_agents, 2))
+        people = population(
+            _text("personas", personas), game, None if n_agents is None else _whole("n_agents", n_agents, 2)
+        )
         self._backend = _backend(backend, _whole("concurrency", concurrency, 1))
+        if isinstance(backend, str):
+            weakref.finalize(self, _close, self._backend)
         self._prompts = Prompts(self._game.rules, reputation=self.reputation, gossip=self.gossip)
         self._streams = Streams(seed)
         self.network = SocialNetwork(persona.name for persona in people)
@@ -179,8 +189,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.step_usage = Usage()
         self.datacollector = self._collector()
         self.datacollector.collect(self)
-        self._committed = self._state()
-        self.folder = None if storage is None else self._create_folder(Path(storage), run_name)
+        self._committed, self._committed_step = self._state(), 0
+        self.folder = None if storage is None else self._create_folder(Path(_text("storage", storage)), run_name)
 
     steps: int
     time: float
@@ -238,15 +248,40 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         Raises:
             RepuNetError: If the step failed; the model is then as it was before it.
         """
-        try:
-            runtime.run(self._step())
-        except BaseException:
-            self._set_clock(self.steps - 1)
-            raise
+        self._job = runtime.Job()
+        self._job.start(self._step())
+        self._job.result()
 
     async def astep(self) -> None:
-        """Run one step without blocking the event loop of the caller; the same as `step` in all else."""
-        await asyncio.to_thread(self.step)
+        """Run one step without blocking the event loop of the caller; cancelling it undoes the step."""
+        step = asyncio.create_task(asyncio.to_thread(self.step))
+        try:
+            await asyncio.shield(step)
+        except asyncio.CancelledError:
+            if self._job is not None:
+                self._job.cancel()
+            await asyncio.wait([step])
+            if not step.cancelled():
+                step.exception()
+            raise
+
+    def _wrapped_step(self) -> None:
+        """Keep steps from overlapping, of which Mesa would lose count, and set the clock right after a failure.
+
+        Raises:
+            RepuNetError: If a step is under way.
+        """
+        if not self._stepping.acquire(blocking=False):
+            raise RepuNetError("a step of this model is under way: wait for it to end")
+        try:
+            super()._wrapped_step()
+        except BaseException:
+            if self._job is not None:
+                self._job.stop()
+            self._set_clock(self._committed_step)
+            raise
+        finally:
+            self._stepping.release()
 
     def close(self) -> None:
         """Give back the connections of the backend."""
@@ -286,11 +321,14 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             state = self._state()
             if self.folder is not None:
                 self._persist(world, state)
-        except BaseException:
-            self._roll_back(memories)
+        except BaseException as error:
+            self._roll_back(world.step, memories)
             self.scores, self.measures = measured
+            if self.folder is not None and desk.usage:
+                with contextlib.suppress(OSError):
+                    self.folder.note_failure(world.step, str(error), desk.total().to_dict())
             raise
-        self._committed = state
+        self._committed, self._committed_step = state, world.step
         self.step_usage = desk.total()
         self._collect(world.log)
 
@@ -319,7 +357,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             self, self._do_step, Schedule(interval=1.0, start=self.time + 1.0), priority=Priority.HIGH
         ).start()
 
-    def _roll_back(self, memories: Mapping[str, tuple[Event, ...]]) -> None:
+    def _roll_back(self, step: int, memories: Mapping[str, tuple[Event, ...]]) -> None:
         """Undo whatever stages of a failed step have applied."""
         self.network = SocialNetwork.from_dict(self._committed["network"])
         self._board = list(self._committed["board"])
@@ -327,7 +365,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             agent = self._agents_by_name[state["name"]]
             agent.restore(state)
             agent.memory.replace(memories[agent.name])
-            agent.ledger.forget(self.steps)
+            agent.ledger.forget(step)
 
     # Measures
 
@@ -468,24 +506,30 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             raise StorageError(
                 f"{path}: format {manifest.get('format')!r} is not known to this version, which reads format {FORMAT}"
             )
-        model = cls(
-            game=manifest["game"],
-            reputation=manifest["reputation"],
-            gossip=manifest["gossip"],
-            personas=str(folder.path / "step_0" / "personas.json"),
-            backend=_backend_of(manifest["backend"], concurrency) if backend is None else backend,
-            activation=manifest["activation"],
-            dialogue_turns=manifest["dialogue_turns"],
-            concurrency=concurrency,
-            rng=manifest["seed"],
-        )
-        model._replay(folder)
+        try:
+            model = cls(
+                game=manifest["game"],
+                reputation=manifest["reputation"],
+                gossip=manifest["gossip"],
+                personas=str(folder.path / "step_0" / "personas.json"),
+                backend=_backend_of(manifest["backend"], concurrency) if backend is None else backend,
+                activation=manifest["activation"],
+                dialogue_turns=manifest["dialogue_turns"],
+                concurrency=concurrency,
+                rng=manifest["seed"],
+            )
+            if model._backend.reads_prompts and manifest["prompts"] != prompt_hash():
+                raise StorageError(
+                    f"{path}: made with other prompts, by version {manifest['repunet']}; go on with that"
+                )
+            model._replay(folder)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StorageError(f"{path}: damaged, {type(error).__name__} {error} where a step was expected") from error
         model.folder = folder
         return model
 
     def _replay(self, folder: RunFolder) -> None:
         """Fold the steps of a stored run into this new model, the history of the DataCollector included."""
-        last = 0
         for step in folder.steps()[1:]:
             for row in folder.table(step, "records"):
                 record = ReputationRecord.from_dict(row)
@@ -494,7 +538,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 )
             for row in folder.table(step, "events"):
                 self._agents_by_name[row.pop("agent")].memory.add(Event.from_dict(row))
-            self._committed = folder.document(step, "state")
+            self._committed, self._committed_step = folder.document(step, "state"), step
             for state in self._committed["agents"]:
                 self._agents_by_name[state["name"]].restore(state)
             self.network = SocialNetwork.from_dict(self._committed["network"])
@@ -507,12 +551,16 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             log = StepLog(interactions=folder.table(step, "interactions"), gossip=folder.table(step, "gossip"))
             self.time = float(step)
             self._collect(log)
-            last = step
-        self._set_clock(last)
+        self._set_clock(self._committed_step)
 
 
 def _measure(model: RepuNetModel, name: str) -> float | None:
     return model.measures[name]
+
+
+def _close(backend: Backend) -> None:
+    """Give back a backend's connections without waiting for it; nobody else holds it."""
+    runtime.Job[None]().start(backend.close())
 
 
 def _tokens(model: RepuNetModel) -> int:
@@ -532,7 +580,7 @@ def _seed_of(rng: int | str | None) -> int:
     if rng is None or rng == "":
         return secrets.randbelow(2**31)
     try:
-        return int(rng)
+        return int(rng) if isinstance(rng, str) else operator.index(rng)
     except (TypeError, ValueError):
         raise ConfigurationError(f"rng is {rng!r}: the seed must be an integer") from None
 
@@ -543,11 +591,21 @@ def _flag(name: str, value: object) -> bool:
     return value
 
 
-def _whole(name: str, value: int, low: int, high: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
-        limits = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise ConfigurationError(f"{name} is {value!r}: must be a whole number, {limits}")
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ConfigurationError(f"{name} is {value!r}: must be a text")
     return value
+
+
+def _whole(name: str, value: int, low: int, high: int | None = None) -> int:
+    limits = f"at least {low}" if high is None else f"from {low} to {high}"
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = low - 1
+    if isinstance(value, bool) or number < low or (high is not None and number > high):
+        raise ConfigurationError(f"{name} is {value!r}: must be a whole number, {limits}")
+    return number
 
 
 def _activation(name: str) -> Activation:

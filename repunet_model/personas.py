@@ -13,16 +13,22 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from repunet_model.errors import ConfigurationError
 
 BUILT_IN = "built-in"
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$")
-]
+
+
+def _visible(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("holds characters that cannot be seen")
+    return name
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(_visible)]
 
 
 class Disposition(StrEnum):
@@ -107,6 +113,8 @@ def from_file(path: Path) -> list[Persona]:
         raise ConfigurationError(
             f"{where}: not JSON (line {error.lineno}, column {error.colno}: {error.msg})"
         ) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{where}: not JSON that can be read ({error})") from None
     try:
         return TypeAdapter(list[Persona]).validate_python(data)
     except ValidationError as error:

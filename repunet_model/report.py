@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
@@ -18,7 +19,7 @@ from rich.table import Table
 from scipy import stats
 
 from repunet_model import games
-from repunet_model.errors import StorageError
+from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.personas import Disposition
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def comparison_figure(models: Mapping[str, RepuNetModel], path: Path) -> None:
 
     Args:
         models: The models, by their labels.
-        path: Where to write the picture; its folder is made if it is missing.
+        path: Where to write the picture.
 
     Raises:
         StorageError: If it cannot be written.
@@ -130,15 +131,28 @@ def comparison_figure(models: Mapping[str, RepuNetModel], path: Path) -> None:
     _save(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
-    """Write a picture; its folder is made if it is missing."""
+def check_place(path: Path) -> None:
+    """Make sure that a picture can be written, before the work that it shows.
+
+    Raises:
+        ConfigurationError: If the name is not that of a picture, or its folder cannot be written.
+    """
+    if path.suffix.lower() not in {".png", ".svg", ".pdf"}:
+        raise ConfigurationError(f"--figure {str(path)!r}: name a file that ends in .png, .svg or .pdf")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+    if not os.access(path.parent, os.W_OK):
+        raise StorageError(f"{path} cannot be written: no permission for its folder")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write a picture to a place that was checked."""
+    try:
         figure.savefig(path, dpi=130)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
-    except ValueError as error:
-        raise StorageError(f"{path} cannot be drawn: {error}") from error
 
 
 def _headline(models: Mapping[str, RepuNetModel]) -> str:

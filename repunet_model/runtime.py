@@ -7,38 +7,75 @@ submit to this one thread, so that a client never meets a second loop.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine
-from functools import cache
+from concurrent.futures import Future
 from typing import Any
 
-_CLEAN_UP_SECONDS = 10.0
+_LOCK = threading.Lock()
+_LOOPS: dict[int, asyncio.AbstractEventLoop] = {}
+"""The loop of this process, by its number: a forked child inherits the entry, but not the thread."""
 
 
-@cache
 def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="repunet-event-loop", daemon=True).start()
-    return loop
+    with _LOCK:
+        process = os.getpid()
+        if process not in _LOOPS:
+            loop = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name="repunet-event-loop", daemon=True).start()
+            _LOOPS[process] = loop
+        return _LOOPS[process]
+
+
+class Job[T]:
+    """A coroutine on the background loop. It is over only when it has cleaned up after itself."""
+
+    def __init__(self) -> None:
+        self._loop = _loop()
+        self._outcome: Future[T] = Future()
+        self._task: asyncio.Task[T] | None = None
+
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        """Start a coroutine; it does not start any more once the job was cancelled."""
+        self._loop.call_soon_threadsafe(self._start, coroutine)
+
+    def _start(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        if self._outcome.done():
+            coroutine.close()
+            return
+        self._task = self._loop.create_task(coroutine)
+        self._task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None:
+            self._outcome.set_exception(error)
+        else:
+            self._outcome.set_result(task.result())
+
+    def cancel(self) -> None:
+        """Ask the coroutine to stop, if it has not ended."""
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        elif not self._outcome.done():
+            self._outcome.set_exception(asyncio.CancelledError())
+
+    def stop(self) -> None:
+        """Cancel the coroutine and wait until it has ended, whichever way."""
+        self.cancel()
+        self._outcome.exception()
+
+    def result(self) -> T:
+        """Wait for the end and return the result."""
+        return self._outcome.result()
 
 
 def run[T](coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the background loop and wait for its result.
-
-    When the wait is interrupted, the coroutine is cancelled and given time to clean up after itself.
-    """
-    ended = threading.Event()
-
-    async def watched() -> T:
-        try:
-            return await coroutine
-        finally:
-            ended.set()
-
-    future = asyncio.run_coroutine_threadsafe(watched(), _loop())
-    try:
-        return future.result()
-    except BaseException:
-        future.cancel()
-        ended.wait(_CLEAN_UP_SECONDS)
-        raise
+    """Run a coroutine on the background loop and wait for its result."""
+    job = Job[T]()
+    job.start(coroutine)
+    return job.result()

@@ -7,7 +7,8 @@
             state.json             agents, ties, blacklists
             metrics.json           the measures of the step
             interactions.jsonl, events.jsonl, records.jsonl, gossip.jsonl, ties.jsonl, calls.jsonl
-            usage.json             attempts, tokens, seconds: the only file that may differ between equal runs
+            usage.json             attempts, tokens, seconds
+        usage_failed.jsonl         what failed steps have cost, if any failed
 
 A step is written to a temporary folder beside its place, synced, and renamed. Two runs with equal parameters and
 equal replies have equal bytes in every file whose name does not begin with "usage".
@@ -97,12 +98,34 @@ class RunFolder:
 
     def manifest(self) -> Row:
         """Return what the run is."""
-        return dict(self._read(self.path / "manifest.json"))
+        manifest = self._read(self.path / "manifest.json")
+        if not isinstance(manifest, dict):
+            raise StorageError(f"{self.path / 'manifest.json'} is damaged: not an object")
+        return manifest
 
     def steps(self) -> list[int]:
-        """Return the steps that are there, in order."""
+        """Return the steps that are there, from 0 on.
+
+        Raises:
+            StorageError: If one is missing.
+        """
         found = (re.fullmatch(r"step_(\d+)", path.name) for path in self.path.iterdir())
-        return sorted(int(match[1]) for match in found if match)
+        steps = sorted(int(match[1]) for match in found if match)
+        missing = sorted(set(range(max(steps, default=0) + 1)) - set(steps))
+        if missing:
+            raise StorageError(f"{self.path} is damaged: step {missing[0]} is missing")
+        return steps
+
+    def note_failure(self, step: int, error: str, usage: Row) -> None:
+        """Note what a step that failed has cost; it leaves no other trace.
+
+        Args:
+            step: The step.
+            error: Why it failed.
+            usage: What its calls cost.
+        """
+        with (self.path / "usage_failed.jsonl").open("a", encoding="utf-8") as file:
+            file.write(to_json({"step": step, "error": error, **usage}) + "\n")
 
     def write_step(self, step: int, documents: Mapping[str, Any], tables: Mapping[str, Iterable[Row]]) -> None:
         """Write a step: all of it or nothing.
@@ -117,9 +140,10 @@ class RunFolder:
         """
         place = self.path / f"step_{step}"
         temporary = self.path / f".step_{step}.part"
+        if place.exists():
+            raise StorageError(f"step {step} is already in {self.path}: another process writes to this run")
         try:
-            if temporary.exists():
-                shutil.rmtree(temporary)
+            shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             for name, data in documents.items():
                 _write(temporary / f"{name}.json", to_json(data) + "\n")
@@ -128,8 +152,11 @@ class RunFolder:
             _sync(temporary)
             temporary.rename(place)
             _sync(self.path)
-        except OSError as error:
-            raise StorageError(f"step {step} cannot be written to {self.path}: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:
+            for leftover in (temporary, place):
+                shutil.rmtree(leftover, ignore_errors=True)
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise StorageError(f"step {step} cannot be written to {self.path}: {reason}") from error
 
     def document(self, step: int, name: str) -> Any:
         """Return the data of a step's JSON file."""

@@ -31,7 +31,9 @@ TALKATIVE = Rules(gossip_threshold=0.0, social_precision=1.0)
 """Everything that can be asked is asked within a few steps."""
 
 REPUTATION_WORDS = re.compile(r"reput|opinion|think well of|in your eyes", re.IGNORECASE)
-GOSSIP_WORDS = re.compile(r"gossip|listener|pass it on|told you\b|talk about .* with somebody", re.IGNORECASE)
+GOSSIP_WORDS = re.compile(
+    r"gossip|listener|pass it on|told you\b|hear about|talk about .* with somebody", re.IGNORECASE
+)
 
 every_mode = pytest.mark.parametrize(("reputation", "gossip"), MODES, ids=MODE_NAMES)
 

@@ -74,6 +74,9 @@ BOB = {"name": "Bob", "disposition": "self-interested"}
         (json.dumps([ANN, {**BOB, "disposition": "evil"}]), "persona 1.disposition"),
         (json.dumps([ANN, {**BOB, "mood": "good"}]), "persona 1.mood"),
         (json.dumps([ANN, {**BOB, "name": "B\nob"}]), "persona 1.name"),
+        (json.dumps([ANN, {**BOB, "name": "\u200b"}]), "persona 1.name"),
+        ("[" * 200_000, "not JSON that can be read"),
+        ('[{"name": "Ann", "disposition": "altruistic", "age": ' + "9" * 5000 + "}]", "not JSON that can be read"),
     ],
 )
 def test_a_bad_persona_file_is_one_clear_line(content: str, problem: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,6 +89,14 @@ def test_a_bad_persona_file_is_one_clear_line(content: str, problem: str, capsys
 def test_a_persona_file_that_is_no_text_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
     Path("people.json").write_bytes(b"\xff\xfe\x00")
     assert "cannot be read" in complaint(["run", "--personas", "people.json"], capsys)
+
+
+@pytest.mark.parametrize("figure", ["", "picture", "picture.xyz", "/proc/nowhere/picture.png"])
+def test_a_picture_that_cannot_be_drawn_is_named_before_the_work(
+    figure: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complaint(["compare", "--figure", figure], capsys)
+    complaint(["modes", "--figure", figure], capsys)
 
 
 def test_a_storage_that_cannot_be_written_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from repunet_model import RepuNetError, RepuNetModel
-from repunet_model.questions.gossip import Hear
-from tests.backends import FailsFirst, Overheard
+from tests.backends import FailsFirst
 from tests.conftest import MODES, contents
 
 ROOT = Path(__file__).parents[1]
@@ -103,16 +102,6 @@ def test_a_failed_step_asks_nothing_more() -> None:
     time.sleep(0.1)
     assert backend.asked == asked
     assert backend.answered == 0
-
-
-def test_a_listener_takes_messages_one_after_another() -> None:
-    backend = Overheard()
-    run(12, backend=backend)
-    shares: dict[str, list[float]] = {}
-    for request in backend.requests:
-        if isinstance(request.question, Hear) and request.question.uncredible_share is not None:
-            shares.setdefault(request.coordinates.agent, []).append(request.question.uncredible_share)
-    assert any(len(set(values)) > 1 for values in shares.values())
 
 
 def test_gossip_goes_to_somebody_the_gossiper_is_bound_to_and_never_to_its_subject() -> None:

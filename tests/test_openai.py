@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import random
 import socket
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -246,3 +248,135 @@ def test_waits_grow_and_heed_what_the_endpoint_asks(monkeypatch: pytest.MonkeyPa
     first = waits[: len(waits) // 2 * 2]
     assert max(first) == 20.0
     assert all(0.25 <= wait <= 20.0 for wait in waits)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8000",
+        "ftp://127.0.0.1/v1",
+        "http://[::1",
+        "http://localhost:abc/v1",
+        "http://localhost:99999/v1",
+        "http://local host/v1",
+        "http://127.0.0.1/v\t1",
+        "http:///v1",
+    ],
+)
+def test_an_address_that_is_none_is_one_clear_line(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LLM_API_BASE", url)
+    assert cli_run(True, True, tmp_path / "storage") == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: LLM_API_BASE must be a URL")
+    assert line.count("\n") == 1
+    assert not (tmp_path / "storage").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("LLM_MAX_TOKENS", "1e3", "must be a whole number"),
+        ("LLM_MAX_TOKENS", "0", "must be from 1"),
+        ("LLM_TEMPERATURE", "hot", "must be a number"),
+        ("LLM_TEMPERATURE", "nan", "must be from 0 to 2"),
+        ("LLM_TOP_P", "2", "must be from 0 to 1"),
+        ("OPENAI_API_KEY", "sk-secret\nabc", "blanks or characters"),
+        ("OPENAI_API_KEY", "sk-schlüssel", "blanks or characters"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_one_clear_line(
+    name: str, value: str, problem: str, local_endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv(name, value)
+    assert cli_run(True, True, tmp_path / "storage") == 2
+    line = capsys.readouterr().err
+    assert name in line
+    assert problem in line
+    assert "secret" not in line
+    assert line.count("\n") == 1
+    assert not (tmp_path / "storage").exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choices": [{}]},
+        {"choices": [{"message": None}]},
+        {"choices": "abc"},
+        {"choices": []},
+        {"error": {"message": "too busy", "code": 429}},
+        [],
+        None,
+    ],
+)
+def test_what_is_no_chat_completion_is_waited_out_and_then_named(body: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with endpoint(fault=lambda number, _: web.json_response(body) if number < 3 else None) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        model = run(1, n_agents=2)
+    assert (model.usage.retries, model.usage.reasks) == (3, 0)
+    with endpoint(fault=lambda number, _: web.json_response(body)) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        with pytest.raises(RepuNetError, match="not a chat completion") as failure:
+            run(1, n_agents=2)
+    assert "\n" not in str(failure.value)
+
+
+def test_usage_that_an_endpoint_does_not_count_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_usage(number: int, body: dict[str, Any]) -> web.Response:
+        message = {"role": "assistant", "content": json.dumps(reply_to(body))}
+        usage = {"prompt_tokens": None} if number % 2 else None
+        return web.json_response({"choices": [{"finish_reason": "stop", "message": message}], "usage": usage})
+
+    with endpoint(fault=without_usage) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        model = run(1, n_agents=2)
+    assert model.usage.attempts == len(running.requests)
+    assert model.usage.tokens == 0
+
+
+def test_a_refusal_of_the_model_is_told_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(number: int, body: dict[str, Any]) -> web.Response | None:
+        message = {"role": "assistant", "content": None, "refusal": "I do not play games."}
+        return web.json_response({"choices": [{"finish_reason": "stop", "message": message}]}) if number == 0 else None
+
+    with endpoint(fault=refuse) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        assert run(1, n_agents=2).usage.reasks == 1
+    told = [body["messages"][3]["content"] for body in running.requests if len(body["messages"]) == 4]
+    assert "I do not play games." in told[0]
+
+
+def test_a_reply_that_is_no_text_can_be_told_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    with endpoint(fault=lambda number, body: completion("\ud800") if number == 0 else None) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        assert run(1, n_agents=2).usage.reasks == 1
+
+
+def test_connections_are_given_back_when_nobody_holds_the_model(local_endpoint: Endpoint) -> None:
+    open_files = Path("/proc/self/fd")
+    if not open_files.is_dir():
+        pytest.skip("this system does not list open files")
+    counts = []
+    for _ in range(6):
+        model = RepuNetModel(rng=1, backend="openai", n_agents=10)
+        model.step()
+        del model
+        gc.collect()
+        time.sleep(0.2)
+        counts.append(len(list(open_files.iterdir())))
+    assert max(counts[1:]) <= counts[0] + 12
+
+
+def test_re_asks_and_retries_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fault(number: int, body: dict[str, Any]) -> web.Response | None:
+        return {3: completion("no"), 5: completion("no"), 7: web.Response(status=500)}.get(number)
+
+    with endpoint(fault=fault) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        assert cli_run(True, True, tmp_path, steps=1) == 0
+    assert "Asked again: 2. Retried: 1." in capsys.readouterr().out

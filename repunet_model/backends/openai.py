@@ -7,6 +7,7 @@ as JSON of a strict schema and validated here. The key lives in the client and n
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import time
@@ -15,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from repunet_model.backends.base import Backend, Request
+from repunet_model.backends.base import Backend, Request, Usage
 from repunet_model.backends.wrappers import Gate, Reask, Retry
 from repunet_model.errors import ConfigurationError, EndpointError, InvalidReplyError, TransientError
 from repunet_model.questions.base import Answer
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
 
 TIMEOUT_SECONDS = 120.0
+
+NO_KEY = "none"
+"""What is sent as the key to an endpoint that needs none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +96,11 @@ class Endpoint:
                 try:
                     values[name] = kind(text)
                 except ValueError:
-                    raise ConfigurationError(f"LLM_{name.upper()} is {text!r}: must be a number") from None
+                    wanted = "a whole number" if kind is int else "a number"
+                    raise ConfigurationError(f"LLM_{name.upper()} is {text!r}: must be {wanted}") from None
         base_url = environment.get("LLM_API_BASE", "").strip() or None
         if base_url is not None:
-            parts = urlsplit(base_url)
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise ConfigurationError("LLM_API_BASE must be a URL that begins with http:// or https://")
+            _check_url(base_url)
         return cls(Sampling(**values), base_url)
 
     @property
@@ -110,6 +113,22 @@ class Endpoint:
             return ipaddress.ip_address(host).is_private
         except ValueError:
             return "." not in host or host.endswith((".local", ".internal", ".localhost"))
+
+
+def _check_url(url: str) -> None:
+    """Refuse what is no address of an endpoint.
+
+    Raises:
+        ConfigurationError: Without the URL in its message, which may hold a password.
+    """
+    remedy = "LLM_API_BASE must be a URL such as http://127.0.0.1:8000/v1"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        raise ConfigurationError(remedy) from None
+    if not usable or not url.isprintable() or any(character.isspace() for character in url):
+        raise ConfigurationError(remedy)
 
 
 _VARIABLES: dict[str, type] = {
@@ -152,7 +171,6 @@ class OpenAIBackend:
             EndpointError: If it failed for good.
         """
         import openai  # noqa: PLC0415  # slow, and not needed offline
-        from openai.types.chat import ChatCompletion  # noqa: PLC0415
 
         if self._client is None:
             self._client = openai.AsyncOpenAI(
@@ -184,21 +202,41 @@ class OpenAIBackend:
             raise TransientError(f"{self._place}: not a chat completion ({self._clean(str(error))})") from error
         finally:
             request.usage.seconds += time.perf_counter() - started
-        if not isinstance(completion, ChatCompletion):
-            raise TransientError(f"{self._place}: not a chat completion ({self._clean(str(completion))})")
-        if completion.usage is not None:
-            request.usage.prompt_tokens += completion.usage.prompt_tokens
-            request.usage.completion_tokens += completion.usage.completion_tokens
-        if not completion.choices:
-            raise InvalidReplyError("", "the reply is empty")
-        choice = completion.choices[0]
-        text = choice.message.content or ""
-        if choice.finish_reason == "length":
-            raise InvalidReplyError(text, "the reply was cut off because it was too long; be briefer")
+        text = self._text(completion, request.usage)
         try:
             return request.question.read(text)
         except ValueError as error:
             raise InvalidReplyError(text, str(error)) from error
+
+    def _text(self, completion: object, usage: Usage) -> str:
+        """Return the text of a completion and count its tokens.
+
+        Servers differ, and the SDK passes on what it gets without checking it.
+
+        Raises:
+            TransientError: If it is no chat completion.
+            InvalidReplyError: If it was cut off, or the model refused.
+        """
+        data: dict[str, Any] = {}
+        with contextlib.suppress(AttributeError, TypeError, ValueError):
+            data = completion.model_dump(warnings=False)  # type: ignore[attr-defined]
+        counts = data.get("usage")
+        if isinstance(counts, dict):
+            usage.prompt_tokens += counts.get("prompt_tokens") or 0
+            usage.completion_tokens += counts.get("completion_tokens") or 0
+        try:
+            choice = data["choices"][0]
+            message = choice["message"]
+            text, refusal = message.get("content") or "", message.get("refusal")
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            what = self._clean(str(data.get("error") or completion))
+            raise TransientError(f"{self._place}: not a chat completion ({what})") from error
+        text = text.encode("utf-8", "replace").decode()
+        if choice.get("finish_reason") == "length":
+            raise InvalidReplyError(text, "the reply was cut off because it was too long; be briefer")
+        if refusal and not text:
+            raise InvalidReplyError(text, f"you refused: {self._clean(str(refusal))}")
+        return text
 
     def _refusal(self, error: APIStatusError) -> TransientError | EndpointError:
         """Tell a refusal that may pass from one that will not."""
@@ -226,7 +264,7 @@ class OpenAIBackend:
     def _clean(self, message: str) -> str:
         """Make a message of others fit for one line, without the key."""
         line = " ".join(message.split())
-        return (line.replace(self._key, "***") if self._key else line)[:300]
+        return (line.replace(self._key, "***") if self._key != NO_KEY else line)[:300]
 
     async def close(self) -> None:
         """Close the client."""
@@ -252,4 +290,6 @@ def connect(concurrency: int, endpoint: Endpoint | None = None, environment: Map
         raise ConfigurationError(
             "OPENAI_API_KEY is not set: set it, or set LLM_API_BASE to a local endpoint, or use --backend rules"
         )
-    return Reask(Retry(Gate(OpenAIBackend(endpoint, key or "none"), concurrency)))
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ConfigurationError("OPENAI_API_KEY holds blanks or characters that no key has: set it again")
+    return Reask(Retry(Gate(OpenAIBackend(endpoint, key or NO_KEY), concurrency)))

@@ -29,7 +29,7 @@ from repunet_model.backends.rules import Mind, answers
 from repunet_model.games.base import Account, Course, Game, Outcome, Player, share
 from repunet_model.memory import Event
 from repunet_model.personas import Words
-from repunet_model.questions.base import Answer, Opinion, Question
+from repunet_model.questions.base import Answer, Opinion, Question, said
 
 CENT = Decimal("0.01")
 GROWTH = 2
@@ -180,8 +180,10 @@ class Investment(Game):
             "investor_reason": decision.reason,
         }
         if decision.decision is Deal.REFUSE:
-            said = f"the promise was {plan.investor_share:g} % for the investor, who refused: «{decision.reason}»"
-            return self._no_deal(Course.REFUSED, investor, said, **promise)
+            refusal = (
+                f"the promise was {plan.investor_share:g} % for the investor, who refused: {said(decision.reason)}"
+            )
+            return self._no_deal(Course.REFUSED, investor, refusal, **promise)
         amount = min(_money(decision.amount), investor.resources)
         outcome = GROWTH * amount
         allocation = await trustee.ask(

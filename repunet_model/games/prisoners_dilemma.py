@@ -107,7 +107,7 @@ class PrisonersDilemma(Game):
         return Account(
             payoff=Decimal(payoff),
             cooperated=own is Move.COOPERATE,
-            text=f"You {_past(own)}, {partner} {_past(other)}: {payoff} points to you, {PAYOFFS[other, own]} to them.",
+            text=f"You {_past(own)}, {partner} {_past(other)}. Points: you {payoff}, they {PAYOFFS[other, own]}.",
         )
 
 

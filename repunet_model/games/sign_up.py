@@ -23,7 +23,7 @@ from repunet_model.backends.rules import Mind, answers
 from repunet_model.concurrency import together
 from repunet_model.games.base import Account, Course, Declaration, Game, Outcome, Player, Resident, Society, share
 from repunet_model.personas import Words
-from repunet_model.questions.base import Answer, Line, Opinion, Question
+from repunet_model.questions.base import Answer, Line, Opinion, Question, said
 
 
 class Choice(StrEnum):
@@ -167,8 +167,8 @@ class SignUpGame(Game):
         last = await speaker.ask(Conclude(**self._view(speaker), dialogue=dialogue))
         dialogue = (*dialogue, Line(speaker.name, last.message))
         facts |= {"conversation": [[line.speaker, line.text] for line in dialogue], "summary": last.summary}
-        said = f"You talked about it: «{last.summary}»"
-        return Outcome((self._account(first, said), self._account(second, said)), Course.COMPLETED, facts)
+        what = f"You talked about it: {said(last.summary)}"
+        return Outcome((self._account(first, what), self._account(second, what)), Course.COMPLETED, facts)
 
     async def _wants(self, player: Player) -> bool:
         """Say whether a side wants to talk; with reputation, strangers talk to each other."""

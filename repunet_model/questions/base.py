@@ -18,6 +18,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from repunet_model.reputation import Level, ReputationRecord
 
+
+def said(text: str) -> str:
+    """Return a text of somebody's between quotation marks that it cannot close, in one line."""
+    return "«" + " ".join(text.replace("«", "‹").replace("»", "›").split()) + "»"
+
+
 Options = dict[str, tuple[str, ...]]
 
 

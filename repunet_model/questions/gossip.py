@@ -128,7 +128,7 @@ class Turn(StrEnum):
 class ResponseAnswer(Answer):
     """What the listener says, and whether it wants to hear more."""
 
-    message: Annotated[Words, Field(description="what you say, in one or two sentences")]
+    message: Annotated[Words, Field(description="what you say to hear more, in one or two sentences")]
     decision: Annotated[Turn, Field(description="whether you want to hear more")]
 
 
@@ -175,10 +175,10 @@ class Judge[A: JudgementAnswer](Question[A]):
         gossiper: Who told it.
         gossiper_opinion: What the listener thinks of the gossiper.
         subject: Whom it is about.
-        tone: Praise or complaint.
+        tone: Praise or complaint, as the gossiper means it; the prompt leaves it to what was said.
         dialogue: What was said.
         uncredible_share: Share of the gossip the listener heard before that it judged uncredible; None if it
-            heard none.
+            heard none, and in a run without reputation.
         opinion: What the listener thinks of the subject.
     """
 

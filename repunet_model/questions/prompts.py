@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from repunet_model.personas import Persona
-from repunet_model.questions.base import Opinion, Options, Question
+from repunet_model.questions.base import Opinion, Options, Question, said
 from repunet_model.reputation import LEVELS, ReputationRecord
 
 _PACKAGE = PackageLoader("repunet_model", "questions/templates")
@@ -28,7 +28,7 @@ def _record_in_words(record: ReputationRecord | None) -> str:
     shares = ", ".join(
         f"{level.value} {share:.0%}" for level, share in zip(LEVELS, record.distribution, strict=True) if share >= 0.005
     )
-    return f"«{record.text}» ({shares})"
+    return f"{said(record.text)} ({shares})"
 
 
 def _opinion_in_words(opinion: Opinion) -> str:
@@ -41,6 +41,7 @@ def _environment() -> Environment:
     )
     environment.filters["record"] = _record_in_words
     environment.filters["opinion"] = _opinion_in_words
+    environment.filters["said"] = said
     return environment
 
 

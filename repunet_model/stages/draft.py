@@ -53,11 +53,11 @@ class Draft:
 
     @property
     def learned(self) -> str:
-        """What the agent acts on in its role."""
-        return self._learned if self._learned is not None else self.agent.learned[self.role]
+        """What the agent acts on in its role, as it was when the stage began."""
+        return self.agent.learned[self.role]
 
-    @learned.setter
-    def learned(self, text: str) -> None:
+    def learn(self, text: str) -> None:
+        """Act on another text from the next stage on; thoughts that go beside this one still see the old one."""
         self._learned = text
 
     async def put[A: Answer](self, question: Question[A], about: str, source: str = "") -> A:
@@ -103,7 +103,12 @@ class Draft:
         return tuple(found[name] for name in sorted(found))
 
     def uncredible_share(self) -> float | None:
-        """Return the share of gossip heard so far that the agent judged uncredible; None if it heard none."""
+        """Return the share of gossip heard so far that the agent judged uncredible.
+
+        None if it heard none, and in a run without reputation, where gossip is judged by its text.
+        """
+        if not self.world.reputation:
+            return None
         heard = self.agent.gossip_heard + len(self._heard)
         return (self.agent.gossip_uncredible + sum(self._heard)) / heard if heard else None
 

@@ -299,9 +299,9 @@ class _Telling:
                 about=story.subject,
                 source=turn,
             )
-            dialogue = (*dialogue, Line(listener.name, response.message))
             if response.decision is Turn.ENOUGH:
                 break
+            dialogue = (*dialogue, Line(listener.name, response.message))
             dialogue = (*dialogue, await _speak(gossiper, listener.name, story, source, dialogue))
         return dialogue
 

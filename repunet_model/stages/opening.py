@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from repunet_model.concurrency import together
 from repunet_model.games.base import Declaration
-from repunet_model.questions.base import Answer, Question
+from repunet_model.questions.base import Answer, Question, said
 from repunet_model.questions.encounter import News
 from repunet_model.reputation import Cause, Level
 from repunet_model.stages.draft import Draft
@@ -156,7 +156,7 @@ def _observations(world: World) -> Callable[[str], dict[Subject, News]]:
             subject: News(
                 text=" ".join(
                     [f"What others said of {subject[0]} as {subject[1]}:"]
-                    + [f"{row['by']} (conduct {row['level']}): «{row['text']}»" for row in rows]
+                    + [f"{row['by']} (conduct {row['level']}): {said(row['text'])}" for row in rows]
                 ),
                 conduct=tuple(Level(row["level"]) for row in rows),
             )

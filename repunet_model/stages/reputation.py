@@ -95,4 +95,4 @@ async def reflect(side: Side) -> None:
             own_opinion=side.own_opinion,
         )
     )
-    side.learned = answer.learned
+    side.learn(answer.learned)
