@@ -105,7 +105,7 @@ class GameContract(ABC):
     ) -> None:
         with endpoint() as running:
             monkeypatch.setenv("LLM_API_BASE", running.url)
-            parameters = {"reputation": reputation, "gossip": gossip, "backend": "openai", "n_agents": 10}
+            parameters = {"reputation": reputation, "gossip": gossip, "backend": "openai"}
             with self.run(0, **parameters) as model:
                 for _ in range(6):
                     model.step()

@@ -230,6 +230,18 @@ def test_without_reputation_a_choice_sees_the_last_one() -> None:
             assert ("In the last round you said" in request.prompt()) == (request.coordinates.step == 6)
 
 
+def test_with_reputation_a_choice_sees_ones_own_name() -> None:
+    backend = Overheard()
+    model = RepuNetModel(game="sign_up", rng=1, backend=backend)
+    for _ in range(6):
+        model.step()
+    later = [r for r in backend.requests if isinstance(r.question, SignUp) and r.coordinates.step == 6]
+    assert len(later) == 20
+    for request in later:
+        assert "In the last round you said" not in request.prompt()
+        assert "Your reputation as resident in your own eyes: «" in request.prompt()
+
+
 def test_with_reputation_strangers_talk_without_being_asked() -> None:
     backend = Overheard()
     RepuNetModel(game="sign_up", rng=1, backend=backend).step()

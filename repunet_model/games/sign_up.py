@@ -46,7 +46,7 @@ class SignUp(Question[DeclarationAnswer]):
 
     Attributes:
         own_opinion: The agent's reputation in its own eyes; None in a run without reputation.
-        last: What it chose in the last round; None in the first.
+        last: What it chose in the last round; None in the first, and in a run with reputation.
     """
 
     name: ClassVar[str] = "sign_up"
@@ -142,7 +142,8 @@ class SignUpGame(Game):
 
     async def declare(self, resident: Resident) -> Declaration:
         """Ask whether to sign up."""
-        answer = await resident.ask(SignUp(own_opinion=resident.own_opinion, last=resident.declared))
+        own = resident.own_opinion
+        answer = await resident.ask(SignUp(own_opinion=own, last=resident.declared if own is None else None))
         return Declaration(answer.decision is Choice.YES, answer.reason)
 
     async def play(self, first: Player, second: Player) -> Outcome:
