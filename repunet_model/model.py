@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import operator
-import secrets
 import threading
 import weakref
 from collections.abc import Mapping
@@ -24,11 +22,9 @@ import mesa
 import networkx as nx
 from mesa.time import EventGenerator, Priority, Schedule
 
-from repunet_model import games, metrics, runtime
+from repunet_model import games, metrics, parameters, runtime
 from repunet_model.agents import RepuNetAgent
-from repunet_model.backends import openai
 from repunet_model.backends.base import Backend, Usage
-from repunet_model.backends.rules import Rules, RulesBackend
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
@@ -36,7 +32,7 @@ from repunet_model.personas import BUILT_IN, Disposition, Persona, describe, pop
 from repunet_model.questions.prompts import Prompts, prompt_hash
 from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord, mean_scores
 from repunet_model.rng import Streams
-from repunet_model.stages.step import Activation, run_step
+from repunet_model.stages.step import run_step
 from repunet_model.stages.world import Desk, StepLog, World
 from repunet_model.storage import RunFolder
 
@@ -157,21 +153,20 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         Raises:
             RepuNetError: If a parameter cannot be used; nothing is written then.
         """
-        seed = _seed_of(rng)
+        seed = parameters.seed_of(rng)
         self._stepping = threading.Lock()
         self._job: runtime.Job[None] | None = None
         super().__init__(rng=abs(seed))
         self.seed = seed
-        self._game = games.find(_text("game", game))
+        self._game = games.find(parameters.text("game", game))
         self.game = game
-        self.reputation = _flag("reputation", reputation)
-        self.gossip = _flag("gossip", gossip)
-        self.activation = _activation(activation)
-        self.dialogue_turns = _whole("dialogue_turns", dialogue_turns, 2, MOST_DIALOGUE_TURNS)
-        people = population(
-            _text("personas", personas), game, None if n_agents is None else _whole("n_agents", n_agents, 2)
-        )
-        self._backend = _backend(backend, _whole("concurrency", concurrency, 1))
+        self.reputation = parameters.flag("reputation", reputation)
+        self.gossip = parameters.flag("gossip", gossip)
+        self.activation = parameters.activation_of(activation)
+        self.dialogue_turns = parameters.whole("dialogue_turns", dialogue_turns, 2, MOST_DIALOGUE_TURNS)
+        wanted = None if n_agents is None else parameters.whole("n_agents", n_agents, 2)
+        people = population(parameters.text("personas", personas), game, wanted)
+        self._backend = parameters.backend_of(backend, parameters.whole("concurrency", concurrency, 1))
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._backend)
         self._prompts = Prompts(self._game.rules, reputation=self.reputation, gossip=self.gossip)
@@ -190,7 +185,9 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.datacollector = self._collector()
         self.datacollector.collect(self)
         self._committed, self._committed_step = self._state(), 0
-        self.folder = None if storage is None else self._create_folder(Path(_text("storage", storage)), run_name)
+        self.folder: RunFolder | None = None
+        if storage is not None:
+            self.folder = self._create_folder(Path(parameters.text("storage", storage)), run_name)
 
     steps: int
     time: float
@@ -512,7 +509,9 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 reputation=manifest["reputation"],
                 gossip=manifest["gossip"],
                 personas=str(folder.path / "step_0" / "personas.json"),
-                backend=_backend_of(manifest["backend"], concurrency) if backend is None else backend,
+                backend=parameters.backend_described_by(manifest["backend"], concurrency)
+                if backend is None
+                else backend,
                 activation=manifest["activation"],
                 dialogue_turns=manifest["dialogue_turns"],
                 concurrency=concurrency,
@@ -573,66 +572,3 @@ def _payoff(agent: RepuNetAgent) -> float | None:
 
 def _resources(agent: RepuNetAgent) -> float:
     return float(agent.resources)
-
-
-def _seed_of(rng: int | str | None) -> int:
-    """Return the seed of a run; a page hands it over as text."""
-    if rng is None or rng == "":
-        return secrets.randbelow(2**31)
-    try:
-        return int(rng) if isinstance(rng, str) else operator.index(rng)
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"rng is {rng!r}: the seed must be an integer") from None
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{name} is {value!r}: must be True or False")
-    return value
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or "\0" in value:
-        raise ConfigurationError(f"{name} is {value!r}: must be a text")
-    return value
-
-
-def _whole(name: str, value: int, low: int, high: int | None = None) -> int:
-    limits = f"at least {low}" if high is None else f"from {low} to {high}"
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = low - 1
-    if isinstance(value, bool) or number < low or (high is not None and number > high):
-        raise ConfigurationError(f"{name} is {value!r}: must be a whole number, {limits}")
-    return number
-
-
-def _activation(name: str) -> Activation:
-    try:
-        return Activation(name)
-    except ValueError:
-        known = ", ".join(activation.value for activation in Activation)
-        raise ConfigurationError(f"unknown activation {name!r}: choose one of {known}") from None
-
-
-def _backend(backend: str | Backend, concurrency: int) -> Backend:
-    if not isinstance(backend, str):
-        return backend
-    if backend == "rules":
-        return RulesBackend()
-    if backend == "openai":
-        return openai.connect(concurrency)
-    raise ConfigurationError(f"unknown backend {backend!r}: choose one of rules, openai")
-
-
-def _backend_of(description: Mapping[str, Any], concurrency: int) -> Backend:
-    """Return the backend that a manifest describes."""
-    parameters = dict(description)
-    name = parameters.pop("backend")
-    if name == "rules":
-        return RulesBackend(Rules(**parameters))
-    if name == "openai":
-        base_url = openai.Endpoint.from_environment().base_url
-        return openai.connect(concurrency, openai.Endpoint(openai.Sampling(**parameters), base_url))
-    raise ConfigurationError(f"the run was made with the backend {name!r}: name the backend to go on with")

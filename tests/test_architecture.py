@@ -18,7 +18,7 @@ LAYERS = [
     {"backends"},
     {"games"},
     {"stages"},
-    {"agents", "model"},
+    {"agents", "parameters", "model"},
     {"sweep", "report", "inspection"},
     {"cli"},
 ]

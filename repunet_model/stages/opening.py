@@ -7,7 +7,7 @@ reputation and gossip, the same follows in steps 6, 11, ... from all evaluations
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,15 +21,15 @@ from repunet_model.stages.reputation import update_from_news
 from repunet_model.stages.rewiring import rewire_after_news
 
 if TYPE_CHECKING:
-    from repunet_model.stages.world import World
+    from repunet_model.stages.world import Row, World
 
 PERIOD = 5
 
 Subject = tuple[str, str]
 """A name and a role."""
 
-Told = Callable[[str], Mapping[Subject, News]]
-"""What an agent, by its name, can read of whom."""
+Press = Callable[[str, Subject], News | None]
+"""What a reader, by its name, can read of a subject; None if there is nothing."""
 
 
 class Citizen(Draft):
@@ -76,8 +76,14 @@ class PublicRound:
 class TakeIn:
     """The stage in which everybody takes in public news of those it knows."""
 
-    def __init__(self, news: Told, cause: Cause) -> None:
-        self._news = news
+    def __init__(self, press: Press, cause: Cause) -> None:
+        """Make the stage.
+
+        Args:
+            press: What can be read.
+            cause: What records that rest on it are said to rest on.
+        """
+        self._press = press
         self._cause = cause
 
     async def decide(self, world: World) -> list[Citizen]:
@@ -85,15 +91,9 @@ class TakeIn:
         return await together(*(self._read(Citizen(world, name)) for name in world.agents))
 
     async def _read(self, citizen: Citizen) -> Citizen:
-        news = self._news(citizen.name)
-        known = [record for record in citizen.agent.ledger.present() if record.subject != citizen.name]
-        await together(
-            *(
-                self._conclude(citizen, record.subject, record.role, news[record.subject, record.role])
-                for record in known
-                if (record.subject, record.role) in news
-            )
-        )
+        known = [(r.subject, r.role) for r in citizen.agent.ledger.present() if r.subject != citizen.name]
+        news = {subject: item for subject in known if (item := self._press(citizen.name, subject)) is not None}
+        await together(*(self._conclude(citizen, *subject, item) for subject, item in news.items()))
         return citizen
 
     async def _conclude(self, citizen: Citizen, subject: str, role: str, news: News) -> None:
@@ -119,49 +119,42 @@ async def open_step(world: World, *, gossip: bool) -> None:
         declaring = PublicRound()
         declaring.apply(world, await declaring.decide(world))
         if world.reputation:
-            await _take_in(world, TakeIn(lambda name: _choices(world, name), Cause.SIGN_UP))
-    if world.game.publishes_evaluations and world.board:
+            reading = TakeIn(_choices(world), Cause.SIGN_UP)
+            reading.apply(world, await reading.decide(world))
+    if world.game.publishes_evaluations:
         if world.reputation and gossip:
-            observed = _observations(world)
-            await _take_in(world, TakeIn(lambda name: observed(name), Cause.OBSERVATION))
+            reading = TakeIn(_observations(world), Cause.OBSERVATION)
+            reading.apply(world, await reading.decide(world))
         world.board.clear()
 
 
-async def _take_in(world: World, stage: TakeIn) -> None:
-    stage.apply(world, await stage.decide(world))
+def _choices(world: World) -> Press:
+    """Let everybody read the others' choices against its own."""
 
-
-def _choices(world: World, reader: str) -> dict[Subject, News]:
-    """Return everybody's choice against the reader's own."""
-    role = world.game.roles[1]
-    own = "yes" if world.agents[reader].declared else "no"
-    return {
-        (name, role): News(
-            text=f"{name} said {'yes' if agent.declared else 'no'} in this round; you said {own}.",
-            cooperated=agent.declared,
+    def read(reader: str, subject: Subject) -> News:
+        own, other = (("yes" if world.agents[name].declared else "no") for name in (reader, subject[0]))
+        return News(
+            text=f"{subject[0]} said {other} in this round; you said {own}.",
+            cooperated=world.agents[subject[0]].declared,
         )
-        for name, agent in world.agents.items()
-    }
+
+    return read
 
 
-def _observations(world: World) -> Callable[[str], dict[Subject, News]]:
-    """Return what each reader can read of others: what those who met them said, the reader's own words left out."""
-    by_subject: dict[Subject, list[dict[str, str]]] = {}
+def _observations(world: World) -> Press:
+    """Let everybody read what those who met somebody said of them, its own words left out."""
+    by_subject: dict[Subject, list[Row]] = {}
     for row in world.board:
         by_subject.setdefault((row["subject"], row["role"]), []).append(row)
 
-    def read(reader: str) -> dict[Subject, News]:
-        seen = {subject: [row for row in rows if row["by"] != reader] for subject, rows in by_subject.items()}
-        return {
-            subject: News(
-                text=" ".join(
-                    [f"What others said of {subject[0]} as {subject[1]}:"]
-                    + [f"{row['by']} (conduct {row['level']}): {said(row['text'])}" for row in rows]
-                ),
-                conduct=tuple(Level(row["level"]) for row in rows),
-            )
-            for subject, rows in seen.items()
-            if rows
-        }
+    def read(reader: str, subject: Subject) -> News | None:
+        rows = [row for row in by_subject.get(subject, ()) if row["by"] != reader]
+        if not rows:
+            return None
+        words = [f"{row['by']} (conduct {row['level']}): {said(row['text'])}" for row in rows]
+        return News(
+            text=" ".join([f"What others said of {subject[0]} as {subject[1]}:", *words]),
+            conduct=tuple(Level(row["level"]) for row in rows),
+        )
 
     return read

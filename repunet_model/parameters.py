@@ -1,0 +1,110 @@
+"""The parameters of a run, checked: each function returns what was meant or says in one line what is wrong."""
+
+from __future__ import annotations
+
+import operator
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from repunet_model.backends import openai
+from repunet_model.backends.base import Backend
+from repunet_model.backends.rules import Rules, RulesBackend
+from repunet_model.errors import ConfigurationError
+from repunet_model.stages.step import Activation
+
+
+def seed_of(rng: int | str | None) -> int:
+    """Return the seed of a run; a page hands it over as text, and None draws one.
+
+    Raises:
+        ConfigurationError: If it is no integer.
+    """
+    if rng is None or rng == "":
+        return secrets.randbelow(2**31)
+    try:
+        return int(rng) if isinstance(rng, str) else operator.index(rng)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"rng is {rng!r}: the seed must be an integer") from None
+
+
+def flag(name: str, value: object) -> bool:
+    """Return a truth value.
+
+    Raises:
+        ConfigurationError: If it is anything else.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} is {value!r}: must be True or False")
+    return value
+
+
+def text(name: str, value: object) -> str:
+    """Return a text without null characters.
+
+    Raises:
+        ConfigurationError: If it is anything else.
+    """
+    if not isinstance(value, str) or "\0" in value:
+        raise ConfigurationError(f"{name} is {value!r}: must be a text")
+    return value
+
+
+def whole(name: str, value: int, low: int, high: int | None = None) -> int:
+    """Return a whole number within limits; NumPy's integers are whole numbers too.
+
+    Raises:
+        ConfigurationError: If it is anything else.
+    """
+    limits = f"at least {low}" if high is None else f"from {low} to {high}"
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = low - 1
+    if isinstance(value, bool) or number < low or (high is not None and number > high):
+        raise ConfigurationError(f"{name} is {value!r}: must be a whole number, {limits}")
+    return number
+
+
+def activation_of(name: str) -> Activation:
+    """Return the activation of a name.
+
+    Raises:
+        ConfigurationError: If there is none.
+    """
+    try:
+        return Activation(name)
+    except ValueError:
+        known = ", ".join(activation.value for activation in Activation)
+        raise ConfigurationError(f"unknown activation {name!r}: choose one of {known}") from None
+
+
+def backend_of(backend: str | Backend, concurrency: int) -> Backend:
+    """Return a backend by its name, or the one that is given.
+
+    Raises:
+        ConfigurationError: If the name is unknown, or the backend cannot be set up.
+    """
+    if not isinstance(backend, str):
+        return backend
+    if backend == "rules":
+        return RulesBackend()
+    if backend == "openai":
+        return openai.connect(concurrency)
+    raise ConfigurationError(f"unknown backend {backend!r}: choose one of rules, openai")
+
+
+def backend_described_by(description: Mapping[str, Any], concurrency: int) -> Backend:
+    """Return the backend that a manifest describes.
+
+    Raises:
+        ConfigurationError: If it is not one that can be set up by its description.
+    """
+    parameters = dict(description)
+    name = parameters.pop("backend")
+    if name == "rules":
+        return RulesBackend(Rules(**parameters))
+    if name == "openai":
+        base_url = openai.Endpoint.from_environment().base_url
+        return openai.connect(concurrency, openai.Endpoint(openai.Sampling(**parameters), base_url))
+    raise ConfigurationError(f"the run was made with the backend {name!r}: name the backend to go on with")
