@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from repunet_model import metrics
 from repunet_model.errors import ConfigurationError
+from repunet_model.network import SocialNetwork
 from repunet_model.reputation import ReputationRecord
 
 if TYPE_CHECKING:
@@ -31,22 +33,20 @@ def of_step(folder: RunFolder, step: int) -> Iterator[str]:
         yield from ("", "Public choices")
     for row in declarations:
         yield f"  {row['agent']}: {'yes' if row['cooperated'] else 'no'}. «{row['reason']}»"
+    calls = folder.table(step, "calls")
+    opening = [row for row in calls if row["stage"] == "opening" and "decision" in row["answer"] and row["about"]]
+    if opening:
+        yield from ("", "After reading what is public")
+    yield from (f"  {row['agent']} about {row['about']}: {_decision(row)}" for row in opening)
     yield from ("", "Encounters")
-    calls = [row for row in folder.table(step, "calls") if row["stage"] == "encounter"]
-    answers = {(row["agent"], row["question"]): row["answer"] for row in calls}
     events = {row["agent"]: row for row in folder.table(step, "events")}
     for row in folder.table(step, "interactions"):
         yield f"  {row['first']} and {row['second']}: {row['course']}"
         for name, other in ((row["first"], row["second"]), (row["second"], row["first"])):
             yield f"    {name}: {events[name]['text']}"
-            judged = answers.get((name, "evaluate"))
-            if judged is not None:
-                yield f"      found {other}'s conduct {judged['partner']}: «{judged['partner_reason']}»"
-                yield f"      and its own {judged['own']}: «{judged['own_reason']}»"
-            for question in ("connect", "disconnect", "wish_to_gossip"):
-                if (name, question) in answers:
-                    answer = answers[name, question]
-                    yield f"      {answer['decision']}: «{answer['reason']}»"
+            for call in calls:
+                if (call["stage"], call["agent"]) == ("encounter", name):
+                    yield from _thoughts(call, other)
         for speaker, text in row.get("conversation") or ():
             yield f"    {speaker}: «{text}»"
     gossip = folder.table(step, "gossip")
@@ -58,6 +58,8 @@ def of_step(folder: RunFolder, step: int) -> Iterator[str]:
     yield from (f"  {row['holder']} of {_record(row)}" for row in folder.table(step, "records"))
     yield from ("", "Ties")
     yield from (f"  {_tie(row)}" for row in folder.table(step, "ties"))
+    network = SocialNetwork.from_dict(folder.document(step, "state")["network"])
+    yield f"  nobody is tied to: {', '.join(metrics.isolated(network.graph)) or '-'}"
 
 
 def of_agent(folder: RunFolder, name: str, step: int) -> Iterator[str]:
@@ -97,14 +99,31 @@ def of_agent(folder: RunFolder, name: str, step: int) -> Iterator[str]:
         past += [f"  {row['text']}" for row in folder.table(number, "events") if row["agent"] == name]
         for row in folder.table(number, "gossip"):
             if name in (row["gossiper"], row["listener"]):
-                past += _gossip(row)
-        past += [f"  {_tie(row)}" for row in folder.table(number, "ties") if row["agent"] == name]
+                past += (f"  Round {number}: {line.strip()}" if line[2] != " " else line for line in _gossip(row))
+        past += [f"  Round {number}: {_tie(row)}" for row in folder.table(number, "ties") if row["agent"] == name]
     yield from ("", "What it thinks")
     yield from (f"  of {_record(row)}" for row in own.values())
     yield from ("", "What others think of it")
     yield from (f"  {holder}: {_record(row)}" for (holder, _), row in of_it.items())
     yield from ("", "What it went through")
     yield from past
+
+
+def _thoughts(call: Row, other: str) -> Iterator[str]:
+    """Yield the decisions and judgements of an answer, with their reasons."""
+    answer = call["answer"]
+    if call["question"] == "evaluate":
+        yield f"      found {other}'s conduct {answer['partner']}: «{answer['partner_reason']}»"
+        yield f"      and its own {answer['own']}: «{answer['own_reason']}»"
+    elif "reason" in answer:
+        yield f"      {_decision(call)}"
+
+
+def _decision(call: Row) -> str:
+    """Return what was decided, and why."""
+    answer = call["answer"]
+    decided = [str(value) for name, value in answer.items() if name not in {"reason", "tone"}]
+    return f"{call['question'].replace('_', ' ')}: {', '.join(decided)}. «{answer['reason']}»"
 
 
 def _heading(folder: RunFolder, what: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import networkx as nx
@@ -50,9 +50,12 @@ def communities(graph: nx.DiGraph[str], seed: int) -> tuple[int, float | None]:
     Returns:
         Agents without ties are communities of their own. Modularity is None without ties.
     """
-    # Sets of names have another order in each process; sets of numbers do not.
-    named: Any = graph
-    numbered = nx.convert_node_labels_to_integers(named)
+    # The method follows the order of nodes and edges: numbers in order, since sets of names have another order in
+    # each process, and edges are in the order in which they were made.
+    number = {name: position for position, name in enumerate(graph)}
+    numbered: nx.DiGraph[Hashable] = nx.DiGraph()
+    numbered.add_nodes_from(range(len(number)))
+    numbered.add_edges_from(sorted((number[a], number[b]) for a, b in graph.edges))
     found = nx.community.louvain_communities(numbered, seed=seed)
     return len(found), float(nx.community.modularity(numbered, found)) if ties(graph) else None
 

@@ -169,7 +169,9 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self._backend = parameters.backend_of(backend, parameters.whole("concurrency", concurrency, 1))
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._backend)
-        self._prompts = Prompts(self._game.rules, reputation=self.reputation, gossip=self.gossip)
+        self._prompts = Prompts(
+            self._game.rules, reputation=self.reputation, gossip=self.gossip, random_pairs=self._game.random_pairs
+        )
         self._streams = Streams(seed)
         self.network = SocialNetwork(persona.name for persona in people)
         self._agents_by_name = {
@@ -390,8 +392,12 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         }
         self.measures = {
             **rates,
-            "score_self_interested": metrics.mean_of(self.scores, groups[Disposition.SELF_INTERESTED]),
-            "score_altruistic": metrics.mean_of(self.scores, groups[Disposition.ALTRUISTIC]),
+            **{
+                f"score_{disposition.value.replace('-', '_')}": metrics.mean_of(self.scores, names)
+                if self.reputation
+                else None
+                for disposition, names in groups.items()
+            },
             **self._network_measures(),
             **metrics.gossip_counts(log.gossip),
             "gossip_lapsed": log.lapsed,

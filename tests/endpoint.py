@@ -117,7 +117,8 @@ def _value(field: dict[str, Any], random: Random) -> Any:
     if "enum" in field:
         return random.choice(field["enum"])
     if field["type"] == "number":
-        return round(random.uniform(field.get("minimum", 0), field.get("maximum", 1)), 3)
+        low, high = field.get("minimum", 0), field.get("maximum", 1)
+        return round(random.uniform(low + 0.05 * (high - low), high), 3)
     assert field["type"] == "string", field
     return " ".join(random.sample(WORDS, 5))
 

@@ -62,7 +62,7 @@ class TestInvestment(GameContract):
 
 class TestSignUp(GameContract):
     game = "sign_up"
-    published = frozenset({("conclude", "summary")})
+    published = frozenset({("conclude", "summary"), ("sign_up", "reason")})
 
     def check_payoffs(self, model: RepuNetModel) -> None:
         table = model.datacollector.get_table_dataframe("interactions")
@@ -125,7 +125,7 @@ def test_a_promise_that_is_broken_is_cheating_and_a_false_report_is_dishonest() 
     assert model.measures["cheating"] == 0.5
     by_investor = next(question for question in backend.asked("evaluate") if question.own_cooperated)
     assert by_investor.partner_cooperated is False
-    assert "reported 3.00" in by_investor.account
+    assert "reported an outcome of 3.00" in by_investor.account
 
 
 def test_a_refusal_is_remembered_by_both_and_may_be_told_and_nothing_else_is_asked() -> None:
@@ -168,12 +168,34 @@ def test_no_more_can_be_invested_than_is_owned() -> None:
         trustee="Bob", promised=60, resources=Decimal("4.20"), own_opinion=None, trustee_opinion=None, events=()
     )
     limits = question.schema(question.options(b""))["properties"]["amount"]
-    assert (limits["minimum"], limits["maximum"]) == (0.01, 4.2)
+    assert (limits["minimum"], limits["maximum"]) == (0, 4.2)
     reply = {"reason": "x", "decision": "accept"}
     assert question.read(json.dumps({**reply, "amount": 4.2})).amount == 4.2
+    assert question.read(json.dumps({**reply, "decision": "refuse", "amount": 0})).decision is Deal.REFUSE
     for amount in (4.21, 0, -1, float("nan"), 1e400):
         with pytest.raises(ValueError, match="amount"):
             question.read(json.dumps({**reply, "amount": amount}))
+
+
+@pytest.mark.parametrize(
+    ("amount", "share", "returned"), [(0.35, 90, 0.63), (0.82, 75, 1.23), (1.4, 90, 2.52), (5, 33, 3.3)]
+)
+def test_no_cent_is_lost(amount: float, share: float, returned: float) -> None:
+    promise = (ProposePlan, PlanAnswer(reason="fair", investor_share=share))
+    accept = (Invest, InvestAnswer(reason="good", decision=Deal.ACCEPT, amount=amount))
+    keep = (Allocate, AllocationAnswer(reason="kept", investor_share=share, reported_outcome=2 * amount))
+    _, _, row = investment(promise, accept, keep)
+    assert row["first_payoff"] == pytest.approx(returned - amount, abs=1e-12)
+    assert row["second_payoff"] == pytest.approx(2 * amount - returned, abs=1e-12)
+
+
+def test_wealth_may_grow_for_a_long_time() -> None:
+    model = RepuNetModel(game="investment", rng=1)
+    for agent in model.agents:
+        agent.resources = Decimal("3e10")
+    for _ in range(3):
+        model.step()
+    assert max(model.datacollector.tables["interactions"]["outcome"], key=lambda units: units or 0) > 1e9
 
 
 def test_roles_have_a_learned_text_each_and_ties_and_records_of_their_own() -> None:
@@ -227,7 +249,7 @@ def test_without_reputation_a_choice_sees_the_last_one() -> None:
     for request in backend.requests:
         if isinstance(request.question, SignUp):
             assert (request.question.last is None) == (request.coordinates.step == 1)
-            assert ("In the last round you said" in request.prompt()) == (request.coordinates.step == 6)
+            assert ("Last time you said" in request.prompt()) == (request.coordinates.step == 6)
 
 
 def test_with_reputation_a_choice_sees_ones_own_name() -> None:
@@ -238,7 +260,7 @@ def test_with_reputation_a_choice_sees_ones_own_name() -> None:
     later = [r for r in backend.requests if isinstance(r.question, SignUp) and r.coordinates.step == 6]
     assert len(later) == 20
     for request in later:
-        assert "In the last round you said" not in request.prompt()
+        assert "Last time you said" not in request.prompt()
         assert "Your reputation as resident in your own eyes: «" in request.prompt()
 
 
@@ -271,5 +293,5 @@ def test_a_conversation_is_judged_against_the_average(tmp_path: Path) -> None:
     for _ in range(3):
         model.step()
     prompts = [request.prompt() for request in backend.requests if isinstance(request.question, UpdateRecord)]
-    assert any("others are tied to each other; the average is" in prompt for prompt in prompts)
+    assert any("Mutual ties of " in prompt for prompt in prompts)
     assert any("became conversations; the average is" in prompt for prompt in prompts)

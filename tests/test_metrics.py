@@ -3,7 +3,8 @@ from __future__ import annotations
 import networkx as nx
 import pytest
 
-from repunet_model import metrics
+from repunet_model import RepuNetModel, metrics
+from repunet_model.network import SocialNetwork
 
 
 def graph(*ties: str, names: str = "abcd") -> nx.DiGraph[str]:
@@ -70,3 +71,19 @@ def test_gossip_is_counted_by_tone_order_and_belief() -> None:
         "gossip_credible": 1,
         "gossip_uncredible": 1,
     }
+
+
+def test_communities_do_not_depend_on_the_order_in_which_ties_were_made() -> None:
+    model = RepuNetModel(game="investment", rng=9)
+    for _ in range(15):
+        model.step()
+        again = SocialNetwork.from_dict(model.network.to_dict())
+        for seed in range(5):
+            assert metrics.communities(again.graph, seed) == metrics.communities(model.graph, seed)
+
+
+def test_without_reputation_there_are_no_scores() -> None:
+    model = RepuNetModel(reputation=False, rng=1)
+    model.step()
+    assert model.measures["score_altruistic"] is None
+    assert model.measures["score_self_interested"] is None

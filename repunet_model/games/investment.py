@@ -69,9 +69,9 @@ class Deal(StrEnum):
 class InvestAnswer(Answer):
     """Whether to invest, how much, and why."""
 
-    reason: Annotated[Words, Field(description="why, in one sentence")]
+    reason: Annotated[Words, Field(description="why, in one sentence; the trustee hears it if you refuse")]
     decision: Deal
-    amount: Annotated[float, Field(description="units you invest; it does not matter if you refuse")]
+    amount: Annotated[float, Field(description="units you invest; 0 if you refuse")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +90,13 @@ class Invest(Question[InvestAnswer]):
     events: tuple[Event, ...]
 
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """Return the limits of the amount: at least a hundredth, at most what the investor owns."""
-        return {"amount": (float(CENT), float(self.resources))}
+        """Return the limits of the amount: at most what the investor owns."""
+        return {"amount": (0.0, float(self.resources))}
+
+    def check(self, answer: InvestAnswer) -> None:
+        """Refuse a deal without an investment."""
+        if answer.decision is Deal.ACCEPT and answer.amount < CENT:
+            raise ValueError(f"amount: at least {CENT} is invested in a deal that is accepted")
 
 
 class AllocationAnswer(Answer):
@@ -99,9 +104,7 @@ class AllocationAnswer(Answer):
 
     reason: Annotated[Words, Field(description="why, in one sentence")]
     investor_share: Annotated[float, Field(ge=0, le=100, description="per cent you give to the investor")]
-    reported_outcome: Annotated[
-        float, Field(ge=0, le=1e9, description="units you tell the investor came of the investment")
-    ]
+    reported_outcome: Annotated[float, Field(ge=0, description="units you tell the investor came of the investment")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +121,10 @@ class Allocate(Question[AllocationAnswer]):
     outcome: Decimal
     own_opinion: Opinion | None
     investor_opinion: Opinion | None
+
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """Return the limits of the report: a tale may be ten times too tall."""
+        return {"reported_outcome": (0.0, 10.0 * float(self.outcome))}
 
 
 class Investment(Game):
@@ -153,9 +160,9 @@ class Investment(Game):
         """Let the trustee promise, the investor decide, and the trustee allocate."""
         investor, trustee = first, second
         if investor.shuns_partner or trustee.shuns_partner:
-            return self._no_deal(Course.NOT_HELD, investor, "there was no deal: one of you avoids the other")
+            return self._no_deal(Course.NOT_HELD, investor, "There was no deal: one of you avoids the other.")
         if investor.resources < CENT:
-            return self._no_deal(Course.NOT_HELD, investor, "there was no deal: the investor had nothing to invest")
+            return self._no_deal(Course.NOT_HELD, investor, "There was no deal: the investor had nothing to invest.")
         plan = await trustee.ask(
             ProposePlan(
                 investor=investor.name,
@@ -180,11 +187,9 @@ class Investment(Game):
             "investor_reason": decision.reason,
         }
         if decision.decision is Deal.REFUSE:
-            refusal = (
-                f"the promise was {plan.investor_share:g} % for the investor, who refused: {said(decision.reason)}"
-            )
+            refusal = f"The trustee promised {plan.investor_share:g} %. The investor refused: {said(decision.reason)}"
             return self._no_deal(Course.REFUSED, investor, refusal, **promise)
-        amount = min(_money(decision.amount), investor.resources)
+        amount = min(_money(_exact(decision.amount)), investor.resources)
         outcome = GROWTH * amount
         allocation = await trustee.ask(
             Allocate(
@@ -196,18 +201,26 @@ class Investment(Game):
                 investor_opinion=trustee.partner_opinion,
             )
         )
-        returned = _money(float(outcome) * allocation.investor_share / 100)
+        returned = _money(outcome * _exact(allocation.investor_share) / 100)
         kept = outcome - returned
-        reported = _money(allocation.reported_outcome)
+        reported = _money(_exact(allocation.reported_outcome))
         honoured = allocation.investor_share >= plan.investor_share
-        story = (
-            f"promised {plan.investor_share:g} % to the investor, {amount} units were invested and became {outcome}, "
-            f"of which {returned} went to the investor and {kept} to the trustee; the trustee reported {reported}."
-        )
+        promised = f"{plan.investor_share:g} % of the outcome"
+        flow = f"{amount} units became {outcome}, of which {returned} went to"
         return Outcome(
             accounts=(
-                Account(returned - amount, True, f"You invested with {trustee.name}: {story}"),
-                Account(kept, honoured, f"You were {investor.name}'s trustee: {story}"),
+                Account(
+                    returned - amount,
+                    True,
+                    f"You invested with {trustee.name}, who promised you {promised}. Your {flow} you and {kept} to "
+                    f"{trustee.name}, who reported an outcome of {reported}.",
+                ),
+                Account(
+                    kept,
+                    honoured,
+                    f"{investor.name} invested with you, and you promised them {promised}. Their {flow} them and "
+                    f"{kept} to you; you reported an outcome of {reported}.",
+                ),
             ),
             course=Course.COMPLETED,
             facts=self._facts(
@@ -223,11 +236,10 @@ class Investment(Game):
         )
 
     def _no_deal(self, course: Course, investor: Player, what: str, **facts: Any) -> Outcome:
-        text = what[0].upper() + what[1:]
         return Outcome(
             accounts=(
-                Account(Decimal(0), None, f"You met {investor.partner} as investor. {text}."),
-                Account(Decimal(0), None, f"You met {investor.name} as trustee. {text}."),
+                Account(Decimal(0), None, f"You were the investor, {investor.partner} the trustee. {what}"),
+                Account(Decimal(0), None, f"You were the trustee, {investor.name} the investor. {what}"),
             ),
             course=course,
             facts=self._facts(**facts, accepted=False, holdings=float(investor.resources)),
@@ -255,9 +267,14 @@ class Investment(Game):
         }
 
 
-def _money(units: float) -> Decimal:
+def _exact(number: float) -> Decimal:
+    """Return a number of a reply as it was written."""
+    return Decimal(repr(number))
+
+
+def _money(units: Decimal) -> Decimal:
     """Return an amount in units as money, rounded down to the hundredth."""
-    return Decimal(repr(units)).quantize(CENT, rounding=ROUND_DOWN)
+    return units.quantize(CENT, rounding=ROUND_DOWN)
 
 
 PROMISES = (30, 40, 50, 60, 70, 80, 90)
@@ -289,7 +306,7 @@ def invest(question: Invest, mind: Mind) -> InvestAnswer:
     return InvestAnswer(
         reason=f"I expect the promise to be kept with probability {trust:.2f}, and {gain:+.2f} units for each.",
         decision=Deal.ACCEPT if accepted else Deal.REFUSE,
-        amount=amount,
+        amount=amount if accepted else 0.0,
     )
 
 

@@ -198,10 +198,8 @@ class SignUpGame(Game):
     def background(self, society: Society, subject: str, *, is_self: bool) -> str:
         """Return the other's mutual ties, or one's own share of conversations, against the average."""
         if not is_self:
-            return (
-                f"{subject} and {society.mutual_ties(subject)} others are tied to each other; "
-                f"the average is {society.mean_mutual_ties():.1f}."
-            )
+            ties, mean_ties = society.mutual_ties(subject), society.mean_mutual_ties()
+            return f"Mutual ties of {subject}: {ties}; the average is {mean_ties:.1f}."
         own, average = society.completed_share(subject), society.mean_completed_share()
         if own is None or average is None:
             return ""

@@ -100,6 +100,13 @@ class Question[A: Answer]:
         """Return the least and the greatest value of a number, by the answer's field, where the view sets them."""
         return {}
 
+    def check(self, answer: A) -> None:
+        """Refuse an answer whose parts do not go together.
+
+        Raises:
+            ValueError: In one line, what does not fit.
+        """
+
     def options(self, digest: bytes) -> Options:
         """Draw the order in which the options of every closed choice are named.
 
@@ -154,6 +161,7 @@ class Question[A: Answer]:
         for field, names in self.candidates().items():
             if getattr(answer, field) not in names:
                 raise ValueError(f"{field}: must be one of {', '.join(names)}")
+        self.check(answer)  # type: ignore[arg-type]  # the class variable cannot name the type parameter
         for field, (low, high) in self.bounds().items():
             if not low <= getattr(answer, field) <= high:
                 raise ValueError(f"{field}: must be from {low} to {high}")

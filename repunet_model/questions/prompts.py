@@ -28,7 +28,7 @@ def _record_in_words(record: ReputationRecord | None) -> str:
     shares = ", ".join(
         f"{level.value} {share:.0%}" for level, share in zip(LEVELS, record.distribution, strict=True) if share >= 0.005
     )
-    return f"{said(record.text)} ({shares})"
+    return f"{said(record.text)} (as {record.role}: {shares})"
 
 
 def _opinion_in_words(opinion: Opinion) -> str:
@@ -55,15 +55,16 @@ class Prompts:
         system: The rules: the part that all agents and steps share.
     """
 
-    def __init__(self, rules: str, *, reputation: bool, gossip: bool) -> None:
+    def __init__(self, rules: str, *, reputation: bool, gossip: bool, random_pairs: bool = False) -> None:
         """Prepare the prompts of a game in a mode.
 
         Args:
             rules: The rules of the game, a Jinja2 template or the name of a packaged one.
             reputation: Whether agents keep reputations.
             gossip: Whether agents gossip.
+            random_pairs: Whether pairs are random in every mode.
         """
-        self.system = _template(rules).render(reputation=reputation, gossip=gossip).strip()
+        self.system = _template(rules).render(reputation=reputation, gossip=gossip, random_pairs=random_pairs).strip()
 
     def user(self, question: Question[Any], persona: Persona, learned: str, options: Options) -> str:
         """Return the part of a prompt that is an agent's own: who it is, what it sees, what it is asked."""

@@ -130,11 +130,12 @@ async def open_step(world: World, *, gossip: bool) -> None:
 
 def _choices(world: World) -> Press:
     """Let everybody read the others' choices against its own."""
+    reasons = {row["agent"]: row["reason"] for row in world.log.declarations}
 
     def read(reader: str, subject: Subject) -> News:
         own, other = (("yes" if world.agents[name].declared else "no") for name in (reader, subject[0]))
         return News(
-            text=f"{subject[0]} said {other} in this round; you said {own}.",
+            text=f"Asked in public, {subject[0]} said {other}: {said(reasons[subject[0]])} You said {own}.",
             cooperated=world.agents[subject[0]].declared,
         )
 
