@@ -72,17 +72,29 @@ class WillingnessAnswer(Answer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantToTalk(Question[WillingnessAnswer]):
-    """Whether to talk to the person one met."""
+class Meeting[A: Answer](Question[A]):
+    """Base of what is asked when two residents meet.
 
-    name: ClassVar[str] = "want_to_talk"
-    template: ClassVar[str] = "sign_up_want_to_talk.j2"
-    answer: ClassVar[type[Answer]] = WillingnessAnswer
+    Attributes:
+        partner: Whom the agent met.
+        own_choice: What the agent said when all were last asked.
+        partner_choice: What the partner said.
+        partner_opinion: What the agent thinks of the partner; None in a run without reputation.
+    """
 
     partner: str
     own_choice: bool
     partner_choice: bool
     partner_opinion: Opinion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantToTalk(Meeting[WillingnessAnswer]):
+    """Whether to talk to the person one met."""
+
+    name: ClassVar[str] = "want_to_talk"
+    template: ClassVar[str] = "sign_up_want_to_talk.j2"
+    answer: ClassVar[type[Answer]] = WillingnessAnswer
 
 
 class TalkAnswer(Answer):
@@ -99,32 +111,24 @@ class ConclusionAnswer(Answer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Talk(Question[TalkAnswer]):
+class Talk(Meeting[TalkAnswer]):
     """What to say about the choices of both."""
 
     name: ClassVar[str] = "talk"
     template: ClassVar[str] = "sign_up_talk.j2"
     answer: ClassVar[type[Answer]] = TalkAnswer
 
-    partner: str
-    own_choice: bool
-    partner_choice: bool
-    partner_opinion: Opinion | None
     dialogue: tuple[Line, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conclude(Question[ConclusionAnswer]):
+class Conclude(Meeting[ConclusionAnswer]):
     """What to say last, and a summary with both viewpoints."""
 
     name: ClassVar[str] = "conclude"
     template: ClassVar[str] = "sign_up_conclude.j2"
     answer: ClassVar[type[Answer]] = ConclusionAnswer
 
-    partner: str
-    own_choice: bool
-    partner_choice: bool
-    partner_opinion: Opinion | None
     dialogue: tuple[Line, ...]
 
 
