@@ -40,13 +40,16 @@ def of_step(folder: RunFolder, step: int) -> Iterator[str]:
     yield from (f"  {row['agent']} about {row['about']}: {_decision(row)}" for row in opening)
     yield from ("", "Encounters")
     events = {row["agent"]: row for row in folder.table(step, "events")}
+    thoughts: dict[str, list[Row]] = {}
+    for row in calls:
+        if row["stage"] == "encounter":
+            thoughts.setdefault(row["agent"], []).append(row)
     for row in folder.table(step, "interactions"):
         yield f"  {row['first']} and {row['second']}: {row['course']}"
         for name, other in ((row["first"], row["second"]), (row["second"], row["first"])):
             yield f"    {name}: {events[name]['text']}"
-            for call in calls:
-                if (call["stage"], call["agent"]) == ("encounter", name):
-                    yield from _thoughts(call, other)
+            for call in thoughts.get(name, ()):
+                yield from _thoughts(call, other)
         for speaker, text in row.get("conversation") or ():
             yield f"    {speaker}: «{text}»"
     gossip = folder.table(step, "gossip")

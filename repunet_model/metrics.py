@@ -77,6 +77,7 @@ def assortativity(graph: nx.DiGraph[str], values: Mapping[str, float]) -> float 
 
 
 def _correlation(xs: Sequence[float], ys: Sequence[float]) -> float | None:
+    """Return Pearson's correlation; sums are exactly rounded, so the order of the pairs does not matter."""
     mean_x, mean_y = math.fsum(xs) / len(xs), math.fsum(ys) / len(ys)
     covariance = math.fsum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True))
     spread = math.fsum((x - mean_x) ** 2 for x in xs) * math.fsum((y - mean_y) ** 2 for y in ys)

@@ -19,6 +19,7 @@ from rich.table import Table
 from scipy import stats
 
 from repunet_model import games
+from repunet_model.agents import START_RESOURCES
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.personas import Disposition
 
@@ -104,7 +105,7 @@ def comparison_table(models: Mapping[str, RepuNetModel]) -> Table:
 
 def _gained(model: RepuNetModel, disposition: Disposition) -> str:
     resources = [float(agent.resources) for agent in model.agents if agent.persona.disposition is disposition]
-    return f"{mean(resources) - 10:.1f}" if resources else "-"
+    return f"{mean(resources) - float(START_RESOURCES):.1f}" if resources else "-"
 
 
 def comparison_figure(models: Mapping[str, RepuNetModel], path: Path) -> None:

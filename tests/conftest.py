@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from repunet_model import sweep
 from tests.endpoint import Endpoint, endpoint
 
-MODES = [(True, True), (True, False), (False, True), (False, False)]
-MODE_NAMES = ["reputation and gossip", "reputation only", "gossip only", "neither"]
+MODE_NAMES = list(sweep.MODES)
+MODES = list(sweep.MODES.values())
 
 
 @pytest.fixture(autouse=True)

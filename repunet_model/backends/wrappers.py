@@ -74,19 +74,19 @@ class Retry(Wrapper):
         Raises:
             EndpointError: When the last retry failed too.
         """
-        for retry in range(self._retries):
+        retry = 0
+        while True:
             try:
                 return await self._inner.answer(request)
             except TransientError as error:
+                if retry == self._retries:
+                    raise EndpointError(f"{error}; gave up after {retry + 1} attempts") from error
                 wait = min(self._first_wait * 2**retry, self._longest_wait) * self._jitter.uniform(0.5, 1.0)
                 if error.retry_after is not None:
                     wait = max(wait, min(error.retry_after, 60.0))
+                retry += 1
                 request.usage.retries += 1
                 await sleep(wait)
-        try:
-            return await self._inner.answer(request)
-        except TransientError as error:
-            raise EndpointError(f"{error}; gave up after {self._retries + 1} attempts") from error
 
 
 class Reask(Wrapper):

@@ -17,7 +17,7 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from repunet_model.concurrency import first_of
+from repunet_model.concurrency import task_group
 from repunet_model.questions.base import Credibility, Line
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.questions.gossip import (
@@ -49,8 +49,8 @@ async def wish_to_gossip(side: Side) -> None:
         WishToGossip(
             subject=side.partner,
             account=side.account.text,
-            conduct=None if side.evaluation is None else side.evaluation.partner,
-            conduct_reason="" if side.evaluation is None else side.evaluation.partner_reason,
+            conduct=side.conduct,
+            conduct_reason=side.conduct_reason,
             opinion=side.partner_opinion,
         )
     )
@@ -139,11 +139,8 @@ class Gossip:
             for side in encounter.sides
             if side.wish is not None and side.wish.decision is Wish.GOSSIP
         ]
-        try:
-            async with asyncio.TaskGroup() as group:
-                await _Telling(world, rumours, group).run(sides)
-        except BaseExceptionGroup as failures:
-            raise first_of(failures) from failures
+        async with task_group() as group:
+            await _Telling(world, rumours, group).run(sides)
         return rumours
 
     def apply(self, world: World, rumours: Rumours) -> None:
@@ -223,27 +220,12 @@ class _Telling:
             subject_role=side.partner_role,
             tone=side.wish.tone,
             account=side.account.text,
-            conduct=None if side.evaluation is None else side.evaluation.partner,
+            conduct=side.conduct,
             reason=side.wish.reason,
         )
-        opening = await _speak(gossiper, name, story, gossiper.name)
-        if before is not None:
-            await before
-        listener = self._listener(name, side.role)
-        dialogue = await self._talk(gossiper, listener, story, opening, gossiper.name)
-        judgement = await listener.put(
-            Hear(
-                gossiper=gossiper.name,
-                gossiper_opinion=listener.opinion(gossiper.name, gossiper.role),
-                subject=story.subject,
-                tone=story.tone,
-                dialogue=dialogue,
-                uncredible_share=listener.uncredible_share(),
-                opinion=listener.opinion(story.subject, story.subject_role),
-            ),
-            about=story.subject,
-            source=gossiper.name,
-        )
+        listener, dialogue = await self._converse(gossiper, name, story, gossiper.name, before)
+        question = Hear(**_view(gossiper, listener, story, dialogue))
+        judgement = await listener.put(question, about=story.subject, source=gossiper.name)
         told = await self._take_in(story, gossiper, listener, dialogue, judgement, gossiper.name)
         if judgement.decision is Passing.KEEP:
             return told
@@ -260,35 +242,27 @@ class _Telling:
             tone=first.story.tone,
             hearsay=first.hearsay,
         )
-        opening = await _speak(gossiper, name, story, source)
+        listener, dialogue = await self._converse(gossiper, name, story, source, before)
+        question = HearSecondHand(
+            **_view(gossiper, listener, story, dialogue),
+            origin=origin.name,
+            origin_opinion=listener.opinion(origin.name, origin.role),
+        )
+        judgement = await listener.put(question, about=story.subject, source=source)
+        return await self._take_in(story, gossiper, listener, dialogue, judgement, source)
+
+    async def _converse(
+        self, gossiper: Draft, name: str, story: Story, source: str, before: asyncio.Task[Told] | None
+    ) -> tuple[Draft, tuple[Line, ...]]:
+        """Let the gossiper open, wait for the listener's turn to listen, and let both talk.
+
+        They talk until the listener has heard enough or the last turn is left, which comes with its judgement.
+        """
+        dialogue: tuple[Line, ...] = (await _speak(gossiper, name, story, source),)
         if before is not None:
             await before
         listener = self._listener(name, gossiper.role)
-        dialogue = await self._talk(gossiper, listener, story, opening, source)
-        judgement = await listener.put(
-            HearSecondHand(
-                gossiper=gossiper.name,
-                gossiper_opinion=listener.opinion(gossiper.name, gossiper.role),
-                origin=origin.name,
-                origin_opinion=listener.opinion(origin.name, origin.role),
-                subject=story.subject,
-                tone=story.tone,
-                dialogue=dialogue,
-                uncredible_share=listener.uncredible_share(),
-                opinion=listener.opinion(story.subject, story.subject_role),
-            ),
-            about=story.subject,
-            source=source,
-        )
-        return await self._take_in(story, gossiper, listener, dialogue, judgement, source)
-
-    async def _talk(
-        self, gossiper: Draft, listener: Draft, story: Story, opening: Line, source: str
-    ) -> tuple[Line, ...]:
-        """Let both talk after the opening, until the listener has heard enough or the last turn is left."""
-        dialogue: tuple[Line, ...] = (opening,)
         while len(dialogue) + 2 < self._world.dialogue_turns:
-            turn = f"{source} #{len(dialogue) + 1}"
             response = await listener.put(
                 Respond(
                     gossiper=gossiper.name,
@@ -297,13 +271,13 @@ class _Telling:
                     opinion=listener.opinion(story.subject, story.subject_role),
                 ),
                 about=story.subject,
-                source=turn,
+                source=f"{source} #{len(dialogue) + 1}",
             )
             if response.decision is Turn.ENOUGH:
                 break
             dialogue = (*dialogue, Line(listener.name, response.message))
             dialogue = (*dialogue, await _speak(gossiper, listener.name, story, source, dialogue))
-        return dialogue
+        return listener, dialogue
 
     async def _take_in(
         self,
@@ -322,6 +296,19 @@ class _Telling:
             await update_from_gossip(listener, story.subject, story.subject_role, told.hearsay, cause, source)
         await rewire_after_gossip(listener, story.subject, story.subject_role, told.hearsay, source)
         return told
+
+
+def _view(gossiper: Draft, listener: Draft, story: Story, dialogue: tuple[Line, ...]) -> dict[str, Any]:
+    """Return what a listener judges a story by, first-hand or not: the fields of `Judge`."""
+    return {
+        "gossiper": gossiper.name,
+        "gossiper_opinion": listener.opinion(gossiper.name, gossiper.role),
+        "subject": story.subject,
+        "tone": story.tone,
+        "dialogue": dialogue,
+        "uncredible_share": listener.uncredible_share(),
+        "opinion": listener.opinion(story.subject, story.subject_role),
+    }
 
 
 async def _choose_listener(gossiper: Draft, subject: str, tone: Tone, told_by: str) -> str | None:

@@ -7,17 +7,17 @@ in it has a shorter list (`aftermath`), and so has an encounter that did not tak
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from repunet_model.concurrency import first_of, together
+from repunet_model.concurrency import task_group, together
 from repunet_model.games.base import Account, Course, Outcome
 from repunet_model.memory import Event
 from repunet_model.questions.base import Answer, Opinion, Question
 from repunet_model.questions.encounter import Evaluate, EvaluationAnswer
 from repunet_model.questions.gossip import WishAnswer
+from repunet_model.reputation import Level
 from repunet_model.stages.draft import Draft
 from repunet_model.stages.world import Census
 
@@ -96,6 +96,16 @@ class Side(Draft):
         return self._course is Course.COMPLETED
 
     @property
+    def conduct(self) -> Level | None:
+        """How the partner behaved, in its own evaluation; None if there was nothing to evaluate."""
+        return None if self.evaluation is None else self.evaluation.partner
+
+    @property
+    def conduct_reason(self) -> str:
+        """The same in words; empty if there was nothing to evaluate."""
+        return "" if self.evaluation is None else self.evaluation.partner_reason
+
+    @property
     def judged(self) -> EvaluationAnswer:
         """How it judges both, where it has evaluated."""
         assert self.evaluation is not None
@@ -148,11 +158,8 @@ class Interaction:
     async def decide(self, world: World, pairs: AsyncIterable[Pair]) -> list[Encounter]:
         """Let all pairs play and think, each from the moment it is settled."""
         census = Census(world)
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._meet(world, census, *pair)) async for pair in pairs]
-        except BaseExceptionGroup as failures:
-            raise first_of(failures) from failures
+        async with task_group() as group:
+            tasks = [group.create_task(self._meet(world, census, *pair)) async for pair in pairs]
         return [task.result() for task in tasks]
 
     async def _meet(self, world: World, census: Census, first: str, second: str) -> Encounter:
@@ -202,8 +209,8 @@ class Interaction:
                     "second_cooperated": second.account.cooperated,
                     "first_payoff": float(first.account.payoff),
                     "second_payoff": float(second.account.payoff),
-                    "first_judges_second": _level(first.evaluation),
-                    "second_judges_first": _level(second.evaluation),
+                    "first_judges_second": first.conduct and first.conduct.value,
+                    "second_judges_first": second.conduct and second.conduct.value,
                     **encounter.outcome.facts,
                 }
             )
@@ -220,7 +227,3 @@ class Interaction:
                 "text": evaluation.partner_reason,
             }
         )
-
-
-def _level(evaluation: EvaluationAnswer | None) -> str | None:
-    return None if evaluation is None else evaluation.partner.value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from repunet_model.questions.encounter import Hearsay, News, Reflect, UpdateRecord
-from repunet_model.reputation import Cause, ReputationRecord
+from repunet_model.reputation import Cause, Level, ReputationRecord
 
 if TYPE_CHECKING:
     from repunet_model.stages.draft import Draft
@@ -14,30 +14,26 @@ if TYPE_CHECKING:
 
 async def update_self(side: Side) -> None:
     """Rewrite one's own reputation after an encounter."""
-    question = UpdateRecord(
-        subject=side.name,
-        role=side.role,
-        is_self=True,
-        previous=side.record(side.name, side.role),
-        conduct=side.judged.own,
-        conduct_reason=side.judged.own_reason,
-        account=side.account.text,
-        background=side.world.game.background(side.census, side.name, is_self=True),
-    )
-    await _update(side, question, Cause.EXPERIENCE)
+    await _update_from_experience(side, side.name, side.role, side.judged.own, side.judged.own_reason)
 
 
 async def update_partner(side: Side) -> None:
     """Rewrite the partner's reputation after an encounter."""
+    conduct, reason = side.judged.partner, side.judged.partner_reason
+    await _update_from_experience(side, side.partner, side.partner_role, conduct, reason)
+
+
+async def _update_from_experience(side: Side, subject: str, role: str, conduct: Level, reason: str) -> None:
+    is_self = subject == side.name
     question = UpdateRecord(
-        subject=side.partner,
-        role=side.partner_role,
-        is_self=False,
-        previous=side.record(side.partner, side.partner_role),
-        conduct=side.judged.partner,
-        conduct_reason=side.judged.partner_reason,
+        subject=subject,
+        role=role,
+        is_self=is_self,
+        previous=side.record(subject, role),
+        conduct=conduct,
+        conduct_reason=reason,
         account=side.account.text,
-        background=side.world.game.background(side.census, side.partner, is_self=False),
+        background=side.world.game.background(side.census, subject, is_self=is_self),
     )
     await _update(side, question, Cause.EXPERIENCE)
 

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 async def rewire(side: Side) -> None:
     """Reconsider the tie to the partner: cut one there is, or make a new one if the interaction was complete."""
-    other, role, evaluation = side.partner, side.partner_role, side.evaluation
+    other, role = side.partner, side.partner_role
     if side.is_bound(other, role):
         question = Disconnect(
             other=other,
             role=role,
             opinion=side.partner_opinion,
-            conduct=None if evaluation is None else evaluation.partner,
-            conduct_reason="" if evaluation is None else evaluation.partner_reason,
-            account=side.account.text if evaluation is None else "",
+            conduct=side.conduct,
+            conduct_reason=side.conduct_reason,
+            account=side.account.text if side.evaluation is None else "",
         )
         await _reconsider(side, question)
     elif side.completed:
