@@ -21,6 +21,7 @@ from repunet_model.errors import ConfigurationError, RepuNetError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from repunet_model.backends.limits import Limits
     from repunet_model.model import RepuNetModel
 
 SCENARIOS = {
@@ -67,7 +68,26 @@ def _yes_no(text: str) -> bool:
 Storage = Annotated[Path, typer.Option(envvar="REPUNET_STORAGE", help="Folder of all runs.")]
 Steps = Annotated[int, typer.Option(min=1, help="How many steps.")]
 Scenario = Annotated[Any, typer.Option(parser=_scenario, metavar="NAME", help="pd, investment or sign_up.")]
-Concurrency = Annotated[int, typer.Option(min=1, help="Requests to an endpoint under way at once.")]
+Concurrency = Annotated[int, typer.Option(min=1, help="Requests to endpoints under way at once.")]
+RequestsPerMinute = Annotated[int | None, typer.Option(metavar="N", help="Most requests to endpoints a minute.")]
+TokensPerMinute = Annotated[int | None, typer.Option(metavar="N", help="Most tokens a minute.")]
+BudgetTokens = Annotated[int | None, typer.Option(metavar="N", help="Stop before the run has cost more tokens.")]
+BudgetUsd = Annotated[float | None, typer.Option(metavar="USD", help="Stop before the run has cost more dollars.")]
+PriceFile = Annotated[
+    Path | None, typer.Option("--prices", envvar="LLM_PRICES", metavar="FILE", help="Prices of your models (TOML).")
+]
+ReplyFormat = Annotated[
+    str | None,
+    typer.Option(
+        envvar="LLM_REPLY_FORMAT",
+        metavar="FORMAT",
+        help="How to ask for JSON: json_schema, json_object, text or tool; by default the first that works.",
+    ),
+]
+BackendFor = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=BACKEND", help="Who answers for one agent instead; may be given more than once."),
+]
 
 
 @app.command()
@@ -76,7 +96,10 @@ def run(
     steps: Steps = 5,
     reputation: Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="Keep reputations.")] = "y",
     gossip: Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="Gossip.")] = "y",
-    backend: Annotated[str, typer.Option(help="rules (offline, free) or openai (OPENAI_API_KEY, LLM_*).")] = "rules",
+    backend: Annotated[
+        str, typer.Option(help="rules (offline, free), openai or openai:MODEL (OPENAI_API_KEY, LLM_*), replay:RUN.")
+    ] = "rules",
+    backend_for: BackendFor = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
     n_agents: Annotated[int | None, typer.Option("-n", "--n-agents", min=2, help="How many agents.")] = None,
     personas: Annotated[str, typer.Option(metavar="FILE", help="Persona file (JSON).")] = "built-in",
@@ -85,19 +108,29 @@ def run(
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run.")] = None,
     storage: Storage = Path("sim_storage"),
     concurrency: Concurrency = 32,
+    requests_per_minute: RequestsPerMinute = None,
+    tokens_per_minute: TokensPerMinute = None,
+    budget_tokens: BudgetTokens = None,
+    budget_usd: BudgetUsd = None,
+    prices: PriceFile = None,
+    reply_format: ReplyFormat = None,
 ) -> None:
     """Run one society and store every step."""
     with _quietly_imported() as model_class:
+        from repunet_model.backends.setup import respondents
+
+        who = respondents(_of_storage(backend, storage), _by_name(backend_for), _environment(reply_format))
         model = model_class(
             game=scenario,
             reputation=reputation,
             gossip=gossip,
             n_agents=n_agents,
             personas=personas,
-            backend=backend,
+            backend=who.default,
+            backend_for=who.by_name,
             activation=activation,
             dialogue_turns=dialogue_turns,
-            concurrency=concurrency,
+            limits=_limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices),
             rng=seed,
             storage=str(storage),
             run_name=sim_name,
@@ -111,10 +144,16 @@ def resume(
     steps: Steps = 5,
     storage: Storage = Path("sim_storage"),
     concurrency: Concurrency = 32,
+    requests_per_minute: RequestsPerMinute = None,
+    tokens_per_minute: TokensPerMinute = None,
+    budget_tokens: BudgetTokens = None,
+    budget_usd: BudgetUsd = None,
+    prices: PriceFile = None,
 ) -> None:
-    """Go on with a stored run from its last step."""
+    """Go on with a stored run from its last step, its backends and its replies; budgets are for the whole run."""
     with _quietly_imported() as model_class:
-        model = model_class.load(_path_of(run_folder, storage), concurrency=concurrency)
+        limits = _limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices)
+        model = model_class.load(_path_of(run_folder, storage), limits=limits)
     _run_and_show(model, steps)
 
 
@@ -202,6 +241,49 @@ def modes(
     _console().print(report.modes_table(cooperation, last))
     report.modes_figure(cooperation, figure)
     _console().print(f"Picture: {figure}", soft_wrap=True)
+
+
+def _limits(
+    concurrency: int,
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+    budget_tokens: int | None,
+    budget_usd: float | None,
+    prices: Path | None,
+) -> Limits:
+    from repunet_model.backends.limits import Limits
+    from repunet_model.backends.prices import Prices
+
+    table = Prices.load(prices)
+    return Limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, table)
+
+
+def _environment(reply_format: str | None) -> dict[str, str]:
+    """Return the environment with what options say instead."""
+    return {**os.environ, **({"LLM_REPLY_FORMAT": reply_format} if reply_format is not None else {})}
+
+
+def _of_storage(backend: str, storage: Path) -> str:
+    """Return the name of a backend, a run to replay given by its folder."""
+    kind, _, run_folder = backend.partition(":")
+    return f"replay:{_path_of(run_folder, storage)}" if kind == "replay" and run_folder else backend
+
+
+def _by_name(backend_for: list[str] | None) -> dict[str, str]:
+    """Return the backends of single agents.
+
+    Raises:
+        ConfigurationError: If an option does not read NAME=BACKEND, or names somebody twice.
+    """
+    by_name: dict[str, str] = {}
+    for option in backend_for or ():
+        name, is_there, backend = (part.strip() for part in option.partition("="))
+        if not (name and is_there and backend):
+            raise ConfigurationError(f"--backend-for {option!r}: must read NAME=BACKEND")
+        if name in by_name:
+            raise ConfigurationError(f"--backend-for {option!r}: {name} has a backend already")
+        by_name[name] = backend
+    return by_name
 
 
 def _run_and_show(model: RepuNetModel, steps: int) -> None:

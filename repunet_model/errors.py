@@ -26,16 +26,26 @@ class EndpointError(BackendError):
     """The endpoint refused a request for good, or kept failing until the retries ran out."""
 
 
+class BudgetError(BackendError):
+    """The next request might cost more than is left of the budget; it was not sent."""
+
+
+class DivergenceError(BackendError):
+    """A replayed run asks what was not asked when it was recorded."""
+
+
 class TransientError(BackendError):
     """One attempt failed in a way that may pass: a limit, an overload, a reset, a timeout.
 
     Attributes:
         retry_after: Seconds the endpoint asks to wait before the next attempt, if it named any.
+        may_have_cost: Whether the endpoint may have answered, and counts the tokens, though no reply arrived.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, *, may_have_cost: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.may_have_cost = may_have_cost
 
 
 class InvalidReplyError(BackendError):
@@ -44,9 +54,11 @@ class InvalidReplyError(BackendError):
     Attributes:
         text: The reply as it came.
         problem: What is wrong with it, in words that are told to the model.
+        remedy: What the user can do about it, if anything.
     """
 
-    def __init__(self, text: str, problem: str) -> None:
+    def __init__(self, text: str, problem: str, remedy: str = "") -> None:
         super().__init__(problem)
         self.text = text
         self.problem = problem
+        self.remedy = remedy

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +25,11 @@ from mesa.time import EventGenerator, Priority, Schedule
 from repunet_model import games, metrics, parameters, runtime
 from repunet_model.agents import RepuNetAgent
 from repunet_model.backends.base import Backend, Usage
+from repunet_model.backends.limits import Limits
+from repunet_model.backends.setup import Respondents, recorded, respondents
+from repunet_model.backends.wrappers import service
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
+from repunet_model.journal import Journal
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import BUILT_IN, Disposition, Persona, describe, population
@@ -34,9 +38,7 @@ from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord, mean
 from repunet_model.rng import Streams
 from repunet_model.stages.step import run_step
 from repunet_model.stages.world import Desk, StepLog, World
-from repunet_model.storage import RunFolder
-
-FORMAT = 1
+from repunet_model.storage import FORMAT, RunFolder
 
 MOST_DIALOGUE_TURNS = 10
 
@@ -116,6 +118,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         calls: Questions answered since this object was made, those of a step under way included.
         datacollector: Measures by step, agents by step, and the tables `interactions` and `gossip`.
         folder: Where the run is stored; None if it is not.
+        limits: What requests to endpoints may not exceed.
     """
 
     def __init__(
@@ -126,9 +129,10 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         n_agents: int | None = None,
         personas: str = BUILT_IN,
         backend: str | Backend = "rules",
+        backend_for: Mapping[str, str | Backend] | None = None,
         activation: str = "simultaneous",
         dialogue_turns: int = 2,
-        concurrency: int = 32,
+        limits: Limits | None = None,
         rng: int | str | None = None,
         storage: str | None = None,
         run_name: str | None = None,
@@ -141,11 +145,13 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             gossip: Whether agents gossip.
             n_agents: How many agents; None for as many as the persona set has (20 built in).
             personas: "built-in", or the path of a persona file.
-            backend: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and the LLM_* variables), or
-                a backend object.
+            backend: Who answers for the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
+                the LLM_* variables), another name of `backends.setup`, or a backend object.
+            backend_for: Who answers for single agents instead, by their names.
             activation: "simultaneous" (all pairs meet, then all gossip) or "sequential" (pair after pair).
             dialogue_turns: Most turns of a dialogue, 2 to 10; the gossiper has the first, the listener the last.
-            concurrency: How many requests to an endpoint may be under way at once; it does not change results.
+            limits: What requests to endpoints may not exceed (concurrency, rates, budget); models that share one
+                keep it together. None for 32 requests under way at once. Limits do not change results.
             rng: The seed of the run, an integer; None draws one.
             storage: The folder in which to store the run, each step as it is done; None stores nothing.
             run_name: The name of the run in the storage; None derives one from the parameters.
@@ -166,9 +172,12 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.dialogue_turns = parameters.whole("dialogue_turns", dialogue_turns, 2, MOST_DIALOGUE_TURNS)
         wanted = None if n_agents is None else parameters.whole("n_agents", n_agents, 2)
         people = population(parameters.text("personas", personas), game, wanted)
-        self._backend = parameters.backend_of(backend, parameters.whole("concurrency", concurrency, 1))
+        self.limits = limits if limits is not None else Limits()
+        self._journal = Journal()
+        self._respondents = respondents(backend, backend_for)
+        self._answering = self._services([persona.name for persona in people])
         if isinstance(backend, str):
-            weakref.finalize(self, _close, self._backend)
+            weakref.finalize(self, _close, self._respondents)
         self._prompts = Prompts(
             self._game.rules, reputation=self.reputation, gossip=self.gossip, random_pairs=self._game.random_pairs
         )
@@ -189,7 +198,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self._committed, self._committed_step = self._state(), 0
         self.folder: RunFolder | None = None
         if storage is not None:
-            self.folder = self._create_folder(Path(parameters.text("storage", storage)), run_name)
+            self._store_in(self._create_folder(Path(parameters.text("storage", storage)), run_name))
 
     steps: int
     time: float
@@ -212,6 +221,18 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             return self._agents_by_name[name]
         except KeyError:
             raise ConfigurationError(f"no agent is called {name!r}") from None
+
+    def _services(self, names: Sequence[str]) -> dict[str, Backend]:
+        """Return who answers for each agent, behind limits and records.
+
+        Raises:
+            ConfigurationError: If there is a backend for somebody who is not there.
+        """
+        strangers = sorted(set(self._respondents.by_name) - set(names))
+        if strangers:
+            raise ConfigurationError(f"backend_for: no agent is called {strangers[0]!r}")
+        served = {id(backend): service(backend, self.limits, self._journal) for backend in self._respondents.distinct()}
+        return {name: served[id(self._respondents.of(name))] for name in names}
 
     def _first_learned(self, persona: Persona) -> dict[str, str]:
         words = self._game.dispositions.get(persona.disposition)
@@ -284,7 +305,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
     def close(self) -> None:
         """Give back the connections of the backend."""
-        runtime.run(self._backend.close())
+        runtime.run(self._respondents.close())
 
     def __enter__(self) -> Self:
         """Return the model; it is closed at the end of the block."""
@@ -297,7 +318,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
     async def _step(self) -> None:
         """Decide, apply, collect, persist; all of it or nothing. `steps` already counts the step under way."""
         memories = {name: agent.memory.snapshot() for name, agent in self._agents_by_name.items()}
-        desk = Desk(self.steps, self._streams, self._prompts, self._backend, self._count)
+        desk = Desk(self.steps, self._streams, self._prompts, self._answering, self._count)
         world = World(
             step=self.steps,
             game=self._game,
@@ -328,6 +349,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                     self.folder.note_failure(world.step, str(error), desk.total().to_dict())
             raise
         self._committed, self._committed_step = state, world.step
+        self._journal.clear()
         self.step_usage = desk.total()
         self._collect(world.log)
 
@@ -452,7 +474,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             "activation": self.activation.value,
             "dialogue_turns": self.dialogue_turns,
             "seed": self.seed,
-            "backend": self._backend.description,
+            **self._respondents.to_dict(),
             "prompts": prompt_hash(),
         }
 
@@ -471,7 +493,6 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
     def _persist(self, world: World, state: Mapping[str, Any]) -> None:
         assert self.folder is not None
-        with_prompt = self._backend.reads_prompts
         log = world.log
         self.folder.write_step(
             world.step,
@@ -487,51 +508,64 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 "gossip": log.gossip,
                 "ties": log.ties,
                 "declarations": log.declarations,
-                "calls": (call.to_row(with_prompt=with_prompt) for call in world.desk.in_order()),
+                "calls": (call.to_row() for call in world.desk.in_order()),
             },
         )
 
     @classmethod
-    def load(cls, path: str | Path, backend: str | Backend | None = None, concurrency: int = 32) -> Self:
+    def load(
+        cls,
+        path: str | Path,
+        backend: str | Backend | None = None,
+        backend_for: Mapping[str, str | Backend] | None = None,
+        limits: Limits | None = None,
+    ) -> Self:
         """Return the model of a stored run as it is after its last step, ready for the next one.
 
         Args:
             path: The run folder; further steps are stored in it.
-            backend: Who answers from now on; None for the kind of backend the run was made with.
-            concurrency: As for a new model.
+            backend: Who answers from now on; None, without `backend_for`, for the backends the run was made with.
+            backend_for: Who answers for single agents instead, by their names.
+            limits: As for a new model; what the run has cost so far counts into their budget.
 
         Raises:
             RepuNetError: If the run cannot be read.
         """
         folder = RunFolder.open(Path(path))
         manifest = folder.manifest()
-        if manifest.get("format") != FORMAT:
-            raise StorageError(
-                f"{path}: format {manifest.get('format')!r} is not known to this version, which reads format {FORMAT}"
-            )
         try:
+            answering = recorded(manifest) if backend is None else respondents(backend, backend_for)
             model = cls(
                 game=manifest["game"],
                 reputation=manifest["reputation"],
                 gossip=manifest["gossip"],
                 personas=str(folder.path / "step_0" / "personas.json"),
-                backend=parameters.backend_described_by(manifest["backend"], concurrency)
-                if backend is None
-                else backend,
+                backend=answering.default,
+                backend_for=answering.by_name,
                 activation=manifest["activation"],
                 dialogue_turns=manifest["dialogue_turns"],
-                concurrency=concurrency,
+                limits=limits,
                 rng=manifest["seed"],
             )
-            if model._backend.reads_prompts and manifest["prompts"] != prompt_hash():
+            if (
+                any(answerer.reads_prompts for answerer in answering.distinct())
+                and manifest["prompts"] != prompt_hash()
+            ):
                 raise StorageError(
                     f"{path}: made with other prompts, by version {manifest['repunet']}; go on with that"
                 )
             model._replay(folder)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StorageError(f"{path}: damaged, {type(error).__name__} {error} where a step was expected") from error
-        model.folder = folder
+        model._store_in(folder)
+        for row in model._journal.rows():
+            model.limits.purse.count(Usage.from_dict(row["usage"]))
         return model
+
+    def _store_in(self, folder: RunFolder) -> None:
+        """Store every further step in a folder, and every reply before that."""
+        self.folder = folder
+        self._journal.open(folder.path / "replies.jsonl", self._committed_step)
 
     def _replay(self, folder: RunFolder) -> None:
         """Fold the steps of a stored run into this new model, the history of the DataCollector included."""
@@ -552,7 +586,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             self.measures = folder.document(step, "metrics")
             self.step_usage = Usage()
             for usage in folder.document(step, "usage").values():
-                self.step_usage.add(Usage(**usage))
+                self.step_usage.add(Usage.from_dict(usage))
+            self.limits.purse.count(self.step_usage)
             log = StepLog(interactions=folder.table(step, "interactions"), gossip=folder.table(step, "gossip"))
             self.time = float(step)
             self._collect(log)
@@ -563,9 +598,9 @@ def _measure(model: RepuNetModel, name: str) -> float | None:
     return model.measures[name]
 
 
-def _close(backend: Backend) -> None:
-    """Give back a backend's connections without waiting for it; nobody else holds it."""
-    runtime.Job[None]().start(backend.close())
+def _close(answering: Respondents) -> None:
+    """Give back the connections of backends without waiting for it; nobody else holds them."""
+    runtime.Job[None]().start(answering.close())
 
 
 def _tokens(model: RepuNetModel) -> int:

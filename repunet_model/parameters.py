@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import operator
 import secrets
-from collections.abc import Mapping
-from typing import Any
 
-from repunet_model.backends import openai
-from repunet_model.backends.base import Backend
-from repunet_model.backends.rules import Rules, RulesBackend
 from repunet_model.errors import ConfigurationError
 from repunet_model.stages.step import Activation
 
@@ -77,34 +72,3 @@ def activation_of(name: str) -> Activation:
     except ValueError:
         known = ", ".join(activation.value for activation in Activation)
         raise ConfigurationError(f"unknown activation {name!r}: choose one of {known}") from None
-
-
-def backend_of(backend: str | Backend, concurrency: int) -> Backend:
-    """Return a backend by its name, or the one that is given.
-
-    Raises:
-        ConfigurationError: If the name is unknown, or the backend cannot be set up.
-    """
-    if not isinstance(backend, str):
-        return backend
-    if backend == "rules":
-        return RulesBackend()
-    if backend == "openai":
-        return openai.connect(concurrency)
-    raise ConfigurationError(f"unknown backend {backend!r}: choose one of rules, openai")
-
-
-def backend_described_by(description: Mapping[str, Any], concurrency: int) -> Backend:
-    """Return the backend that a manifest describes.
-
-    Raises:
-        ConfigurationError: If it is not one that can be set up by its description.
-    """
-    parameters = dict(description)
-    name = parameters.pop("backend")
-    if name == "rules":
-        return RulesBackend(Rules(**parameters))
-    if name == "openai":
-        base_url = openai.Endpoint.from_environment().base_url
-        return openai.connect(concurrency, openai.Endpoint(openai.Sampling(**parameters), base_url))
-    raise ConfigurationError(f"the run was made with the backend {name!r}: name the backend to go on with")

@@ -8,6 +8,7 @@
             metrics.json           the measures of the step
             interactions.jsonl, events.jsonl, records.jsonl, gossip.jsonl, ties.jsonl, calls.jsonl
             usage.json             attempts, tokens, seconds
+        replies.jsonl              while a step is under way or has failed: the replies it has so far
         usage_failed.jsonl         what failed steps have cost, if any failed
 
 A step is written to a temporary folder beside its place, synced, and renamed. Two runs with equal parameters and
@@ -27,6 +28,9 @@ from typing import Any, Self
 from repunet_model.errors import ConfigurationError, StorageError
 
 Row = dict[str, Any]
+
+FORMAT = 2
+"""The layout that is written and read."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 
@@ -97,10 +101,19 @@ class RunFolder:
         return cls(path)
 
     def manifest(self) -> Row:
-        """Return what the run is."""
+        """Return what the run is.
+
+        Raises:
+            StorageError: If it cannot be read, or is of another format.
+        """
         manifest = self._read(self.path / "manifest.json")
         if not isinstance(manifest, dict):
             raise StorageError(f"{self.path / 'manifest.json'} is damaged: not an object")
+        if manifest.get("format") != FORMAT:
+            raise StorageError(
+                f"{self.path}: format {manifest.get('format')!r} is not known to this version, which reads format "
+                f"{FORMAT}"
+            )
         return manifest
 
     def steps(self) -> list[int]:

@@ -54,7 +54,7 @@ class RandomReplies(RulesBackend):
     """Answers at random, within the schema: whatever a model may say that fits."""
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        return request.question.read(json.dumps(random_reply(request.schema(), request.random())))
+        return request.question.read(json.dumps(random_reply(request.schema, request.random())))
 
 
 class FailsFirst(RulesBackend):

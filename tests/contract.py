@@ -187,8 +187,8 @@ class GameContract(ABC):
             assert not re.search(r"\{\{|\}\}|\{%|%\}|\bNone\b|undefined|Opinion\(|Record\(|<[A-Za-z]+\.", prompt), (
                 prompt
             )
-            for options in request.options().values():
-                assert re.search(".*".join(map(re.escape, options)), request.prompt(), re.DOTALL), prompt
+            for options in request.options.values():
+                assert re.search(".*".join(map(re.escape, options)), request.prompt, re.DOTALL), prompt
             if not reputation:
                 assert not REPUTATION_WORDS.search(prompt), prompt
             if not gossip:
@@ -207,8 +207,8 @@ class GameContract(ABC):
         file.write_text(json.dumps(people))
         requests = self.overheard(reputation, gossip, personas=str(file)).requests
         for request in requests:
-            marks = set(re.findall(r"\[thought of [^]]*\]", request.prompt()))
-            assert marks == {mark(request.coordinates.agent)}, request.prompt()
+            marks = set(re.findall(r"\[thought of [^]]*\]", request.prompt))
+            assert marks == {mark(request.coordinates.agent)}, request.prompt
 
     def test_the_rules_come_first_and_are_the_same_for_all_agents_and_steps(self) -> None:
         prompts = {request.messages()[0]["content"] for request in self.overheard(True, True).requests}

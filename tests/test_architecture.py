@@ -13,7 +13,7 @@ PACKAGE = Path(repunet_model.__file__).parent
 
 LAYERS = [
     {"errors", "rng", "runtime", "concurrency"},
-    {"reputation", "network", "memory", "personas", "storage", "metrics"},
+    {"reputation", "network", "memory", "personas", "storage", "journal", "metrics"},
     {"questions"},
     {"backends"},
     {"games"},

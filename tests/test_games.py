@@ -221,7 +221,7 @@ def test_public_evaluations_are_taken_in_every_fifth_step_with_reputation_and_go
             assert request.coordinates.agent != request.coordinates.about
             if isinstance(request.question, UpdateRecord):
                 assert request.question.previous is not None
-                assert f"{request.coordinates.agent} (conduct" not in request.prompt()
+                assert f"{request.coordinates.agent} (conduct" not in request.prompt
 
 
 def test_everybody_declares_in_steps_1_6_and_11_and_the_choices_count() -> None:
@@ -249,7 +249,7 @@ def test_without_reputation_a_choice_sees_the_last_one() -> None:
     for request in backend.requests:
         if isinstance(request.question, SignUp):
             assert (request.question.last is None) == (request.coordinates.step == 1)
-            assert ("Last time you said" in request.prompt()) == (request.coordinates.step == 6)
+            assert ("Last time you said" in request.prompt) == (request.coordinates.step == 6)
 
 
 def test_with_reputation_a_choice_sees_ones_own_name() -> None:
@@ -260,8 +260,8 @@ def test_with_reputation_a_choice_sees_ones_own_name() -> None:
     later = [r for r in backend.requests if isinstance(r.question, SignUp) and r.coordinates.step == 6]
     assert len(later) == 20
     for request in later:
-        assert "Last time you said" not in request.prompt()
-        assert "Your reputation as resident in your own eyes: «" in request.prompt()
+        assert "Last time you said" not in request.prompt
+        assert "Your reputation as resident in your own eyes: «" in request.prompt
 
 
 def test_with_reputation_strangers_talk_without_being_asked() -> None:
@@ -292,6 +292,6 @@ def test_a_conversation_is_judged_against_the_average(tmp_path: Path) -> None:
     model = RepuNetModel(game="sign_up", rng=1, backend=backend)
     for _ in range(3):
         model.step()
-    prompts = [request.prompt() for request in backend.requests if isinstance(request.question, UpdateRecord)]
+    prompts = [request.prompt for request in backend.requests if isinstance(request.question, UpdateRecord)]
     assert any("Mutual ties of " in prompt for prompt in prompts)
     assert any("became conversations; the average is" in prompt for prompt in prompts)

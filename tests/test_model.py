@@ -130,7 +130,7 @@ def test_gossip_goes_to_somebody_the_gossiper_is_bound_to_and_never_to_its_subje
         ({"rng": "soon"}, "seed must be an integer"),
         ({"reputation": "yes"}, "reputation"),
         ({"dialogue_turns": 11}, "dialogue_turns"),
-        ({"concurrency": 0}, "concurrency"),
+        ({"backend": "gpt"}, "unknown backend"),
     ],
 )
 def test_parameters_that_cannot_be_used_are_named(parameters: dict[str, object], problem: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from aiohttp import web
 from repunet_model import RepuNetError, RepuNetModel
 from repunet_model.backends import wrappers
 from repunet_model.backends.base import Request
+from repunet_model.backends.limits import Limits
 from repunet_model.backends.openai import Endpoint as Settings
 from repunet_model.cli import main
 from repunet_model.errors import TransientError
@@ -88,7 +89,7 @@ def test_concurrency_and_latency_leave_no_trace_in_a_run(tmp_path: Path, monkeyp
         draw = random.Random(concurrency)
         with endpoint(latency=lambda draw=draw: draw.uniform(0, 0.008)) as running:  # type: ignore[misc]
             monkeypatch.setenv("LLM_API_BASE", running.url)
-            run(3, concurrency=concurrency, storage=str(tmp_path), run_name=f"with {concurrency}")
+            run(3, limits=Limits(concurrency), storage=str(tmp_path), run_name=f"with {concurrency}")
         assert running.most_at_once <= concurrency
         assert (concurrency == 1) == (running.most_at_once == 1)
     assert contents(tmp_path / "with 1") == contents(tmp_path / "with 4") == contents(tmp_path / "with 32")
@@ -196,8 +197,8 @@ def test_the_key_reaches_the_endpoint_and_nothing_else(
     monkeypatch.setenv("OPENAI_API_KEY", key)
     assert cli_run(True, True, tmp_path, steps=1) == 0
     assert local_endpoint.keys == {f"Bearer {key}"}
-    echo = web.json_response({"error": {"message": f"bad key {key}"}}, status=401)
-    with endpoint(fault=lambda number, body: echo) as refusing:
+    echo = {"error": {"message": f"bad key {key}"}}
+    with endpoint(fault=lambda number, body: web.json_response(echo, status=401)) as refusing:
         monkeypatch.setenv("LLM_API_BASE", refusing.url)
         assert main(["resume", str(tmp_path / "it")]) == 2
     shown = capsys.readouterr()
@@ -231,6 +232,7 @@ def test_waits_grow_and_heed_what_the_endpoint_asks(monkeypatch: pytest.MonkeyPa
 
     class Limited:
         reads_prompts = True
+        is_costly = True
 
         @property
         def description(self) -> dict[str, Any]:
@@ -242,9 +244,8 @@ def test_waits_grow_and_heed_what_the_endpoint_asks(monkeypatch: pytest.MonkeyPa
         async def close(self) -> None: ...
 
     monkeypatch.setattr(wrappers, "sleep", note)
-    backend = wrappers.Retry(Limited(), retries=4)
-    with pytest.raises(RepuNetError, match="limit; gave up after 5 attempts"):
-        RepuNetModel(n_agents=2, backend=backend).step()
+    with pytest.raises(RepuNetError, match="limit; gave up after 6 attempts"):
+        RepuNetModel(n_agents=2, backend=Limited()).step()
     first = waits[: len(waits) // 2 * 2]
     assert max(first) == 20.0
     assert all(0.25 <= wait <= 20.0 for wait in waits)

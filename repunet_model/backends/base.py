@@ -7,7 +7,11 @@ the same protocol, so retries, limits and re-asking compose.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from hashlib import sha256
 from random import Random
 from typing import Any, Protocol, Self
 
@@ -22,19 +26,31 @@ class Usage:
 
     Attributes:
         attempts: Requests sent to an endpoint.
+        failures: Attempts that failed in transit.
         retries: Attempts after one that failed in transit.
         reasks: Attempts after a reply that did not fit.
-        prompt_tokens: As the endpoint reports them.
+        recalled: Replies that were recorded before and so were not asked for again.
+        prompt_tokens: As the endpoint reports them, those from a cache included.
+        cached_tokens: Prompt tokens that the endpoint served from its cache.
         completion_tokens: As the endpoint reports them.
         seconds: Time spent waiting for the endpoint.
+        usd: What the tokens cost in US dollars, as far as prices are known.
+        unpriced_tokens: Tokens of models without a known price.
+        adaptations: Where the endpoint had to be asked otherwise than by default, such as "without seed".
     """
 
     attempts: int = 0
+    failures: int = 0
     retries: int = 0
     reasks: int = 0
+    recalled: int = 0
     prompt_tokens: int = 0
+    cached_tokens: int = 0
     completion_tokens: int = 0
     seconds: float = 0.0
+    usd: float = 0.0
+    unpriced_tokens: int = 0
+    adaptations: set[str] = field(default_factory=set)
 
     @property
     def tokens(self) -> int:
@@ -43,16 +59,31 @@ class Usage:
 
     def add(self, other: Usage) -> None:
         """Add another usage to this one."""
-        self.attempts += other.attempts
-        self.retries += other.retries
-        self.reasks += other.reasks
-        self.prompt_tokens += other.prompt_tokens
-        self.completion_tokens += other.completion_tokens
-        self.seconds += other.seconds
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.adaptations |= other.adaptations
+
+    def since(self, earlier: Usage) -> Usage:
+        """Return what was added to an earlier copy of this usage."""
+        counts = {name: getattr(self, name) - getattr(earlier, name) for name in _COUNTS}
+        return Usage(**counts, adaptations=set(self.adaptations))
+
+    def copy(self) -> Usage:
+        """Return a copy."""
+        return replace(self, adaptations=set(self.adaptations))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the usage as plain data."""
-        return asdict(self)
+        """Return the usage as plain data, without what is zero."""
+        data = {name: value for name in _COUNTS if (value := getattr(self, name))}
+        return data | ({"adaptations": sorted(self.adaptations)} if self.adaptations else {})
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read a usage from the data of `to_dict`."""
+        return cls(**{**data, "adaptations": set(data.get("adaptations", ()))})
+
+
+_COUNTS = tuple(field.name for field in fields(Usage) if field.name != "adaptations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +94,7 @@ class Correction:
     problem: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request[A: Answer]:
     """A question on its way to a backend.
 
@@ -74,8 +105,10 @@ class Request[A: Answer]:
         learned: What the agent acts on, in its role.
         digest: The digest of the coordinates, which keys every draw made for this question.
         prompts: The prompts of the run, for backends that need text.
+        asked: The description of who answers.
         corrections: Earlier replies to this request that did not fit.
         usage: What it has cost so far; backends and wrappers add to it.
+        earlier: What replies that were recorded before had cost when they came.
     """
 
     coordinates: Coordinates
@@ -84,62 +117,111 @@ class Request[A: Answer]:
     learned: str
     digest: bytes
     prompts: Prompts
+    asked: Mapping[str, Any]
     corrections: tuple[Correction, ...] = ()
     usage: Usage = field(default_factory=Usage)
+    earlier: Usage = field(default_factory=Usage)
 
     def random(self) -> Random:
         """Return the random stream of this question, from its beginning."""
         return Random(int.from_bytes(self.digest))
 
+    @property
+    def attempt(self) -> int:
+        """Which reply to this request it is, from 0; more than 0 after replies that did not fit."""
+        return len(self.corrections)
+
+    @cached_property
     def options(self) -> Options:
-        """Return the order in which options are named."""
+        """The order in which options are named."""
         return self.question.options(self.digest)
 
+    @cached_property
     def schema(self) -> dict[str, Any]:
-        """Return the JSON schema of the answer."""
-        return self.question.schema(self.options())
+        """The JSON schema of the answer."""
+        return self.question.schema(self.options)
 
+    @cached_property
+    def schema_text(self) -> str:
+        """The JSON schema of the answer as text."""
+        return json.dumps(self.schema, ensure_ascii=False)
+
+    @cached_property
     def prompt(self) -> str:
-        """Return the agent's own part of the prompt."""
-        return self.prompts.user(self.question, self.persona, self.learned, self.options())
+        """The agent's own part of the prompt."""
+        return self.prompts.user(self.question, self.persona, self.learned, self.options)
 
     def messages(self) -> list[dict[str, str]]:
-        """Return the whole prompt as chat messages, with every correction so far."""
+        """Return the whole prompt as chat messages, with every correction so far.
+
+        A correction names the schema again, for endpoints that do not hold a model to it.
+        """
         messages = [
             {"role": "system", "content": self.prompts.system},
-            {"role": "user", "content": self.prompt()},
+            {"role": "user", "content": self.prompt},
         ]
         for correction in self.corrections:
-            messages.append({"role": "assistant", "content": correction.text})
+            messages.append({"role": "assistant", "content": correction.text or "(nothing)"})
             messages.append(
                 {
                     "role": "user",
-                    "content": f"That reply does not fit: {correction.problem}. Answer the question again.",
+                    "content": f"That reply does not fit: {correction.problem}. Answer the question again, with JSON "
+                    f"of this schema: {self.schema_text}",
                 }
             )
         return messages
+
+    def most_prompt_tokens(self) -> int:
+        """Return more tokens than the prompt can have: no tokenizer makes more of them than there are bytes."""
+        messages = self.messages()
+        text = "".join(message["content"] for message in messages)
+        return len(text.encode()) + len(self.schema_text.encode()) + _TEMPLATE_TOKENS * (1 + len(messages))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of all that a reply may depend on."""
+        asked = json.dumps([self.asked, self.messages(), self.schema], ensure_ascii=False)
+        return sha256(asked.encode()).hexdigest()[:32]
 
     def corrected(self, correction: Correction) -> Self:
         """Return this request with one more correction."""
         return replace(self, corrections=(*self.corrections, correction))
 
 
+_TEMPLATE_TOKENS = 32
+"""Tokens that an endpoint's chat template may add to a message, and to a prompt as a whole."""
+
+
 class Backend(Protocol):
-    """Whoever answers questions."""
+    """Whoever answers questions.
+
+    A backend makes one attempt at an answer. Whatever is costly is served through the wrappers of
+    `backends.service`, which retry, re-ask, limit and record it.
+    """
 
     @property
     def description(self) -> dict[str, Any]:
-        """What the outcome of a run depends on; plain data, no secret, nothing that only concerns speed."""
+        """What the outcome of a run depends on; plain data, no secret, nothing that only concerns speed.
+
+        The backend's name is under "backend"; "model" names what prices are looked up for, and "max_tokens" the
+        longest reply, where there are such.
+        """
 
     @property
     def reads_prompts(self) -> bool:
         """Whether it answers from the prompt; if not, no prompt is rendered or recorded."""
 
+    @property
+    def is_costly(self) -> bool:
+        """Whether an answer costs money, time or patience, so that it is recorded before it is used, and limited."""
+
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer a question.
 
         Raises:
-            BackendError: If no answer that fits the question could be had.
+            TransientError: If the attempt failed in a way that may pass.
+            InvalidReplyError: If the reply does not fit the question.
+            BackendError: If no answer can be had.
         """
 
     async def close(self) -> None:

@@ -1,30 +1,38 @@
 """The backend of language models: any endpoint that speaks OpenAI's chat completions.
 
 Configured as the published implementation is, by environment variables: OPENAI_API_KEY, LLM_MODEL, LLM_API_BASE,
-LLM_MAX_TOKENS, LLM_TEMPERATURE, LLM_TOP_P, LLM_FREQUENCY_PENALTY and LLM_PRESENCE_PENALTY. Replies are asked for
-as JSON of a strict schema and validated here. The key lives in the client and nowhere else.
+LLM_MAX_TOKENS, LLM_TEMPERATURE, LLM_TOP_P, LLM_FREQUENCY_PENALTY and LLM_PRESENCE_PENALTY; beside them
+LLM_REPLY_FORMAT and LLM_TIMEOUT. The key lives in the client and nowhere else.
+
+Endpoints differ. Replies are asked for as JSON of a strict schema; where an endpoint rejects that, as any JSON, and
+then as plain text, with the schema in the prompt. A sampling parameter that it rejects is left out. What was found
+out is kept for all later requests of the backend, and every request says in its usage how it was asked.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
+import json
 import os
+import re
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from repunet_model.backends.base import Backend, Request, Usage
-from repunet_model.backends.wrappers import Gate, Reask, Retry
+from repunet_model.backends.base import Request, Usage
 from repunet_model.errors import ConfigurationError, EndpointError, InvalidReplyError, TransientError
 from repunet_model.questions.base import Answer
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
 
-TIMEOUT_SECONDS = 120.0
+CONNECT_SECONDS = 10.0
+
+CUT_CHARACTERS = 500
+"""How much of a reply that was cut off is kept and told back."""
 
 NO_KEY = "none"
 """What is sent as the key to an endpoint that needs none."""
@@ -70,6 +78,23 @@ class Sampling:
             raise ConfigurationError("LLM_MODEL is empty: name a model, such as gpt-4o-mini")
 
 
+class ReplyFormat(StrEnum):
+    """How an endpoint is made to reply in JSON, the strictest way first."""
+
+    JSON_SCHEMA = "json_schema"
+    JSON_OBJECT = "json_object"
+    TEXT = "text"
+    TOOL = "tool"
+
+
+_NEXT_FORMAT = {
+    ReplyFormat.JSON_SCHEMA: ReplyFormat.JSON_OBJECT,
+    ReplyFormat.JSON_OBJECT: ReplyFormat.TEXT,
+    ReplyFormat.TOOL: ReplyFormat.TEXT,
+}
+"""What to try where an endpoint rejects a format."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a model is and how it is asked.
@@ -77,10 +102,23 @@ class Endpoint:
     Attributes:
         sampling: Model and sampling parameters.
         base_url: The endpoint, such as http://127.0.0.1:8000/v1; None for the SDK's own.
+        reply_format: How to ask for JSON; None to find out, from JSON_SCHEMA on.
+        timeout: Seconds to wait for a reply.
     """
 
     sampling: Sampling
     base_url: str | None = None
+    reply_format: ReplyFormat | None = None
+    timeout: float = 120.0
+
+    def __post_init__(self) -> None:
+        """Check the timeout.
+
+        Raises:
+            ConfigurationError: If it is not positive.
+        """
+        if not 0 < self.timeout < float("inf"):
+            raise ConfigurationError(f"LLM_TIMEOUT is {self.timeout}: must be a number of seconds above 0")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -96,12 +134,16 @@ class Endpoint:
                 try:
                     values[name] = kind(text)
                 except ValueError:
-                    wanted = "a whole number" if kind is int else "a number"
-                    raise ConfigurationError(f"LLM_{name.upper()} is {text!r}: must be {wanted}") from None
+                    raise ConfigurationError(f"LLM_{name.upper()} is {text!r}: must be {_KINDS[kind]}") from None
         base_url = environment.get("LLM_API_BASE", "").strip() or None
         if base_url is not None:
             _check_url(base_url)
-        return cls(Sampling(**values), base_url)
+        of_endpoint = {name: values.pop(name) for name in ("reply_format", "timeout") if name in values}
+        return cls(Sampling(**values), base_url, **of_endpoint)
+
+    def of_model(self, model: str) -> Self:
+        """Return the same endpoint for another model."""
+        return replace(self, sampling=replace(self.sampling, model=model))
 
     @property
     def is_local(self) -> bool:
@@ -138,13 +180,71 @@ _VARIABLES: dict[str, type] = {
     "top_p": float,
     "frequency_penalty": float,
     "presence_penalty": float,
+    "reply_format": ReplyFormat,
+    "timeout": float,
 }
+
+_KINDS = {int: "a whole number", float: "a number", ReplyFormat: f"one of {', '.join(ReplyFormat)}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How an endpoint wants to be asked, as far as is known.
+
+    Attributes:
+        reply_format: How to ask for JSON.
+        token_limit: The name of the parameter that limits a reply.
+        left_out: Parameters that it rejects.
+    """
+
+    reply_format: ReplyFormat = ReplyFormat.JSON_SCHEMA
+    token_limit: str = "max_tokens"
+    left_out: frozenset[str] = frozenset()
+
+    def adapted(self, complaint: str, parameter: str | None, sent: Mapping[str, Any]) -> Dialect | None:
+        """Return how to ask instead, after a request was rejected; None if it was not rejected for its form.
+
+        Args:
+            complaint: What the endpoint said.
+            parameter: The parameter it named, if it did.
+            sent: The parameters of the request.
+        """
+        about = f"{parameter or ''} {complaint}".lower()
+        newer = "max_completion_tokens"
+        if self.token_limit == "max_tokens" and (parameter == "max_tokens" or newer in about):
+            return replace(self, token_limit=newer)
+        named = [name for name in _DISPENSABLE if name in sent and re.search(rf"\b{name}\b", about)]
+        if named:
+            return replace(self, left_out=self.left_out | set(named))
+        if self.reply_format in _NEXT_FORMAT and any(word in about for word in _FORMAT_WORDS):
+            return replace(self, reply_format=_NEXT_FORMAT[self.reply_format])
+        return None
+
+    def differences(self) -> set[str]:
+        """Return in words how this differs from what is sent by default."""
+        words = {f"without {name}" for name in self.left_out}
+        if self.token_limit != "max_tokens":
+            words.add(self.token_limit)
+        if self.reply_format is not ReplyFormat.JSON_SCHEMA:
+            words.add(f"replies as {self.reply_format.value}")
+        return words
+
+
+_DISPENSABLE = ("seed", "temperature", "top_p", "frequency_penalty", "presence_penalty")
+"""Parameters without which a model can still be asked."""
+
+_FORMAT_WORDS = ("response_format", "json_schema", "json_object", "schema", "structured output", "tool", "grammar")
 
 
 class OpenAIBackend:
-    """One client of one endpoint; one request, one attempt."""
+    """One client of one endpoint; one request, one attempt.
+
+    Attributes:
+        description: Name, model and sampling parameters.
+    """
 
     reads_prompts = True
+    is_costly = True
 
     def __init__(self, endpoint: Endpoint, key: str) -> None:
         """Make a backend.
@@ -156,17 +256,37 @@ class OpenAIBackend:
         self._endpoint = endpoint
         self._key = key
         self._client: AsyncOpenAI | None = None
-
-    @property
-    def description(self) -> dict[str, Any]:
-        """Name, model and sampling parameters."""
-        return {"backend": "openai", **asdict(self._endpoint.sampling)}
+        self._dialect = Dialect(endpoint.reply_format or ReplyFormat.JSON_SCHEMA)
+        self.description = {"backend": "openai", **asdict(endpoint.sampling)}
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Send the prompt once and read the reply.
+        """Send the prompt and read the reply; once, or again in the endpoint's dialect if that was not known.
 
         Raises:
             InvalidReplyError: If the reply does not fit.
+            TransientError: If the attempt failed in a way that may pass.
+            EndpointError: If it failed for good.
+        """
+        while True:
+            dialect = self._dialect
+            try:
+                reply = await self._send(request, dialect)
+                break
+            except _RejectedError as rejection:
+                if dialect is self._dialect:
+                    self._dialect = rejection.remedy
+        request.usage.adaptations |= dialect.differences()
+        text = self._text(reply, request.usage)
+        try:
+            return request.question.read(text)
+        except ValueError as error:
+            raise InvalidReplyError(text, str(error)) from error
+
+    async def _send(self, request: Request[Any], dialect: Dialect) -> object:
+        """Send a request in a dialect and return the reply's JSON.
+
+        Raises:
+            _RejectedError: If the endpoint wants to be asked otherwise.
             TransientError: If the attempt failed in a way that may pass.
             EndpointError: If it failed for good.
         """
@@ -177,39 +297,67 @@ class OpenAIBackend:
                 api_key=self._key,
                 base_url=self._endpoint.base_url,
                 max_retries=0,
-                timeout=openai.Timeout(TIMEOUT_SECONDS, connect=10.0),
+                timeout=openai.Timeout(self._endpoint.timeout, connect=min(CONNECT_SECONDS, self._endpoint.timeout)),
             )
-        body: dict[str, Any] = {
-            **asdict(self._endpoint.sampling),
-            "messages": request.messages(),
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": request.question.name, "strict": True, "schema": request.schema()},
-            },
-        }
+        body = self._body(request, dialect)
         started = time.perf_counter()
         request.usage.attempts += 1
         try:
-            completion = await self._client.chat.completions.create(**body)
+            response = await self._client.chat.completions.with_raw_response.create(**body)
+            return json.loads(response.content)
         except openai.APIStatusError as error:
+            remedy = dialect.adapted(error.message, error.param, body) if error.status_code in {400, 422} else None
+            if remedy is not None:
+                raise _RejectedError(remedy) from error
             raise self._refusal(error) from error
         except openai.APITimeoutError as error:
-            raise TransientError(f"{self._place}: no reply within {TIMEOUT_SECONDS:.0f} s") from error
+            raise TransientError(
+                f"{self._place}: no reply within {self._endpoint.timeout:g} s", may_have_cost=True
+            ) from error
         except openai.APIConnectionError as error:
-            reason = self._clean(str(error.__cause__ or error))
-            raise TransientError(f"{self._place}: cannot be reached ({reason})") from error
+            cause = error.__cause__ or error
+            raise TransientError(
+                f"{self._place}: cannot be reached ({self._clean(str(cause))})",
+                may_have_cost=type(cause).__name__ != "ConnectError",
+            ) from error
         except (openai.APIError, ValueError) as error:
-            raise TransientError(f"{self._place}: not a chat completion ({self._clean(str(error))})") from error
+            raise TransientError(
+                f"{self._place}: not a chat completion ({self._clean(str(error))})", may_have_cost=True
+            ) from error
         finally:
             request.usage.seconds += time.perf_counter() - started
-        text = self._text(completion, request.usage)
-        try:
-            return request.question.read(text)
-        except ValueError as error:
-            raise InvalidReplyError(text, str(error)) from error
 
-    def _text(self, completion: object, usage: Usage) -> str:
-        """Return the text of a completion and count its tokens.
+    def _body(self, request: Request[Any], dialect: Dialect) -> dict[str, Any]:
+        """Return what is sent: prompt, sampling parameters, and how the reply is to be given."""
+        sampling = asdict(self._endpoint.sampling)
+        sampling[dialect.token_limit] = sampling.pop("max_tokens")
+        sampling["seed"] = (int.from_bytes(request.digest[:4]) + request.attempt) & 0x7FFFFFFF
+        messages = request.messages()
+        name, schema = request.question.name, request.schema
+        form: dict[str, Any]
+        match dialect.reply_format:
+            case ReplyFormat.JSON_SCHEMA:
+                wanted = {"name": name, "strict": True, "schema": schema}
+                form = {"response_format": {"type": "json_schema", "json_schema": wanted}}
+            case ReplyFormat.TOOL:
+                tool = {"name": name, "strict": True, "parameters": schema}
+                form = {
+                    "tools": [{"type": "function", "function": tool}],
+                    "tool_choice": {"type": "function", "function": {"name": name}},
+                }
+            case ReplyFormat.JSON_OBJECT | ReplyFormat.TEXT:
+                messages[1] = {
+                    "role": "user",
+                    "content": f"{request.prompt}\n\nReply with JSON of this schema, and nothing else: "
+                    f"{request.schema_text}",
+                }
+                is_object = dialect.reply_format is ReplyFormat.JSON_OBJECT
+                form = {"response_format": {"type": "json_object"}} if is_object else {}
+        kept = {name: value for name, value in sampling.items() if name not in dialect.left_out}
+        return {**kept, "messages": messages, **form}
+
+    def _text(self, reply: object, usage: Usage) -> str:
+        """Return the JSON that a chat completion holds, and count its tokens.
 
         Servers differ, and the SDK passes on what it gets without checking it.
 
@@ -217,26 +365,32 @@ class OpenAIBackend:
             TransientError: If it is no chat completion.
             InvalidReplyError: If it was cut off, or the model refused.
         """
-        data: dict[str, Any] = {}
-        with contextlib.suppress(AttributeError, TypeError, ValueError):
-            data = completion.model_dump(warnings=False)  # type: ignore[attr-defined]
+        data = reply if isinstance(reply, dict) else {}
         counts = data.get("usage")
         if isinstance(counts, dict):
-            usage.prompt_tokens += counts.get("prompt_tokens") or 0
-            usage.completion_tokens += counts.get("completion_tokens") or 0
+            usage.prompt_tokens += _count(counts, "prompt_tokens")
+            usage.completion_tokens += _count(counts, "completion_tokens")
+            usage.cached_tokens += _count(counts.get("prompt_tokens_details"), "cached_tokens")
         try:
             choice = data["choices"][0]
             message = choice["message"]
             text, refusal = message.get("content") or "", message.get("refusal")
+            if not text and message.get("tool_calls"):
+                text = message["tool_calls"][0]["function"]["arguments"]
         except (KeyError, IndexError, TypeError, AttributeError) as error:
-            what = self._clean(str(data.get("error") or completion))
+            what = self._clean(str(data.get("error") or reply))
             raise TransientError(f"{self._place}: not a chat completion ({what})") from error
         text = text.encode("utf-8", "replace").decode()
         if choice.get("finish_reason") == "length":
-            raise InvalidReplyError(text, "the reply was cut off because it was too long; be briefer")
+            limit = self._endpoint.sampling.max_tokens
+            raise InvalidReplyError(
+                text[:CUT_CHARACTERS],
+                "the reply was cut off because it was too long; be briefer",
+                f"replies are cut off at LLM_MAX_TOKENS={limit}: raise it",
+            )
         if refusal and not text:
             raise InvalidReplyError(text, f"you refused: {self._clean(str(refusal))}")
-        return text
+        return _json_in(text)
 
     def _refusal(self, error: APIStatusError) -> TransientError | EndpointError:
         """Tell a refusal that may pass from one that will not."""
@@ -273,11 +427,35 @@ class OpenAIBackend:
             self._client = None
 
 
-def connect(concurrency: int, endpoint: Endpoint | None = None, environment: Mapping[str, str] = os.environ) -> Backend:
-    """Return the backend of an endpoint with retries, re-asking and a limit on concurrency.
+class _RejectedError(Exception):
+    """The endpoint does not take a request as it was made.
+
+    Attributes:
+        remedy: How to make it instead.
+    """
+
+    def __init__(self, remedy: Dialect) -> None:
+        super().__init__()
+        self.remedy = remedy
+
+
+def _count(counts: object, name: str) -> int:
+    """Return a number of tokens; 0 where an endpoint does not count them."""
+    count = counts.get(name) if isinstance(counts, dict) else None
+    return count if isinstance(count, int) else 0
+
+
+def _json_in(text: str) -> str:
+    """Return the JSON object of a reply, without what a model thought aloud before it or wrote around it."""
+    text = re.sub(r"^\s*<think>.*?</think>", "", text, flags=re.DOTALL)
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if 0 <= start < end else text
+
+
+def connect(endpoint: Endpoint | None = None, environment: Mapping[str, str] = os.environ) -> OpenAIBackend:
+    """Return the backend of an endpoint.
 
     Args:
-        concurrency: How many requests may be under way at once.
         endpoint: Where and how to ask; by default as the LLM_* variables say.
         environment: Where OPENAI_API_KEY is looked up.
 
@@ -292,4 +470,4 @@ def connect(concurrency: int, endpoint: Endpoint | None = None, environment: Map
         )
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigurationError("OPENAI_API_KEY holds blanks or characters that no key has: set it again")
-    return Reask(Retry(Gate(OpenAIBackend(endpoint, key or NO_KEY), concurrency)))
+    return OpenAIBackend(endpoint, key or NO_KEY)

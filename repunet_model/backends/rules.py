@@ -209,17 +209,18 @@ def answers[Q: Question[Any], A: Answer](
 
 
 class RulesBackend:
-    """Offline, seeded, free: answers come from the policies registered here."""
+    """Offline, seeded, free: answers come from the policies registered here.
+
+    Attributes:
+        description: Name and parameters.
+    """
 
     reads_prompts = False
+    is_costly = False
 
     def __init__(self, rules: Rules | None = None) -> None:
         self._rules = rules or Rules()
-
-    @property
-    def description(self) -> dict[str, Any]:
-        """Name and parameters."""
-        return {"backend": "rules", **asdict(self._rules)}
+        self.description = {"backend": "rules", **asdict(self._rules)}
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer at once.

@@ -1,19 +1,45 @@
-"""Wrappers of the one backend protocol. Each does one thing; `backends.openai.connect` stacks them.
+"""Wrappers of the one backend protocol. Each does one thing; `service` stacks them around a costly backend.
 
-From the outside in: `Reask` tells the model what was wrong with a reply, `Retry` waits out failures in transit,
-`Gate` limits how many requests are under way at once. Retry waits outside the gate, so that a request that waits
-holds no place.
+From the outside in:
+
+- `Reask` tells the model what was wrong with a reply, and asks again.
+- `Recall` gives back a reply that was recorded before.
+- `Retry` waits out failures in transit. It waits outside the gate, so that a request that waits holds no place.
+- `Gate` limits how many requests are under way at once, and how many requests and tokens go out in a minute.
+- `Budget` refuses what might cost more than is left.
+- `Record` writes a reply down before anybody uses it, and does not let go of a request that was sent.
+- `Meter` counts what the tokens of a reply cost.
 """
 
 from __future__ import annotations
 
-from asyncio import Semaphore, sleep
+import asyncio
+from asyncio import sleep
 from random import Random
 from typing import Any
 
-from repunet_model.backends.base import Backend, Correction, Request
-from repunet_model.errors import BackendError, EndpointError, InvalidReplyError, TransientError
+from repunet_model.backends.base import Backend, Correction, Request, Usage
+from repunet_model.backends.limits import NOTHING, Limits, Reservation
+from repunet_model.backends.prices import Prices
+from repunet_model.errors import BackendError, ConfigurationError, EndpointError, InvalidReplyError, TransientError
+from repunet_model.journal import Journal
 from repunet_model.questions.base import Answer
+
+
+def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:
+    """Return a backend as a run asks it: one that is costly through all wrappers, any other as it is.
+
+    Args:
+        backend: The backend.
+        limits: What all requests may not exceed together.
+        journal: Where replies are recorded.
+
+    Raises:
+        ConfigurationError: If there is a budget in dollars and no price for the model.
+    """
+    if not backend.is_costly:
+        return backend
+    return Reask(Recall(Retry(Gate(Budget(Record(Meter(backend, limits.prices), journal), limits), limits)), journal))
 
 
 class Wrapper:
@@ -32,22 +58,181 @@ class Wrapper:
         """The wrapped backend's."""
         return self._inner.reads_prompts
 
+    @property
+    def is_costly(self) -> bool:
+        """The wrapped backend's."""
+        return self._inner.is_costly
+
     async def close(self) -> None:
         """Close the wrapped backend."""
         await self._inner.close()
 
 
-class Gate(Wrapper):
-    """At most so many requests under way at once."""
+class Record(Wrapper):
+    """Write every reply down before it is used, those that do not fit included.
 
-    def __init__(self, inner: Backend, concurrency: int) -> None:
+    A request that was sent is seen to its end even if nobody waits for it any more, since its reply is paid for; only
+    a second cancellation gives it up.
+    """
+
+    def __init__(self, inner: Backend, journal: Journal) -> None:
         super().__init__(inner)
-        self._places = Semaphore(concurrency)
+        self._journal = journal
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer when there is a free place."""
-        async with self._places:
+        """Answer, and write down the reply."""
+        sent = asyncio.create_task(self._send(request))
+        try:
+            return await asyncio.shield(sent)
+        except asyncio.CancelledError:
+            try:
+                await asyncio.wait([sent])
+            finally:
+                sent.cancel()
+            if not sent.cancelled():
+                sent.exception()
+            raise
+
+    async def _send[A: Answer](self, request: Request[A]) -> A:
+        before = request.usage.copy()
+        try:
+            answer = await self._inner.answer(request)
+        except InvalidReplyError as error:
+            self._write(request, before, text=error.text, problem=error.problem, remedy=error.remedy)
+            raise
+        self._write(request, before, text=answer.model_dump_json())
+        return answer
+
+    def _write(self, request: Request[Any], before: Usage, **reply: str) -> None:
+        row = {
+            "request": request.fingerprint,
+            **reply,
+            "usage": request.usage.since(before).to_dict(),
+        }
+        self._journal.add(request.coordinates.key(), request.attempt, row)
+
+
+class Recall(Wrapper):
+    """Give back the recorded reply to a request, if there is one to just this request."""
+
+    def __init__(self, inner: Backend, journal: Journal) -> None:
+        super().__init__(inner)
+        self._journal = journal
+
+    async def answer[A: Answer](self, request: Request[A]) -> A:
+        """Answer from the journal, or have it answered.
+
+        Raises:
+            InvalidReplyError: If the recorded reply did not fit.
+        """
+        row = self._journal.find(request.coordinates.key(), request.attempt)
+        if row is None or row["request"] != request.fingerprint:
             return await self._inner.answer(request)
+        request.usage.recalled += 1
+        request.earlier.add(Usage.from_dict(row["usage"]))
+        if "problem" in row:
+            raise InvalidReplyError(row["text"], row["problem"], row["remedy"])
+        return request.question.read(row["text"])
+
+
+class Meter(Wrapper):
+    """Count the money that the tokens of a reply cost."""
+
+    def __init__(self, inner: Backend, prices: Prices) -> None:
+        super().__init__(inner)
+        self._price = prices.find(inner.description)
+
+    async def answer[A: Answer](self, request: Request[A]) -> A:
+        """Answer, and count what it cost; of a model without a known price, how many tokens."""
+        usage = request.usage
+        before = usage.copy()
+        try:
+            return await self._inner.answer(request)
+        finally:
+            used = usage.since(before)
+            if self._price is None:
+                usage.unpriced_tokens += used.tokens
+            else:
+                usage.usd += self._price.of(used.prompt_tokens, used.completion_tokens, used.cached_tokens)
+
+
+class Budget(Wrapper):
+    """Refuse a request that might cost more than is left of the budget."""
+
+    def __init__(self, inner: Backend, limits: Limits) -> None:
+        """Wrap a backend.
+
+        Args:
+            inner: The backend.
+            limits: Where the budget and the prices are.
+
+        Raises:
+            ConfigurationError: If there is a budget in dollars and no price for the model.
+        """
+        super().__init__(inner)
+        self._purse = limits.purse
+        self._price = limits.prices.find(inner.description)
+        if self._price is None and limits.purse.usd is not None:
+            raise ConfigurationError(
+                f"a budget in dollars needs the price of {inner.description['model']!r}, which is not in "
+                f"{limits.prices.source}: name a file with it by LLM_PRICES, or set a budget in tokens"
+            )
+
+    async def answer[A: Answer](self, request: Request[A]) -> A:
+        """Answer, if it fits into the budget whatever the reply.
+
+        A reply that the endpoint may have given, but that did not arrive or whose tokens it does not count, is
+        taken to have cost the most it can.
+
+        Raises:
+            BudgetError: If it may not fit.
+        """
+        if not self._purse.is_limited or "model" not in self.description:
+            return await self._inner.answer(request)
+        most = self._most(request)
+        await self._purse.reserve(most)
+        before = request.usage.copy()
+        unknown = most
+        try:
+            return await self._inner.answer(request)
+        except BackendError as error:
+            if not isinstance(error, InvalidReplyError) and not getattr(error, "may_have_cost", False):
+                unknown = NOTHING
+            raise
+        finally:
+            used = request.usage.since(before)
+            self._purse.settle(most, used if used.tokens else unknown)
+
+    def _most(self, request: Request[Any]) -> Reservation:
+        """Return the most that an attempt can cost."""
+        prompt, completion = request.most_prompt_tokens(), _most_completion_tokens(self)
+        return Reservation(prompt + completion, self._price.of(prompt, completion) if self._price is not None else 0.0)
+
+
+def _most_completion_tokens(backend: Backend) -> int:
+    return int(backend.description.get("max_tokens", 0))
+
+
+class Gate(Wrapper):
+    """Let a request pass when there is a place for it, and when the rates allow it."""
+
+    def __init__(self, inner: Backend, limits: Limits) -> None:
+        super().__init__(inner)
+        self._limits = limits
+
+    async def answer[A: Answer](self, request: Request[A]) -> A:
+        """Answer when it is the request's turn."""
+        limits = self._limits
+        async with limits.places:
+            if not limits.has_rates:
+                return await self._inner.answer(request)
+            most = request.most_prompt_tokens() + _most_completion_tokens(self)
+            async with limits.tokens.slot(most) as tokens, limits.requests.slot(1):
+                before = request.usage.tokens
+                try:
+                    return await self._inner.answer(request)
+                finally:
+                    tokens.amount = (request.usage.tokens - before) or most
 
 
 class Retry(Wrapper):
@@ -79,6 +264,7 @@ class Retry(Wrapper):
             try:
                 return await self._inner.answer(request)
             except TransientError as error:
+                request.usage.failures += 1
                 if retry == self._retries:
                     raise EndpointError(f"{error}; gave up after {retry + 1} attempts") from error
                 wait = min(self._first_wait * 2**retry, self._longest_wait) * self._jitter.uniform(0.5, 1.0)
@@ -106,11 +292,12 @@ class Reask(Wrapper):
             try:
                 return await self._inner.answer(request)
             except InvalidReplyError as error:
-                if len(request.corrections) == self._reasks:
+                if request.attempt == self._reasks:
                     where = request.coordinates
+                    remedy = f"; {error.remedy}" if error.remedy else ""
                     raise BackendError(
                         f"{where.agent} gave no valid answer to {where.question!r} in step {where.step} in "
-                        f"{self._reasks + 1} attempts, the last: {error.problem}"
+                        f"{self._reasks + 1} attempts, the last: {error.problem}{remedy}"
                     ) from error
                 request.usage.reasks += 1
                 request = request.corrected(Correction(error.text, error.problem))

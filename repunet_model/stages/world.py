@@ -50,17 +50,20 @@ class StepLog:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A question that was asked and answered."""
+    """A question that was asked and answered.
+
+    Attributes:
+        request: The question.
+        answer: The answer.
+        with_prompt: Whether it was answered from the prompt.
+    """
 
     request: Request[Any]
     answer: Answer
+    with_prompt: bool
 
-    def to_row(self, *, with_prompt: bool) -> Row:
-        """Return the call as plain data, with the order in which options were named.
-
-        Args:
-            with_prompt: Whether to add the agent's own part of the prompt.
-        """
+    def to_row(self) -> Row:
+        """Return the call as plain data, with the order in which options were named and, if it was read, the prompt."""
         where = self.request.coordinates
         row: Row = {
             "stage": where.stage,
@@ -68,11 +71,11 @@ class Call:
             "question": where.question,
             "about": where.about,
             "source": where.source,
-            "options": {name: list(order) for name, order in self.request.options().items()},
+            "options": {name: list(order) for name, order in self.request.options.items()},
             "answer": self.answer.model_dump(mode="json"),
         }
-        if with_prompt:
-            row["prompt"] = self.request.prompt()
+        if self.with_prompt:
+            row |= {"request": self.request.fingerprint, "prompt": self.request.prompt}
         return row
 
 
@@ -81,7 +84,7 @@ class Desk:
 
     Attributes:
         calls: The calls of the step, by their coordinates.
-        usage: What they cost, by question.
+        usage: What they cost, by question; replies that were recorded before count with what they had cost then.
     """
 
     def __init__(
@@ -89,7 +92,7 @@ class Desk:
         step: int,
         streams: Streams,
         prompts: Prompts,
-        backend: Backend,
+        answering: Mapping[str, Backend],
         on_call: Callable[[Usage, bool], None],
     ) -> None:
         """Open the desk for a step.
@@ -98,7 +101,7 @@ class Desk:
             step: The step.
             streams: The random streams of the run.
             prompts: The prompts of the run.
-            backend: Who answers.
+            answering: Who answers for an agent, by its name.
             on_call: Told what each call cost and whether it was answered.
         """
         self.calls: dict[Coordinates, Call] = {}
@@ -106,7 +109,7 @@ class Desk:
         self._step = step
         self._streams = streams
         self._prompts = prompts
-        self._backend = backend
+        self._answering = answering
         self._on_call = on_call
 
     async def ask[A: Answer](
@@ -134,14 +137,18 @@ class Desk:
         where = Coordinates(self._step, stage, question.name, agent.name, about, source)
         if where in self.calls:
             raise RuntimeError(f"asked twice: {where}")
-        request = Request(where, question, agent.persona, learned, self._streams.digest(*where.key()), self._prompts)
+        backend = self._answering[agent.name]
+        digest = self._streams.digest(*where.key())
+        request = Request(where, question, agent.persona, learned, digest, self._prompts, backend.description)
         answer: A | None = None
         try:
-            answer = await self._backend.answer(request)
+            answer = await backend.answer(request)
         finally:
             self._on_call(request.usage, answer is not None)
-            self.usage.setdefault(question.name, Usage()).add(request.usage)
-        self.calls[where] = Call(request, answer)
+            usage = self.usage.setdefault(question.name, Usage())
+            usage.add(request.usage)
+            usage.add(request.earlier)
+        self.calls[where] = Call(request, answer, backend.reads_prompts)
         return answer
 
     def total(self) -> Usage:

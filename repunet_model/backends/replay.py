@@ -1,0 +1,116 @@
+"""The backend that repeats a stored run: every answer is the recorded one, and no endpoint is asked.
+
+A run that asks what the recorded one asked gets its answers and writes the same bytes. The first question that was
+not asked, or that was asked otherwise, ends the replay with an error that names it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from repunet_model.backends.base import Request
+from repunet_model.errors import DivergenceError
+from repunet_model.questions.base import Answer, Coordinates
+from repunet_model.storage import Row, RunFolder
+
+
+class Recording:
+    """The calls of a stored run, read step by step as they are needed."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a run.
+
+        Args:
+            path: Its folder.
+
+        Raises:
+            RepuNetError: If there is no run, or it cannot be read.
+        """
+        self.folder = RunFolder.open(path)
+        self.manifest = self.folder.manifest()
+        self.steps = self.folder.steps()[-1]
+        self._step = 0
+        self._calls: dict[tuple[str | int, ...], Row] = {}
+
+    def call(self, where: Coordinates) -> Row:
+        """Return a recorded call.
+
+        Raises:
+            DivergenceError: If nothing was asked there.
+        """
+        if where.step > self.steps:
+            raise DivergenceError(f"the replayed run {self.folder.path} ends with step {self.steps}")
+        if where.step != self._step:
+            rows = self.folder.table(where.step, "calls")
+            self._calls = {
+                (where.step, *(row[name] for name in ("stage", "question", "agent", "about", "source"))): row
+                for row in rows
+            }
+            self._step = where.step
+        try:
+            return self._calls[where.key()]
+        except KeyError:
+            raise DivergenceError(f"{_place(where)}: was not asked in the replayed run {self.folder.path}") from None
+
+
+class ReplayBackend:
+    """The recorded answers of one backend of a run.
+
+    Attributes:
+        description: The recorded backend's: its answers are given again, so it is what the outcome depends on.
+        reads_prompts: Whether the recorded backend did.
+    """
+
+    is_costly = False
+
+    def __init__(self, recording: Recording, description: Mapping[str, Any], *, reads_prompts: bool) -> None:
+        """Make a backend.
+
+        Args:
+            recording: The run.
+            description: Which of its backends to repeat.
+            reads_prompts: Whether that backend answered prompts, which are then compared.
+        """
+        self._recording = recording
+        self.description = dict(description)
+        self.reads_prompts = reads_prompts
+
+    async def answer[A: Answer](self, request: Request[A]) -> A:
+        """Return the recorded answer.
+
+        Raises:
+            DivergenceError: If the question was not asked, or was asked otherwise.
+        """
+        row = self._recording.call(request.coordinates)
+        if self.reads_prompts and row.get("request") != request.fingerprint:
+            raise DivergenceError(
+                f"{_place(request.coordinates)}: was asked otherwise in the replayed run "
+                f"{self._recording.folder.path}: {_difference(str(row.get('prompt')), request.prompt)}"
+            )
+        try:
+            return request.question.read(json.dumps(row["answer"]))
+        except ValueError as error:
+            raise DivergenceError(
+                f"{_place(request.coordinates)}: the answer of the replayed run {self._recording.folder.path} does "
+                f"not fit ({error})"
+            ) from error
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _place(where: Coordinates) -> str:
+    about = f" about {where.about}" if where.about else ""
+    return f"step {where.step}, {where.question!r} to {where.agent}{about}"
+
+
+def _difference(recorded: str, now: str) -> str:
+    """Say where two prompts part."""
+    if recorded == now:
+        return "the rules of the game, the options or the model differ"
+    start = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(recorded, now, strict=False)))
+    return f"recorded {recorded[start : start + 40]!r}, now {now[start : start + 40]!r}"

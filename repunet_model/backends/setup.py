@@ -1,0 +1,157 @@
+"""Who answers for whom: backends by their names, and the mapping from agents to backends.
+
+rules                    offline and free (`backends.rules`)
+openai, openai:MODEL     an endpoint, configured by OPENAI_API_KEY and the LLM_* variables (`backends.openai`)
+replay:RUN               the recorded answers of the run in a folder (`backends.replay`)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from repunet_model.backends.base import Backend
+from repunet_model.backends.openai import Endpoint, Sampling, connect
+from repunet_model.backends.replay import Recording, ReplayBackend
+from repunet_model.backends.rules import Rules, RulesBackend
+from repunet_model.errors import ConfigurationError
+
+KNOWN = "rules, openai, openai:MODEL, replay:RUN"
+
+
+@dataclass(frozen=True, slots=True)
+class Respondents:
+    """Who answers for whom.
+
+    Attributes:
+        default: Who answers for everybody without a backend of their own.
+        by_name: Who answers for an agent, by its name.
+    """
+
+    default: Backend
+    by_name: Mapping[str, Backend] = field(default_factory=dict)
+
+    def of(self, name: str) -> Backend:
+        """Return who answers for an agent."""
+        return self.by_name.get(name, self.default)
+
+    def distinct(self) -> Iterator[Backend]:
+        """Yield every backend once."""
+        yield from {id(backend): backend for backend in (self.default, *self.by_name.values())}.values()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return who answers, for the manifest of a run."""
+
+        def described(backend: Backend) -> dict[str, Any]:
+            return {**backend.description, "reads_prompts": backend.reads_prompts}
+
+        return {
+            "backend": described(self.default),
+            "backend_for": {name: described(backend) for name, backend in self.by_name.items()},
+        }
+
+    async def close(self) -> None:
+        """Close every backend."""
+        for backend in self.distinct():
+            await backend.close()
+
+
+def respondents(
+    backend: str | Backend,
+    backend_for: Mapping[str, str | Backend] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Respondents:
+    """Return who answers for whom; agents whose backends have the same name share one.
+
+    Args:
+        backend: A name (see above) or a backend, for everybody who is not in `backend_for`.
+        backend_for: The same for single agents, by their names.
+        environment: Where endpoints and keys are configured.
+
+    Raises:
+        ConfigurationError: If a name is unknown, or a backend cannot be set up.
+    """
+    made: dict[str, Backend] = {}
+
+    def make(given: str | Backend) -> Backend:
+        if not isinstance(given, str):
+            return given
+        if given not in made:
+            made[given] = _named(given, environment)
+        return made[given]
+
+    own = {name: make(given) for name, given in (backend_for or {}).items()}
+    if isinstance(backend, str) and backend.startswith("replay:"):
+        replayed = _replayed(_folder_of(backend))
+        return Respondents(replayed.default, {**replayed.by_name, **own})
+    return Respondents(make(backend), own)
+
+
+def _named(name: str, environment: Mapping[str, str]) -> Backend:
+    kind, _, detail = name.partition(":")
+    match kind, detail:
+        case "rules", "":
+            return RulesBackend()
+        case "openai", "":
+            return connect(Endpoint.from_environment(environment), environment)
+        case "openai", model:
+            return connect(Endpoint.from_environment(environment).of_model(model), environment)
+        case "replay", _:
+            raise ConfigurationError("replay:RUN repeats all agents of a run: it cannot stand for single ones")
+    raise ConfigurationError(f"unknown backend {name!r}: choose one of {KNOWN}")
+
+
+def _folder_of(name: str) -> Path:
+    folder = name.partition(":")[2]
+    if not folder:
+        raise ConfigurationError("replay: which run? name it, as in replay:sim_storage/first")
+    return Path(folder)
+
+
+def _replayed(path: Path) -> Respondents:
+    """Return the backends of a stored run, each with its recorded answers."""
+    recording = Recording(path)
+
+    def repeat(described: Mapping[str, Any]) -> Backend:
+        description = dict(described)
+        return ReplayBackend(recording, description, reads_prompts=description.pop("reads_prompts"))
+
+    manifest = recording.manifest
+    own = {name: repeat(described) for name, described in manifest["backend_for"].items()}
+    return Respondents(repeat(manifest["backend"]), own)
+
+
+def recorded(manifest: Mapping[str, Any]) -> Respondents:
+    """Return who answers for whom as a manifest says, to go on with a run.
+
+    Args:
+        manifest: Of the run.
+
+    Raises:
+        ConfigurationError: If it is not one that can be set up by its description.
+    """
+    made: dict[str, Backend] = {}
+
+    def make(description: Mapping[str, Any]) -> Backend:
+        key = repr(sorted(description.items()))
+        if key not in made:
+            made[key] = _described(description)
+        return made[key]
+
+    own = {name: make(description) for name, description in manifest["backend_for"].items()}
+    return Respondents(make(manifest["backend"]), own)
+
+
+def _described(description: Mapping[str, Any]) -> Backend:
+    parameters = dict(description)
+    name = parameters.pop("backend")
+    del parameters["reads_prompts"]
+    if name == "rules":
+        return RulesBackend(Rules(**parameters))
+    if name == "openai":
+        endpoint = Endpoint.from_environment()
+        return connect(Endpoint(Sampling(**parameters), endpoint.base_url, endpoint.reply_format, endpoint.timeout))
+    raise ConfigurationError(f"the run was made with the backend {name!r}: name the backend to go on with")
