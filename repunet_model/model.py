@@ -517,15 +517,13 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         cls,
         path: str | Path,
         backend: str | Backend | None = None,
-        backend_for: Mapping[str, str | Backend] | None = None,
         limits: Limits | None = None,
     ) -> Self:
         """Return the model of a stored run as it is after its last step, ready for the next one.
 
         Args:
             path: The run folder; further steps are stored in it.
-            backend: Who answers from now on; None, without `backend_for`, for the backends the run was made with.
-            backend_for: Who answers for single agents instead, by their names.
+            backend: Who answers from now on; None for the backends the run was made with.
             limits: As for a new model; what the run has cost so far counts into their budget.
 
         Raises:
@@ -534,7 +532,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         folder = RunFolder.open(Path(path))
         manifest = folder.manifest()
         try:
-            answering = recorded(manifest) if backend is None else respondents(backend, backend_for)
+            answering = recorded(manifest) if backend is None else respondents(backend)
             model = cls(
                 game=manifest["game"],
                 reputation=manifest["reputation"],
