@@ -19,6 +19,8 @@ import typer
 from repunet_model.errors import ConfigurationError, RepuNetError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from rich.console import Console
 
     from repunet_model.backends.limits import Limits
@@ -68,6 +70,12 @@ def _yes_no(text: str) -> bool:
 Storage = Annotated[Path, typer.Option(envvar="REPUNET_STORAGE", help="Folder of all runs.")]
 Steps = Annotated[int, typer.Option(min=1, help="How many steps.")]
 Scenario = Annotated[Any, typer.Option(parser=_scenario, metavar="NAME", help="pd, investment or sign_up.")]
+Reputation = Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="Keep reputations.")]
+Gossip = Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="Gossip.")]
+NAgents = Annotated[int | None, typer.Option("-n", "--n-agents", min=2, help="How many agents.")]
+Personas = Annotated[str, typer.Option(metavar="FILE", help="Persona file (JSON).")]
+ActivationName = Annotated[str, typer.Option("--activation", help="simultaneous or sequential.")]
+DialogueTurns = Annotated[int, typer.Option(min=2, max=10, help="Most turns of a dialogue.")]
 Concurrency = Annotated[int, typer.Option(min=1, help="Requests to endpoints under way at once.")]
 RequestsPerMinute = Annotated[int | None, typer.Option(metavar="N", help="Most requests to endpoints a minute.")]
 TokensPerMinute = Annotated[int | None, typer.Option(metavar="N", help="Most tokens a minute.")]
@@ -92,19 +100,20 @@ BackendFor = Annotated[
 
 @app.command()
 def run(
+    context: typer.Context,
     scenario: Scenario = "pd",
     steps: Steps = 5,
-    reputation: Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="Keep reputations.")] = "y",
-    gossip: Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="Gossip.")] = "y",
+    reputation: Reputation = "y",
+    gossip: Gossip = "y",
     backend: Annotated[
         str, typer.Option(help="rules (offline, free), openai or openai:MODEL (OPENAI_API_KEY, LLM_*), replay:RUN.")
     ] = "rules",
     backend_for: BackendFor = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
-    n_agents: Annotated[int | None, typer.Option("-n", "--n-agents", min=2, help="How many agents.")] = None,
-    personas: Annotated[str, typer.Option(metavar="FILE", help="Persona file (JSON).")] = "built-in",
-    activation: Annotated[str, typer.Option(help="simultaneous or sequential.")] = "simultaneous",
-    dialogue_turns: Annotated[int, typer.Option(min=2, max=10, help="Most turns of a dialogue.")] = 2,
+    n_agents: NAgents = None,
+    personas: Personas = "built-in",
+    activation: ActivationName = "simultaneous",
+    dialogue_turns: DialogueTurns = 2,
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run.")] = None,
     storage: Storage = Path("sim_storage"),
     concurrency: Concurrency = 32,
@@ -115,11 +124,70 @@ def run(
     prices: PriceFile = None,
     reply_format: ReplyFormat = None,
 ) -> None:
-    """Run one society and store every step."""
+    """Run one society and store every step. A replay takes what is not given from the run that it repeats."""
     with _quietly_imported() as model_class:
         from repunet_model.backends.setup import respondents
 
-        who = respondents(_of_storage(backend, storage), _by_name(backend_for), _environment(reply_format))
+        what = {
+            "scenario": scenario,
+            "steps": steps,
+            "reputation": reputation,
+            "gossip": gossip,
+            "seed": seed,
+            "n_agents": n_agents,
+            "personas": personas,
+            "activation": activation,
+            "dialogue_turns": dialogue_turns,
+        }
+        kind, _, replayed = backend.partition(":")
+        if kind == "replay" and replayed:
+            path = _path_of(replayed, storage)
+            backend = f"replay:{path}"
+            what |= {name: value for name, value in _recorded(path).items() if not _is_given(context, name)}
+        who = respondents(backend, _by_name(backend_for), _environment(reply_format))
+        model = model_class(
+            game=what["scenario"],
+            reputation=what["reputation"],
+            gossip=what["gossip"],
+            n_agents=what["n_agents"],
+            personas=what["personas"],
+            backend=who.default,
+            backend_for=who.by_name,
+            activation=what["activation"],
+            dialogue_turns=what["dialogue_turns"],
+            limits=_limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices),
+            rng=what["seed"],
+            storage=str(storage),
+            run_name=sim_name,
+        )
+    _run_and_show(model, what["steps"])
+
+
+@app.command()
+def estimate(
+    scenario: Scenario = "pd",
+    steps: Steps = 5,
+    reputation: Reputation = "y",
+    gossip: Gossip = "y",
+    backend: Annotated[str, typer.Option(help="Whom the agents would ask, such as openai:MODEL.")] = "openai",
+    backend_for: BackendFor = None,
+    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
+    n_agents: NAgents = None,
+    personas: Personas = "built-in",
+    activation: ActivationName = "simultaneous",
+    dialogue_turns: DialogueTurns = 2,
+    prices: PriceFile = None,
+) -> None:
+    """Predict calls, tokens and cost of a run from its prompts, without asking anybody."""
+    with _quietly_imported() as model_class:
+        from repunet_model import report
+        from repunet_model.backends.prices import Prices
+        from repunet_model.backends.setup import respondents
+        from repunet_model.estimate import CHARACTERS_PER_SENTENCE, CHARACTERS_PER_TOKEN, estimating
+
+        without_key = {"OPENAI_API_KEY": "none", **os.environ}
+        table = Prices.load(prices)
+        who = estimating(respondents(backend, _by_name(backend_for), without_key), table)
         model = model_class(
             game=scenario,
             reputation=reputation,
@@ -130,12 +198,26 @@ def run(
             backend_for=who.by_name,
             activation=activation,
             dialogue_turns=dialogue_turns,
-            limits=_limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices),
             rng=seed,
-            storage=str(storage),
-            run_name=sim_name,
         )
-    _run_and_show(model, steps)
+    with _progress(model, steps, "estimating") as done:
+        while model.steps < steps:
+            model.step()
+            done()
+    console = _console()
+    console.print(report.usage_table(model.usage_by_question, f"Estimated cost of {steps} steps"))
+    per_step = model.usage.tokens / steps
+    console.print(
+        f"About {model.usage.attempts / steps:,.0f} calls and {per_step:,.0f} tokens a step. An estimate: the rules "
+        f"decide what is asked; a token is {CHARACTERS_PER_TOKEN:g} characters, a sentence of a reply "
+        f"{CHARACTERS_PER_SENTENCE}; no reply is asked for twice, and no prompt comes from a cache.",
+        soft_wrap=True,
+        highlight=False,
+    )
+    if model.usage.unpriced_tokens:
+        console.print(
+            f"The price of a model is not in {table.source}: name a file with it by --prices.", soft_wrap=True
+        )
 
 
 @app.command()
@@ -263,10 +345,25 @@ def _environment(reply_format: str | None) -> dict[str, str]:
     return {**os.environ, **({"LLM_REPLY_FORMAT": reply_format} if reply_format is not None else {})}
 
 
-def _of_storage(backend: str, storage: Path) -> str:
-    """Return the name of a backend, a run to replay given by its folder."""
-    kind, _, run_folder = backend.partition(":")
-    return f"replay:{_path_of(run_folder, storage)}" if kind == "replay" and run_folder else backend
+def _recorded(run_folder: Path) -> dict[str, Any]:
+    """Return the parameters of a stored run, by the names of the options."""
+    from repunet_model.storage import RunFolder
+
+    folder = RunFolder.open(run_folder)
+    manifest = folder.manifest()
+    same = ("reputation", "gossip", "seed", "activation", "dialogue_turns")
+    return {
+        "scenario": manifest["game"],
+        "steps": max(folder.steps()[-1], 1),
+        "personas": str(run_folder / "step_0" / "personas.json"),
+        **{name: manifest[name] for name in same},
+    }
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option was given, not left to its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _by_name(backend_for: list[str] | None) -> dict[str, str]:
@@ -296,7 +393,9 @@ def _run_and_show(model: RepuNetModel, steps: int) -> None:
     console = _console()
     console.print(report.rates_table(model, first))
     if model.usage.attempts:
-        console.print(f"Asked again: {model.usage.reasks}. Retried: {model.usage.retries}.", highlight=False)
+        console.print(report.usage_table(model.usage_by_question, "What the questions cost"))
+    if model.usage.adaptations:
+        console.print(f"The endpoint was asked: {', '.join(sorted(model.usage.adaptations))}.", highlight=False)
     console.print(f"Run: {_folder(model)}", soft_wrap=True)
 
 
@@ -307,7 +406,7 @@ def _run(model: RepuNetModel, steps: int, label: str) -> None:
         RepuNetError: If a step failed, with the way to go on.
     """
     last = model.steps + steps
-    with _progress(model, last, label) as done:
+    with _progress(model, last, label) as done, _patience(model):
         while model.steps < last:
             try:
                 model.step()
@@ -318,6 +417,29 @@ def _run(model: RepuNetModel, steps: int, label: str) -> None:
                     f"uv run run.py resume {_quoted(_folder(model))} --steps {last - model.steps}"
                 ) from error
             done()
+
+
+@contextmanager
+def _patience(model: RepuNetModel) -> Iterator[None]:
+    """Say at an interrupt that replies under way are waited for, which are paid for, and how not to wait."""
+    import signal
+
+    previous = signal.getsignal(signal.SIGINT)
+
+    def explain(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, previous)
+        if model.usage.attempts:
+            print("Waiting for replies that are under way; interrupt again to lose them.", file=sys.stderr)
+        signal.default_int_handler(number, frame)
+
+    if previous is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, explain)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 @contextmanager
@@ -342,7 +464,7 @@ def _progress(model: RepuNetModel, last: int, label: str) -> Iterator[Callable[[
         max_refresh = 0.2
 
         def render(self, task: Task) -> Text:
-            return Text(f"{model.calls:,} calls · {model.usage.tokens:,} tokens")
+            return Text(f"{model.calls:,} calls · {_spent(model)}")
 
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), Counters(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
@@ -369,10 +491,15 @@ class _ProgressLines:
         self._printed = now
         left = (now - self._started) / (step - self._first) * (self._last - step)
         print(
-            f"{self._label} {step}/{self._last}: {self._model.calls:,} calls, {self._model.usage.tokens:,} tokens, "
-            f"{left:.0f} s left",
+            f"{self._label} {step}/{self._last}: {self._model.calls:,} calls, {_spent(self._model)}, {left:.0f} s left",
             file=sys.stderr,
         )
+
+
+def _spent(model: RepuNetModel) -> str:
+    """Return tokens and, where it is known, money."""
+    cost = f", ${model.usage.usd:,.4f}" if model.usage.usd else ""
+    return f"{model.usage.tokens:,} tokens{cost}"
 
 
 @contextmanager

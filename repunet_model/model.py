@@ -114,6 +114,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         scores: Each known agent's mean score over all records held of it, averaged over its roles.
         measures: The measures of the last step: the game's rates, and those named in `MEASURES`.
         usage: What the run has cost since this object was made.
+        usage_by_question: The same by the name of the question.
         step_usage: What the last step cost.
         calls: Questions answered since this object was made, those of a step under way included.
         datacollector: Measures by step, agents by step, and the tables `interactions` and `gossip`.
@@ -188,6 +189,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         }
         self._board: list[dict[str, Any]] = []
         self.usage = Usage()
+        self.usage_by_question: dict[str, Usage] = {}
         self.calls = 0
         self.scores: dict[str, float] = {}
         self.measures: dict[str, float | None] = {}
@@ -353,9 +355,10 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.step_usage = desk.total()
         self._collect(world.log)
 
-    def _count(self, usage: Usage, answered: bool) -> None:
+    def _count(self, question: str, usage: Usage, answered: bool) -> None:
         """Add what a call cost to the run's totals, while the step is still under way."""
         self.usage.add(usage)
+        self.usage_by_question.setdefault(question, Usage()).add(usage)
         self.calls += answered
 
     def _collect(self, log: StepLog) -> None:

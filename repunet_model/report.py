@@ -20,6 +20,7 @@ from scipy import stats
 
 from repunet_model import games
 from repunet_model.agents import START_RESOURCES
+from repunet_model.backends.base import Usage
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.personas import Disposition
 
@@ -62,6 +63,47 @@ def rates_table(model: RepuNetModel, first: int) -> Table:
     for step in range(first, model.steps + 1):
         table.add_row(str(step), *(_shown(data[name].iloc[step], form) for name, form in columns.values()))
     return table
+
+
+def usage_table(usage: Mapping[str, Usage], title: str) -> Table:
+    """Return what questions cost.
+
+    Args:
+        usage: By the name of the question.
+        title: Of the table.
+    """
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    counts = {
+        "sent": "attempts",
+        "re-asked": "reasks",
+        "failed": "failures",
+        "retried": "retries",
+        "recalled": "recalled",
+        "prompt": "prompt_tokens",
+        "cached": "cached_tokens",
+        "reply": "completion_tokens",
+    }
+    total = Usage()
+    for each in usage.values():
+        total.add(each)
+    shown = {
+        heading: name for heading, name in counts.items() if getattr(total, name) or heading in {"sent", "re-asked"}
+    }
+    table.add_column("question")
+    for heading in (*shown, "USD"):
+        table.add_column(heading, justify="right")
+    for question, each in sorted(usage.items()):
+        table.add_row(question, *(f"{getattr(each, name):,}" for name in shown.values()), _dollars(each))
+    table.add_section()
+    table.add_row("all", *(f"{getattr(total, name):,}" for name in shown.values()), _dollars(total))
+    return table
+
+
+def _dollars(usage: Usage) -> str:
+    """Return what is known to have been paid, and that it is not all where a price is not known."""
+    if not usage.unpriced_tokens:
+        return f"{usage.usd:,.4f}"
+    return f"{usage.usd:,.4f} + ?" if usage.usd else "?"
 
 
 def _shown(value: float | None, form: str) -> str:

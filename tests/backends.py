@@ -10,7 +10,7 @@ from repunet_model.backends.base import Request
 from repunet_model.backends.rules import Rules, RulesBackend
 from repunet_model.errors import EndpointError
 from repunet_model.questions.base import Answer
-from tests.endpoint import random_reply
+from repunet_model.testing import random_reply
 
 PRIVATE_FIELDS = ("reason", "own_reason", "partner_reason", "text", "learned", "summary")
 """Fields of answers that are thought, not said."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from repunet_model import sweep
-from tests.endpoint import Endpoint, endpoint
+
+pytest_plugins = ["repunet_model.testing"]
 
 MODE_NAMES = list(sweep.MODES)
 MODES = list(sweep.MODES.values())
@@ -17,16 +17,8 @@ MODES = list(sweep.MODES.values())
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the machine's own settings out of the tests."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LLM_API_BASE", "LLM_MODEL", "REPUNET_STORAGE"):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LLM_API_BASE", "LLM_MODEL", "LLM_PRICES", "REPUNET_STORAGE"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def local_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    """A local endpoint without delay, set as LLM_API_BASE."""
-    with endpoint() as running:
-        monkeypatch.setenv("LLM_API_BASE", running.url)
-        yield running
 
 
 def contents(folder: Path) -> dict[str, bytes]:

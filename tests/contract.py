@@ -23,9 +23,9 @@ from repunet_model import RepuNetError, RepuNetModel
 from repunet_model.backends.rules import Rules, RulesBackend
 from repunet_model.games import find
 from repunet_model.personas import built_in
+from repunet_model.testing import endpoint
 from tests.backends import FailsAt, Overheard, RandomReplies, mark
 from tests.conftest import MODE_NAMES, MODES, contents
-from tests.endpoint import endpoint
 
 TALKATIVE = Rules(gossip_threshold=0.0, social_precision=1.0)
 """Everything that can be asked is asked within a few steps."""

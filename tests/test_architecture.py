@@ -19,8 +19,8 @@ LAYERS = [
     {"games"},
     {"stages"},
     {"agents", "parameters", "model"},
-    {"sweep", "report", "inspection"},
-    {"cli"},
+    {"sweep", "report", "inspection", "estimate"},
+    {"cli", "testing"},
 ]
 """From the ground up: a part imports from its own layer and those before it."""
 

@@ -21,8 +21,8 @@ from repunet_model.backends.openai import Endpoint as Settings
 from repunet_model.cli import main
 from repunet_model.errors import TransientError
 from repunet_model.questions.base import Answer
+from repunet_model.testing import Endpoint, completion, endpoint, reply_to
 from tests.conftest import MODE_NAMES, MODES, contents
-from tests.endpoint import Endpoint, completion, endpoint, reply_to
 
 
 @pytest.fixture(autouse=True)
@@ -369,15 +369,3 @@ def test_connections_are_given_back_when_nobody_holds_the_model(local_endpoint: 
         time.sleep(0.2)
         counts.append(len(list(open_files.iterdir())))
     assert max(counts[1:]) <= counts[0] + 12
-
-
-def test_re_asks_and_retries_are_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fault(number: int, body: dict[str, Any]) -> web.Response | None:
-        return {3: completion("no"), 5: completion("no"), 7: web.Response(status=500)}.get(number)
-
-    with endpoint(fault=fault) as running:
-        monkeypatch.setenv("LLM_API_BASE", running.url)
-        assert cli_run(True, True, tmp_path, steps=1) == 0
-    assert "Asked again: 2. Retried: 1." in capsys.readouterr().out

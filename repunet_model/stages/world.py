@@ -93,7 +93,7 @@ class Desk:
         streams: Streams,
         prompts: Prompts,
         answering: Mapping[str, Backend],
-        on_call: Callable[[Usage, bool], None],
+        on_call: Callable[[str, Usage, bool], None],
     ) -> None:
         """Open the desk for a step.
 
@@ -102,7 +102,7 @@ class Desk:
             streams: The random streams of the run.
             prompts: The prompts of the run.
             answering: Who answers for an agent, by its name.
-            on_call: Told what each call cost and whether it was answered.
+            on_call: Told of each call its question, what it cost, and whether it was answered.
         """
         self.calls: dict[Coordinates, Call] = {}
         self.usage: dict[str, Usage] = {}
@@ -144,7 +144,7 @@ class Desk:
         try:
             answer = await backend.answer(request)
         finally:
-            self._on_call(request.usage, answer is not None)
+            self._on_call(question.name, request.usage, answer is not None)
             usage = self.usage.setdefault(question.name, Usage())
             usage.add(request.usage)
             usage.add(request.earlier)

@@ -1,0 +1,382 @@
+"""A local endpoint that speaks OpenAI's chat completions, for tests without a model, a key or a network.
+
+It answers whatever schema it is given, choosing by a hash of the question alone: equal questions have equal answers,
+whenever and in whatever form they are asked, so that a run against it can be repeated. It keeps a log of what it saw,
+and can be told to be slow, to fail, or to reject what some endpoints reject. It listens on 127.0.0.1, on a free port,
+for the length of a block. Needs the extra `testing`. In the tests of a project of one's own:
+
+    pytest_plugins = ["repunet_model.testing"]
+
+    def test_something(local_endpoint):
+        model = RepuNetModel(backend="openai", rng=1)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from random import Random
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+WORDS = [
+    "honest",
+    "generous",
+    "greedy",
+    "careful",
+    "friendly",
+    "distant",
+    "helpful",
+    "selfish",
+    "patient",
+    "fair",
+    "tough",
+    "calm",
+]
+
+
+class Reset:
+    """Close the connection without a reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """Reply only after a while.
+
+    Attributes:
+        seconds: How long.
+    """
+
+    seconds: float
+
+
+Body = dict[str, Any]
+
+Fault = Callable[[int, Body], web.Response | Reset | Hang | None]
+"""Told the number of a request (from 0) and its body; returns what to do instead of answering it, or None."""
+
+
+@dataclass
+class Endpoint:
+    """A running endpoint and what it saw.
+
+    Attributes:
+        url: What LLM_API_BASE is to be.
+        requests: The bodies of all requests, in the order of their arrival.
+        times: When they arrived, in seconds of the event loop's clock.
+        answered: The bodies of the requests that got a chat completion, fitting or not.
+        keys: The values of the header Authorization.
+        most_at_once: How many requests were under way at once, at most.
+        prompt_tokens: Sum over all chat completions, whether anybody waited for them or not.
+        completion_tokens: The same.
+    """
+
+    url: str = ""
+    requests: list[Body] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    answered: list[Body] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+    most_at_once: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    _at_once: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens of all chat completions."""
+        return self.prompt_tokens + self.completion_tokens
+
+    async def _handle(
+        self, request: web.Request, latency: Callable[[], float], fault: Fault | None
+    ) -> web.StreamResponse:
+        body = await request.json()
+        number = len(self.requests)
+        self.requests.append(body)
+        self.times.append(asyncio.get_running_loop().time())
+        self.keys.add(request.headers.get("Authorization", ""))
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            await asyncio.sleep(latency())
+            failure = fault(number, body) if fault is not None else None
+            if isinstance(failure, Reset):
+                if request.transport is not None:
+                    request.transport.abort()
+                return web.Response()
+            if isinstance(failure, Hang):
+                await asyncio.sleep(failure.seconds)
+                failure = None
+            response = failure if failure is not None else answer(body)
+            self._count(response, body, delivered=request.transport is not None)
+            return response
+        finally:
+            self._at_once -= 1
+
+    def _count(self, response: web.Response, body: Body, *, delivered: bool) -> None:
+        """Count the tokens of a response, if it is a chat completion."""
+        try:
+            usage = json.loads(response.text or "")["usage"]
+            self.prompt_tokens += usage["prompt_tokens"]
+            self.completion_tokens += usage["completion_tokens"]
+        except (ValueError, KeyError, TypeError):
+            return
+        if delivered:
+            self.answered.append(body)
+
+
+def completion(
+    text: str, *, finish_reason: str = "stop", prompt_tokens: int = 1, completion_tokens: int = 1, tool: str = ""
+) -> web.Response:
+    """Return a chat completion.
+
+    Args:
+        text: What the model says.
+        finish_reason: Why it ended.
+        prompt_tokens: What to report.
+        completion_tokens: What to report.
+        tool: The tool that is called with the text, if it is a tool call.
+    """
+    message: dict[str, Any] = {"role": "assistant", "content": text}
+    if tool:
+        call = {"id": "call-test", "type": "function", "function": {"name": tool, "arguments": text}}
+        message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    return web.json_response(
+        {
+            "id": "chatcmpl-test",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "test",
+            "choices": [{"index": 0, "finish_reason": finish_reason, "message": message}],
+            "usage": {
+                "prompt_tokens": prompt_tokens,
+                "completion_tokens": completion_tokens,
+                "total_tokens": prompt_tokens + completion_tokens,
+            },
+        }
+    )
+
+
+def answer(body: Body) -> web.Response:
+    """Return a chat completion that answers a request, four characters a token."""
+    tools = body.get("tools")
+    text = json.dumps(reply_to(body))
+    return completion(
+        text,
+        prompt_tokens=sum(len(message["content"]) for message in body["messages"]) // 4,
+        completion_tokens=len(text) // 4,
+        tool=tools[0]["function"]["name"] if tools else "",
+    )
+
+
+def error(status: int, message: str, **details: Any) -> web.Response:
+    """Return an error as OpenAI's API words it.
+
+    Args:
+        status: The HTTP status.
+        message: What is wrong.
+        details: Such as `param` and `code`.
+    """
+    return web.json_response({"error": {"message": message, **details}}, status=status)
+
+
+def reply_to(body: Body) -> dict[str, Any]:
+    """Return a random reply that fits the schema of a request, the same for the same question."""
+    return random_reply(_schema(body), Random(_question(body)))
+
+
+def _schema(body: Body) -> dict[str, Any]:
+    """Return the schema of a request, wherever it is: in its response format, its tool or its prompt."""
+    if body.get("tools"):
+        schema = body["tools"][0]["function"]["parameters"]
+    elif body.get("response_format", {}).get("type") == "json_schema":
+        schema = body["response_format"]["json_schema"]["schema"]
+    else:
+        prompt = body["messages"][1]["content"]
+        schema, _ = json.JSONDecoder().raw_decode(prompt, prompt.index('{"type": "object"'))
+    assert isinstance(schema, dict)
+    return schema
+
+
+def _question(body: Body) -> bytes:
+    """Return a hash of the question that a request asks, without corrections and in whatever form."""
+    system, user = (message["content"] for message in body["messages"][:2])
+    first = json.dumps([system, user.split("\n\nReply with JSON of this schema")[0], _schema(body)], sort_keys=True)
+    return sha256(first.encode()).digest()
+
+
+def random_reply(schema: dict[str, Any], random: Random) -> dict[str, Any]:
+    """Return a random reply that fits a schema of flat answers."""
+    return {name: _value(field, random) for name, field in schema["properties"].items()}
+
+
+def _value(field: dict[str, Any], random: Random) -> Any:
+    if "enum" in field:
+        return random.choice(field["enum"])
+    if field["type"] == "number":
+        low, high = field.get("minimum", 0), field.get("maximum", 1)
+        return round(random.uniform(low + 0.05 * (high - low), high), 3)
+    assert field["type"] == "string", field
+    return " ".join(random.sample(WORDS, 5))
+
+
+class FaultKind(StrEnum):
+    """How an attempt can go wrong."""
+
+    LIMIT = "429"
+    OVERLOAD = "500"
+    RESET = "reset"
+    TRUNCATED = "truncated"
+    MALFORMED = "malformed"
+    WRONG_SCHEMA = "wrong schema"
+    EMPTY = "empty"
+    SLOW = "slow"
+
+
+class Faults:
+    """Faults by request and attempt: which attempts at which questions fail, and how, is drawn by a seed.
+
+    Attributes:
+        made: How many faults of each kind were made.
+    """
+
+    def __init__(
+        self,
+        share: float,
+        seed: int = 0,
+        kinds: Sequence[FaultKind] = tuple(FaultKind),
+        slow: float = 1.0,
+        most: int = 3,
+    ) -> None:
+        """Plan faults.
+
+        Args:
+            share: Of the attempts that fail.
+            seed: Of the draws.
+            kinds: How they may fail.
+            slow: Seconds that a slow reply takes.
+            most: After how many faults in a row a question is answered whatever the draw.
+        """
+        self.made: Counter[FaultKind] = Counter()
+        self._share = share
+        self._seed = seed
+        self._kinds = list(kinds)
+        self._slow = slow
+        self._most = most
+        self._attempts: Counter[bytes] = Counter()
+        self._in_a_row: Counter[bytes] = Counter()
+
+    def __call__(self, number: int, body: Body) -> web.Response | Reset | Hang | None:
+        """Say what to do instead of answering an attempt."""
+        first = _question(body)
+        self._attempts[first] += 1
+        random = Random(f"{self._seed} {first.hex()} {self._attempts[first]}")
+        if random.random() >= self._share or self._in_a_row[first] == self._most:
+            self._in_a_row[first] = 0
+            return None
+        self._in_a_row[first] += 1
+        kind = random.choice(self._kinds)
+        self.made[kind] += 1
+        return self._make(kind, body)
+
+    def _make(self, kind: FaultKind, body: Body) -> web.Response | Reset | Hang:
+        text = json.dumps(reply_to(body))
+        match kind:
+            case FaultKind.LIMIT:
+                return web.json_response(
+                    {"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "0.1"}
+                )
+            case FaultKind.OVERLOAD:
+                return error(500, "overloaded")
+            case FaultKind.RESET:
+                return Reset()
+            case FaultKind.TRUNCATED:
+                return completion(text[: len(text) // 2], finish_reason="length")
+            case FaultKind.MALFORMED:
+                return completion(text[:-1] + ",,")
+            case FaultKind.WRONG_SCHEMA:
+                return completion('{"verdict": "guilty"}')
+            case FaultKind.EMPTY:
+                return completion("")
+            case FaultKind.SLOW:
+                return Hang(self._slow)
+
+
+def rejecting(*parameters: str) -> Fault:
+    """Return a fault that rejects requests with any of some parameters, as endpoints do that do not know them.
+
+    Args:
+        parameters: Names such as "seed", or a type of response format such as "json_schema".
+    """
+
+    def fault(number: int, body: Body) -> web.Response | None:
+        wanted = body.get("response_format", {}).get("type")
+        for name in parameters:
+            if name in body:
+                return error(400, f"Unsupported parameter: '{name}' is not supported with this model.", param=name)
+            if name == wanted:
+                return error(400, f"response_format of type {name} is not supported", param="response_format")
+        return None
+
+    return fault
+
+
+@contextmanager
+def endpoint(
+    latency: Callable[[], float] | float = 0.0, fault: Fault | None = None, port: int = 0
+) -> Iterator[Endpoint]:
+    """Run an endpoint on a thread of its own for the length of the block.
+
+    Args:
+        latency: Seconds before a reply, or a function that draws them.
+        fault: See `Fault`.
+        port: The port; 0 for a free one.
+    """
+    state = Endpoint()
+    draw = latency if callable(latency) else (lambda: float(latency))
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        app = web.Application()
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await state._handle(request, draw, fault)
+
+        app.router.add_post("/v1/chat/completions", handle)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", port)
+        await site.start()
+        state.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        ready.set()
+        await stop.wait()
+        await runner.cleanup()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    thread.start()
+    if not ready.wait(10):
+        raise RuntimeError("the test endpoint did not start")
+    try:
+        yield state
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
+
+
+@pytest.fixture
+def local_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    """A local endpoint without delay, set as LLM_API_BASE."""
+    with endpoint() as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        yield running
