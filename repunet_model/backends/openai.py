@@ -299,7 +299,7 @@ class OpenAIBackend:
                 max_retries=0,
                 timeout=openai.Timeout(self._endpoint.timeout, connect=min(CONNECT_SECONDS, self._endpoint.timeout)),
             )
-        body = self._body(request, dialect)
+        body = self.body(request, dialect)
         started = time.perf_counter()
         request.usage.attempts += 1
         try:
@@ -327,7 +327,7 @@ class OpenAIBackend:
         finally:
             request.usage.seconds += time.perf_counter() - started
 
-    def _body(self, request: Request[Any], dialect: Dialect) -> dict[str, Any]:
+    def body(self, request: Request[Any], dialect: Dialect) -> dict[str, Any]:
         """Return what is sent: prompt, sampling parameters, and how the reply is to be given."""
         sampling = asdict(self._endpoint.sampling)
         sampling[dialect.token_limit] = sampling.pop("max_tokens")

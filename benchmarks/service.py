@@ -1,0 +1,121 @@
+"""CPU that a call takes, beside the bare SDK on the same endpoint.
+
+    uv run benchmarks/service.py
+
+Ours is everything between an agent's question and its answer: options, prompt and schema, all wrappers, the reply
+written to the journal, the answer validated. The SDK's is `chat.completions.create` with a body that is ready. Both
+send the questions of one step of 200 agents, 200 in flight, to a local endpoint in a process of its own. Printed are
+the medians over five rounds that take turns, and the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import openai
+
+from repunet_model import RepuNetModel
+from repunet_model.backends.base import Request, Usage
+from repunet_model.backends.limits import Limits
+from repunet_model.backends.openai import Dialect, Endpoint, OpenAIBackend, connect
+from repunet_model.backends.rules import RulesBackend
+from repunet_model.backends.wrappers import service
+from repunet_model.journal import Journal
+from repunet_model.questions.base import Answer
+from repunet_model.testing import endpoint
+
+IN_FLIGHT = 200
+AGENTS = 200
+ROUNDS = 5
+
+
+class Collector(RulesBackend):
+    """The rules, which keep what they were asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[Request[Any]] = []
+
+    async def answer[A: Answer](self, request: Request[A]) -> A:
+        """Answer, and keep the request."""
+        self.requests.append(request)
+        return await super().answer(request)
+
+
+def serve(pipe: Connection) -> None:
+    """Run an endpoint until told to stop."""
+    with endpoint() as running:
+        pipe.send(running.url)
+        pipe.recv()
+
+
+async def in_flight(calls: Sequence[Callable[[], Awaitable[object]]]) -> float:
+    """Make calls, so many at once, and return the CPU seconds of one."""
+    places = asyncio.Semaphore(IN_FLIGHT)
+
+    async def call(make: Callable[[], Awaitable[object]]) -> None:
+        async with places:
+            await make()
+
+    started = time.process_time()
+    await asyncio.gather(*(call(make) for make in calls))
+    return (time.process_time() - started) / len(calls)
+
+
+async def ours(requests: Sequence[Request[Any]], place: Endpoint, folder: Path) -> float:
+    """Return the CPU seconds of a call through the whole service."""
+    journal = Journal()
+    journal.open(folder / f"replies_{time.monotonic_ns()}.jsonl", 0)
+    backend = service(connect(place), Limits(IN_FLIGHT), journal)
+    fresh = [replace(request, usage=Usage(), asked=backend.description) for request in requests]
+    try:
+        return await in_flight([lambda request=request: backend.answer(request) for request in fresh])
+    finally:
+        await backend.close()
+
+
+async def bare(bodies: Sequence[dict[str, Any]], url: str) -> float:
+    """Return the CPU seconds of a call of the SDK."""
+    async with openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client:
+        return await in_flight([lambda body=body: client.chat.completions.create(**body) for body in bodies])
+
+
+def main() -> None:
+    """Print the ratio."""
+    collector = Collector()
+    RepuNetModel(n_agents=AGENTS, rng=1, backend=collector).step()
+    requests = collector.requests
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    server = context.Process(target=serve, args=(there,), daemon=True)
+    server.start()
+    url = here.recv()
+    os.environ["LLM_API_BASE"] = url
+    place = Endpoint.from_environment()
+    asking = OpenAIBackend(place, "none")
+    bodies = [asking.body(request, Dialect()) for request in requests]
+    rounds = []
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(ROUNDS):
+            theirs = asyncio.run(bare(bodies, url))
+            rounds.append((asyncio.run(ours(requests, place, Path(folder))), theirs))
+    here.send("stop")
+    server.join(5)
+    mine, theirs = (median(column) * 1000 for column in zip(*rounds, strict=True))
+    ratio = median(own / other for own, other in rounds)
+    print(f"{len(requests)} calls, {IN_FLIGHT} in flight: ours {mine:.2f} ms CPU a call, the bare SDK {theirs:.2f} ms")
+    print(f"ratio {ratio:.2f} (promised: at most 1.5)")
+
+
+if __name__ == "__main__":
+    main()
