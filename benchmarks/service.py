@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -79,7 +80,7 @@ async def ours(requests: Sequence[Request[Any]], place: Endpoint, folder: Path) 
     backend = service(connect(place), Limits(IN_FLIGHT), journal)
     fresh = [replace(request, usage=Usage(), asked=backend.description) for request in requests]
     try:
-        return await in_flight([lambda request=request: backend.answer(request) for request in fresh])
+        return await in_flight([partial(backend.answer, request) for request in fresh])
     finally:
         await backend.close()
 
@@ -87,7 +88,7 @@ async def ours(requests: Sequence[Request[Any]], place: Endpoint, folder: Path) 
 async def bare(bodies: Sequence[dict[str, Any]], url: str) -> float:
     """Return the CPU seconds of a call of the SDK."""
     async with openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client:
-        return await in_flight([lambda body=body: client.chat.completions.create(**body) for body in bodies])
+        return await in_flight([partial(client.chat.completions.create, **body) for body in bodies])
 
 
 def main() -> None:
