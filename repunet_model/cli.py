@@ -68,6 +68,9 @@ def _yes_no(text: str) -> bool:
 
 
 Storage = Annotated[Path, typer.Option(envvar="REPUNET_STORAGE", help="Folder of all runs.")]
+RunAtStep = Annotated[
+    str, typer.Argument(metavar="RUN[/step_N]", help="Name of a stored run, or its folder; the last step by default.")
+]
 Steps = Annotated[int, typer.Option(min=1, help="How many steps.")]
 Scenario = Annotated[Any, typer.Option(parser=_scenario, metavar="NAME", help="pd, investment or sign_up.")]
 Reputation = Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="Keep reputations.")]
@@ -139,11 +142,11 @@ def run(
             "activation": activation,
             "dialogue_turns": dialogue_turns,
         }
+        backend = _replayable(backend, storage)
         kind, _, replayed = backend.partition(":")
         if kind == "replay" and replayed:
-            path = _path_of(replayed, storage)
-            backend = f"replay:{path}"
-            what |= {name: value for name, value in _recorded(path).items() if not _is_given(context, name)}
+            recorded = _recorded(Path(replayed))
+            what |= {name: value for name, value in recorded.items() if not _is_given(context, name)}
         who = respondents(backend, _by_name(backend_for), _environment(reply_format))
         model = model_class(
             game=what["scenario"],
@@ -222,8 +225,12 @@ def estimate(
 
 @app.command()
 def resume(
-    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="Name of a stored run, or its folder.")],
+    run_folder: RunAtStep = "",
     steps: Steps = 5,
+    backend: Annotated[str | None, typer.Option(help="Who answers from now on; another than before forks.")] = None,
+    backend_for: BackendFor = None,
+    sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the fork, if it is one.")] = None,
+    sim: Annotated[str, typer.Option(metavar="RUN[/step_N]", help="The same as the argument.")] = "",
     storage: Storage = Path("sim_storage"),
     concurrency: Concurrency = 32,
     requests_per_minute: RequestsPerMinute = None,
@@ -231,17 +238,89 @@ def resume(
     budget_tokens: BudgetTokens = None,
     budget_usd: BudgetUsd = None,
     prices: PriceFile = None,
+    reply_format: ReplyFormat = None,
 ) -> None:
-    """Go on with a stored run from its last step, its backends and its replies; budgets are for the whole run."""
+    """Go on with a stored run. Budgets are for the whole run.
+
+    From its last step it goes on in place. From an earlier one, or with other backends, it forks: nothing is
+    overwritten.
+    """
+    if bool(run_folder) == bool(sim):
+        raise ConfigurationError("name one run to go on with, as in: run.py resume my-run --steps 5")
+    path, step = _at_step(run_folder or sim, storage)
     with _quietly_imported() as model_class:
+        from repunet_model.backends.setup import recorded, respondents
+        from repunet_model.storage import RunFolder
+
         limits = _limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices)
-        model = model_class.load(_path_of(run_folder, storage), limits=limits)
+        folder = RunFolder.open(path)
+        manifest, last = folder.manifest(), folder.steps()[-1]
+        environment = _environment(reply_format)
+        own = _by_name(backend_for)
+        if backend is None:
+            who = recorded(manifest, own, environment)
+        else:
+            who = respondents(_replayable(backend, storage), own, environment)
+        changes = {name: value for name, value in who.to_dict().items() if manifest[name] != value}
+        if changes or (step is not None and step != last):
+            folder = folder.fork(last if step is None else step, storage, sim_name, changes)
+            print(f"Fork: {folder.path}", file=sys.stderr)
+        elif sim_name is not None:
+            raise ConfigurationError(f"--sim-name {sim_name!r}: the run goes on in place; to fork it, name a step")
+        model = model_class.load(folder.path, backend=who, limits=limits)
     _run_and_show(model, steps)
 
 
 @app.command()
-def show(
+def fork(
+    run_folder: RunAtStep,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change reputation, gossip, activation, dialogue_turns, seed or backend; may be given more than once.",
+        ),
+    ] = None,
+    sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the fork.")] = None,
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Make a run that shares another's past up to a step, and differs from then on in what is set."""
+    path, step = _at_step(run_folder, storage)
+    with _quietly_imported():
+        from repunet_model import persistence
+        from repunet_model.storage import RunFolder
+
+        folder = RunFolder.open(path)
+        changed = persistence.changes(dict(_assignment(change) for change in changes or ()))
+        new = folder.fork(folder.steps()[-1] if step is None else step, storage, sim_name, changed)
+    print(f"Fork: {new.path}")
+    print(f"Go on with: uv run run.py resume {_quoted(new.path)} --steps 5")
+
+
+@app.command()
+def check(
     run_folder: Annotated[str, typer.Argument(metavar="RUN", help="Name of a stored run, or its folder.")],
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Compare every file of a stored run with the hashes that were written with it. Exit code 1 if any differs."""
+    from repunet_model.storage import RunFolder
+
+    folder = RunFolder.open(_path_of(run_folder, storage))
+    damages = list(folder.damages())
+    for damage in damages:
+        print(damage)
+    if damages:
+        print(
+            f"{len(damages)} damages; to go on from a whole step N: uv run run.py resume {_quoted(folder.path)}/step_N"
+        )
+        raise typer.Exit(1)
+    print(f"{folder.path}: whole, {folder.steps()[-1]} steps")
+
+
+@app.command()
+def show(
+    run_folder: RunAtStep,
     step: Annotated[int | None, typer.Option(min=0, help="Which step; by default the last.")] = None,
     agent: Annotated[str | None, typer.Option(metavar="NAME", help="One agent, up to the step.")] = None,
     storage: Storage = Path("sim_storage"),
@@ -250,11 +329,11 @@ def show(
     from repunet_model import inspection
     from repunet_model.storage import RunFolder
 
-    folder = RunFolder.open(_path_of(run_folder, storage))
-    last = folder.steps()[-1]
-    if step is not None and step > last:
-        raise ConfigurationError(f"step {step} of {folder.path} is not there; the last is {last}")
-    shown = last if step is None else step
+    path, named = _at_step(run_folder, storage)
+    folder = RunFolder.open(path)
+    wanted = named if step is None else step
+    shown = folder.steps()[-1] if wanted is None else wanted
+    folder.check_step(shown)
     lines = inspection.of_step(folder, shown) if agent is None else inspection.of_agent(folder, agent, shown)
     for line in lines:
         print(line)
@@ -343,6 +422,12 @@ def _limits(
 def _environment(reply_format: str | None) -> dict[str, str]:
     """Return the environment with what options say instead."""
     return {**os.environ, **({"LLM_REPLY_FORMAT": reply_format} if reply_format is not None else {})}
+
+
+def _replayable(backend: str, storage: Path) -> str:
+    """Return the name of a backend; a run to replay is then named by its folder."""
+    kind, _, replayed = backend.partition(":")
+    return f"replay:{_path_of(replayed, storage)}" if kind == "replay" and replayed else backend
 
 
 def _recorded(run_folder: Path) -> dict[str, Any]:
@@ -510,6 +595,26 @@ def _quietly_imported() -> Iterator[type[RepuNetModel]]:
     with Status("Loading Mesa ...", console=_console(stderr=True)):
         from repunet_model.model import RepuNetModel
     yield RepuNetModel
+
+
+def _at_step(text: str, storage: Path) -> tuple[Path, int | None]:
+    """Return the folder of a run and the step, if RUN/step_N names one."""
+    run_folder, _, last = text.rstrip("/").rpartition("/")
+    if run_folder and last.startswith("step_") and last.removeprefix("step_").isdecimal():
+        return _path_of(run_folder, storage), int(last.removeprefix("step_"))
+    return _path_of(text.rstrip("/") or text, storage), None
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    """Return the two sides of NAME=VALUE.
+
+    Raises:
+        ConfigurationError: If it is none.
+    """
+    name, is_there, value = (part.strip() for part in text.partition("="))
+    if not (name and is_there and value):
+        raise ConfigurationError(f"--set {text!r}: must read NAME=VALUE")
+    return name, value
 
 
 def _path_of(run_folder: str, storage: Path) -> Path:

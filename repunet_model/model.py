@@ -14,7 +14,6 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +21,7 @@ import mesa
 import networkx as nx
 from mesa.time import EventGenerator, Priority, Schedule
 
-from repunet_model import games, metrics, parameters, runtime
+from repunet_model import games, metrics, parameters, persistence, runtime
 from repunet_model.agents import RepuNetAgent
 from repunet_model.backends.base import Backend, Usage
 from repunet_model.backends.limits import Limits
@@ -34,13 +33,11 @@ from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import BUILT_IN, Disposition, Persona, describe, population
 from repunet_model.questions.prompts import Prompts, prompt_hash
-from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord, mean_scores
+from repunet_model.reputation import mean_scores
 from repunet_model.rng import Streams
 from repunet_model.stages.step import run_step
 from repunet_model.stages.world import Desk, StepLog, World
-from repunet_model.storage import FORMAT, RunFolder
-
-MOST_DIALOGUE_TURNS = 10
+from repunet_model.storage import RunFolder
 
 COMMUNITY_INTERVAL = 5
 """Steps between two looks for communities."""
@@ -170,7 +167,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.reputation = parameters.flag("reputation", reputation)
         self.gossip = parameters.flag("gossip", gossip)
         self.activation = parameters.activation_of(activation)
-        self.dialogue_turns = parameters.whole("dialogue_turns", dialogue_turns, 2, MOST_DIALOGUE_TURNS)
+        self.dialogue_turns = parameters.dialogue_turns(dialogue_turns)
         wanted = None if n_agents is None else parameters.whole("n_agents", n_agents, 2)
         people = population(parameters.text("personas", personas), game, wanted)
         self.limits = limits if limits is not None else Limits()
@@ -306,8 +303,10 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             self._stepping.release()
 
     def close(self) -> None:
-        """Give back the connections of the backend."""
+        """Give back the connections of the backends, and let others write to the run."""
         runtime.run(self._respondents.close())
+        if self.folder is not None:
+            self.folder.release()
 
     def __enter__(self) -> Self:
         """Return the model; it is closed at the end of the block."""
@@ -333,8 +332,11 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             desk=desk,
             log=StepLog(),
         )
-        measured = (self.scores, self.measures)
+        measures = self.measures
         try:
+            if self.folder is not None:
+                self.folder.hold()
+                self.folder.check_next(self.steps)
             for agent in self._agents_by_name.values():
                 agent.payoff = None
             outcomes = await run_step(world, gossip=self.gossip, activation=self.activation)
@@ -342,10 +344,10 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
             state = self._state()
             if self.folder is not None:
-                self._persist(world, state)
+                persistence.write_step(self.folder, world, state, self.measures)
         except BaseException as error:
             self._roll_back(world.step, memories)
-            self.scores, self.measures = measured
+            self.measures = measures
             if self.folder is not None and desk.usage:
                 with contextlib.suppress(OSError):
                     self.folder.note_failure(world.step, str(error), desk.total().to_dict())
@@ -383,12 +385,9 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
     def _roll_back(self, step: int, memories: Mapping[str, tuple[Event, ...]]) -> None:
         """Undo whatever stages of a failed step have applied."""
-        self.network = SocialNetwork.from_dict(self._committed["network"])
-        self._board = list(self._committed["board"])
-        for state in self._committed["agents"]:
-            agent = self._agents_by_name[state["name"]]
-            agent.restore(state)
-            agent.memory.replace(memories[agent.name])
+        self._restore(self._committed)
+        for name, agent in self._agents_by_name.items():
+            agent.memory.replace(memories[name])
             agent.ledger.forget(step)
 
     # Measures
@@ -465,21 +464,16 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             "agents": [agent.state() for agent in self._agents_by_name.values()],
             "network": self.network.to_dict(),
             "board": list(self._board),
+            "scores": dict(self.scores),
         }
 
-    def _manifest(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "repunet": version("repunet-mesa"),
-            "game": self.game,
-            "reputation": self.reputation,
-            "gossip": self.gossip,
-            "activation": self.activation.value,
-            "dialogue_turns": self.dialogue_turns,
-            "seed": self.seed,
-            **self._respondents.to_dict(),
-            "prompts": prompt_hash(),
-        }
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Take on the data of `_state`."""
+        self.network = SocialNetwork.from_dict(state["network"])
+        self._board = list(state["board"])
+        self.scores = dict(state["scores"])
+        for own in state["agents"]:
+            self._agents_by_name[own["name"]].restore(own)
 
     def _create_folder(self, storage: Path, run_name: str | None) -> RunFolder:
         mode = {
@@ -489,44 +483,26 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             (False, False): "none",
         }
         default = f"{self.game}_{mode[self.reputation, self.gossip]}_seed{self.seed}"
-        folder = RunFolder.create(storage, run_name, default, self._manifest())
         people = [agent.persona.model_dump(mode="json") for agent in self._agents_by_name.values()]
-        folder.write_step(0, {"personas": people, "state": self._committed}, {})
-        return folder
-
-    def _persist(self, world: World, state: Mapping[str, Any]) -> None:
-        assert self.folder is not None
-        log = world.log
-        self.folder.write_step(
-            world.step,
-            {
-                "state": state,
-                "metrics": self.measures,
-                "usage": {name: usage.to_dict() for name, usage in sorted(world.desk.usage.items())},
-            },
-            {
-                "interactions": log.interactions,
-                "events": log.events,
-                "records": log.records,
-                "gossip": log.gossip,
-                "ties": log.ties,
-                "declarations": log.declarations,
-                "calls": (call.to_row() for call in world.desk.in_order()),
-            },
-        )
+        own = {name: getattr(self, name) for name in ("game", "reputation", "gossip", "activation", "dialogue_turns")}
+        manifest = persistence.run_manifest({**own, "seed": self.seed}, self._respondents.to_dict())
+        return RunFolder.create(storage, run_name, default, manifest, {"personas": people, "state": self._committed})
 
     @classmethod
     def load(
         cls,
         path: str | Path,
-        backend: str | Backend | None = None,
+        step: int | None = None,
+        backend: str | Backend | Respondents | None = None,
         limits: Limits | None = None,
     ) -> Self:
-        """Return the model of a stored run as it is after its last step, ready for the next one.
+        """Return the model of a stored run as it is after a step, ready for the next one.
 
         Args:
             path: The run folder; further steps are stored in it.
-            backend: Who answers from now on; None for the backends the run was made with.
+            step: The step; None for the last one. After an earlier one nothing more can be stored: fork the run.
+            backend: Who answers from now on, for everybody or for whom; None for the backends of the run. Steps that
+                others answered belong into a fork, whose manifest says so.
             limits: As for a new model; what the run has cost so far counts into their budget.
 
         Raises:
@@ -534,8 +510,13 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         """
         folder = RunFolder.open(Path(path))
         manifest = folder.manifest()
+        if step is not None:
+            folder.check_step(step)
         try:
-            answering = recorded(manifest) if backend is None else respondents(backend)
+            if backend is None:
+                answering = recorded(manifest)
+            else:
+                answering = backend if isinstance(backend, Respondents) else respondents(backend)
             model = cls(
                 game=manifest["game"],
                 reputation=manifest["reputation"],
@@ -548,14 +529,12 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 limits=limits,
                 rng=manifest["seed"],
             )
-            if (
-                any(answerer.reads_prompts for answerer in answering.distinct())
-                and manifest["prompts"] != prompt_hash()
-            ):
+            prompted = any(backend.reads_prompts for backend in answering.distinct())
+            if prompted and manifest["prompts"] != prompt_hash():
                 raise StorageError(
                     f"{path}: made with other prompts, by version {manifest['repunet']}; go on with that"
                 )
-            model._replay(folder)
+            model._fold(folder, folder.steps()[-1] if step is None else step)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StorageError(f"{path}: damaged, {type(error).__name__} {error} where a step was expected") from error
         model._store_in(folder)
@@ -567,32 +546,26 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         """Store every further step in a folder, and every reply before that."""
         self.folder = folder
         self._journal.open(folder.path / "replies.jsonl", self._committed_step)
+        weakref.finalize(self, folder.release)
 
-    def _replay(self, folder: RunFolder) -> None:
+    def _fold(self, folder: RunFolder, last: int) -> None:
         """Fold the steps of a stored run into this new model, the history of the DataCollector included."""
-        for step in folder.steps()[1:]:
-            for row in folder.table(step, "records"):
-                record = ReputationRecord.from_dict(row)
-                self._agents_by_name[row["holder"]].ledger.add(
-                    RecordUpdate(step, Cause(row["cause"]), row["source"], record)
-                )
-            for row in folder.table(step, "events"):
-                self._agents_by_name[row.pop("agent")].memory.add(Event.from_dict(row))
-            self._committed, self._committed_step = folder.document(step, "state"), step
-            for state in self._committed["agents"]:
-                self._agents_by_name[state["name"]].restore(state)
-            self.network = SocialNetwork.from_dict(self._committed["network"])
-            self._board = list(self._committed["board"])
-            self.scores = self._mean_scores()
-            self.measures = folder.document(step, "metrics")
-            self.step_usage = Usage()
-            for usage in folder.document(step, "usage").values():
-                self.step_usage.add(Usage.from_dict(usage))
-            self.limits.purse.count(self.step_usage)
-            log = StepLog(interactions=folder.table(step, "interactions"), gossip=folder.table(step, "gossip"))
-            self.time = float(step)
-            self._collect(log)
-        self._set_clock(self._committed_step)
+        folder.check_chain(0, last)
+        for step in range(last + 1):
+            stored = persistence.read_step(folder, step)
+            for holder, update in stored.records:
+                self._agents_by_name[holder].ledger.add(update)
+            for name, event in stored.events:
+                self._agents_by_name[name].memory.add(event)
+            self._committed, self._committed_step = stored.state, step
+            self._restore(stored.state)
+            self.step_usage = stored.usage
+            self.limits.purse.count(stored.usage)
+            if stored.measures is not None:
+                self.measures = stored.measures
+                self.time = float(step)
+                self._collect(stored.log)
+        self._set_clock(last)
 
 
 def _measure(model: RepuNetModel, name: str) -> float | None:

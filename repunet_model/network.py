@@ -89,8 +89,7 @@ class SocialNetwork:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read a network from the data of `to_dict`."""
         network = cls(data["blacklists"])
-        for agent, other, roles in data["ties"]:
-            network.graph.add_edge(agent, other, roles=tuple(roles))
+        network.graph.add_edges_from((agent, other, {"roles": tuple(roles)}) for agent, other, roles in data["ties"])
         for name, entries in data["blacklists"].items():
             network._blacklists[name].extend((other, role) for other, role in entries)
         return network

@@ -61,6 +61,19 @@ def whole(name: str, value: int, low: int, high: int | None = None) -> int:
     return number
 
 
+MOST_DIALOGUE_TURNS = 10
+
+
+def dialogue_turns(value: int | str) -> int:
+    """Return most turns of a dialogue.
+
+    Raises:
+        ConfigurationError: If it is no whole number from 2 to 10.
+    """
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    return whole("dialogue_turns", number, 2, MOST_DIALOGUE_TURNS)  # type: ignore[arg-type]  # `whole` refuses a text
+
+
 def activation_of(name: str) -> Activation:
     """Return the activation of a name.
 

@@ -62,7 +62,7 @@ class ReputationRecord:
         """
         if len(self.distribution) != len(LEVELS):
             raise ValueError(f"record of {self.subject}: {len(self.distribution)} numbers, five are needed")
-        if not all(0.0 <= p <= 1.0 for p in self.distribution):
+        if min(self.distribution) < 0.0 or max(self.distribution) > 1.0:
             raise ValueError(f"record of {self.subject}: {self.distribution} leaves [0, 1]")
         if not math.isclose(math.fsum(self.distribution), 1.0, abs_tol=1e-9):
             raise ValueError(f"record of {self.subject}: {self.distribution} does not sum to 1")

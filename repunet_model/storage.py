@@ -1,18 +1,21 @@
 """Run folders: every step of a run on disk, whole or absent.
 
     <storage>/<run>/
-        manifest.json              what the run is: parameters, seed, backend, versions
+        manifest.json              what the run is: parameters, seed, backends, versions, its parent if it is a fork
         step_0/                    the seed: personas.json, state.json
         step_<N>/                  what step N added, and the small state after it
             state.json             agents, ties, blacklists
             metrics.json           the measures of the step
-            interactions.jsonl, events.jsonl, records.jsonl, gossip.jsonl, ties.jsonl, calls.jsonl
+            interactions.jsonl, events.jsonl, records.jsonl, gossip.jsonl, ties.jsonl, declarations.jsonl, calls.jsonl
             usage.json             attempts, tokens, seconds
+            manifest.json          hashes of these files, of the run's manifest and of the previous step's
+            usage_manifest.json    the hash of usage.json
         replies.jsonl              while a step is under way or has failed: the replies it has so far
         usage_failed.jsonl         what failed steps have cost, if any failed
 
-A step is written to a temporary folder beside its place, synced, and renamed. Two runs with equal parameters and
-equal replies have equal bytes in every file whose name does not begin with "usage".
+A step is written to a temporary folder beside its place, synced, and renamed; a new run likewise. Two runs with equal
+parameters and equal replies have equal bytes in every file whose name does not begin with "usage". Nothing is read
+whose hash is not what was written. A model that stores steps holds a lock, which ends with its process.
 """
 
 from __future__ import annotations
@@ -21,9 +24,12 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
+
+from filelock import FileLock, Timeout
 
 from repunet_model.errors import ConfigurationError, StorageError
 
@@ -34,10 +40,27 @@ FORMAT = 2
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 
+_MANIFEST = "manifest.json"
+_USAGE_MANIFEST = "usage_manifest.json"
+
 
 def to_json(data: Any) -> str:
     """Return data as JSON in one line, the same bytes for equal data."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def check_name(name: str) -> str:
+    """Return the name of a run, if it can be one on every system and lies in its storage.
+
+    Raises:
+        ConfigurationError: If it cannot.
+    """
+    if not _NAME.fullmatch(name) or name.rstrip(" .") != name:
+        raise ConfigurationError(
+            f"run name {name!r}: use at most 100 letters, digits, blanks, '.', '_', '-', a letter or digit first and "
+            "no blank or '.' last"
+        )
+    return name
 
 
 class RunFolder:
@@ -49,45 +72,94 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = FileLock(path / ".lock", timeout=0, thread_local=False)
+        self._hashes: dict[int, tuple[str, Row]] = {}
+
+    # New runs
 
     @classmethod
-    def create(cls, storage: Path, name: str | None, default_name: str, manifest: Row) -> Self:
-        """Make the folder of a new run.
+    def create(
+        cls,
+        storage: Path,
+        name: str | None,
+        default_name: str,
+        manifest: Row,
+        documents: Mapping[str, Any],
+        tables: Mapping[str, Iterable[Row]] | None = None,
+    ) -> Self:
+        """Make the folder of a new run with its step 0, whole or not at all.
 
         Args:
             storage: The folder of all runs; made if it is missing.
             name: The run's name. Without one the default name is taken, with a number if it is taken already.
             default_name: See `name`.
             manifest: What the run is.
+            documents: Data of the JSON files of step 0, by name.
+            tables: Rows of the JSON-lines files of step 0, by name.
 
         Raises:
             ConfigurationError: If the name is no plain name, or there is a run of that name.
             StorageError: If the folder cannot be written.
         """
-        if name is not None and not _NAME.fullmatch(name):
-            raise ConfigurationError(
-                f"run name {name!r}: use at most 100 letters, digits, blanks, '.', '_', '-', a letter or digit first"
-            )
+
+        def fill(part: Path) -> None:
+            _write_step(part, 0, None, documents, tables or {})
+
+        return cls._make(storage, name, default_name, manifest, fill)
+
+    def fork(self, step: int, storage: Path, name: str | None, changes: Row) -> Self:
+        """Make a new run that shares this one's past and goes on from one of its steps.
+
+        Args:
+            step: The last step they share.
+            storage: The folder of all runs.
+            name: The new run's name; without one this run's, with the step, and a number if it is taken already.
+            changes: What its manifest says otherwise.
+
+        Raises:
+            ConfigurationError: If the name cannot be taken, or the step is not there.
+            StorageError: If the past is damaged, or the new run cannot be written.
+        """
+        self.check_step(step)
+        damages = list(self.damages(step))
+        if damages:
+            raise StorageError(damages[0])
+        own = self.path.resolve().name
+        parent = {"run": own, "step": step, "manifest": self._step_hash(step)}
+        manifest = {**self.manifest(), **changes, "parent": parent}
+
+        def fill(part: Path) -> None:
+            for number in range(step + 1):
+                shutil.copytree(self.path / f"step_{number}", part / f"step_{number}")
+
+        return self._make(storage, name, f"{own[:80]}_from_{step}", manifest, fill)
+
+    @classmethod
+    def _make(
+        cls, storage: Path, name: str | None, default_name: str, manifest: Row, fill: Callable[[Path], None]
+    ) -> Self:
+        """Make a run in a temporary folder, and rename it to the first name that is free."""
+        check_name(name if name is not None else default_name)
+        part = storage / f".{name or default_name}.{os.getpid()}.part"
         try:
             storage.mkdir(parents=True, exist_ok=True)
-            number = 1
-            while True:
-                path = storage / (name or (default_name if number == 1 else f"{default_name}_{number}"))
-                try:
-                    path.mkdir()
-                    break
-                except FileExistsError:
-                    if name is not None:
-                        raise ConfigurationError(
-                            f"run {name!r} is already in {storage}: resume it, or choose another --sim-name"
-                        ) from None
-                    number += 1
-            folder = cls(path)
-            _write(path / "manifest.json", json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
-            _sync(path)
+            if name is not None and (storage / name).exists():
+                raise ConfigurationError(_taken(name, storage))
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            try:
+                _write(part / _MANIFEST, (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode())
+                fill(part)
+                _sync(part)
+                path = _move_to_free_name(part, storage, name, default_name)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+            _sync(storage)
         except OSError as error:
             raise StorageError(f"storage {storage} cannot be written: {error.strerror or error}") from error
-        return folder
+        return cls(path)
+
+    # What is there
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -96,7 +168,7 @@ class RunFolder:
         Raises:
             ConfigurationError: If there is none.
         """
-        if not (path / "manifest.json").is_file():
+        if not (path / _MANIFEST).is_file():
             raise ConfigurationError(f"no run at {path}: there is no manifest.json")
         return cls(path)
 
@@ -106,9 +178,10 @@ class RunFolder:
         Raises:
             StorageError: If it cannot be read, or is of another format.
         """
-        manifest = self._read(self.path / "manifest.json")
+        path = self.path / _MANIFEST
+        manifest = _parse(_content(path), path)
         if not isinstance(manifest, dict):
-            raise StorageError(f"{self.path / 'manifest.json'} is damaged: not an object")
+            raise StorageError(f"{path} is damaged: not an object")
         if manifest.get("format") != FORMAT:
             raise StorageError(
                 f"{self.path}: format {manifest.get('format')!r} is not known to this version, which reads format "
@@ -129,16 +202,127 @@ class RunFolder:
             raise StorageError(f"{self.path} is damaged: step {missing[0]} is missing")
         return steps
 
-    def note_failure(self, step: int, error: str, usage: Row) -> None:
-        """Note what a step that failed has cost; it leaves no other trace.
+    def check_step(self, step: int) -> None:
+        """Make sure that a step is there.
+
+        Raises:
+            ConfigurationError: If it is not.
+        """
+        last = self.steps()[-1]
+        if not 0 <= step <= last:
+            raise ConfigurationError(f"step {step} of {self.path} is not there; the last is {last}")
+
+    def document(self, step: int, name: str) -> Any:
+        """Return the data of a step's JSON file.
+
+        Raises:
+            StorageError: If it is missing, or not what was written.
+        """
+        file = f"{name}.json"
+        return _parse(self._verified(step, file), self.path / f"step_{step}" / file)
+
+    def table(self, step: int, name: str) -> list[Row]:
+        """Return the rows of a step's JSON-lines file; none if the step has no such file.
+
+        Raises:
+            StorageError: If it is missing though the step has it, or not what was written.
+        """
+        file = f"{name}.jsonl"
+        if file not in self._step_manifest(step)["files"]:
+            return []
+        lines = self._verified(step, file).split(b"\n")[:-1]
+        rows = _parse(b"[" + b",".join(lines) + b"]", self.path / f"step_{step}" / file)
+        assert isinstance(rows, list)
+        return rows
+
+    def tables(self, step: int) -> list[str]:
+        """Return the names of a step's JSON-lines files."""
+        return sorted(file.removesuffix(".jsonl") for file in self._step_manifest(step)["files"] if file[-1] == "l")
+
+    def damages(self, last: int | None = None) -> Iterator[str]:
+        """Yield in one line each what is missing, altered or out of place, up to a step.
 
         Args:
-            step: The step.
-            error: Why it failed.
-            usage: What its calls cost.
+            last: The step; None for the last one.
         """
-        with (self.path / "usage_failed.jsonl").open("a", encoding="utf-8") as file:
-            file.write(to_json({"step": step, "error": error, **usage}) + "\n")
+        try:
+            self.manifest()
+            steps = self.steps()
+        except StorageError as error:
+            yield str(error)
+            return
+        for step in steps if last is None else range(last + 1):
+            try:
+                self.check_chain(step, step)
+                files = [*self._step_manifest(step)["files"], *self._usage_hashes(step)]
+            except StorageError as error:
+                yield str(error)
+                continue
+            for file in files:
+                try:
+                    self._verified(step, file)
+                except StorageError as error:
+                    yield str(error)
+            known = {*files, _MANIFEST, _USAGE_MANIFEST}
+            for path in sorted((self.path / f"step_{step}").iterdir()):
+                if path.name not in known:
+                    yield f"{path} does not belong to the step"
+
+    def check_chain(self, first: int, last: int) -> None:
+        """Make sure that steps follow each other, and belong to the run's manifest or to that of its parent.
+
+        Args:
+            first: The first step to look at.
+            last: The last one.
+
+        Raises:
+            StorageError: If one does not.
+        """
+        manifest = self.manifest()
+        run = _hash(_content(self.path / _MANIFEST))
+        parent = manifest.get("parent")
+        for step in range(first, last + 1):
+            own = self._step_manifest(step)
+            previous = self._step_hash(step - 1) if step > 0 else None
+            if own["step"] != step or own["previous"] != previous:
+                raise StorageError(f"{self.path / f'step_{step}'} does not follow the step before it")
+            if parent is None or step > parent["step"]:
+                if own["run"] != run:
+                    raise StorageError(f"{self.path / _MANIFEST} is not what it was when step {step} was written")
+            elif step == parent["step"] and self._step_hash(step) != parent["manifest"]:
+                raise StorageError(f"{self.path / f'step_{step}'} is not the step of the parent that was forked")
+
+    # What is written
+
+    def hold(self) -> None:
+        """Make sure that nobody else writes to the run, until `release` or the end of the process.
+
+        Raises:
+            StorageError: If somebody does, or the folder cannot be written.
+        """
+        if self._lock.is_locked:
+            return
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise StorageError(f"another process or model writes to {self.path}: let it end, or close it") from None
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be written: {error.strerror or error}") from error
+
+    def release(self) -> None:
+        """Let others write to the run."""
+        self._lock.release(force=True)
+
+    def check_next(self, step: int) -> None:
+        """Make sure that a step can be the next one, before anything is spent on it.
+
+        Raises:
+            StorageError: If the run ends elsewhere.
+        """
+        if (self.path / f"step_{step}").exists():
+            raise StorageError(f"step {step} is already in {self.path}: fork the run from step {step - 1}")
+        if not (self.path / f"step_{step - 1}").is_dir():
+            raise StorageError(f"step {step - 1} is no longer in {self.path}")
 
     def write_step(self, step: int, documents: Mapping[str, Any], tables: Mapping[str, Iterable[Row]]) -> None:
         """Write a step: all of it or nothing.
@@ -152,54 +336,154 @@ class RunFolder:
             StorageError: If it cannot be written.
         """
         place = self.path / f"step_{step}"
-        temporary = self.path / f".step_{step}.part"
-        if place.exists():
-            raise StorageError(f"step {step} is already in {self.path}: another process writes to this run")
+        part = self.path / f".step_{step}.part"
+        leftovers = [part]
         try:
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir()
-            for name, data in documents.items():
-                _write(temporary / f"{name}.json", to_json(data) + "\n")
-            for name, rows in tables.items():
-                _write(temporary / f"{name}.jsonl", "".join(to_json(row) + "\n" for row in rows))
-            _sync(temporary)
-            temporary.rename(place)
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            _write_step(self.path, step, self._step_hash(step - 1), documents, tables, into=part)
+            part.rename(place)
+            leftovers.append(place)
             _sync(self.path)
         except (OSError, ValueError) as error:
-            for leftover in (temporary, place):
+            for leftover in leftovers:
                 shutil.rmtree(leftover, ignore_errors=True)
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise StorageError(f"step {step} cannot be written to {self.path}: {reason}") from error
 
-    def document(self, step: int, name: str) -> Any:
-        """Return the data of a step's JSON file."""
-        return self._read(self.path / f"step_{step}" / f"{name}.json")
+    def note_failure(self, step: int, error: str, usage: Row) -> None:
+        """Note what a step that failed has cost; beside the replies it leaves no other trace.
 
-    def table(self, step: int, name: str) -> list[Row]:
-        """Return the rows of a step's JSON-lines file."""
-        path = self.path / f"step_{step}" / f"{name}.jsonl"
-        return [self._parse(line, path) for line in self._text(path).split("\n") if line]
+        Args:
+            step: The step.
+            error: Why it failed.
+            usage: What its calls cost.
+        """
+        with (self.path / "usage_failed.jsonl").open("a", encoding="utf-8") as file:
+            file.write(to_json({"step": step, "error": error, **usage}) + "\n")
 
-    def _read(self, path: Path) -> Any:
-        return self._parse(self._text(path), path)
+    # Hashes
 
-    def _text(self, path: Path) -> str:
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise StorageError(f"{path} cannot be read: {error}") from error
+    def _step_manifest(self, step: int) -> Row:
+        """Return the hashes of a step's files, of the run's manifest and of the previous step's."""
+        return self._hashed(step)[1]
 
-    def _parse(self, text: str, path: Path) -> Any:
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
-            raise StorageError(f"{path} is damaged: {error}") from error
+    def _step_hash(self, step: int) -> str:
+        """Return the hash of a step's manifest, which stands for all of its past."""
+        return self._hashed(step)[0]
+
+    def _hashed(self, step: int) -> tuple[str, Row]:
+        if step not in self._hashes:
+            path = self.path / f"step_{step}" / _MANIFEST
+            content = _content(path)
+            manifest = _parse(content, path)
+            if not isinstance(manifest, dict) or not {"step", "run", "previous", "files"} <= set(manifest):
+                raise StorageError(f"{path} is damaged: not the manifest of a step")
+            self._hashes[step] = (_hash(content), manifest)
+        return self._hashes[step]
+
+    def _usage_hashes(self, step: int) -> Row:
+        path = self.path / f"step_{step}" / _USAGE_MANIFEST
+        hashes = _parse(_content(path), path)
+        if not isinstance(hashes, dict):
+            raise StorageError(f"{path} is damaged: not an object")
+        return hashes
+
+    def _verified(self, step: int, file: str) -> bytes:
+        """Return the content of a step's file, if it is what was written."""
+        path = self.path / f"step_{step}" / file
+        hashes = self._usage_hashes(step) if file.startswith("usage") else self._step_manifest(step)["files"]
+        content = _content(path)
+        if hashes.get(file) != _hash(content):
+            raise StorageError(
+                f"{path} is not what was written; steps before it may be whole: see `run.py check {self.path}`"
+            )
+        return content
 
 
-def _write(path: Path, text: str) -> None:
+def _taken(name: str, storage: Path) -> str:
+    return f"run {name!r} is already in {storage}: resume it, or choose another --sim-name"
+
+
+def _move_to_free_name(part: Path, storage: Path, name: str | None, default_name: str) -> Path:
+    """Rename a new run to its name, or to the first free one.
+
+    Raises:
+        ConfigurationError: If the name is taken.
+    """
+    number = 1
+    while True:
+        path = storage / (name or (default_name if number == 1 else f"{default_name}_{number}"))
+        number += 1
+        if not path.exists():
+            try:
+                part.rename(path)
+                return path
+            except OSError:
+                if not path.exists():
+                    raise
+        if name is not None:
+            raise ConfigurationError(_taken(name, storage))
+
+
+def _write_step(
+    run: Path,
+    step: int,
+    previous: str | None,
+    documents: Mapping[str, Any],
+    tables: Mapping[str, Iterable[Row]],
+    into: Path | None = None,
+) -> None:
+    """Write the files of a step and their hashes, and see them to the disk.
+
+    Args:
+        run: The folder of the run, whose manifest is there.
+        step: The step.
+        previous: The hash of the previous step's manifest; None for step 0.
+        documents: Data of the JSON files, by name.
+        tables: Rows of the JSON-lines files, by name.
+        into: The folder to write to; by default the step's own, which is made.
+    """
+    folder = into or run / f"step_{step}"
+    folder.mkdir(exist_ok=True)
+    files = {f"{name}.json": to_json(data) + "\n" for name, data in documents.items()}
+    files |= {f"{name}.jsonl": "".join(to_json(row) + "\n" for row in rows) for name, rows in tables.items()}
+    hashes = {}
+    for name, text in files.items():
+        content = text.encode()
+        hashes[name] = _hash(content)
+        _write(folder / name, content)
+    usage = {name: hashes.pop(name) for name in list(hashes) if name.startswith("usage")}
+    manifest = {"step": step, "run": _hash(_content(run / _MANIFEST)), "previous": previous, "files": hashes}
+    _write(folder / _MANIFEST, (to_json(manifest) + "\n").encode())
+    _write(folder / _USAGE_MANIFEST, (to_json(usage) + "\n").encode())
+    _sync(folder)
+
+
+def _hash(content: bytes) -> str:
+    return sha256(content).hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise StorageError(f"{path} is missing") from None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _parse(content: bytes, path: Path) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise StorageError(f"{path} is damaged: {error}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
     """Write a file and see it to the disk."""
-    with path.open("x", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    with path.open("xb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
 

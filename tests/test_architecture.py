@@ -18,7 +18,7 @@ LAYERS = [
     {"backends"},
     {"games"},
     {"stages"},
-    {"agents", "parameters", "model"},
+    {"agents", "parameters", "persistence", "model"},
     {"sweep", "report", "inspection", "estimate"},
     {"cli", "testing"},
 ]

@@ -142,7 +142,7 @@ def test_a_damaged_or_newer_run_is_not_read_silently(capsys: pytest.CaptureFixtu
     state = Path("sim_storage/demo/step_1/state.json")
     whole = state.read_text()
     state.write_text(whole[:-9])
-    with pytest.raises(RepuNetError, match=r"state\.json is damaged"):
+    with pytest.raises(RepuNetError, match=r"state\.json is not what was written"):
         RepuNetModel.load("sim_storage/demo")
     state.write_text(whole)
     manifest = Path("sim_storage/demo/manifest.json")

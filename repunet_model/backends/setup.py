@@ -124,11 +124,17 @@ def _replayed(path: Path) -> Respondents:
     return Respondents(repeat(manifest["backend"]), own)
 
 
-def recorded(manifest: Mapping[str, Any]) -> Respondents:
+def recorded(
+    manifest: Mapping[str, Any],
+    backend_for: Mapping[str, str | Backend] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Respondents:
     """Return who answers for whom as a manifest says, to go on with a run.
 
     Args:
         manifest: Of the run.
+        backend_for: Who answers for single agents instead, by their names.
+        environment: Where endpoints and keys are configured.
 
     Raises:
         ConfigurationError: If it is not one that can be set up by its description.
@@ -138,20 +144,22 @@ def recorded(manifest: Mapping[str, Any]) -> Respondents:
     def make(description: Mapping[str, Any]) -> Backend:
         key = repr(sorted(description.items()))
         if key not in made:
-            made[key] = _described(description)
+            made[key] = _described(description, environment)
         return made[key]
 
     own = {name: make(description) for name, description in manifest["backend_for"].items()}
-    return Respondents(make(manifest["backend"]), own)
+    default = make(manifest["backend"])
+    return Respondents(default, {**own, **respondents(default, backend_for, environment).by_name})
 
 
-def _described(description: Mapping[str, Any]) -> Backend:
+def _described(description: Mapping[str, Any], environment: Mapping[str, str]) -> Backend:
     parameters = dict(description)
     name = parameters.pop("backend")
     del parameters["reads_prompts"]
     if name == "rules":
         return RulesBackend(Rules(**parameters))
     if name == "openai":
-        endpoint = Endpoint.from_environment()
-        return connect(Endpoint(Sampling(**parameters), endpoint.base_url, endpoint.reply_format, endpoint.timeout))
+        endpoint = Endpoint.from_environment(environment)
+        place = Endpoint(Sampling(**parameters), endpoint.base_url, endpoint.reply_format, endpoint.timeout)
+        return connect(place, environment)
     raise ConfigurationError(f"the run was made with the backend {name!r}: name the backend to go on with")
