@@ -12,6 +12,7 @@ What other agents wrote is shown with its control characters escaped, so that no
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import threading
@@ -23,6 +24,10 @@ from typing import Any, TextIO
 from repunet_model.backends.base import Request
 from repunet_model.errors import BackendError
 from repunet_model.questions.base import Answer
+
+HOW_TO_ANSWER = (
+    "(The fields of the JSON object are asked for one after another: type a text, or a number, and then Enter.)"
+)
 
 Stream = Callable[[], TextIO | None]
 """A stream, looked up when it is used: a process may have none, and a test or a notebook may exchange it."""
@@ -58,19 +63,27 @@ class HumanBackend:
             BackendError: If there are no more answers, or a stream cannot be used.
         """
         async with self._turn:
-            if request.prompts.system != self._rules:
-                self._rules = request.prompts.system
-                self._show(f"\n{self._rules}\n")
-            self._show(f"\n--- {request.coordinates.agent}: {request.question.name}\n\n{request.prompt}\n\n")
-            while True:
-                values = {name: await self._ask(request, name) for name in request.schema["properties"]}
-                try:
-                    return request.question.read(json.dumps(values))
-                except ValueError as error:
-                    self._show(f"These answers do not go together: {error}. Once more, please.\n")
+            try:
+                return await self._answer(request)
+            except BaseException:
+                with contextlib.suppress(BackendError):
+                    self._show("\n")  # whatever comes next begins a line of its own
+                raise
 
     async def close(self) -> None:
         """Nothing to give back: the streams are the process's."""
+
+    async def _answer[A: Answer](self, request: Request[A]) -> A:
+        if request.prompts.system != self._rules:
+            self._rules = request.prompts.system
+            self._show(f"\n{self._rules}\n\n{HOW_TO_ANSWER}\n")
+        self._show(f"\n--- {request.coordinates.agent}: {request.question.name}\n\n{request.prompt}\n\n")
+        while True:
+            values = {name: await self._ask(request, name) for name in request.schema["properties"]}
+            try:
+                return request.question.read(json.dumps(values))
+            except ValueError as error:
+                self._show(f"These answers do not go together: {error}. Once more, please.\n")
 
     async def _ask(self, request: Request[Any], name: str) -> Any:
         """Ask for one field until what is typed fits."""
@@ -100,7 +113,6 @@ class HumanBackend:
         except (OSError, ValueError) as error:
             raise BackendError(f"the keyboard cannot be read for {where.agent}: {error}") from error
         if not line:
-            self._show("\n")
             raise BackendError(
                 f"no more answers at the keyboard for {where.agent}, at {where.question!r} in step {where.step}"
             )
@@ -169,8 +181,8 @@ def _words(name: str, field: Mapping[str, Any]) -> str | None:
         return f"{name}{about}: "
     if field.get("type") in ("number", "integer"):
         ends = (("from", "minimum"), ("to", "maximum"))
-        limits = "".join(f", {word} {field[end]:g}" for word, end in ends if end in field)
-        return f"{name}{about}{limits}: "
+        limits = " ".join(f"{word} {field[end]}" for word, end in ends if end in field)
+        return f"{name}{about}{limits and f', {limits}'}: "
     return None
 
 
@@ -205,7 +217,7 @@ def _number(text: str, field: Mapping[str, Any]) -> float:
         raise ValueError(f"type a {'whole number' if is_whole else 'number'}") from None
     low, high = field.get("minimum", -math.inf), field.get("maximum", math.inf)
     if not math.isfinite(number) or not low <= number <= high:
-        raise ValueError(f"type a number from {low:g} to {high:g}")
+        raise ValueError(f"type a number from {low} to {high}")
     return number
 
 
