@@ -97,7 +97,10 @@ ReplyFormat = Annotated[
 ]
 BackendFor = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=BACKEND", help="Who answers for one agent instead; may be given more than once."),
+    typer.Option(
+        metavar="NAME=BACKEND",
+        help="Who answers for one agent instead: any of these, or human; may be given more than once.",
+    ),
 ]
 
 
@@ -109,7 +112,11 @@ def run(
     reputation: Reputation = "y",
     gossip: Gossip = "y",
     backend: Annotated[
-        str, typer.Option(help="rules (offline, free), openai or openai:MODEL (OPENAI_API_KEY, LLM_*), replay:RUN.")
+        str,
+        typer.Option(
+            help="rules (offline, free), always_cooperate, always_defect, tit_for_tat, openai or openai:MODEL "
+            "(OPENAI_API_KEY, LLM_*), replay:RUN."
+        ),
     ] = "rules",
     backend_for: BackendFor = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
@@ -529,9 +536,12 @@ def _patience(model: RepuNetModel) -> Iterator[None]:
 
 @contextmanager
 def _progress(model: RepuNetModel, last: int, label: str) -> Iterator[Callable[[], None]]:
-    """Show steps, calls, tokens and the time left, on the standard error stream; a line a step without a terminal."""
+    """Show steps, calls, tokens and the time left, on the standard error stream.
+
+    Without a terminal, and where a human types on it, it is a line a step.
+    """
     console = _console(stderr=True)
-    if not console.is_terminal:
+    if model.has_human or not console.is_terminal:
         yield _ProgressLines(model, last, label)
         return
     from rich.progress import (
@@ -558,7 +568,7 @@ def _progress(model: RepuNetModel, last: int, label: str) -> Iterator[Callable[[
 
 
 class _ProgressLines:
-    """Progress where there is no terminal: a line every few seconds, and one at the end."""
+    """Progress without a live display: a line every few seconds, and one at the end."""
 
     seconds = 5.0
 

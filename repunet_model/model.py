@@ -23,7 +23,9 @@ from mesa.time import EventGenerator, Priority, Schedule
 
 from repunet_model import games, metrics, parameters, persistence, runtime
 from repunet_model.agents import RepuNetAgent
+from repunet_model.backends import policies
 from repunet_model.backends.base import Backend, Usage
+from repunet_model.backends.human import HumanBackend
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.backends.wrappers import service
@@ -173,6 +175,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.limits = limits if limits is not None else Limits()
         self._journal = Journal()
         self._respondents = respondents(backend, backend_for)
+        policies.check(self._respondents.distinct(), game, self._game.choices)
         self._answering = self._services([persona.name for persona in people])
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
@@ -209,6 +212,11 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
     def graph(self) -> nx.DiGraph[str]:
         """The directed graph of ties; nodes are names, an edge's attribute `roles` says in which roles."""
         return self.network.graph
+
+    @property
+    def has_human(self) -> bool:
+        """Whether somebody at a keyboard answers, so that nothing else should write where they type."""
+        return any(isinstance(backend, HumanBackend) for backend in self._respondents.distinct())
 
     def agent(self, name: str) -> RepuNetAgent:
         """Return the agent of a name.

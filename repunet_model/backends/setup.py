@@ -1,6 +1,9 @@
 """Who answers for whom: backends by their names, and the mapping from agents to backends.
 
 rules                    offline and free (`backends.rules`)
+always_cooperate, always_defect, tit_for_tat
+                         the same, with a fixed policy for the cooperative choice (`backends.policies`)
+human                    somebody at the keyboard of this process (`backends.human`)
 openai, openai:MODEL     an endpoint, configured by OPENAI_API_KEY and the LLM_* variables (`backends.openai`)
 replay:RUN               the recorded answers of the run in a folder (`backends.replay`)
 """
@@ -8,18 +11,21 @@ replay:RUN               the recorded answers of the run in a folder (`backends.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from repunet_model.backends.base import Backend
+from repunet_model.backends.human import HumanBackend
 from repunet_model.backends.openai import Endpoint, Sampling, connect
+from repunet_model.backends.policies import FixedPolicy, PlantedBackend
 from repunet_model.backends.replay import Recording, ReplayBackend
 from repunet_model.backends.rules import Rules, RulesBackend
 from repunet_model.errors import ConfigurationError
 
-KNOWN = "rules, openai, openai:MODEL, replay:RUN"
+KNOWN = f"rules, {', '.join(FixedPolicy)}, human, openai, openai:MODEL, replay:RUN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,10 @@ def _named(name: str, environment: Mapping[str, str]) -> Backend:
     match kind, detail:
         case "rules", "":
             return RulesBackend()
+        case policy, "" if policy in FixedPolicy:
+            return PlantedBackend(FixedPolicy(policy))
+        case "human", "":
+            return _human()
         case "openai", "":
             return connect(Endpoint.from_environment(environment), environment)
         case "openai", model:
@@ -102,6 +112,11 @@ def _named(name: str, environment: Mapping[str, str]) -> Backend:
         case "replay", _:
             raise ConfigurationError("replay:RUN repeats all agents of a run: it cannot stand for single ones")
     raise ConfigurationError(f"unknown backend {name!r}: choose one of {KNOWN}")
+
+
+def _human() -> HumanBackend:
+    """Return the backend for whoever sits at the terminal."""
+    return HumanBackend(lambda: sys.stdin, lambda: sys.stdout)
 
 
 def _folder_of(name: str) -> Path:
@@ -158,6 +173,10 @@ def _described(description: Mapping[str, Any], environment: Mapping[str, str]) -
     del parameters["reads_prompts"]
     if name == "rules":
         return RulesBackend(Rules(**parameters))
+    if name in FixedPolicy:
+        return PlantedBackend(FixedPolicy(name), Rules(**parameters))
+    if name == "human":
+        return _human()
     if name == "openai":
         endpoint = Endpoint.from_environment(environment)
         place = Endpoint(Sampling(**parameters), endpoint.base_url, endpoint.reply_format, endpoint.timeout)

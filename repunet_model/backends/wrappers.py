@@ -71,8 +71,8 @@ class Wrapper:
 class Record(Wrapper):
     """Write every reply down before it is used, those that do not fit included.
 
-    A request that was sent is seen to its end even if nobody waits for it any more, since its reply is paid for; only
-    a second cancellation gives it up.
+    A request that was sent to a model is seen to its end even if nobody waits for it any more, since its reply is
+    paid for; only a second cancellation gives it up. Nobody else goes on answering for nothing.
     """
 
     def __init__(self, inner: Backend, journal: Journal) -> None:
@@ -81,6 +81,8 @@ class Record(Wrapper):
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer, and write down the reply."""
+        if not _asks_a_model(self):
+            return await self._send(request)
         sent = asyncio.create_task(self._send(request))
         try:
             return await asyncio.shield(sent)
@@ -187,7 +189,7 @@ class Budget(Wrapper):
         Raises:
             BudgetError: If it may not fit.
         """
-        if not self._purse.is_limited or "model" not in self.description:
+        if not self._purse.is_limited or not _asks_a_model(self):
             return await self._inner.answer(request)
         most = self._most(request)
         await self._purse.reserve(most)
@@ -209,12 +211,17 @@ class Budget(Wrapper):
         return Reservation(prompt + completion, self._price.of(prompt, completion) if self._price is not None else 0.0)
 
 
+def _asks_a_model(backend: Backend) -> bool:
+    """Tell whether a model answers, rather than a human, to whom no limit of endpoints applies."""
+    return "model" in backend.description
+
+
 def _most_completion_tokens(backend: Backend) -> int:
     return int(backend.description.get("max_tokens", 0))
 
 
 class Gate(Wrapper):
-    """Let a request pass when there is a place for it, and when the rates allow it."""
+    """Let a request to a model pass when there is a place for it, and when the rates allow it."""
 
     def __init__(self, inner: Backend, limits: Limits) -> None:
         super().__init__(inner)
@@ -222,6 +229,8 @@ class Gate(Wrapper):
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer when it is the request's turn."""
+        if not _asks_a_model(self):
+            return await self._inner.answer(request)
         limits = self._limits
         async with limits.places:
             if not limits.has_rates:

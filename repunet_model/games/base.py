@@ -153,6 +153,8 @@ class Game(ABC):
         dispositions: The words with which a persona of each disposition begins; by default those in `seeds/`.
         facts: What an outcome says of the decisions: the names of `Outcome.facts`.
         rates: The names of what `measure` returns; the first is "cooperation_rate".
+        choices: The questions that make the cooperative choice, for planted agents (`backends.policies`); without
+            them the game has none.
         random_pairs: Whether pairs are random even with reputation.
         has_rounds: Whether everybody declares a choice in public in steps 1, 6, 11, ...
         publishes_evaluations: Whether evaluations are public observations, which everybody takes in with
@@ -166,6 +168,7 @@ class Game(ABC):
     dispositions: ClassVar[Mapping[Disposition, str]] = {}
     facts: ClassVar[tuple[str, ...]]
     rates: ClassVar[tuple[str, ...]] = ("cooperation_rate",)
+    choices: ClassVar[tuple[type[Question[Any]], ...]] = ()
     random_pairs: ClassVar[bool] = False
     has_rounds: ClassVar[bool] = False
     publishes_evaluations: ClassVar[bool] = False

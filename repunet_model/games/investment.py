@@ -25,6 +25,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
 from repunet_model.backends.rules import Mind, answers
 from repunet_model.games.base import Account, Course, Game, Outcome, Player, share
 from repunet_model.memory import Event
@@ -154,6 +155,7 @@ class Investment(Game):
         "invested_share",
         "cheating",
     )
+    choices = (ProposePlan, Invest, Allocate)
     publishes_evaluations = True
 
     async def play(self, first: Player, second: Player) -> Outcome:
@@ -331,3 +333,56 @@ def allocate(question: Allocate, mind: Mind) -> AllocationAnswer:
         investor_share=question.promised * SKIMMED,
         reported_outcome=float(question.outcome) * SKIMMED,
     )
+
+
+EVEN_SHARE = 75.0
+"""The promise of a planted trustee, in per cent: both then gain the same, half of what was invested."""
+
+
+@plays(FixedPolicy.ALWAYS_COOPERATE, ProposePlan)
+@plays(FixedPolicy.ALWAYS_DEFECT, ProposePlan)
+@plays(FixedPolicy.TIT_FOR_TAT, ProposePlan)
+def promise_evenly(question: ProposePlan) -> PlanAnswer:
+    """Promise an even split of the gain; policies differ in what they make of the promise."""
+    return PlanAnswer(reason="Both of us should gain the same.", investor_share=EVEN_SHARE)
+
+
+@plays(FixedPolicy.ALWAYS_COOPERATE, Invest)
+def always_invest(question: Invest) -> InvestAnswer:
+    """Accept any promise and invest everything, which is full cooperation in a trust game."""
+    return InvestAnswer(reason="I always trust.", decision=Deal.ACCEPT, amount=float(question.resources))
+
+
+@plays(FixedPolicy.ALWAYS_DEFECT, Invest)
+def never_invest(question: Invest) -> InvestAnswer:
+    """Refuse any promise."""
+    return InvestAnswer(reason="I never trust.", decision=Deal.REFUSE, amount=0.0)
+
+
+@plays(FixedPolicy.TIT_FOR_TAT, Invest)
+def invest_unless_cheated(question: Invest) -> InvestAnswer:
+    """Invest everything, unless this trustee broke its promise when it last made something of one.
+
+    A refused trustee has no choice and so no chance to make up for it: it is refused until the encounter is no longer
+    among the investor's last five.
+    """
+    if reciprocates(question.trustee, question.events):
+        return InvestAnswer(
+            reason="I trust until I am cheated.", decision=Deal.ACCEPT, amount=float(question.resources)
+        )
+    return InvestAnswer(reason="You broke your last promise to me.", decision=Deal.REFUSE, amount=0.0)
+
+
+@plays(FixedPolicy.ALWAYS_COOPERATE, Allocate)
+@plays(FixedPolicy.TIT_FOR_TAT, Allocate)
+def keep_promise(question: Allocate) -> AllocationAnswer:
+    """Give what was promised and report the truth; to tit for tat the investment is the act that it returns."""
+    return AllocationAnswer(
+        reason="I keep my promise.", investor_share=question.promised, reported_outcome=float(question.outcome)
+    )
+
+
+@plays(FixedPolicy.ALWAYS_DEFECT, Allocate)
+def keep_everything(question: Allocate) -> AllocationAnswer:
+    """Give nothing, and report that nothing came of the investment."""
+    return AllocationAnswer(reason="I always keep everything.", investor_share=0.0, reported_outcome=0.0)

@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
 from repunet_model.backends.rules import Mind, answers
 from repunet_model.concurrency import together
 from repunet_model.games.base import Account, Course, Game, Outcome, Player
@@ -70,6 +71,7 @@ class PrisonersDilemma(Game):
     roles = ("player", "player")
     rules = "prisoners_dilemma_rules.j2"
     facts = ("first_move", "second_move", "first_reason", "second_reason")
+    choices = (ChooseMove,)
 
     def may_pick(self, network: SocialNetwork, chooser: str) -> list[str]:
         """Return those the chooser and they are bound to each other."""
@@ -131,3 +133,27 @@ def choose_move(question: ChooseMove, mind: Mind) -> MoveAnswer:
         reason=f"I expect cooperation with probability {hope:.2f}; cooperating is worth {advantage:+.2f} points more.",
         decision=decision,
     )
+
+
+@plays(FixedPolicy.ALWAYS_COOPERATE, ChooseMove)
+def always_cooperate(question: ChooseMove) -> MoveAnswer:
+    """Cooperate."""
+    return MoveAnswer(reason="I always cooperate.", decision=Move.COOPERATE)
+
+
+@plays(FixedPolicy.ALWAYS_DEFECT, ChooseMove)
+def always_defect(question: ChooseMove) -> MoveAnswer:
+    """Defect."""
+    return MoveAnswer(reason="I always defect.", decision=Move.DEFECT)
+
+
+@plays(FixedPolicy.TIT_FOR_TAT, ChooseMove)
+def tit_for_tat(question: ChooseMove) -> MoveAnswer:
+    """Cooperate first, then do what this partner did at the last meeting (Axelrod 1984).
+
+    Partners change, and a choice shows the last five encounters with anybody: with a partner who is not among them
+    it cooperates.
+    """
+    if reciprocates(question.partner, question.events):
+        return MoveAnswer(reason="I cooperate until my partner does not.", decision=Move.COOPERATE)
+    return MoveAnswer(reason=f"{question.partner} defected when we last met.", decision=Move.DEFECT)

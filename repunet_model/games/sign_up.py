@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from repunet_model.backends.policies import FixedPolicy, plays
 from repunet_model.backends.rules import Mind, answers
 from repunet_model.concurrency import together
 from repunet_model.games.base import Account, Course, Declaration, Game, Outcome, Player, Resident, Society, share
@@ -141,6 +142,7 @@ class SignUpGame(Game):
     rules = "sign_up_rules.j2"
     facts = ("talked", "first_wants", "second_wants", "conversation", "summary")
     rates = ("cooperation_rate", "talk_rate")
+    choices = (SignUp,)
     random_pairs = True
     has_rounds = True
 
@@ -272,3 +274,15 @@ def conclude(question: Conclude, mind: Mind) -> ConclusionAnswer:
         message=f"And I {own}.",
         summary=f"{question.partner} {other}, {mind.persona.name} {own}.",
     )
+
+
+@plays(FixedPolicy.ALWAYS_COOPERATE, SignUp)
+def always_sign_up(question: SignUp) -> DeclarationAnswer:
+    """Sign up; there is no tit for tat here, since the choice is public and not towards a partner."""
+    return DeclarationAnswer(reason="I always take part.", decision=Choice.YES)
+
+
+@plays(FixedPolicy.ALWAYS_DEFECT, SignUp)
+def never_sign_up(question: SignUp) -> DeclarationAnswer:
+    """Do not sign up."""
+    return DeclarationAnswer(reason="I never take part.", decision=Choice.NO)

@@ -1,0 +1,231 @@
+"""The backend that asks a human at a keyboard, who takes part as one of the agents.
+
+It shows the rules of the game once, then for each question what a language model in the agent's place would read,
+and asks for the answer field by field: a closed choice by its number in the drawn order, a number, a text in one line.
+What does not fit is said and asked again on the spot; nothing is filled in. Though many questions may be put at
+once, one is asked at a time. When the input ends, the step fails whole: the answers given so far are recorded, and
+the run can be resumed.
+
+What other agents wrote is shown with its control characters escaped, so that no text of theirs can steer a terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import threading
+import unicodedata
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, TextIO
+
+from repunet_model.backends.base import Request
+from repunet_model.errors import BackendError
+from repunet_model.questions.base import Answer
+
+HOW_TO_ANSWER = (
+    "(The fields of the JSON object are asked for one after another: type a text, or a number, and then Enter.)"
+)
+
+Stream = Callable[[], TextIO | None]
+"""A stream, looked up when it is used: a process may have none, and a test or a notebook may exchange it."""
+
+
+class HumanBackend:
+    """A human, asked on one stream and answering on another.
+
+    Attributes:
+        description: The name. Who the human is does not belong into a run.
+    """
+
+    reads_prompts = True
+    is_costly = True
+
+    def __init__(self, keyboard: Stream, screen: Stream) -> None:
+        """Make a backend.
+
+        Args:
+            keyboard: Where answers are read, a line each.
+            screen: Where questions are shown.
+        """
+        self.description: dict[str, Any] = {"backend": "human"}
+        self._lines = _Lines(keyboard)
+        self._screen = screen
+        self._turn = asyncio.Lock()
+        self._rules = ""
+
+    async def answer[A: Answer](self, request: Request[A]) -> A:
+        """Answer when the human has answered all fields so that they fit.
+
+        Raises:
+            BackendError: If there are no more answers, or a stream cannot be used.
+        """
+        async with self._turn:
+            try:
+                return await self._answer(request)
+            except BaseException:
+                with contextlib.suppress(BackendError):
+                    self._show("\n")  # whatever comes next begins a line of its own
+                raise
+
+    async def close(self) -> None:
+        """Nothing to give back: the streams are the process's."""
+
+    async def _answer[A: Answer](self, request: Request[A]) -> A:
+        if request.prompts.system != self._rules:
+            self._rules = request.prompts.system
+            self._show(f"\n{self._rules}\n\n{HOW_TO_ANSWER}\n")
+        self._show(f"\n--- {request.coordinates.agent}: {request.question.name}\n\n{request.prompt}\n\n")
+        while True:
+            values = {name: await self._ask(request, name) for name in request.schema["properties"]}
+            try:
+                return request.question.read(json.dumps(values))
+            except ValueError as error:
+                self._show(f"These answers do not go together: {error}. Once more, please.\n")
+
+    async def _ask(self, request: Request[Any], name: str) -> Any:
+        """Ask for one field until what is typed fits."""
+        field = request.schema["properties"][name]
+        words = _words(name, field)
+        if words is None:
+            raise BackendError(f"{request.question.name!r} cannot be asked at the keyboard: what is {name!r}?")
+        while True:
+            self._show(words)
+            try:
+                return _value(await self._line(request), field)
+            except ValueError as error:
+                self._show(f"That does not fit: {error}.\n")
+
+    async def _line(self, request: Request[Any]) -> str:
+        """Return the next line that is typed.
+
+        Raises:
+            ValueError: If it is no text.
+            BackendError: If there is none.
+        """
+        where = request.coordinates
+        try:
+            line = await self._lines.next()
+        except UnicodeDecodeError:
+            raise ValueError("it cannot be read as text") from None
+        except (OSError, ValueError) as error:
+            raise BackendError(f"the keyboard cannot be read for {where.agent}: {error}") from error
+        if not line:
+            raise BackendError(
+                f"no more answers at the keyboard for {where.agent}, at {where.question!r} in step {where.step}"
+            )
+        return line
+
+    def _show(self, text: str) -> None:
+        """Show a text, as far as it can be seen and the screen has characters for it.
+
+        Raises:
+            BackendError: If there is no screen.
+        """
+        screen = self._screen()
+        if screen is None:
+            raise BackendError("there is no screen on which to ask")
+        encoding = getattr(screen, "encoding", None) or "utf-8"
+        try:
+            screen.write(_visible(text).encode(encoding, "backslashreplace").decode(encoding))
+            screen.flush()
+        except (OSError, ValueError) as error:
+            raise BackendError(f"the question cannot be shown: {error}") from error
+
+
+class _Lines:
+    """The lines of a stream, each read on a thread that neither blocks the event loop nor keeps the process alive.
+
+    A read cannot be called back. When a question is given up, the line that comes next is for the next question.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._reading: Future[str] | None = None
+
+    async def next(self) -> str:
+        """Return the next line; empty at the end of the input.
+
+        Raises:
+            OSError: If the stream cannot be read.
+            ValueError: If it is closed, or what it holds is no text.
+        """
+        if self._reading is None:
+            self._reading = Future()
+            self._reading.set_running_or_notify_cancel()  # so that a cancelled question does not cancel it
+            threading.Thread(target=self._read, args=(self._reading,), name="repunet-keyboard", daemon=True).start()
+        line = asyncio.wrap_future(self._reading)
+        try:
+            return await line
+        finally:
+            if not line.cancelled():
+                self._reading = None
+
+    def _read(self, reading: Future[str]) -> None:
+        try:
+            stream = self._stream()
+            reading.set_result("" if stream is None else stream.readline())
+        except Exception as error:
+            reading.set_exception(error)
+
+
+def _words(name: str, field: Mapping[str, Any]) -> str | None:
+    """Return the words that ask for a field of an answer's schema; None for a kind that cannot be typed."""
+    about = f" ({field['description']})" if "description" in field else ""
+    if "enum" in field:
+        listed = "".join(f"  {number}  {option}\n" for number, option in enumerate(field["enum"], 1))
+        return f"{name}{about}:\n{listed}number: "
+    if field.get("type") == "string":
+        return f"{name}{about}: "
+    if field.get("type") in ("number", "integer"):
+        ends = (("from", "minimum"), ("to", "maximum"))
+        limits = " ".join(f"{word} {field[end]}" for word, end in ends if end in field)
+        return f"{name}{about}{limits and f', {limits}'}: "
+    return None
+
+
+def _value(line: str, field: Mapping[str, Any]) -> Any:
+    """Return what was typed as the value of a field.
+
+    Raises:
+        ValueError: If it does not fit, with what would.
+    """
+    text = line.strip()
+    if not text:
+        raise ValueError("nothing was typed")
+    if _visible(text) != text:
+        raise ValueError("it holds characters that cannot be seen")
+    if "enum" in field:
+        numbers = {str(number): option for number, option in enumerate(field["enum"], 1)}
+        if text not in numbers:
+            raise ValueError(f"type a number from 1 to {len(numbers)}")
+        return numbers[text]
+    if field["type"] == "string":
+        if len(text) > field.get("maxLength", math.inf):
+            raise ValueError(f"at most {field['maxLength']} characters, these are {len(text)}")
+        return text
+    return _number(text, field)
+
+
+def _number(text: str, field: Mapping[str, Any]) -> float:
+    is_whole = field["type"] == "integer"
+    try:
+        number = int(text) if is_whole else float(text)
+    except ValueError:
+        raise ValueError(f"type a {'whole number' if is_whole else 'number'}") from None
+    low, high = field.get("minimum", -math.inf), field.get("maximum", math.inf)
+    if not math.isfinite(number) or not low <= number <= high:
+        raise ValueError(f"type a number from {low} to {high}")
+    return number
+
+
+def _visible(text: str) -> str:
+    """Return a text with everything escaped that is neither a printable character, nor a space, nor a new line."""
+    return "".join(
+        char
+        if char == "\n" or char.isprintable() or unicodedata.category(char) == "Zs"
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )
