@@ -207,7 +207,7 @@ def test_a_run_with_planted_agents_goes_on_as_if_it_had_never_stopped(game: str,
         "backend_for": {EMMA: "always_defect", "Akiko Sato": "rules"},
     }
     run(7, run_name="whole", **parameters)
-    run(3, run_name="parted", **parameters)
+    run(3, run_name="parted", **parameters).close()
     model = RepuNetModel.load(tmp_path / "parted")
     for _ in range(4):
         model.step()
