@@ -518,8 +518,10 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         """
         folder = RunFolder.open(Path(path))
         manifest = folder.manifest()
-        if step is not None:
-            folder.check_step(step)
+        last = folder.steps()[-1] if step is None else step
+        folder.check_step(last)
+        folder.check_chain(0, last)
+        people = folder.document(0, "personas")
         try:
             if backend is None:
                 answering = recorded(manifest)
@@ -529,6 +531,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 game=manifest["game"],
                 reputation=manifest["reputation"],
                 gossip=manifest["gossip"],
+                n_agents=len(people),
                 personas=str(folder.path / "step_0" / "personas.json"),
                 backend=answering.default,
                 backend_for=answering.by_name,
@@ -542,7 +545,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 raise StorageError(
                     f"{path}: made with other prompts, by version {manifest['repunet']}; go on with that"
                 )
-            model._fold(folder, folder.steps()[-1] if step is None else step)
+            model._fold(folder, last)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StorageError(f"{path}: damaged, {type(error).__name__} {error} where a step was expected") from error
         model._store_in(folder)
@@ -558,7 +561,6 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
     def _fold(self, folder: RunFolder, last: int) -> None:
         """Fold the steps of a stored run into this new model, the history of the DataCollector included."""
-        folder.check_chain(0, last)
         for step in range(last + 1):
             stored = persistence.read_step(folder, step)
             for holder, update in stored.records:
