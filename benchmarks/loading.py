@@ -52,8 +52,8 @@ def main() -> None:
             in_all = mean(each for each, _ in late) / mean(each for each, _ in early)
             asked = mean(calls for _, calls in late) / mean(calls for _, calls in early)
             print(
-                f"{game}: bytes of step 100 / step 10 = {in_all:.2f}, questions {asked:.2f}, bytes a question "
-                f"{in_all / asked:.2f} (promised: at most 1.2)"
+                f"{game}: bytes of step 100 / step 10 = {in_all:.2f} (promised: at most 1.2); questions {asked:.2f}, "
+                f"bytes a question {in_all / asked:.2f}"
             )
 
 
