@@ -84,6 +84,9 @@ ReplyFormat = Annotated[
         help="How to ask for JSON: json_schema, json_object, text or tool; by default the first that works.",
     ),
 ]
+Gguf = Annotated[
+    Path | None, typer.Option(envvar="LLM_GGUF", metavar="FILE", help="The model of --backend local (GGUF).")
+]
 BackendFor = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=BACKEND", help="Who answers for one agent instead; may be given more than once."),
@@ -97,7 +100,11 @@ def run(
     reputation: Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="Keep reputations.")] = "y",
     gossip: Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="Gossip.")] = "y",
     backend: Annotated[
-        str, typer.Option(help="rules (offline, free), openai or openai:MODEL (OPENAI_API_KEY, LLM_*), replay:RUN.")
+        str,
+        typer.Option(
+            help="rules (offline, free), openai or openai:MODEL (OPENAI_API_KEY, LLM_*), local or local:FILE (a model "
+            "on this machine), replay:RUN."
+        ),
     ] = "rules",
     backend_for: BackendFor = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
@@ -114,12 +121,13 @@ def run(
     budget_usd: BudgetUsd = None,
     prices: PriceFile = None,
     reply_format: ReplyFormat = None,
+    gguf: Gguf = None,
 ) -> None:
     """Run one society and store every step."""
     with _quietly_imported() as model_class:
         from repunet_model.backends.setup import respondents
 
-        who = respondents(_of_storage(backend, storage), _by_name(backend_for), _environment(reply_format))
+        who = respondents(_of_storage(backend, storage), _by_name(backend_for), _environment(reply_format, gguf))
         model = model_class(
             game=scenario,
             reputation=reputation,
@@ -149,11 +157,12 @@ def resume(
     budget_tokens: BudgetTokens = None,
     budget_usd: BudgetUsd = None,
     prices: PriceFile = None,
+    gguf: Gguf = None,
 ) -> None:
     """Go on with a stored run from its last step, its backends and its replies; budgets are for the whole run."""
     with _quietly_imported() as model_class:
         limits = _limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices)
-        model = model_class.load(_path_of(run_folder, storage), limits=limits)
+        model = model_class.load(_path_of(run_folder, storage), limits=limits, environment=_environment(gguf=gguf))
     _run_and_show(model, steps)
 
 
@@ -258,9 +267,10 @@ def _limits(
     return Limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, table)
 
 
-def _environment(reply_format: str | None) -> dict[str, str]:
+def _environment(reply_format: str | None = None, gguf: Path | None = None) -> dict[str, str]:
     """Return the environment with what options say instead."""
-    return {**os.environ, **({"LLM_REPLY_FORMAT": reply_format} if reply_format is not None else {})}
+    options = {"LLM_REPLY_FORMAT": reply_format, "LLM_GGUF": gguf}
+    return {**os.environ, **{name: str(value) for name, value in options.items() if value is not None}}
 
 
 def _of_storage(backend: str, storage: Path) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -518,6 +519,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         path: str | Path,
         backend: str | Backend | None = None,
         limits: Limits | None = None,
+        environment: Mapping[str, str] = os.environ,
     ) -> Self:
         """Return the model of a stored run as it is after its last step, ready for the next one.
 
@@ -525,14 +527,17 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             path: The run folder; further steps are stored in it.
             backend: Who answers from now on; None for the backends the run was made with.
             limits: As for a new model; what the run has cost so far counts into their budget.
+            environment: Where endpoints, keys and the file of a local model (LLM_GGUF) are configured.
 
         Raises:
-            RepuNetError: If the run cannot be read.
+            RepuNetError: If the run cannot be read, or a backend cannot be set up.
         """
         folder = RunFolder.open(Path(path))
         manifest = folder.manifest()
         try:
-            answering = recorded(manifest) if backend is None else respondents(backend)
+            answering = (
+                recorded(manifest, environment) if backend is None else respondents(backend, environment=environment)
+            )
             model = cls(
                 game=manifest["game"],
                 reputation=manifest["reputation"],

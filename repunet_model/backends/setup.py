@@ -2,6 +2,7 @@
 
 rules                    offline and free (`backends.rules`)
 openai, openai:MODEL     an endpoint, configured by OPENAI_API_KEY and the LLM_* variables (`backends.openai`)
+local:FILE, local        a GGUF file on this machine, by default that of LLM_GGUF (`backends.local`)
 replay:RUN               the recorded answers of the run in a folder (`backends.replay`)
 """
 
@@ -9,17 +10,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from repunet_model.backends.base import Backend
+from repunet_model.backends.local import LocalBackend
 from repunet_model.backends.openai import Endpoint, Sampling, connect
 from repunet_model.backends.replay import Recording, ReplayBackend
 from repunet_model.backends.rules import Rules, RulesBackend
 from repunet_model.errors import ConfigurationError
 
-KNOWN = "rules, openai, openai:MODEL, replay:RUN"
+KNOWN = "rules, openai, openai:MODEL, local:FILE, replay:RUN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,23 @@ def _named(name: str, environment: Mapping[str, str]) -> Backend:
             return connect(Endpoint.from_environment(environment), environment)
         case "openai", model:
             return connect(Endpoint.from_environment(environment).of_model(model), environment)
+        case "local", file:
+            return LocalBackend(Path(file) if file else _gguf(environment), Endpoint.from_environment(environment))
         case "replay", _:
             raise ConfigurationError("replay:RUN repeats all agents of a run: it cannot stand for single ones")
     raise ConfigurationError(f"unknown backend {name!r}: choose one of {KNOWN}")
+
+
+def _gguf(environment: Mapping[str, str]) -> Path:
+    """Return the GGUF file that is named beside the backend.
+
+    Raises:
+        ConfigurationError: If there is none.
+    """
+    file = environment.get("LLM_GGUF", "").strip()
+    if not file:
+        raise ConfigurationError("the backend local needs a model: name its GGUF file by --gguf FILE or LLM_GGUF")
+    return Path(file)
 
 
 def _folder_of(name: str) -> Path:
@@ -124,11 +140,12 @@ def _replayed(path: Path) -> Respondents:
     return Respondents(repeat(manifest["backend"]), own)
 
 
-def recorded(manifest: Mapping[str, Any]) -> Respondents:
+def recorded(manifest: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Respondents:
     """Return who answers for whom as a manifest says, to go on with a run.
 
     Args:
         manifest: Of the run.
+        environment: Where endpoints and keys are configured, and in LLM_GGUF the file of a local model.
 
     Raises:
         ConfigurationError: If it is not one that can be set up by its description.
@@ -138,20 +155,34 @@ def recorded(manifest: Mapping[str, Any]) -> Respondents:
     def make(description: Mapping[str, Any]) -> Backend:
         key = repr(sorted(description.items()))
         if key not in made:
-            made[key] = _described(description)
+            made[key] = _described(description, environment)
         return made[key]
 
     own = {name: make(description) for name, description in manifest["backend_for"].items()}
     return Respondents(make(manifest["backend"]), own)
 
 
-def _described(description: Mapping[str, Any]) -> Backend:
+def _described(description: Mapping[str, Any], environment: Mapping[str, str]) -> Backend:
     parameters = dict(description)
     name = parameters.pop("backend")
     del parameters["reads_prompts"]
     if name == "rules":
         return RulesBackend(Rules(**parameters))
     if name == "openai":
-        endpoint = Endpoint.from_environment()
-        return connect(Endpoint(Sampling(**parameters), endpoint.base_url, endpoint.reply_format, endpoint.timeout))
+        return connect(_endpoint(parameters, environment), environment)
+    if name == "local":
+        sha256 = parameters.pop("sha256")
+        backend = LocalBackend(_gguf(environment), _endpoint(parameters, environment))
+        given = backend.description
+        if (given["model"], given["sha256"]) != (parameters["model"], sha256):
+            raise ConfigurationError(
+                f"the run was made with {parameters['model']} (SHA-256 {sha256}...), and --gguf or LLM_GGUF names "
+                f"{given['model']} (SHA-256 {given['sha256']}...): name the file it was made with"
+            )
+        return backend
     raise ConfigurationError(f"the run was made with the backend {name!r}: name the backend to go on with")
+
+
+def _endpoint(sampling: Mapping[str, Any], environment: Mapping[str, str]) -> Endpoint:
+    """Return the endpoint of the environment with the model and the sampling parameters of a run."""
+    return replace(Endpoint.from_environment(environment), sampling=Sampling(**sampling))
