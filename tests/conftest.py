@@ -17,7 +17,7 @@ MODES = list(sweep.MODES.values())
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the machine's own settings out of the tests."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LLM_API_BASE", "LLM_MODEL", "REPUNET_STORAGE"):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LLM_API_BASE", "LLM_MODEL", "LLM_GGUF", "REPUNET_STORAGE"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -40,9 +40,11 @@ def main() -> None:
         started = {"address": server.listening_address}
     except Exception as error:
         started = {"error": str(error)}
-    print(json.dumps(started), file=answer, flush=True)
-    sys.stdin.read()
-    os._exit(0)
+    try:
+        print(json.dumps(started), file=answer, flush=True)
+        sys.stdin.read()
+    finally:
+        os._exit(0)  # without stopping the server, which might wait for requests
 
 
 if __name__ == "__main__":

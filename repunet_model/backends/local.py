@@ -3,18 +3,20 @@
 The server is a process of its own (`backends.llama_server`), which is started when the first question comes. It
 listens on 127.0.0.1 alone, on a free port, and wants a key that is drawn for it. It ends with the backend or with the
 process of the run, whichever ends first. Questions reach it as they reach any endpoint (`backends.openai`), configured
-by the same LLM_* variables but for LLM_MODEL, LLM_API_BASE and OPENAI_API_KEY.
+by the same LLM_* variables but for LLM_MODEL, LLM_API_BASE and OPENAI_API_KEY; LLM_MAX_TOKENS is 512 by default.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from hashlib import file_digest
 from importlib.util import find_spec
@@ -30,13 +32,31 @@ SLOTS = 4
 """Requests that the server works on at once; others wait before they are sent."""
 
 SLOT_TOKENS = 4096
-"""Room of a request: prompt and reply together. Prompts are short of 2,000 tokens, those of re-asks included."""
+"""Room of a request, prompt and reply together.
+
+The longest prompt of the three games is short of 900 tokens, and of 1,700 after three re-asks (SmolLM2's tokenizer,
+texts of the rules backend); a language model's own texts make it longer.
+"""
 
 CACHE_MIB = 256
 """Memory for prompts that were seen before, beside those in the slots."""
 
-LEAST_MAX_TOKENS = 160
-"""Below it replies are cut off inside their JSON."""
+LEAST_MAX_TOKENS, MOST_MAX_TOKENS = 160, SLOT_TOKENS // 2
+"""Below it replies are cut off inside their JSON; above it they may not fit beside the prompt."""
+
+MAX_TOKENS = 512
+"""The longest reply unless LLM_MAX_TOKENS says otherwise: a small model that loops goes on to this limit."""
+
+
+def settings(environment: Mapping[str, str] = os.environ) -> Endpoint:
+    """Read sampling parameters, reply format and timeout from the LLM_* variables.
+
+    Raises:
+        ConfigurationError: If a variable does not hold what it should.
+    """
+    of_others = {"LLM_MODEL": "", "LLM_API_BASE": ""}
+    longest = environment.get("LLM_MAX_TOKENS", "").strip() or str(MAX_TOKENS)
+    return Endpoint.from_environment({**environment, **of_others, "LLM_MAX_TOKENS": longest})
 
 
 class LocalBackend:
@@ -49,28 +69,27 @@ class LocalBackend:
     reads_prompts = True
     is_costly = True
 
-    def __init__(self, gguf: Path, endpoint: Endpoint | None = None) -> None:
+    def __init__(self, gguf: Path, endpoint: Endpoint) -> None:
         """Check the file; the server is started later.
 
         Args:
             gguf: The model.
-            endpoint: Sampling parameters, reply format and timeout, its model and address left out of account; by
-                default as the LLM_* variables say.
+            endpoint: Sampling parameters, reply format and timeout; its model and address are left out of account.
 
         Raises:
-            ConfigurationError: If the file is no GGUF file, the replies would be cut off, or xllamacpp is missing.
+            ConfigurationError: If the file is no GGUF file, the longest reply is out of range, or xllamacpp is missing.
         """
         if find_spec("xllamacpp") is None:
             raise ConfigurationError(
                 "the backend local needs the package xllamacpp: uv sync --extra local, or pip install "
                 "'repunet-mesa[local]'"
             )
-        self._endpoint = (endpoint or Endpoint.from_environment()).of_model(gguf.name)
+        self._endpoint = endpoint.of_model(gguf.name)
         sampling = self._endpoint.sampling
-        if sampling.max_tokens < LEAST_MAX_TOKENS:
+        if not LEAST_MAX_TOKENS <= sampling.max_tokens <= MOST_MAX_TOKENS:
             raise ConfigurationError(
-                f"LLM_MAX_TOKENS is {sampling.max_tokens}: must be {LEAST_MAX_TOKENS} or more for the backend local, "
-                "whose replies are cut off otherwise"
+                f"LLM_MAX_TOKENS is {sampling.max_tokens}: must be from {LEAST_MAX_TOKENS} to {MOST_MAX_TOKENS} for "
+                "the backend local, since replies are cut off below and may not fit beside the prompt above"
             )
         self.description = {"backend": "local", **asdict(sampling), "sha256": _hash_of(gguf)}
         self._server = _Server(gguf)
@@ -152,7 +171,7 @@ class _Server:
         """Tell the process what to serve, and return what it says to that; nothing if it ended."""
         assert process.stdin is not None
         assert process.stdout is not None
-        settings = {
+        wanted = {
             "path": str(self._gguf.absolute()),
             "name": self._gguf.name,
             "key": self.key,
@@ -161,7 +180,7 @@ class _Server:
             "cache_mib": CACHE_MIB,
         }
         try:
-            process.stdin.write(f"{json.dumps(settings)}\n")
+            process.stdin.write(f"{json.dumps(wanted)}\n")
             process.stdin.flush()
         except BrokenPipeError:
             return {}

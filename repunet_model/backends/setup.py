@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from repunet_model.backends.base import Backend
-from repunet_model.backends.local import LocalBackend
+from repunet_model.backends.local import LocalBackend, settings
 from repunet_model.backends.openai import Endpoint, Sampling, connect
 from repunet_model.backends.replay import Recording, ReplayBackend
 from repunet_model.backends.rules import Rules, RulesBackend
@@ -102,7 +102,7 @@ def _named(name: str, environment: Mapping[str, str]) -> Backend:
         case "openai", model:
             return connect(Endpoint.from_environment(environment).of_model(model), environment)
         case "local", file:
-            return LocalBackend(Path(file) if file else _gguf(environment), Endpoint.from_environment(environment))
+            return LocalBackend(Path(file) if file else _gguf(environment), settings(environment))
         case "replay", _:
             raise ConfigurationError("replay:RUN repeats all agents of a run: it cannot stand for single ones")
     raise ConfigurationError(f"unknown backend {name!r}: choose one of {KNOWN}")
@@ -169,10 +169,11 @@ def _described(description: Mapping[str, Any], environment: Mapping[str, str]) -
     if name == "rules":
         return RulesBackend(Rules(**parameters))
     if name == "openai":
-        return connect(_endpoint(parameters, environment), environment)
+        endpoint = Endpoint.from_environment(environment)
+        return connect(replace(endpoint, sampling=Sampling(**parameters)), environment)
     if name == "local":
         sha256 = parameters.pop("sha256")
-        backend = LocalBackend(_gguf(environment), _endpoint(parameters, environment))
+        backend = LocalBackend(_gguf(environment), replace(settings(environment), sampling=Sampling(**parameters)))
         given = backend.description
         if (given["model"], given["sha256"]) != (parameters["model"], sha256):
             raise ConfigurationError(
@@ -181,8 +182,3 @@ def _described(description: Mapping[str, Any], environment: Mapping[str, str]) -
             )
         return backend
     raise ConfigurationError(f"the run was made with the backend {name!r}: name the backend to go on with")
-
-
-def _endpoint(sampling: Mapping[str, Any], environment: Mapping[str, str]) -> Endpoint:
-    """Return the endpoint of the environment with the model and the sampling parameters of a run."""
-    return replace(Endpoint.from_environment(environment), sampling=Sampling(**sampling))
