@@ -95,6 +95,9 @@ ReplyFormat = Annotated[
         help="How to ask for JSON: json_schema, json_object, text or tool; by default the first that works.",
     ),
 ]
+Gguf = Annotated[
+    Path | None, typer.Option(envvar="LLM_GGUF", metavar="FILE", help="The model of --backend local (GGUF).")
+]
 BackendFor = Annotated[
     list[str] | None,
     typer.Option(
@@ -115,7 +118,7 @@ def run(
         str,
         typer.Option(
             help="rules (offline, free), always_cooperate, always_defect, tit_for_tat, openai or openai:MODEL "
-            "(OPENAI_API_KEY, LLM_*), replay:RUN."
+            "(OPENAI_API_KEY, LLM_*), local or local:FILE (a model on this machine), replay:RUN."
         ),
     ] = "rules",
     backend_for: BackendFor = None,
@@ -133,6 +136,7 @@ def run(
     budget_usd: BudgetUsd = None,
     prices: PriceFile = None,
     reply_format: ReplyFormat = None,
+    gguf: Gguf = None,
 ) -> None:
     """Run one society and store every step. A replay takes what is not given from the run that it repeats."""
     with _quietly_imported() as model_class:
@@ -154,7 +158,7 @@ def run(
         if kind == "replay" and replayed:
             recorded = _recorded(Path(replayed))
             what |= {name: value for name, value in recorded.items() if not _is_given(context, name)}
-        who = respondents(backend, _by_name(backend_for), _environment(reply_format))
+        who = respondents(backend, _by_name(backend_for), _environment(reply_format, gguf))
         model = model_class(
             game=what["scenario"],
             reputation=what["reputation"],
@@ -246,6 +250,7 @@ def resume(
     budget_usd: BudgetUsd = None,
     prices: PriceFile = None,
     reply_format: ReplyFormat = None,
+    gguf: Gguf = None,
 ) -> None:
     """Go on with a stored run. Budgets are for the whole run.
 
@@ -262,7 +267,7 @@ def resume(
         limits = _limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices)
         folder = RunFolder.open(path)
         manifest, last = folder.manifest(), folder.steps()[-1]
-        environment = _environment(reply_format)
+        environment = _environment(reply_format, gguf)
         own = _by_name(backend_for)
         if backend is None:
             who = recorded(manifest, own, environment)
@@ -426,9 +431,10 @@ def _limits(
     return Limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, table)
 
 
-def _environment(reply_format: str | None) -> dict[str, str]:
+def _environment(reply_format: str | None = None, gguf: Path | None = None) -> dict[str, str]:
     """Return the environment with what options say instead."""
-    return {**os.environ, **({"LLM_REPLY_FORMAT": reply_format} if reply_format is not None else {})}
+    options = {"LLM_REPLY_FORMAT": reply_format, "LLM_GGUF": gguf}
+    return {**os.environ, **{name: str(value) for name, value in options.items() if value is not None}}
 
 
 def _replayable(backend: str, storage: Path) -> str:

@@ -514,7 +514,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             limits: As for a new model; what the run has cost so far counts into their budget.
 
         Raises:
-            RepuNetError: If the run cannot be read.
+            RepuNetError: If the run cannot be read, or a backend cannot be set up.
         """
         folder = RunFolder.open(Path(path))
         manifest = folder.manifest()

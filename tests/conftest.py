@@ -17,7 +17,16 @@ MODES = list(sweep.MODES.values())
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the machine's own settings out of the tests."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LLM_API_BASE", "LLM_MODEL", "LLM_PRICES", "REPUNET_STORAGE"):
+    names = (
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "LLM_API_BASE",
+        "LLM_MODEL",
+        "LLM_PRICES",
+        "LLM_GGUF",
+        "REPUNET_STORAGE",
+    )
+    for name in names:
         monkeypatch.delenv(name, raising=False)
 
 

@@ -5,6 +5,7 @@ always_cooperate, always_defect, tit_for_tat
                          the same, with a fixed policy for the cooperative choice (`backends.policies`)
 human                    somebody at the keyboard of this process (`backends.human`)
 openai, openai:MODEL     an endpoint, configured by OPENAI_API_KEY and the LLM_* variables (`backends.openai`)
+local:FILE, local        a GGUF file on this machine, by default that of LLM_GGUF (`backends.local`)
 replay:RUN               the recorded answers of the run in a folder (`backends.replay`)
 """
 
@@ -13,19 +14,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from repunet_model.backends.base import Backend
 from repunet_model.backends.human import HumanBackend
+from repunet_model.backends.local import LocalBackend, settings
 from repunet_model.backends.openai import Endpoint, Sampling, connect
 from repunet_model.backends.policies import FixedPolicy, PlantedBackend
 from repunet_model.backends.replay import Recording, ReplayBackend
 from repunet_model.backends.rules import Rules, RulesBackend
 from repunet_model.errors import ConfigurationError
 
-KNOWN = f"rules, {', '.join(FixedPolicy)}, human, openai, openai:MODEL, replay:RUN"
+KNOWN = f"rules, {', '.join(FixedPolicy)}, human, openai, openai:MODEL, local:FILE, replay:RUN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ def _named(name: str, environment: Mapping[str, str]) -> Backend:
             return connect(Endpoint.from_environment(environment), environment)
         case "openai", model:
             return connect(Endpoint.from_environment(environment).of_model(model), environment)
+        case "local", file:
+            return LocalBackend(Path(file) if file else _gguf(environment), settings(environment))
         case "replay", _:
             raise ConfigurationError("replay:RUN repeats all agents of a run: it cannot stand for single ones")
     raise ConfigurationError(f"unknown backend {name!r}: choose one of {KNOWN}")
@@ -117,6 +121,18 @@ def _named(name: str, environment: Mapping[str, str]) -> Backend:
 def _human() -> HumanBackend:
     """Return the backend for whoever sits at the terminal."""
     return HumanBackend(lambda: sys.stdin, lambda: sys.stdout)
+
+
+def _gguf(environment: Mapping[str, str]) -> Path:
+    """Return the GGUF file that is named beside the backend.
+
+    Raises:
+        ConfigurationError: If there is none.
+    """
+    file = environment.get("LLM_GGUF", "").strip()
+    if not file:
+        raise ConfigurationError("the backend local needs a model: name its GGUF file by --gguf FILE or LLM_GGUF")
+    return Path(file)
 
 
 def _folder_of(name: str) -> Path:
@@ -149,7 +165,7 @@ def recorded(
     Args:
         manifest: Of the run.
         backend_for: Who answers for single agents instead, by their names.
-        environment: Where endpoints and keys are configured.
+        environment: Where endpoints and keys are configured, and in LLM_GGUF the file of a local model.
 
     Raises:
         ConfigurationError: If it is not one that can be set up by its description.
@@ -179,6 +195,15 @@ def _described(description: Mapping[str, Any], environment: Mapping[str, str]) -
         return _human()
     if name == "openai":
         endpoint = Endpoint.from_environment(environment)
-        place = Endpoint(Sampling(**parameters), endpoint.base_url, endpoint.reply_format, endpoint.timeout)
-        return connect(place, environment)
+        return connect(replace(endpoint, sampling=Sampling(**parameters)), environment)
+    if name == "local":
+        sha256 = parameters.pop("sha256")
+        backend = LocalBackend(_gguf(environment), replace(settings(environment), sampling=Sampling(**parameters)))
+        given = backend.description
+        if (given["model"], given["sha256"]) != (parameters["model"], sha256):
+            raise ConfigurationError(
+                f"the run was made with {parameters['model']} (SHA-256 {sha256}...), and --gguf or LLM_GGUF names "
+                f"{given['model']} (SHA-256 {given['sha256']}...): name the file it was made with"
+            )
+        return backend
     raise ConfigurationError(f"the run was made with the backend {name!r}: name the backend to go on with")
