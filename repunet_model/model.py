@@ -570,19 +570,13 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
     def _replay(self, folder: RunFolder) -> None:
         """Fold the steps of a stored run into this new model, the history of the DataCollector included."""
+        if "imported" in folder.manifest():
+            self._restore(folder, 0)
+            self._measure(dict.fromkeys(self._game.rates), StepLog(), calls=0)
+            self.datacollector = self._collector()
+            self.datacollector.collect(self)
         for step in folder.steps()[1:]:
-            for row in folder.table(step, "records"):
-                record = ReputationRecord.from_dict(row)
-                self._agents_by_name[row["holder"]].ledger.add(
-                    RecordUpdate(step, Cause(row["cause"]), row["source"], record)
-                )
-            for row in folder.table(step, "events"):
-                self._agents_by_name[row.pop("agent")].memory.add(Event.from_dict(row))
-            self._committed, self._committed_step = folder.document(step, "state"), step
-            for state in self._committed["agents"]:
-                self._agents_by_name[state["name"]].restore(state)
-            self.network = SocialNetwork.from_dict(self._committed["network"])
-            self._board = list(self._committed["board"])
+            self._restore(folder, step)
             self.scores = self._mean_scores()
             self.measures = folder.document(step, "metrics")
             self.step_usage = Usage()
@@ -593,6 +587,21 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             self.time = float(step)
             self._collect(log)
         self._set_clock(self._committed_step)
+
+    def _restore(self, folder: RunFolder, step: int) -> None:
+        """Take on what a stored step has added and the state after it; step 0 of an imported run has a past."""
+        for row in folder.table(step, "records"):
+            record = ReputationRecord.from_dict(row)
+            self._agents_by_name[row["holder"]].ledger.add(
+                RecordUpdate(step, Cause(row["cause"]), row["source"], record)
+            )
+        for row in folder.table(step, "events"):
+            self._agents_by_name[row.pop("agent")].memory.add(Event.from_dict(row))
+        self._committed, self._committed_step = folder.document(step, "state"), step
+        for state in self._committed["agents"]:
+            self._agents_by_name[state["name"]].restore(state)
+        self.network = SocialNetwork.from_dict(self._committed["network"])
+        self._board = list(self._committed["board"])
 
 
 def _measure(model: RepuNetModel, name: str) -> float | None:

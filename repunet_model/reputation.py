@@ -36,6 +36,7 @@ class Cause(StrEnum):
     SECOND_ORDER_GOSSIP = "second-order gossip"
     OBSERVATION = "observation"
     SIGN_UP = "sign-up"
+    UNKNOWN = "unknown"  # of a run from elsewhere that does not say
 
 
 @dataclass(frozen=True, slots=True)
