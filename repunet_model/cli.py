@@ -265,9 +265,7 @@ def show(
 
 @app.command("import")
 def import_(
-    path: Annotated[
-        Path, typer.Argument(help="A published run, of which the last step is taken, or one of its steps.")
-    ],
+    path: Annotated[Path, typer.Argument(help="A published run, whose last step is taken, or one of its steps.")],
     scenario: Annotated[
         Any, typer.Option(parser=_scenario, metavar="NAME", help="pd, investment or sign_up; by default as it shows.")
     ] = None,
@@ -275,11 +273,9 @@ def import_(
     gossip: Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="By default as it shows.")] = None,
     personas: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Persona file with the dispositions, which are not stored there."),
+        typer.Option(metavar="FILE", help="Persona file with the dispositions, which are not there."),
     ] = None,
-    backend: Annotated[
-        str, typer.Option(help="Who answers when the run goes on: rules, openai, openai:MODEL.")
-    ] = "rules",
+    backend: Annotated[str, typer.Option(help="Who answers from then on: rules, openai, openai:MODEL.")] = "rules",
     seed: Annotated[int, typer.Option(help="Seed of the steps to come.")] = 1,
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the new run.")] = None,
     storage: Storage = Path("sim_storage"),

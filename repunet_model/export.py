@@ -5,9 +5,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from statistics import fmean
+
+import networkx as nx
+import pandas as pd
 
 from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.reputation import ReputationRecord
+from repunet_model.storage import Row, RunFolder, to_json
 
 TABLES = ("interactions", "events", "records", "gossip", "ties", "declarations")
 
@@ -72,7 +79,7 @@ def export_graph(folder: RunFolder, step: int, out: Path, layout: str) -> None:
             resources=float(agent["resources"]),
             score=scores.get(name, 0.0),
         )
-    for agent, other, roles in SocialNetwork.from_dict(state["network"]).graph.edges(data="roles"):
+    for agent, other, roles in state["network"]["ties"]:
         graph.add_edge(agent, other, roles=", ".join(roles))
     with whole(out, is_file=True) as place:
         if layout == "graphml":
@@ -108,7 +115,7 @@ def export_tables(folder: RunFolder, step: int, out: Path, layout: str) -> None:
 
 
 def _all_rows(folder: RunFolder, step: int, name: str) -> Iterator[Row]:
-    """Yield the rows of a table up to a step, each with its step; the past of an imported run has the steps of there."""
+    """Yield the rows of a table up to a step, each with its step; an imported past has the steps it had there."""
     if "imported" in folder.manifest() and name != "ties":
         yield from ({"imported": True, **row} for row in folder.table(0, name))
     for number in range(1, step + 1):

@@ -18,6 +18,9 @@ Row = dict[str, Any]
 NUMBER = r"(?<![\d.,-])(\d+(?:\.\d+)?)(?!\d|[.,]\d|[eE][+-]?\d)"
 """A whole number or decimal fraction that is not part of a longer one, such as 1,000 or 1e3."""
 
+SAID = ("course", "accepted", "promised_share", "amount", "first_payoff", "second_payoff", "first_move", "second_move")
+"""What two sources of an encounter must not say differently; the rest follows from it, or is words."""
+
 _PARTIES = re.compile(r"(Success|Failed) investment[:.] [Ii]nvestor is (.+?)(?:,| and) [Tt]rustee is (.+?)\.?(?:\n|$)")
 _MOVES = re.compile(r"Game_result is .+?\. (.+) chose (Cooperate|Defect), (.+) chose (Cooperate|Defect)")
 
@@ -177,10 +180,19 @@ def _result(step: int, block: str, plan: tuple[str, str], decision: tuple[str, s
 
 def merged(row: Row, other: Row) -> tuple[Row, list[str]]:
     """Return a row with what only another source of the same encounter says, and what both say differently."""
-    differing = [
+    differing: list[str] = [
         name
-        for name, value in other.items()
-        if value is not None and row[name] is not None and not _same(row[name], value) and name != "investor_reason"
+        for name in (
+            "course",
+            "accepted",
+            "promised_share",
+            "amount",
+            "first_payoff",
+            "second_payoff",
+            "first_move",
+            "second_move",
+        )
+        if name in row and None not in (row[name], other[name]) and not _same(row[name], other[name])
     ]
     return {name: other[name] if value is None else value for name, value in row.items()}, differing
 
@@ -226,7 +238,8 @@ def memory_of(game: str, row: Mapping[str, Any], own_words: str) -> str:
 def _remembered_deal(row: Mapping[str, Any]) -> str:
     if not row["accepted"]:
         return f"Failed investment. Investor is {row['first']} and Trustee is {row['second']}.\n{_refusal(row)}"
-    parts = {"trustee": _text(row["second_payoff"]), "investor": _text(_returned(row))}
+    shares = f"trustee receives {_text(_rest(row['actual_share']))}%, investor receives {_text(row['actual_share'])}%"
+    parts = {"Final Allocation": shares, "trustee": _text(row["second_payoff"]), "investor": _text(_returned(row))}
     split = f"the investor receives {_text(row['promised_share'])}% and the trustee retains the rest"
     reported = "unknown" if row["reported_outcome"] is None else f"{_text(row['reported_outcome'])} units"
     return (
@@ -247,8 +260,9 @@ def result_of(row: Mapping[str, Any]) -> str:
     """Return the part of an investment result file about one encounter."""
     first, second, refused = row["first"], row["second"], not row["accepted"]
     promised = row["promised_share"]
-    kept = None if promised is None else _text(round(100 - promised, 9))
-    plan = NO_PLAN if kept is None else f"trustee_part: {kept}%, investor_part: {_text(promised)}%"
+    plan = f"trustee_part: {_text(_rest(promised))}%, investor_part: {_text(promised)}%"
+    if row["course"] == Course.NOT_HELD.value:
+        plan = NO_PLAN
     decided = " ".join(_refusal(row).split()) if refused else f"Accept. Allocation {_text(row['amount'])} unit."
     parts: list[str | list[str]] = [
         "**Stage  1**",
@@ -279,6 +293,10 @@ def _returned(row: Mapping[str, Any]) -> float | None:
     if row["first_payoff"] is None or row["amount"] is None:
         return None
     return float(Decimal(repr(row["first_payoff"])) + Decimal(repr(row["amount"])))
+
+
+def _rest(share: float | None) -> float | None:
+    return None if share is None else float(100 - Decimal(repr(float(share))))
 
 
 def _found(pattern: str, text: str) -> Decimal | None:

@@ -16,7 +16,7 @@ from repunet_model.personas import Name
 from repunet_model.reference_layout.words import EXTRA
 
 Extra = Annotated[dict[str, Any], Field(alias=EXTRA, default_factory=dict)]
-Amount = Annotated[Decimal, Field(allow_inf_nan=False)]
+Amount = Annotated[Decimal, Field(allow_inf_nan=False, ge=-(10**15), le=10**15)]
 Count = Annotated[int, Field(ge=0)]
 
 

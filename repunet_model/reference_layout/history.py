@@ -66,6 +66,12 @@ class History:
                         "the other's kept",
                     )
             found.setdefault(key, row)
+        for person in self.snapshot.people:
+            # Meetings that came to nothing have no memory there; an export of ours keeps them beside it.
+            for kept in person.scratch.extra.get("meetings", []):
+                row = plain(kept["interaction"])
+                if row is not None:
+                    found.setdefault((row["step"], frozenset((row["first"], row["second"]))), row)
         self._add_results(found)
         for row in found.values():
             if self.game.name == "investment" and encounters.parts_differ(row):
@@ -157,8 +163,9 @@ class History:
         found: dict[str, list[Row]] = defaultdict(list)
         sides = self.game.roles
         for person in self.snapshot.people:
-            for row in person.scratch.extra.get("events", []):
-                found[person.name].append({"agent": person.name, **Event.from_dict(plain(row)).to_dict()})
+            for kept in person.scratch.extra.get("meetings", []):
+                told = Event.from_dict(plain(kept["event"])).to_dict()
+                found[person.name].append({"agent": person.name, **told})
         for name, node in self._encounters_known():
             row = self.interactions[node.created_at, frozenset((node.subject, node.object))]
             mine, theirs = ("first", "second") if row["first"] == name else ("second", "first")

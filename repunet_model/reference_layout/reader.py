@@ -48,10 +48,16 @@ from repunet_model.reference_layout.files import (
 )
 from repunet_model.reference_layout.history import History
 from repunet_model.reference_layout.records import Records
-from repunet_model.reference_layout.words import PREDICATES, SIGN_UP
+from repunet_model.reference_layout.words import EXTRA, PREDICATES, SIGN_UP
 from repunet_model.storage import FORMAT, Row, RunFolder
 
 UNCREDIBLE = {Credibility.UNCREDIBLE.value, Credibility.VERY_UNCREDIBLE.value}
+
+OF_COMPLETED = {
+    *("first_cooperated", "second_cooperated", "first_judges_second", "second_judges_first"),
+    *("amount", "outcome", "actual_share", "reported_outcome", "allocation_reason", "conversation", "summary"),
+}
+"""The columns of interactions that only an encounter has that took place in full."""
 
 NAMED = (("invest", "investment"), ("pd_game", "prisoners_dilemma"), ("sign", "sign_up"))
 """What the name of a published run says of its game."""
@@ -117,7 +123,11 @@ def import_run(
         RepuNetError: If it cannot be read or written; no run is left behind.
     """
     reading = _Reading(read_snapshot(find_step(path)), told or Told())
-    documents, tables = reading.documents(), reading.tables()
+    try:
+        documents, tables = reading.documents(), reading.tables()
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        # The layout's own fields are checked one by one; this is what an export of ours has kept beside them.
+        raise ConfigurationError(f"{path}: damaged under {EXTRA!r}, {type(error).__name__} {error}") from error
     documents["import_report"] = reading.report.lines
     manifest = {
         "format": FORMAT,
@@ -421,14 +431,13 @@ class _Reading:
         }
 
     def _say_missing(self, column: str, rows: list[Row]) -> None:
-        """Say how often a column is not told; of one that only completed encounters have, among those."""
+        """Say how often a column is not told where it could be."""
         completed = [row for row in rows if row["course"] == Course.COMPLETED.value]
-        if all(row[column] is None for row in rows if row["course"] != Course.COMPLETED.value):
-            rows = completed
-        missing = sum(row[column] is None for row in rows)
+        asked = completed if column in OF_COMPLETED else rows
+        missing = sum(row[column] is None for row in asked)
         if missing:
-            kind = "completed encounters" if rows is completed else "encounters"
-            self.report.say("interactions", f"{column} is not told of {missing} of {len(rows)} {kind}", "null")
+            kind = "completed encounters" if asked is completed else "encounters"
+            self.report.say("interactions", f"{column} is not told of {missing} of {len(asked)} {kind}", "null")
 
     def counts(self, state: Row, tables: Mapping[str, list[Row]]) -> dict[str, int]:
         """Return how much was read."""

@@ -35,7 +35,7 @@ class Records:
     report: Report
 
     _scaled: int = 0
-    _first: int = 0
+    _unknown: int = 0
 
     def rows(self) -> list[Row]:
         """Return every record, holder by holder, of each subject and role the oldest first."""
@@ -44,8 +44,8 @@ class Records:
             self.report.say(
                 "reputation_database.json", f"{self._scaled} record(s) sum to 0.95 to 1.05, not to 1", "scaled"
             )
-        if self._first:
-            what = f"{self._first} record(s) replace none that could be read"
+        if self._unknown:
+            what = f"{self._unknown} first record(s) do not say step and cause"
             self.report.say("reputation_database.json", what, "step null, cause unknown")
         return rows
 
@@ -65,12 +65,12 @@ class Records:
         for key, present in person.records.items():
             history = sorted(replaced[key], key=lambda item: item[:2])
             step, reason = None, None
-            for number, (until, _, data) in enumerate([*history, (None, 1, present)]):
+            for until, _, data in [*history, (None, 1, present)]:
                 row = self._record(person, key, data, is_present=until is None)
                 if row is not None:
-                    known = self._origin(person.name, row, step, reason)
-                    self._first += known["step"] is None and number == 0
-                    yield {**known, **row}
+                    row = {**self._origin(person.name, row, step, reason), **row}
+                    self._unknown += row["step"] is None
+                    yield row
                 step, reason = until, data.get("reason") if isinstance(data, dict) else None
 
     def _origin(self, holder: str, row: Row, step: int | None, reason: Any) -> Row:

@@ -147,7 +147,9 @@ class _Past:
             EXTRA: {
                 "persona": persona,
                 "state": {key: value for key, value in state.items() if key not in {"name", "learned"}},
-                "events": [{key: value for key, value in event.items() if key != "agent"} for event in untold],
+                "meetings": [
+                    {"event": _without_agent(event), "interaction": self._row(event, name)} for event in untold
+                ],
             },
         }
 
@@ -211,7 +213,7 @@ class _Past:
             row = self._row(event, name)
             if row is None or not self._has_node(event, name):
                 continue
-            kept: Row = {"event": {key: value for key, value in event.items() if key != "agent"}, "interaction": row}
+            kept: Row = {"event": _without_agent(event), "interaction": row}
             if game == "sign_up":
                 words = row["summary"] or event["text"]
                 chat = _node("CHAT", row["first"], PREDICATES[game], row["second"], words, row["step"])
@@ -302,6 +304,10 @@ class _Past:
             if lines
             else ""
         )
+
+
+def _without_agent(event: Row) -> Row:
+    return {key: value for key, value in event.items() if key != "agent"}
 
 
 def _played(row: Row) -> str:
