@@ -33,8 +33,9 @@ def whole(out: Path, *, is_file: bool = False) -> Iterator[Path]:
     """
     try:
         taken, has_place = out.exists() or out.is_symlink(), out.parent.is_dir()
-    except OSError as error:
-        raise ConfigurationError(f"{str(out)[:200]!r}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ConfigurationError(f"{str(out)[:200]!r}: {reason}") from None
     if taken:
         raise ConfigurationError(f"{out} is there already: name another place")
     if not has_place:

@@ -17,7 +17,11 @@ What the layout has no field for is written under the one key `repunet_mesa`, wh
 (it reads by name): traits and disposition of a persona, the mode and seed of the run, the exact state of an agent, the
 text and payoff of an event, cause, step and source of each record, tone and dialogue of gossip. A folder that the
 published code has gone on with has lost most of it; import then says what is missing. Not held at all: calls and
-prompts, measures, usage, ties by the step in which they were made or cut, and the replies of a failed step.
+prompts, measures, usage, ties by the step in which they were made or cut, reasons of earlier public choices, and the
+replies of a failed step.
+
+The form of steps of the prisoner's dilemma and of sign-up follows how the published code writes them; real data of
+these were not at hand.
 """
 
 from repunet_model.reference_layout.reader import Imported, Told, import_run

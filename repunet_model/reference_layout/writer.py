@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class _Past:
     people: list[Row]
     state: Mapping[str, Any]
     tables: Mapping[str, list[Row]]
-    number: Mapping[str, int] = field(default_factory=dict)
+    number: Mapping[str, int]
 
     @classmethod
     def read(cls, folder: RunFolder, step: int) -> _Past:
@@ -177,17 +177,13 @@ class _Past:
     def _remembered(self, name: str) -> list[Row]:
         return [event for event in self.tables["events"] if event["agent"] == name]
 
+    @cached_property
+    def _by_sides(self) -> dict[tuple[int, frozenset[str]], Row]:
+        return {(row["step"], frozenset((row["first"], row["second"]))): row for row in self.tables["interactions"]}
+
     def _row(self, event: Row, name: str) -> Row | None:
         """Return the encounter of an event."""
-        sides = {name, event["partner"]}
-        return next(
-            (
-                row
-                for row in self.tables["interactions"]
-                if row["step"] == event["step"] and {row["first"], row["second"]} == sides
-            ),
-            None,
-        )
+        return self._by_sides.get((event["step"], frozenset((name, event["partner"]))))
 
     def _has_node(self, event: Row, name: str) -> bool:
         """Tell whether the layout has a memory for an event: a conversation that was not held has none."""
@@ -352,4 +348,4 @@ def _free(taken: Mapping[str, Any], key: str) -> str:
 
 
 def _scenario(game: str) -> str:
-    return re.sub("prisoners_dilemma", "pd_game", game)
+    return "pd_game" if game == "prisoners_dilemma" else game
