@@ -626,11 +626,11 @@ def test_tables_are_exported(stored: RepuNetModel) -> None:
 def test_parquet_needs_pyarrow_or_holds_the_same(
     stored: RepuNetModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("repunet_model.export.find_spec", lambda name: None)
     capsys.readouterr()
-    assert main(["export", "demo", "tables", "--layout", "parquet"]) == 2
+    with monkeypatch.context() as without:
+        without.setattr("repunet_model.export.find_spec", lambda name: None)
+        assert main(["export", "demo", "tables", "--layout", "parquet"]) == 2
     assert "needs pyarrow" in capsys.readouterr().err
-    monkeypatch.undo()
     pytest.importorskip("pyarrow")
     assert main(["export", str(stored.folder.path), "tables", "--layout", "parquet"]) == 0  # type: ignore[union-attr]
     assert len(pd.read_parquet("tables/interactions.parquet")) == 30
