@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from repunet_model.backends.limits import Limits
     from repunet_model.model import RepuNetModel
+    from repunet_model.storage import RunFolder
 
 SCENARIOS = {
     "pd": "prisoners_dilemma",
@@ -37,6 +38,8 @@ SCENARIOS = {
     "sign": "sign_up",
     "s": "sign_up",
 }
+
+LAYOUTS = ("published", "graphml", "gexf", "csv", "parquet")
 
 MAIN_JOB = "compare"
 """The command that runs when none is named."""
@@ -349,6 +352,79 @@ def show(
     lines = inspection.of_step(folder, shown) if agent is None else inspection.of_agent(folder, agent, shown)
     for line in lines:
         print(line)
+
+
+@app.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(help="A published run, whose last step is taken, or one of its steps.")],
+    scenario: Annotated[
+        Any, typer.Option(parser=_scenario, metavar="NAME", help="pd, investment or sign_up; by default as it shows.")
+    ] = None,
+    reputation: Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="By default as it shows.")] = None,
+    gossip: Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="By default as it shows.")] = None,
+    personas: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Persona file with the dispositions, which are not there."),
+    ] = None,
+    backend: Annotated[str, typer.Option(help="Who answers from then on: rules, openai, openai:MODEL.")] = "rules",
+    seed: Annotated[int, typer.Option(help="Seed of the steps to come.")] = 1,
+    sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the new run.")] = None,
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Make a run from a seed or a step of the published implementation, and say what could not be read exactly."""
+    from repunet_model.reference_layout import Told, import_run
+
+    told = Told(game=scenario, reputation=reputation, gossip=gossip, personas=personas)
+    done = import_run(path, storage, sim_name, told, backend, seed)
+    print(f"Step {done.step}: {', '.join(f'{count} {name}' for name, count in done.counts.items())}")
+    if done.report:
+        print("\nNot read exactly:")
+    for line in done.report:
+        print(f"  {line}")
+    print(f"\nRun: {done.folder.path}")
+
+
+@app.command()
+def export(
+    run_step: Annotated[
+        str, typer.Argument(metavar="RUN[/step_N]", help="A stored run or its folder; by default the last step.")
+    ],
+    out: Annotated[Path, typer.Argument(help="What to make: a file for a graph, else a folder.")],
+    layout: Annotated[str, typer.Option(help=f"One of {', '.join(LAYOUTS)}.")] = "published",
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Write a step for other programs: the published implementation, programs for graphs, programs for tables."""
+    if layout not in LAYOUTS:
+        raise ConfigurationError(f"unknown layout {layout!r}: choose one of {', '.join(LAYOUTS)}")
+    from repunet_model import export as exporting
+    from repunet_model.reference_layout import export_step
+
+    folder, step = _step_of(run_step, storage)
+    if layout == "published":
+        out = export_step(folder, step, out)
+    elif layout in {"graphml", "gexf"}:
+        exporting.export_graph(folder, step, out, layout)
+    else:
+        exporting.export_tables(folder, step, out, layout)
+    print(f"Step {step} of {folder.path}: {out}")
+
+
+def _step_of(run_step: str, storage: Path) -> tuple[RunFolder, int]:
+    """Return the run and the step that RUN or RUN/step_N means.
+
+    Raises:
+        ConfigurationError: If one of them is not there.
+    """
+    from repunet_model.storage import RunFolder
+
+    run_folder, _, last = run_step.rstrip(os.sep).rpartition(os.sep)
+    named = last.removeprefix("step_") if run_folder and last.startswith("step_") else ""
+    folder = RunFolder.open(_path_of(run_folder if named.isdecimal() else run_step, storage))
+    steps = folder.steps()
+    step = int(named) if named.isdecimal() else steps[-1]
+    if step not in steps:
+        raise ConfigurationError(f"step {step} of {folder.path} is not there; the last is {steps[-1]}")
+    return folder, step
 
 
 @app.command()

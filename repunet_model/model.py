@@ -575,6 +575,10 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 self.measures = stored.measures
                 self.time = float(step)
                 self._collect(stored.log)
+            else:
+                self._measure(dict.fromkeys(self._game.rates), StepLog(), calls=0)
+                self.datacollector = self._collector()
+                self.datacollector.collect(self)
         self._set_clock(last)
 
 

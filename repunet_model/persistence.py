@@ -146,7 +146,7 @@ class StoredStep:
 
 
 def read_step(folder: RunFolder, step: int) -> StoredStep:
-    """Read a step. A seed may come with a past: its rows say to which earlier steps they belong.
+    """Read a step. A seed may come with a past, which is all of step 0.
 
     Raises:
         StorageError: If it is not whole.
@@ -166,4 +166,4 @@ def read_step(folder: RunFolder, step: int) -> StoredStep:
 
 
 def _update(row: Row, step: int) -> RecordUpdate:
-    return RecordUpdate(row.get("step", step), Cause(row["cause"]), row["source"], ReputationRecord.from_dict(row))
+    return RecordUpdate(step, Cause(row["cause"]), row["source"], ReputationRecord.from_dict(row))

@@ -36,6 +36,7 @@ class Cause(StrEnum):
     SECOND_ORDER_GOSSIP = "second-order gossip"
     OBSERVATION = "observation"
     SIGN_UP = "sign-up"
+    UNKNOWN = "unknown"  # of a run from elsewhere that does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,22 @@ class ReputationLedger:
                 updates.pop()
             if not updates:
                 del self._updates[key]
+
+
+def scores_of(records: Iterable[tuple[str, ReputationRecord]]) -> dict[str, float]:
+    """Return each known agent's score: in each role the mean over all who hold a record of it, and over its roles.
+
+    Args:
+        records: Holder and record, oldest first; of a holder's records of a subject in a role the last one counts.
+    """
+    present = {(record.subject, record.role, holder): record.score for holder, record in records}
+    by_role: dict[tuple[str, str], list[float]] = {}
+    for (subject, role, _), score in present.items():
+        by_role.setdefault((subject, role), []).append(score)
+    by_subject: dict[str, list[float]] = {}
+    for (subject, _), scores in by_role.items():
+        by_subject.setdefault(subject, []).append(math.fsum(scores) / len(scores))
+    return {subject: sum(means) / len(means) for subject, means in by_subject.items()}
 
 
 def mean_scores(ledgers: Iterable[ReputationLedger], role: str) -> dict[str, float]:

@@ -1,0 +1,63 @@
+"""The words of the published layout that are data: names of folders and keys, and reasons of updates."""
+
+from __future__ import annotations
+
+import re
+
+from repunet_model.reputation import Cause
+
+EXTRA = "repunet_mesa"
+"""The key under which an export keeps what the layout has no field for."""
+
+PREDICATES = {"investment": "investment", "prisoners_dilemma": "pd_game", "sign_up": "basic chat"}
+"""What an encounter is called in memory, by game."""
+
+GOSSIP = "gossip"
+SIGN_UP = "sign up"
+EVERYBODY = "All persona"
+
+RESULTS = {
+    "investment": ("investment results", "investment_results"),
+    "prisoners_dilemma": ("pd_game results", "pd_game_results"),
+    "sign_up": ("sign up result", "sign_up_results"),
+}
+"""Folder and file of the results of a step, by game."""
+
+ORDERS = {"first-order": 1, "second-order": 2}
+
+CAUSES = {
+    "reputation update agter stage 1": Cause.EXPERIENCE,
+    "reputation update agter stage 4": Cause.EXPERIENCE,
+    "reputation update after pd_game": Cause.EXPERIENCE,
+    "reputation update after interaction": Cause.EXPERIENCE,
+    "reputation update after first order gossip": Cause.FIRST_ORDER_GOSSIP,
+    "reputation update after second order gossip": Cause.SECOND_ORDER_GOSSIP,
+    "observed": Cause.OBSERVATION,
+    "reputation update after sign up": Cause.SIGN_UP,
+}
+"""Why a record was replaced; the layout keeps it with the record that was replaced."""
+
+EXPERIENCED = {
+    "investment": "reputation update agter stage 4",
+    "prisoners_dilemma": "reputation update after pd_game",
+    "sign_up": "reputation update after interaction",
+}
+"""How an update by own experience is called, by game."""
+
+AVOIDED = "One of the two is on the other's blacklist."
+"""What is written for the plan and for the refusal where a blacklist forbids the deal."""
+
+SAYS_AVOIDED = re.compile(r"other's blacklist")
+"""By what such a plan or refusal is known."""
+
+
+def reason_of(cause: Cause, game: str) -> str:
+    """Return how an update with a cause is called; an unknown cause has no name there."""
+    if cause is Cause.EXPERIENCE:
+        return EXPERIENCED[game]
+    return next((reason for reason, known in CAUSES.items() if known is cause), "unknown")
+
+
+def key_of(role: str, number: int | str) -> str:
+    """Return the key of the record of an agent in a role, as in "Trustee_7"."""
+    return f"{role.capitalize()}_{number}"
