@@ -15,7 +15,7 @@
 
 A step is written to a temporary folder beside its place, synced, and renamed; a new run likewise. Two runs with equal
 parameters and equal replies have equal bytes in every file whose name does not begin with "usage". Nothing is read
-whose hash is not what was written. A model that stores steps holds a lock, which ends with its process.
+whose hash is not what was written. A process that stores steps holds a lock, which ends with it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(path / ".lock", timeout=0, thread_local=False)
+        self._lock = FileLock(path.resolve() / ".lock", timeout=0, thread_local=False, is_singleton=True)
         self._hashes: dict[int, tuple[str, Row]] = {}
 
     # New runs
@@ -295,17 +295,17 @@ class RunFolder:
     # What is written
 
     def hold(self) -> None:
-        """Make sure that nobody else writes to the run, until `release` or the end of the process.
+        """Make sure that no other process writes to the run, until `release` or the end of this one.
 
         Raises:
-            StorageError: If somebody does, or the folder cannot be written.
+            StorageError: If one does, or the folder cannot be written.
         """
         if self._lock.is_locked:
             return
         try:
             self._lock.acquire()
         except Timeout:
-            raise StorageError(f"another process or model writes to {self.path}: let it end, or close it") from None
+            raise StorageError(f"another process writes to {self.path}: let it end") from None
         except OSError as error:
             raise StorageError(f"{self.path} cannot be written: {error.strerror or error}") from error
 

@@ -224,6 +224,8 @@ def _value(field: dict[str, Any], random: Random) -> Any:
     if field["type"] == "number":
         low, high = field.get("minimum", 0), field.get("maximum", 1)
         return round(random.uniform(low + 0.05 * (high - low), high), 3)
+    if field["type"] == "integer":
+        return random.randint(field.get("minimum", 0), field.get("maximum", 100))
     assert field["type"] == "string", field
     return " ".join(random.sample(WORDS, 5))
 

@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 
 from repunet_model import RepuNetError, RepuNetModel
+from repunet_model.backends.limits import Limits
 from repunet_model.cli import main
 
 SMALL_MODEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 NEITHER: dict[str, Any] = {"reputation": False, "gossip": False}
-"""The mode with the fewest questions, and none for a number, to whose range llama.cpp does not hold a model."""
+"""The mode with the fewest questions."""
 
 
 def small_model() -> Path | None:
@@ -44,7 +45,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="this
 def small(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The small model, set up so that it neither loops nor takes long."""
     assert SMALL_MODEL is not None
-    monkeypatch.setenv("LLM_MAX_TOKENS", "160")
+    monkeypatch.setenv("LLM_MAX_TOKENS", "200")
     monkeypatch.setenv("LLM_TEMPERATURE", "0.7")
     monkeypatch.setenv("LLM_FREQUENCY_PENALTY", "1")
     return SMALL_MODEL
@@ -102,11 +103,13 @@ def lines(file: Path) -> list[dict[str, Any]]:
 @needs_server
 @needs_model
 @needs_proc
+@pytest.mark.timeout(900)  # half a minute on two free cores, minutes on busy ones
 def test_a_step_is_answered_by_a_model_on_this_machine(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LLM_GGUF", str(small))
-    model = RepuNetModel(backend="local", storage=str(tmp_path), run_name="it", n_agents=6, rng=1, **NEITHER)
+    limits = Limits(concurrency=4)
+    model = RepuNetModel(backend="local", storage=str(tmp_path), run_name="it", n_agents=6, rng=1, limits=limits)
     assert servers(os.getpid()) == []
     model.step()
     (process,) = servers(os.getpid())
@@ -128,18 +131,21 @@ def test_a_step_is_answered_by_a_model_on_this_machine(
 
     step = tmp_path / "it" / "step_1"
     calls = lines(step / "calls.jsonl")
-    assert len(calls) == model.calls == 24
+    assert len(calls) == model.calls > 24
     assert all(call["prompt"] and re.fullmatch("[0-9a-f]{32}", call["request"]) for call in calls)
     assert {call["answer"]["decision"] for call in calls if call["question"] == "choose_move"} <= {
         "cooperate",
         "defect",
     }
     used = json.loads((step / "usage.json").read_text()).values()
-    assert sum(usage["attempts"] for usage in used) == 24 + model.usage.reasks
+    assert sum(usage["attempts"] for usage in used) == model.calls + model.usage.reasks
     assert all(usage["prompt_tokens"] > usage["completion_tokens"] > 0 for usage in used)
     assert model.usage.failures == 0
     assert model.usage.adaptations == set()
     assert len(lines(step / "interactions.jsonl")) == 3
+    records = lines(step / "records.jsonl")
+    assert len(records) >= 12
+    assert all(sum(record["distribution"]) == pytest.approx(1) for record in records)
 
 
 @needs_server

@@ -98,7 +98,7 @@ def test_conduct_is_judged_by_image_scoring(own: bool, partner: bool, judged: tu
 def updated(previous: Opinion, **evidence: Any) -> float:
     question = UpdateRecord(subject="Bob", role="player", is_self=False, previous=previous.record, **evidence)
     answer = policies.update_record(question, minds(EGOIST)[0])
-    return ReputationRecord.from_level("Bob", "player", answer.text, answer.level, answer.certainty).score
+    return ReputationRecord.from_level("Bob", "player", answer.text, answer.level, answer.certainty / 100).score
 
 
 def test_an_opinion_moves_towards_what_was_seen() -> None:

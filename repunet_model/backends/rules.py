@@ -323,7 +323,7 @@ def update_record(question: UpdateRecord, mind: Mind) -> RecordAnswer:
     return RecordAnswer(
         text=f"{ground} Overall {'good' if score > 0.1 else 'bad' if score < -0.1 else 'mixed'} ({score:+.2f}).",
         level=_level(score),
-        certainty=abs(score) if _level(score) is not Level.NEUTRAL else 0.5,
+        certainty=round(100 * abs(score)) if _level(score) is not Level.NEUTRAL else 50,
     )
 
 

@@ -70,7 +70,7 @@ class RecordAnswer(Answer):
 
     text: Annotated[Words, Field(description="the reputation in two sentences")]
     level: Annotated[Level, Field(description="the level that fits best")]
-    certainty: Annotated[float, Field(ge=0, le=1, description="how sure you are, from 0 (no idea) to 1 (certain)")]
+    certainty: Annotated[int, Field(ge=0, le=100, description="how sure you are, in per cent")]
 
 
 @dataclass(frozen=True, slots=True)

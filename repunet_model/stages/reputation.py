@@ -73,7 +73,8 @@ async def update_from_news(agent: Draft, subject: str, role: str, news: News, ca
 
 async def _update(draft: Draft, question: UpdateRecord, cause: Cause, source: str = "", told_by: str = "") -> None:
     answer = await draft.put(question, about=question.subject, source=source)
-    record = ReputationRecord.from_level(question.subject, question.role, answer.text, answer.level, answer.certainty)
+    sure = answer.certainty / 100
+    record = ReputationRecord.from_level(question.subject, question.role, answer.text, answer.level, sure)
     draft.write(record, cause, told_by)
 
 
