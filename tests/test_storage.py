@@ -127,7 +127,7 @@ def test_a_read_only_disk_is_one_clear_line(small_disk: Path, one_line: Any) -> 
 
 
 def test_two_processes_do_not_write_to_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_line: Any) -> None:
-    with endpoint(latency=0.05) as running:
+    with endpoint(latency=0.2) as running:
         monkeypatch.setenv("LLM_API_BASE", running.url)
         run(tmp_path, 2, "alone", backend="openai")
         sent = len(running.requests)
