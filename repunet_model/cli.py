@@ -6,6 +6,7 @@ takes long to import is imported where it is used, so that help and errors answe
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repunet_model.errors import ConfigurationError, RepuNetError
+from repunet_model.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -25,19 +27,8 @@ if TYPE_CHECKING:
 
     from repunet_model.backends.limits import Limits
     from repunet_model.model import RepuNetModel
+    from repunet_model.personas import Persona
     from repunet_model.storage import RunFolder
-
-SCENARIOS = {
-    "pd": "prisoners_dilemma",
-    "p": "prisoners_dilemma",
-    "prisoners_dilemma": "prisoners_dilemma",
-    "investment": "investment",
-    "invest": "investment",
-    "i": "investment",
-    "sign_up": "sign_up",
-    "sign": "sign_up",
-    "s": "sign_up",
-}
 
 LAYOUTS = ("published", "graphml", "gexf", "csv", "parquet")
 
@@ -79,7 +70,16 @@ Scenario = Annotated[Any, typer.Option(parser=_scenario, metavar="NAME", help="p
 Reputation = Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="Keep reputations.")]
 Gossip = Annotated[Any, typer.Option(parser=_yes_no, metavar="y|n", help="Gossip.")]
 NAgents = Annotated[int | None, typer.Option("-n", "--n-agents", min=2, help="How many agents.")]
-Personas = Annotated[str, typer.Option(metavar="FILE", help="Persona file (JSON).")]
+Personas = Annotated[
+    str,
+    typer.Option(
+        "--personas",
+        "--persona-file",
+        metavar="FILE",
+        help="Persona file (JSON): a list of personas; or learned texts by name, for the built-in ones; or either of "
+        "these by scenario.",
+    ),
+]
 ActivationName = Annotated[str, typer.Option("--activation", help="simultaneous or sequential.")]
 DialogueTurns = Annotated[int, typer.Option(min=2, max=10, help="Most turns of a dialogue.")]
 Concurrency = Annotated[int, typer.Option(min=1, help="Requests to endpoints under way at once.")]
@@ -101,6 +101,13 @@ ReplyFormat = Annotated[
 Gguf = Annotated[
     Path | None, typer.Option(envvar="LLM_GGUF", metavar="FILE", help="The model of --backend local (GGUF).")
 ]
+BackendName = Annotated[
+    str,
+    typer.Option(
+        help="rules (offline, free), always_cooperate, always_defect, tit_for_tat, openai or openai:MODEL "
+        "(OPENAI_API_KEY, LLM_*), local or local:FILE (a model on this machine), replay:RUN."
+    ),
+]
 BackendFor = Annotated[
     list[str] | None,
     typer.Option(
@@ -117,13 +124,7 @@ def run(
     steps: Steps = 5,
     reputation: Reputation = "y",
     gossip: Gossip = "y",
-    backend: Annotated[
-        str,
-        typer.Option(
-            help="rules (offline, free), always_cooperate, always_defect, tit_for_tat, openai or openai:MODEL "
-            "(OPENAI_API_KEY, LLM_*), local or local:FILE (a model on this machine), replay:RUN."
-        ),
-    ] = "rules",
+    backend: BackendName = "rules",
     backend_for: BackendFor = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
     n_agents: NAgents = None,
@@ -178,6 +179,110 @@ def run(
             run_name=sim_name,
         )
     _run_and_show(model, what["steps"])
+
+
+@app.command("seed")
+def make_seed(
+    context: typer.Context,
+    sim_name: Annotated[str, typer.Option(metavar="NAME", help="Name of the run.")],
+    scenario: Scenario = "pd",
+    reputation: Reputation = "y",
+    gossip: Gossip = "y",
+    backend: BackendName = "rules",
+    backend_for: BackendFor = None,
+    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
+    n_agents: NAgents = None,
+    personas: Personas = "built-in",
+    from_seed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN[/step_N]",
+            help="Take the personas of a stored run with what they had learned by then, and its scenario unless one is "
+            "given. Nothing else is carried over: resources, ties, memory and reputations start anew.",
+        ),
+    ] = None,
+    activation: ActivationName = "simultaneous",
+    dialogue_turns: DialogueTurns = 2,
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Make a run without steps, for resume to go on with. The command run does not need one: it makes its own."""
+    people: str | list[Persona] = personas
+    with _quietly_imported() as model_class:
+        from repunet_model import populations
+        from repunet_model.backends.setup import respondents
+
+        if from_seed is not None:
+            if _is_given(context, "personas"):
+                raise ConfigurationError("--from-seed takes the personas of a run: leave --personas out")
+            folder, step = _open_at_step(from_seed, storage)
+            people = populations.of_run(folder, step)
+            scenario = scenario if _is_given(context, "scenario") else folder.manifest()["game"]
+        who = respondents(_replayable(backend, storage), _by_name(backend_for), _environment(None))
+        model = model_class(
+            game=scenario,
+            reputation=reputation,
+            gossip=gossip,
+            n_agents=n_agents,
+            personas=people,
+            backend=who.default,
+            backend_for=who.by_name,
+            activation=activation,
+            dialogue_turns=dialogue_turns,
+            rng=seed,
+            storage=str(storage),
+            run_name=sim_name,
+        )
+    with model:
+        print(f"Seed: {_folder(model)} ({len(model.agents)} agents)")
+    print(f"Run it with: uv run run.py resume {_quoted(_folder(model))} --steps 5")
+
+
+@app.command()
+def profiles(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write them (JSON); nothing is overwritten.")],
+    seeds: Annotated[
+        list[str], typer.Option(metavar="RUN[/step_N]", help="A stored run; may be given more than once.")
+    ],
+    more: Annotated[list[str] | None, typer.Argument(metavar="RUN[/step_N]", help="Further runs.")] = None,
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Write down what the agents of stored runs have learned, by scenario and name, for --personas of other runs.
+
+    Where two runs of one scenario both have a name, the later one has its way.
+    """
+    if more and len(seeds) > 1:
+        raise ConfigurationError("name all runs behind one --seeds, or each behind a --seeds of its own")
+    from repunet_model import populations
+    from repunet_model.storage import write_new
+
+    collected, notes = populations.profiles([_open_at_step(text, storage) for text in [*seeds, *(more or ())]])
+    write_new(out, json.dumps(collected, ensure_ascii=False, indent=2) + "\n")
+    for note in notes:
+        print(note, file=sys.stderr)
+    counts = (f"{len(learned)} of {game}" for game, learned in collected.items())
+    print(f"Profiles: {out} ({', '.join(counts)})")
+
+
+@app.command()
+def generate_personas(
+    n: Annotated[int, typer.Option("-n", min=2, help="How many.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 1,
+    altruistic: Annotated[float, typer.Option(metavar="SHARE", help="Share of altruists, 0 to 1.")] = 0.5,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write them; by default personas_N.json. Nothing is overwritten."),
+    ] = None,
+) -> None:
+    """Draw a population from a table of countries, names and ages, for --personas."""
+    from repunet_model import populations
+    from repunet_model.storage import write_new
+
+    people = populations.generate(n, seed, altruistic)
+    rows = (json.dumps(person.model_dump(mode="json", exclude_none=True), ensure_ascii=False) for person in people)
+    path = Path(f"personas_{n}.json") if out is None else out
+    write_new(path, "[\n  " + ",\n  ".join(rows) + "\n]\n")
+    print(f"Personas: {path}")
+    print(f"Use them with: uv run run.py run --personas {_quoted(path)}")
 
 
 @app.command()
@@ -559,11 +664,11 @@ def _by_name(backend_for: list[str] | None) -> dict[str, str]:
 
 def _run_and_show(model: RepuNetModel, steps: int) -> None:
     """Run a model, then show its rates by step and where it lies."""
-    from repunet_model import report
-
     first = model.steps + 1
     with model:
         _run(model, steps, "step")
+    from repunet_model import report
+
     console = _console()
     console.print(report.rates_table(model, first))
     if model.usage.attempts:
@@ -697,6 +802,15 @@ def _at_step(text: str, storage: Path) -> tuple[Path, int | None]:
     return _path_of(text.rstrip("/") or text, storage), None
 
 
+def _open_at_step(text: str, storage: Path) -> tuple[RunFolder, int]:
+    """Return a stored run and the step that RUN/step_N names, by default its last one."""
+    from repunet_model.storage import RunFolder
+
+    path, step = _at_step(text, storage)
+    folder = RunFolder.open(path)
+    return folder, folder.steps()[-1] if step is None else step
+
+
 def _assignment(text: str) -> tuple[str, str]:
     """Return the two sides of NAME=VALUE.
 
@@ -710,8 +824,14 @@ def _assignment(text: str) -> tuple[str, str]:
 
 
 def _path_of(run_folder: str, storage: Path) -> Path:
-    """Return the folder of a run that is given by its name or its path."""
-    return Path(run_folder) if os.sep in run_folder else storage / run_folder
+    """Return the folder of a run that is given by its name or its path.
+
+    Raises:
+        ConfigurationError: If it is a name that no run can have, such as "..", which would lead out of the storage.
+    """
+    from repunet_model.storage import check_name
+
+    return Path(run_folder) if os.sep in run_folder else storage / check_name(run_folder)
 
 
 def _folder(model: RepuNetModel) -> Path:

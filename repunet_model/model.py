@@ -127,7 +127,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         reputation: bool = True,
         gossip: bool = True,
         n_agents: int | None = None,
-        personas: str = BUILT_IN,
+        personas: str | Sequence[Persona] = BUILT_IN,
         backend: str | Backend = "rules",
         backend_for: Mapping[str, str | Backend] | None = None,
         activation: str = "simultaneous",
@@ -144,7 +144,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             reputation: Whether agents keep reputations.
             gossip: Whether agents gossip.
             n_agents: How many agents; None for as many as the persona set has (20 built in).
-            personas: "built-in", or the path of a persona file.
+            personas: "built-in", the path of a persona file, or the personas themselves.
             backend: Who answers for the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
                 the LLM_* variables), another name of `backends.setup`, or a backend object.
             backend_for: Who answers for single agents instead, by their names.
@@ -171,7 +171,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.activation = parameters.activation_of(activation)
         self.dialogue_turns = parameters.dialogue_turns(dialogue_turns)
         wanted = None if n_agents is None else parameters.whole("n_agents", n_agents, 2)
-        people = population(parameters.text("personas", personas), game, wanted)
+        people = population(parameters.personas(personas), game, self._game.roles, wanted)
         self.limits = limits if limits is not None else Limits()
         self._journal = Journal()
         self._respondents = respondents(backend, backend_for)
@@ -243,8 +243,10 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
     def _first_learned(self, persona: Persona) -> dict[str, str]:
         words = self._game.dispositions.get(persona.disposition)
-        text = persona.learned or words or describe(persona.disposition, self.game)
-        return dict.fromkeys(self._game.roles, text)
+        return {
+            role: persona.learned_as(role) or words or describe(persona.disposition, self.game)
+            for role in self._game.roles
+        }
 
     def _collector(self) -> mesa.DataCollector:
         return mesa.DataCollector(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import operator
 import secrets
+from collections.abc import Sequence
 
 from repunet_model.errors import ConfigurationError
+from repunet_model.personas import Persona
 from repunet_model.stages.step import Activation
 
 
@@ -43,6 +45,15 @@ def text(name: str, value: object) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise ConfigurationError(f"{name} is {value!r}: must be a text")
     return value
+
+
+def personas(value: str | Sequence[Persona]) -> str | Sequence[Persona]:
+    """Return what names personas, or a list of them.
+
+    Raises:
+        ConfigurationError: If it is neither.
+    """
+    return value if isinstance(value, list | tuple) else text("personas", value)
 
 
 def whole(name: str, value: int, low: int, high: int | None = None) -> int:

@@ -63,6 +63,28 @@ def check_name(name: str) -> str:
     return name
 
 
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet, whole or not at all; its folder is made if it is missing.
+
+    Raises:
+        ConfigurationError: If it is there: nothing is overwritten.
+        StorageError: If it cannot be written.
+    """
+    try:
+        if path.exists():
+            raise ConfigurationError(f"{path} is already there: name another file, or remove it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            _write(part, text.encode())
+            part.rename(path)
+        finally:
+            part.unlink(missing_ok=True)
+        _sync(path.parent)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
 class RunFolder:
     """One run on disk.
 
@@ -168,7 +190,8 @@ class RunFolder:
         Raises:
             ConfigurationError: If there is none.
         """
-        if not (path / _MANIFEST).is_file():
+        # Unlike Path.is_file, this raises no error for a path that is too long for the system.
+        if not os.path.isfile(path / _MANIFEST):
             raise ConfigurationError(f"no run at {path}: there is no manifest.json")
         return cls(path)
 

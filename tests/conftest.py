@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from repunet_model import sweep
+from repunet_model.cli import main
 
 pytest_plugins = ["repunet_model.testing"]
 
@@ -37,3 +38,15 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith("usage")
     }
+
+
+def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line that a command line gives for bad input, and check that nothing was written."""
+    before = set(Path().rglob("*"))
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert shown.err.startswith("error: ")
+    assert set(Path().rglob("*")) == before
+    return shown.err

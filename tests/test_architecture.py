@@ -12,8 +12,8 @@ import repunet_model
 PACKAGE = Path(repunet_model.__file__).parent
 
 LAYERS = [
-    {"errors", "rng", "runtime", "concurrency"},
-    {"reputation", "network", "memory", "personas", "storage", "journal", "metrics"},
+    {"errors", "rng", "runtime", "concurrency", "scenarios"},
+    {"reputation", "network", "memory", "personas", "populations", "storage", "journal", "metrics"},
     {"questions"},
     {"backends"},
     {"games"},

@@ -11,7 +11,7 @@ import pytest
 from repunet_model.cli import main
 from repunet_model.errors import RepuNetError
 from repunet_model.model import RepuNetModel
-from tests.conftest import MODE_NAMES, MODES
+from tests.conftest import MODE_NAMES, MODES, complaint
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,18 +19,6 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the one line that a command line gives for bad input, and check that nothing was written."""
-    before = set(Path().rglob("*"))
-    assert main(words) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.count("\n") == 1
-    assert shown.err.startswith("error: ")
-    assert set(Path().rglob("*")) == before
-    return shown.err
 
 
 @pytest.mark.parametrize(
@@ -65,7 +53,8 @@ BOB = {"name": "Bob", "disposition": "self-interested"}
     ("content", "problem"),
     [
         ("not json", "not JSON (line 1, column 1"),
-        ("{}", "valid list"),
+        ("{}", "names nobody"),
+        ("3", "must be a list of personas"),
         (json.dumps([ANN, ANN]), "'Ann' is there twice"),
         (json.dumps([ANN, {**BOB, "name": " "}]), "persona 1.name"),
         (json.dumps([ANN]), "1 persona(s), at least 2"),

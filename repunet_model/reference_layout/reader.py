@@ -33,7 +33,7 @@ from repunet_model.games import find
 from repunet_model.games.base import Course
 from repunet_model.network import BLACKLIST_LENGTH, SocialNetwork
 from repunet_model.persistence import run_manifest
-from repunet_model.personas import Persona, built_in, from_file
+from repunet_model.personas import Persona, built_in, population
 from repunet_model.questions.base import Credibility
 from repunet_model.reference_layout.files import (
     Person,
@@ -253,7 +253,10 @@ class _Reading:
     @cached_property
     def _known_personas(self) -> Mapping[str, Persona]:
         if self.told.personas is not None:
-            return {persona.name: persona for persona in from_file(self.told.personas)}
+            return {
+                persona.name: persona
+                for persona in population(str(self.told.personas), self.game, find(self.game).roles, None)
+            }
         known = {persona.name: persona for persona in built_in(self.game)}
         taken = [name for name in self.snapshot.names if name in known and not self._kept_persona(name)]
         if taken:
