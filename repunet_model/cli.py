@@ -307,7 +307,7 @@ def estimate(
         from repunet_model.backends.setup import respondents
         from repunet_model.estimate import CHARACTERS_PER_SENTENCE, CHARACTERS_PER_TOKEN, estimating
 
-        without_key = {"OPENAI_API_KEY": "none", **os.environ}
+        without_key = {**os.environ, "OPENAI_API_KEY": os.environ.get("OPENAI_API_KEY") or "none"}
         table = Prices.load(prices)
         who = estimating(respondents(backend, _by_name(backend_for), without_key), table)
         model = model_class(
@@ -369,6 +369,7 @@ def resume(
         raise ConfigurationError("name one run to go on with, as in: run.py resume my-run --steps 5")
     path, step = _at_step(run_folder or sim, storage)
     with _quietly_imported() as model_class:
+        from repunet_model import persistence
         from repunet_model.backends.setup import recorded, respondents
         from repunet_model.storage import RunFolder
 
@@ -380,9 +381,11 @@ def resume(
         if backend is None:
             who = recorded(manifest, own, environment)
         else:
-            who = respondents(_replayable(backend, storage), own, environment)
+            named = respondents(_replayable(backend, storage), None, environment)
+            who = recorded(manifest, {**named.by_name, **own}, environment, named.default)
         changes = {name: value for name, value in who.to_dict().items() if manifest[name] != value}
         if changes or (step is not None and step != last):
+            changes |= persistence.made_by()
             folder = folder.fork(last if step is None else step, storage, sim_name, changes)
             print(f"Fork: {folder.path}", file=sys.stderr)
         elif sim_name is not None:
@@ -413,6 +416,7 @@ def fork(
 
         folder = RunFolder.open(path)
         changed = persistence.changes(dict(_assignment(change) for change in changes or ()))
+        changed |= persistence.made_by()
         new = folder.fork(folder.steps()[-1] if step is None else step, storage, sim_name, changed)
     print(f"Fork: {new.path}")
     print(f"Go on with: uv run run.py resume {_quoted(new.path)} --steps 5")
@@ -707,7 +711,7 @@ def _patience(model: RepuNetModel) -> Iterator[None]:
 
     def explain(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, previous)
-        if model.usage.attempts:
+        if model.asks_models:
             print("Waiting for replies that are under way; interrupt again to lose them.", file=sys.stderr)
         signal.default_int_handler(number, frame)
 

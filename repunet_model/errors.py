@@ -30,6 +30,10 @@ class BudgetError(BackendError):
     """The next request might cost more than is left of the budget; it was not sent."""
 
 
+class AdaptationError(BackendError):
+    """The endpoint did not take a request in its form; the backend has learned another, and can be asked again."""
+
+
 class DivergenceError(BackendError):
     """A replayed run asks what was not asked when it was recorded."""
 

@@ -28,14 +28,14 @@ _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 
 
 def estimating(who: Respondents, prices: Prices) -> Respondents:
-    """Return stand-ins for all costly backends, which count what asking them would cost, and ask nobody.
+    """Return stand-ins for all models, which count what asking them would cost, and ask nobody.
 
     Args:
         who: Who would answer for whom.
         prices: What tokens cost.
     """
     stand_ins: dict[int, Backend] = {
-        id(backend): Meter(Estimator(backend.description), prices) if backend.is_costly else backend
+        id(backend): Meter(Estimator(backend.description), prices) if "model" in backend.description else backend
         for backend in who.distinct()
     }
     own = {name: stand_ins[id(backend)] for name, backend in who.by_name.items()}
@@ -65,6 +65,7 @@ class Estimator(RulesBackend):
         answer = answer.model_copy(update=texts)
         prompt = sum(len(message["content"]) for message in request.messages()) + len(request.schema_text)
         request.usage.attempts += 1
+        request.usage.counted += 1
         request.usage.prompt_tokens += _tokens(prompt)
         request.usage.completion_tokens += _tokens(len(json.dumps(answer.model_dump(mode="json"))))
         return answer

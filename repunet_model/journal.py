@@ -45,6 +45,8 @@ class Journal:
         for number, line in enumerate(lines[:-1], 1):
             try:
                 row = json.loads(line)
+                if not isinstance(row["request"] + row["text"], str) or not isinstance(row["usage"], dict):
+                    raise TypeError("not a reply")
                 if row["at"][0] > step:
                     self._rows[_key(row["at"], row["attempt"])] = row
             except (ValueError, KeyError, TypeError, IndexError) as error:
@@ -66,13 +68,14 @@ class Journal:
             StorageError: If it cannot be written.
         """
         row = {"at": list(at), "attempt": attempt, **row}
+        self._rows[_key(at, attempt)] = row
         if self._path is not None:
             line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
             try:
                 self._append(line)
             except OSError as error:
+                self._is_whole = False
                 raise StorageError(f"a reply cannot be written to {self._path}: {error.strerror or error}") from error
-        self._rows[_key(at, attempt)] = row
 
     def _append(self, line: bytes) -> None:
         """Append a line, all of it or nothing.

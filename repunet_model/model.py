@@ -14,6 +14,7 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +28,7 @@ from repunet_model.backends import policies
 from repunet_model.backends.base import Backend, Usage
 from repunet_model.backends.human import HumanBackend
 from repunet_model.backends.limits import Limits
+from repunet_model.backends.replay import ReplayBackend
 from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.backends.wrappers import service
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
@@ -40,6 +42,9 @@ from repunet_model.rng import Streams
 from repunet_model.stages.step import run_step
 from repunet_model.stages.world import Desk, StepLog, World
 from repunet_model.storage import RunFolder
+
+_PREPARED: ContextVar[runtime.Job[None] | None] = ContextVar("prepared", default=None)
+"""The job of a step that `astep` is about to start on a thread: it can be cancelled before it begins."""
 
 COMMUNITY_INTERVAL = 5
 """Steps between two looks for communities."""
@@ -174,6 +179,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         people = population(parameters.personas(personas), game, self._game.roles, wanted)
         self.limits = limits if limits is not None else Limits()
         self._journal = Journal()
+        self._sent: set[asyncio.Task[Any]] = set()
         self._respondents = respondents(backend, backend_for)
         policies.check(self._respondents.distinct(), game, self._game.choices)
         self._answering = self._services([persona.name for persona in people])
@@ -218,6 +224,11 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         """Whether somebody at a keyboard answers, so that nothing else should write where they type."""
         return any(isinstance(backend, HumanBackend) for backend in self._respondents.distinct())
 
+    @property
+    def asks_models(self) -> bool:
+        """Whether somebody answers whose answers cost money or time."""
+        return any(backend.is_costly for backend in self._respondents.distinct())
+
     def agent(self, name: str) -> RepuNetAgent:
         """Return the agent of a name.
 
@@ -238,7 +249,13 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         strangers = sorted(set(self._respondents.by_name) - set(names))
         if strangers:
             raise ConfigurationError(f"backend_for: no agent is called {strangers[0]!r}")
-        served = {id(backend): service(backend, self.limits, self._journal) for backend in self._respondents.distinct()}
+        for backend in self._respondents.distinct():
+            if isinstance(backend, ReplayBackend):
+                backend.check(self._parameters())
+        served = {
+            id(backend): service(backend, self.limits, self._journal, self._sent)
+            for backend in self._respondents.distinct()
+        }
         return {name: served[id(self._respondents.of(name))] for name in names}
 
     def _first_learned(self, persona: Persona) -> dict[str, str]:
@@ -277,18 +294,20 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         Raises:
             RepuNetError: If the step failed; the model is then as it was before it.
         """
-        self._job = runtime.Job()
+        self._job = _PREPARED.get() or runtime.Job()
         self._job.start(self._step())
         self._job.result()
 
     async def astep(self) -> None:
         """Run one step without blocking the event loop of the caller; cancelling it undoes the step."""
+        job = runtime.Job[None]()
+        prepared = _PREPARED.set(job)
         step = asyncio.create_task(asyncio.to_thread(self.step))
+        _PREPARED.reset(prepared)
         try:
             await asyncio.shield(step)
         except asyncio.CancelledError:
-            if self._job is not None:
-                self._job.cancel()
+            job.cancel()
             await asyncio.wait([step])
             if not step.cancelled():
                 step.exception()
@@ -305,12 +324,20 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         try:
             super()._wrapped_step()
         except BaseException:
-            if self._job is not None:
-                self._job.stop()
-            self._set_clock(self._committed_step)
+            try:
+                if self._job is not None:
+                    self._job.stop(self._drop_what_was_sent)
+            finally:
+                self._set_clock(self._committed_step)
             raise
         finally:
+            self._job = None
             self._stepping.release()
+
+    def _drop_what_was_sent(self) -> None:
+        """Give up requests whose replies nobody wants to wait for."""
+        for task in self._sent:
+            task.cancel()
 
     def close(self) -> None:
         """Give back the connections of the backends, and let others write to the run."""
@@ -345,7 +372,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         measures = self.measures
         try:
             if self.folder is not None:
-                self.folder.hold()
+                if self.folder.hold():
+                    self._journal.open(self.folder.path / "replies.jsonl", self._committed_step)
                 self.folder.check_next(self.steps)
             for agent in self._agents_by_name.values():
                 agent.payoff = None
@@ -359,8 +387,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             self._roll_back(world.step, memories)
             self.measures = measures
             if self.folder is not None and desk.usage:
-                with contextlib.suppress(OSError):
-                    self.folder.note_failure(world.step, str(error), desk.total().to_dict())
+                with contextlib.suppress(OSError, ValueError):
+                    self.folder.note_failure(world.step, str(error), desk.spent.to_dict())
             raise
         self._committed, self._committed_step = state, world.step
         self._journal.clear()
@@ -485,6 +513,11 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         for own in state["agents"]:
             self._agents_by_name[own["name"]].restore(own)
 
+    def _parameters(self) -> dict[str, Any]:
+        """Return what the outcome depends on beside personas and backends."""
+        names = ("game", "reputation", "gossip", "activation", "dialogue_turns", "seed")
+        return {name: getattr(self, name) for name in names}
+
     def _create_folder(self, storage: Path, run_name: str | None) -> RunFolder:
         mode = {
             (True, True): "full",
@@ -494,8 +527,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         }
         default = f"{self.game}_{mode[self.reputation, self.gossip]}_seed{self.seed}"
         people = [agent.persona.model_dump(mode="json") for agent in self._agents_by_name.values()]
-        own = {name: getattr(self, name) for name in ("game", "reputation", "gossip", "activation", "dialogue_turns")}
-        manifest = persistence.run_manifest({**own, "seed": self.seed}, self._respondents.to_dict())
+        manifest = persistence.run_manifest(self._parameters(), self._respondents.to_dict())
         return RunFolder.create(storage, run_name, default, manifest, {"personas": people, "state": self._committed})
 
     @classmethod

@@ -29,6 +29,16 @@ PACKAGES = ("mesa", "networkx", "numpy", "openai", "pydantic", "jinja2")
 """What results may depend on beside this package."""
 
 
+def made_by() -> Row:
+    """Return what makes the steps to come: the versions of this package and of those it builds on."""
+    return {
+        "repunet": version("repunet-mesa"),
+        "prompts": prompt_hash(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "commit": commit(),
+    }
+
+
 def run_manifest(own: Mapping[str, Any], answering: Mapping[str, Any]) -> Row:
     """Return the manifest of a new run: all its outcome depends on, and nothing else.
 
@@ -38,17 +48,14 @@ def run_manifest(own: Mapping[str, Any], answering: Mapping[str, Any]) -> Row:
     """
     return {
         "format": FORMAT,
-        "repunet": version("repunet-mesa"),
         **own,
         **answering,
-        "prompts": prompt_hash(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "commit": commit(),
+        **made_by(),
     }
 
 
 def changes(settings: Mapping[str, str]) -> Row:
-    """Return what a fork's manifest says otherwise.
+    """Return what a fork's manifest says otherwise by wish; who answers for single agents stays.
 
     Args:
         settings: Values in words, by name: reputation and gossip (y or n), activation, dialogue_turns, seed, backend.
@@ -70,7 +77,7 @@ def changes(settings: Mapping[str, str]) -> Row:
             case "seed":
                 changed[name] = parameters.seed_of(text)
             case "backend":
-                changed |= respondents(text).to_dict()
+                changed["backend"] = respondents(text).to_dict()["backend"]
             case _:
                 raise ConfigurationError(
                     f"{name}={text}: set reputation, gossip, activation, dialogue_turns, seed or backend"

@@ -9,9 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
+
+GIVE_UP_SECONDS = 10.0
+"""How long a coroutine has to clean up after itself when nobody wants to wait for it."""
 
 _LOCK = threading.Lock()
 _LOOPS: dict[int, asyncio.AbstractEventLoop] = {}
@@ -64,10 +68,20 @@ class Job[T]:
         elif not self._outcome.done():
             self._outcome.set_exception(asyncio.CancelledError())
 
-    def stop(self) -> None:
-        """Cancel the coroutine and wait until it has ended, whichever way."""
+    def stop(self, give_up: Callable[[], object]) -> None:
+        """Cancel the coroutine and wait until it has ended, whichever way.
+
+        Args:
+            give_up: Called on the loop if the waiting is interrupted: to drop what the coroutine still waits for.
+        """
         self.cancel()
-        self._outcome.exception()
+        try:
+            self._outcome.exception()
+        except BaseException:
+            self._loop.call_soon_threadsafe(give_up)
+            with suppress(TimeoutError):
+                self._outcome.exception(GIVE_UP_SECONDS)
+            raise
 
     def result(self) -> T:
         """Wait for the end and return the result."""

@@ -2,6 +2,7 @@
 
     <storage>/<run>/
         manifest.json              what the run is: parameters, seed, backends, versions, its parent if it is a fork
+        manifest.sha256            its hash
         step_0/                    the seed: personas.json, state.json
         step_<N>/                  what step N added, and the small state after it
             state.json             agents, ties, blacklists
@@ -28,6 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -41,6 +43,7 @@ FORMAT = 2
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 
 _MANIFEST = "manifest.json"
+_HASH = "manifest.sha256"
 _USAGE_MANIFEST = "usage_manifest.json"
 
 
@@ -147,12 +150,15 @@ class RunFolder:
         if damages:
             raise StorageError(damages[0])
         own = self.path.resolve().name
+        replies = self.path / "replies.jsonl"
         parent = {"run": own, "step": step, "manifest": self._step_hash(step)}
         manifest = {**self.manifest(), **changes, "parent": parent}
 
         def fill(part: Path) -> None:
             for number in range(step + 1):
-                shutil.copytree(self.path / f"step_{number}", part / f"step_{number}")
+                _copy(self.path / f"step_{number}", part / f"step_{number}")
+            if replies.exists() and not (self.path / f"step_{step + 1}").exists():
+                _write(part / replies.name, replies.read_bytes())
 
         return self._make(storage, name, f"{own[:80]}_from_{step}", manifest, fill)
 
@@ -162,15 +168,15 @@ class RunFolder:
     ) -> Self:
         """Make a run in a temporary folder, and rename it to the first name that is free."""
         check_name(name if name is not None else default_name)
-        part = storage / f".{name or default_name}.{os.getpid()}.part"
+        part = storage / f".{uuid4().hex}.part"
         try:
             storage.mkdir(parents=True, exist_ok=True)
             if name is not None and (storage / name).exists():
                 raise ConfigurationError(_taken(name, storage))
-            shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
             try:
                 _write(part / _MANIFEST, (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode())
+                _write(part / _HASH, (_hash(_content(part / _MANIFEST)) + "\n").encode())
                 fill(part)
                 _sync(part)
                 path = _move_to_free_name(part, storage, name, default_name)
@@ -202,7 +208,8 @@ class RunFolder:
             StorageError: If it cannot be read, or is of another format.
         """
         path = self.path / _MANIFEST
-        manifest = _parse(_content(path), path)
+        content = _content(path)
+        manifest = _parse(content, path)
         if not isinstance(manifest, dict):
             raise StorageError(f"{path} is damaged: not an object")
         if manifest.get("format") != FORMAT:
@@ -210,6 +217,8 @@ class RunFolder:
                 f"{self.path}: format {manifest.get('format')!r} is not known to this version, which reads format "
                 f"{FORMAT}"
             )
+        if _content(self.path / _HASH).decode("ascii", "replace").strip() != _hash(content):
+            raise StorageError(f"{path} is not what was written")
         return manifest
 
     def steps(self) -> list[int]:
@@ -231,9 +240,8 @@ class RunFolder:
         Raises:
             ConfigurationError: If it is not.
         """
-        last = self.steps()[-1]
-        if not 0 <= step <= last:
-            raise ConfigurationError(f"step {step} of {self.path} is not there; the last is {last}")
+        if not (self.path / f"step_{step}").is_dir():
+            raise ConfigurationError(f"step {step} of {self.path} is not there; the last is {self.steps()[-1]}")
 
     def document(self, step: int, name: str) -> Any:
         """Return the data of a step's JSON file.
@@ -257,10 +265,6 @@ class RunFolder:
         rows = _parse(b"[" + b",".join(lines) + b"]", self.path / f"step_{step}" / file)
         assert isinstance(rows, list)
         return rows
-
-    def tables(self, step: int) -> list[str]:
-        """Return the names of a step's JSON-lines files."""
-        return sorted(file.removesuffix(".jsonl") for file in self._step_manifest(step)["files"] if file[-1] == "l")
 
     def damages(self, last: int | None = None) -> Iterator[str]:
         """Yield in one line each what is missing, altered or out of place, up to a step.
@@ -317,20 +321,24 @@ class RunFolder:
 
     # What is written
 
-    def hold(self) -> None:
+    def hold(self) -> bool:
         """Make sure that no other process writes to the run, until `release` or the end of this one.
+
+        Returns:
+            Whether others may have written to it until now.
 
         Raises:
             StorageError: If one does, or the folder cannot be written.
         """
         if self._lock.is_locked:
-            return
+            return False
         try:
             self._lock.acquire()
         except Timeout:
             raise StorageError(f"another process writes to {self.path}: let it end") from None
         except OSError as error:
             raise StorageError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        return True
 
     def release(self) -> None:
         """Let others write to the run."""
@@ -400,7 +408,8 @@ class RunFolder:
             path = self.path / f"step_{step}" / _MANIFEST
             content = _content(path)
             manifest = _parse(content, path)
-            if not isinstance(manifest, dict) or not {"step", "run", "previous", "files"} <= set(manifest):
+            is_whole = isinstance(manifest, dict) and {"step", "run", "previous", "files"} <= set(manifest)
+            if not is_whole or not isinstance(manifest["files"], dict):
                 raise StorageError(f"{path} is damaged: not the manifest of a step")
             self._hashes[step] = (_hash(content), manifest)
         return self._hashes[step]
@@ -481,6 +490,14 @@ def _write_step(
     _write(folder / _MANIFEST, (to_json(manifest) + "\n").encode())
     _write(folder / _USAGE_MANIFEST, (to_json(usage) + "\n").encode())
     _sync(folder)
+
+
+def _copy(step: Path, to: Path) -> None:
+    """Copy the folder of a step, and see it to the disk."""
+    to.mkdir()
+    for path in sorted(step.iterdir()):
+        _write(to / path.name, path.read_bytes())
+    _sync(to)
 
 
 def _hash(content: bytes) -> str:

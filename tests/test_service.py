@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import random
+import signal
+import threading
+import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -264,11 +268,16 @@ def test_replies_that_are_damaged_are_named(tmp_path: Path, monkeypatch: pytest.
 
 def test_replies_of_another_model_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(tmp_path, monkeypatch)
-    manifest = tmp_path / "it" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace("gpt-4o-mini", "another"))
     with endpoint() as running:
         monkeypatch.setenv("LLM_API_BASE", running.url)
-        with RepuNetModel.load(tmp_path / "it") as model:
+        storage = ["--storage", str(tmp_path), "--sim-name"]
+        assert main(["fork", "it", *storage, "another", "--set", "backend=openai:another"]) == 0
+        assert main(["fork", "it", *storage, "same"]) == 0
+        with RepuNetModel.load(tmp_path / "same") as same, RepuNetModel.load(tmp_path / "another") as model:
+            same.step()
+            kept = len(running.requests)
+            assert kept == same.calls - same.usage.recalled < same.calls
+            running.requests.clear()
             model.step()
     assert model.usage.recalled == 0
     assert len(running.requests) == model.calls
@@ -552,7 +561,7 @@ def test_a_replay_names_the_first_question_that_was_not_asked(
     one = ["run", "--backend", "replay:it", "--storage", str(tmp_path), "--sim-name"]
     monkeypatch.delenv("LLM_API_BASE")
     assert main([*one, "seed", "--seed", "2"]) == 2
-    assert "was not asked in the replayed run" in one_line()
+    assert "was made with seed=1" in one_line()
     assert main([*one, "longer", "--steps", "3"]) == 2
     line = one_line()
     assert "ends with step 2" in line
@@ -681,6 +690,196 @@ def test_the_key_is_in_no_file_log_or_message(
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"replies" in b" ".join(path.name.encode() for path in tmp_path.rglob("*"))
     assert key not in shown.out + shown.err + written.decode() + caplog.text
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda words: web.json_response({"detail": words}, status=400),
+        lambda words: web.json_response(
+            {"detail": [{"loc": ["body", "seed"], "msg": words, "input": "temperature"}]}, status=422
+        ),
+        lambda words: web.json_response({"error": words}, status=400),
+        lambda words: web.json_response([{"error": {"message": words}}], status=400),
+        lambda words: web.Response(text=words, status=400),
+        lambda words: web.json_response({"error": {"message": words, "param": 7}}, status=400),
+    ],
+)
+def test_complaints_of_every_form_are_understood_and_shown(form: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with endpoint(fault=lambda number, body: form("seed is not supported") if "seed" in body else None) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        assert run(1, n_agents=2).usage.adaptations == {"without seed"}
+    with endpoint(fault=lambda number, body: form("the moon is full")) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        with pytest.raises(RepuNetError, match="the moon is full"):
+            run(1, n_agents=2)
+
+
+def test_a_complaint_about_one_generation_does_not_change_how_the_rest_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    complaints = {
+        9: error(400, "Failed to validate JSON against the schema", code="json_validate_failed"),
+        12: error(400, "max_tokens or max_completion_tokens is too large: the maximum context length is 2048"),
+    }
+    with endpoint(fault=lambda number, body: complaints.get(number)) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        with pytest.raises(RepuNetError, match="is too large"):
+            run(1, limits=Limits(concurrency=1))
+    assert {body["response_format"]["type"] for body in running.requests} == {"json_schema"}
+    assert not any("max_completion_tokens" in body for body in running.requests)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda text: [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": text}],
+        lambda text: json.loads(text),
+        lambda text: f"perhaps {{this}}?</think>{text}",
+        lambda text: "\ufeff" + text,
+    ],
+)
+def test_replies_of_other_shapes_are_read(content: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shaped(number: int, body: Body) -> web.Response:
+        reply = json.loads(answer(body).text or "")
+        message = reply["choices"][0]["message"]
+        message["content"] = content(message["content"])
+        return web.json_response(reply)
+
+    for name, fault in (("plain", None), ("shaped", shaped)):
+        with endpoint(fault=fault) as running:
+            monkeypatch.setenv("LLM_API_BASE", running.url)
+            model = run(1, storage=str(tmp_path), run_name=name)
+    assert model.usage.reasks == 0
+    assert contents(tmp_path / "plain") == contents(tmp_path / "shaped")
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": -5, "completion_tokens": -5},
+        {"prompt_tokens": 1, "completion_tokens": None},
+        {"prompt_tokens": 10**400, "completion_tokens": 1},
+        {"completion_tokens": 1},
+        {"prompt_tokens": 100, "completion_tokens": 1, "total_tokens": 5_000},
+        "many",
+    ],
+)
+def test_a_budget_holds_however_tokens_are_counted(usage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(number: int, body: Body) -> web.Response:
+        reply = json.loads(answer(body).text or "")
+        reply["usage"] = usage
+        return web.json_response(reply)
+
+    monkeypatch.setenv("LLM_MAX_TOKENS", "200")
+    limits = Limits(budget_tokens=50_000)
+    with endpoint(fault=counted) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        with pytest.raises(RepuNetError, match="budget of 50,000 tokens is used up"):
+            run(20, limits=limits)
+    total = usage.get("total_tokens", 0) if isinstance(usage, dict) else 0
+    assert total * (len(running.requests) - 32) <= 50_000
+    assert limits.purse.spent_tokens > 0
+
+
+def test_a_budget_holds_over_resumes_if_tokens_are_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_line: Any
+) -> None:
+    def uncounted(number: int, body: Body) -> web.Response:
+        reply = json.loads(answer(body).text or "")
+        del reply["usage"]
+        return web.json_response(reply)
+
+    monkeypatch.setenv("LLM_MAX_TOKENS", "200")
+    with endpoint(fault=uncounted) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        assert cli_run(tmp_path, "--budget-tokens", "50000") == 2
+        one_line()
+        sent = len(running.requests)
+        for _ in range(2):
+            assert main(["resume", str(tmp_path / "it"), "--budget-tokens", "50000"]) == 2
+            one_line()
+    assert len(running.requests) == sent > 5
+
+
+def test_the_rate_holds_while_it_is_found_out_how_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    with endpoint(fault=rejecting("seed", "temperature", "json_schema")) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        run(1, limits=Limits(requests_per_minute=20, minute=0.5))
+    times = sorted(running.times)
+    assert all(later - earlier > 0.5 for earlier, later in zip(times, times[20:], strict=False))
+
+
+def test_prompts_do_not_follow_redirects_or_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    with endpoint() as elsewhere:
+        moved = {"Location": f"{elsewhere.url}/chat/completions"}
+        with endpoint(fault=lambda number, body: web.Response(status=307, headers=moved)) as running:
+            monkeypatch.setenv("LLM_API_BASE", running.url)
+            monkeypatch.setenv("HTTP_PROXY", elsewhere.url)
+            with pytest.raises(RepuNetError, match="HTTP 307"):
+                run(1, n_agents=2)
+    assert running.requests
+    assert elsewhere.requests == []
+
+
+def test_failures_of_a_step_are_noted_with_what_they_cost_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with endpoint(fault=lambda number, body: error(401, "no \ud800") if number >= 10 else None) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        with pytest.raises(RepuNetError, match="HTTP 401"):
+            run(1, storage=str(tmp_path), run_name="it")
+        for _ in range(2):
+            with RepuNetModel.load(tmp_path / "it") as model, pytest.raises(RepuNetError, match="HTTP 401"):
+                model.step()
+    notes = (tmp_path / "it" / "usage_failed.jsonl").read_text().splitlines()
+    assert sum(json.loads(note).get("prompt_tokens", 0) for note in notes) == running.prompt_tokens
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_an_interrupt_keeps_what_was_sent_and_a_second_one_does_not_wait(
+    interrupts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with endpoint(latency=1.5) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        with RepuNetModel(rng=1, backend="openai", n_agents=6, storage=str(tmp_path), run_name="it") as model:
+
+            def interrupt() -> None:
+                while not running.requests:
+                    time.sleep(0.01)
+                for _ in range(interrupts):
+                    time.sleep(0.3)
+                    os.kill(os.getpid(), signal.SIGINT)
+
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            started = time.monotonic()
+            with pytest.raises(KeyboardInterrupt):
+                model.step()
+            seconds = time.monotonic() - started
+            thread.join()
+            assert (seconds < 1.4) == (interrupts == 2)
+            assert model.steps == 0
+            sent = len(running.requests)
+            model.step()
+            assert model.steps == 1
+    assert model.usage.recalled == (sent if interrupts == 1 else 0)
+    assert sent_twice(running) == []
+
+
+def test_a_step_that_is_cancelled_before_it_begins_asks_nothing(local_endpoint: Endpoint) -> None:
+    async def cancelled(model: RepuNetModel) -> None:
+        step = asyncio.create_task(model.astep())
+        await asyncio.sleep(0)
+        step.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await step
+
+    with RepuNetModel(rng=1, backend="openai", n_agents=6) as model:
+        asyncio.run(cancelled(model))
+        assert (model.steps, len(local_endpoint.requests)) == (0, 0)
+        model.step()
+        assert model.steps == 1
 
 
 def test_waits_between_attempts_grow(monkeypatch: pytest.MonkeyPatch) -> None:

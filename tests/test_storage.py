@@ -270,7 +270,7 @@ def alter(path: Path) -> None:
         (
             "manifest.json",
             lambda path: path.write_text(path.read_text().replace('"seed": 1', '"seed": 2')),
-            "is not what it was when step 0 was written",
+            "is not what was written",
         ),
         ("manifest.json", lambda path: path.write_text("[]"), "not an object"),
         ("manifest.json", lambda path: path.write_text(path.read_text().replace('"format": 2', '"format": 3')), "3"),

@@ -36,6 +36,9 @@ class Usage:
         seconds: Time spent waiting for the endpoint.
         usd: What the tokens cost in US dollars, as far as prices are known.
         unpriced_tokens: Tokens of models without a known price.
+        counted: Replies whose tokens the endpoint has counted.
+        assumed_tokens: The most that attempts can have cost whose tokens are not known.
+        assumed_usd: The same in US dollars, as far as prices are known.
         adaptations: Where the endpoint had to be asked otherwise than by default, such as "without seed".
     """
 
@@ -50,6 +53,9 @@ class Usage:
     seconds: float = 0.0
     usd: float = 0.0
     unpriced_tokens: int = 0
+    counted: int = 0
+    assumed_tokens: int = 0
+    assumed_usd: float = 0.0
     adaptations: set[str] = field(default_factory=set)
 
     @property
@@ -195,8 +201,8 @@ _TEMPLATE_TOKENS = 32
 class Backend(Protocol):
     """Whoever answers questions.
 
-    A backend makes one attempt at an answer. Whatever is costly is served through the wrappers of
-    `backends.service`, which retry, re-ask, limit and record it.
+    A backend makes one attempt at an answer. Whatever is costly is served through `backends.wrappers.service`, which
+    retries, re-asks, limits and records.
     """
 
     @property

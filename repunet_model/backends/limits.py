@@ -2,7 +2,8 @@
 
 Concurrency is how many are under way at once. A rate counts a request from the moment it is sent until a minute
 after its reply, so that no window of a minute at the endpoint ever holds more, whatever the network delays. A
-budget sets aside the most that a request can cost before it is sent: what is spent never exceeds it.
+budget sets aside the most that a request can cost before it is sent: what is spent never exceeds it. A run that is
+loaded brings what it has cost; only attempts that failed in transit before it was loaded are no longer known.
 """
 
 from __future__ import annotations
@@ -110,7 +111,10 @@ class Rate:
 
     @asynccontextmanager
     async def slot(self, amount: int) -> AsyncIterator[Slot]:
-        """Wait, first come first served, until an amount fits into the window, and hold it for the block."""
+        """Wait, first come first served, until an amount fits into the window, and hold it for the block.
+
+        If the slot is not entered, or its holder says so, it counts as less when the block ends.
+        """
         slot = Slot(amount)
         if self._limit is None:
             yield slot
@@ -152,9 +156,6 @@ class Reservation:
     usd: float
 
 
-NOTHING = Reservation(0, 0.0)
-
-
 class Purse:
     """A budget of tokens and money.
 
@@ -191,16 +192,16 @@ class Purse:
             await self._settled.wait()
         self._held.append(most)
 
-    def settle(self, most: Reservation, spent: Usage | Reservation) -> None:
+    def settle(self, most: Reservation, spent: Usage) -> None:
         """Give back a reservation and count what was spent instead."""
         self._held.remove(most)
         self.count(spent)
         self._settled.set()
 
-    def count(self, spent: Usage | Reservation) -> None:
-        """Count what was spent without a reservation, as before a run was resumed."""
-        self.spent_tokens += spent.tokens
-        self.spent_usd += spent.usd
+    def count(self, spent: Usage) -> None:
+        """Count what was spent, or may have been, without a reservation, as before a run was resumed."""
+        self.spent_tokens += spent.tokens + spent.assumed_tokens
+        self.spent_usd += spent.usd + spent.assumed_usd
 
     def _problem(self, most: Reservation) -> str | None:
         tokens = self.spent_tokens + sum(held.tokens for held in self._held)

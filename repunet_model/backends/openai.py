@@ -16,14 +16,14 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from repunet_model.backends.base import Request, Usage
-from repunet_model.errors import ConfigurationError, EndpointError, InvalidReplyError, TransientError
+from repunet_model.errors import AdaptationError, ConfigurationError, EndpointError, InvalidReplyError, TransientError
 from repunet_model.questions.base import Answer
 
 if TYPE_CHECKING:
@@ -33,6 +33,12 @@ CONNECT_SECONDS = 10.0
 
 CUT_CHARACTERS = 500
 """How much of a reply that was cut off is kept and told back."""
+
+MOST_TOKENS = 1_000_000_000
+"""No reply has more; a larger count is none."""
+
+OPENAI_URL = "https://api.openai.com/v1"
+"""Where OpenAI's own models are."""
 
 NO_KEY = "none"
 """What is sent as the key to an endpoint that needs none."""
@@ -146,6 +152,15 @@ class Endpoint:
         return replace(self, sampling=replace(self.sampling, model=model))
 
     @property
+    def is_loopback(self) -> bool:
+        """Whether the endpoint is on this very machine."""
+        host = urlsplit(self.base_url).hostname if self.base_url else None
+        try:
+            return host is not None and ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
+    @property
     def is_local(self) -> bool:
         """Whether the endpoint is on this machine or a private network, where a key may not be needed."""
         host = urlsplit(self.base_url).hostname if self.base_url else None
@@ -201,22 +216,27 @@ class Dialect:
     token_limit: str = "max_tokens"
     left_out: frozenset[str] = frozenset()
 
-    def adapted(self, complaint: str, parameter: str | None, sent: Mapping[str, Any]) -> Dialect | None:
+    def adapted(
+        self, complaint: str, parameter: object, sent: Mapping[str, Any], *, is_proven: bool = False
+    ) -> Dialect | None:
         """Return how to ask instead, after a request was rejected; None if it was not rejected for its form.
 
         Args:
             complaint: What the endpoint said.
             parameter: The parameter it named, if it did.
             sent: The parameters of the request.
+            is_proven: Whether the endpoint has replied in this format: then the format is not what is wrong.
         """
         about = f"{parameter or ''} {complaint}".lower()
+        if any(word in about for word in _OF_LENGTH):
+            return None
         newer = "max_completion_tokens"
         if self.token_limit == "max_tokens" and (parameter == "max_tokens" or newer in about):
             return replace(self, token_limit=newer)
         named = [name for name in _DISPENSABLE if name in sent and re.search(rf"\b{name}\b", about)]
         if named:
             return replace(self, left_out=self.left_out | set(named))
-        if self.reply_format in _NEXT_FORMAT and any(word in about for word in _FORMAT_WORDS):
+        if self.reply_format in _NEXT_FORMAT and not is_proven and any(word in about for word in _FORMAT_WORDS):
             return replace(self, reply_format=_NEXT_FORMAT[self.reply_format])
         return None
 
@@ -232,6 +252,9 @@ class Dialect:
 
 _DISPENSABLE = ("seed", "temperature", "top_p", "frequency_penalty", "presence_penalty")
 """Parameters without which a model can still be asked."""
+
+_OF_LENGTH = ("too large", "too long", "context length", "maximum context")
+"""Complaints about the size of a request, not its form."""
 
 _FORMAT_WORDS = ("response_format", "json_schema", "json_object", "schema", "structured output", "tool", "grammar")
 
@@ -257,26 +280,23 @@ class OpenAIBackend:
         self._key = key
         self._client: AsyncOpenAI | None = None
         self._dialect = Dialect(endpoint.reply_format or ReplyFormat.JSON_SCHEMA)
+        self._proven: ReplyFormat | None = None
         self.description = {"backend": "openai", **asdict(endpoint.sampling)}
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Send the prompt and read the reply; once, or again in the endpoint's dialect if that was not known.
+        """Send the prompt once and read the reply.
 
         Raises:
+            AdaptationError: If the endpoint wants to be asked otherwise, which the next attempt will do.
             InvalidReplyError: If the reply does not fit.
             TransientError: If the attempt failed in a way that may pass.
             EndpointError: If it failed for good.
         """
-        while True:
-            dialect = self._dialect
-            try:
-                reply = await self._send(request, dialect)
-                break
-            except _RejectedError as rejection:
-                if dialect is self._dialect:
-                    self._dialect = rejection.remedy
+        dialect = self._dialect
+        reply = await self._send(request, dialect)
         request.usage.adaptations |= dialect.differences()
         text = self._text(reply, request.usage)
+        self._proven = dialect.reply_format
         try:
             return request.question.read(text)
         except ValueError as error:
@@ -286,7 +306,7 @@ class OpenAIBackend:
         """Send a request in a dialect and return the reply's JSON.
 
         Raises:
-            _RejectedError: If the endpoint wants to be asked otherwise.
+            AdaptationError: If the endpoint wants to be asked otherwise.
             TransientError: If the attempt failed in a way that may pass.
             EndpointError: If it failed for good.
         """
@@ -295,9 +315,13 @@ class OpenAIBackend:
         if self._client is None:
             self._client = openai.AsyncOpenAI(
                 api_key=self._key,
-                base_url=self._endpoint.base_url,
+                base_url=self._endpoint.base_url or OPENAI_URL,
                 max_retries=0,
                 timeout=openai.Timeout(self._endpoint.timeout, connect=min(CONNECT_SECONDS, self._endpoint.timeout)),
+                # Prompts go where they were sent and nowhere else, and not through a proxy to this machine.
+                http_client=openai.DefaultAsyncHttpxClient(
+                    follow_redirects=False, trust_env=not self._endpoint.is_loopback
+                ),
             )
         body = self.body(request, dialect)
         started = time.perf_counter()
@@ -306,10 +330,16 @@ class OpenAIBackend:
             response = await self._client.chat.completions.with_raw_response.create(**body)
             return json.loads(response.content)
         except openai.APIStatusError as error:
-            remedy = dialect.adapted(error.message, error.param, body) if error.status_code in {400, 422} else None
-            if remedy is not None:
-                raise _RejectedError(remedy) from error
-            raise self._refusal(error) from error
+            complaint = _complaint(error)
+            if error.status_code in {400, 422}:
+                if error.code == "json_validate_failed":
+                    raise InvalidReplyError("", "the reply was not JSON of the schema") from error
+                remedy = dialect.adapted(complaint, error.param, body, is_proven=self._proven is dialect.reply_format)
+                if remedy is not None:
+                    if dialect is self._dialect:
+                        self._dialect = remedy
+                    raise AdaptationError(f"{self._place}: wants to be asked otherwise") from error
+            raise self._refusal(error, complaint) from error
         except openai.APITimeoutError as error:
             raise TransientError(
                 f"{self._place}: no reply within {self._endpoint.timeout:g} s", may_have_cost=True
@@ -320,7 +350,7 @@ class OpenAIBackend:
                 f"{self._place}: cannot be reached ({self._clean(str(cause))})",
                 may_have_cost=type(cause).__name__ != "ConnectError",
             ) from error
-        except (openai.APIError, ValueError) as error:
+        except (openai.APIError, ValueError, RecursionError) as error:
             raise TransientError(
                 f"{self._place}: not a chat completion ({self._clean(str(error))})", may_have_cost=True
             ) from error
@@ -367,19 +397,24 @@ class OpenAIBackend:
         """
         data = reply if isinstance(reply, dict) else {}
         counts = data.get("usage")
-        if isinstance(counts, dict):
-            usage.prompt_tokens += _count(counts, "prompt_tokens")
-            usage.completion_tokens += _count(counts, "completion_tokens")
-            usage.cached_tokens += _count(counts.get("prompt_tokens_details"), "cached_tokens")
+        prompt, completion, total = (_count(counts, f"{kind}_tokens") for kind in ("prompt", "completion", "total"))
+        if prompt is not None and completion is not None:
+            # Some count what a model thinks in the total alone.
+            completion = max(completion, (total or 0) - prompt)
+            usage.counted += 1
+            usage.prompt_tokens += prompt
+            usage.completion_tokens += completion
+            details = counts.get("prompt_tokens_details") if isinstance(counts, dict) else None
+            usage.cached_tokens += min(_count(details, "cached_tokens") or 0, prompt)
         try:
             choice = data["choices"][0]
             message = choice["message"]
-            text, refusal = message.get("content") or "", message.get("refusal")
+            text, refusal = _text_of(message.get("content")), message.get("refusal")
             if not text and message.get("tool_calls"):
-                text = message["tool_calls"][0]["function"]["arguments"]
+                text = _text_of(message["tool_calls"][0]["function"]["arguments"])
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             what = self._clean(str(data.get("error") or reply))
-            raise TransientError(f"{self._place}: not a chat completion ({what})") from error
+            raise TransientError(f"{self._place}: not a chat completion ({what})", may_have_cost=True) from error
         text = text.encode("utf-8", "replace").decode()
         if choice.get("finish_reason") == "length":
             limit = self._endpoint.sampling.max_tokens
@@ -392,16 +427,16 @@ class OpenAIBackend:
             raise InvalidReplyError(text, f"you refused: {self._clean(str(refusal))}")
         return _json_in(text)
 
-    def _refusal(self, error: APIStatusError) -> TransientError | EndpointError:
+    def _refusal(self, error: APIStatusError, complaint: str) -> TransientError | EndpointError:
         """Tell a refusal that may pass from one that will not."""
-        message = f"{self._place}: HTTP {error.status_code}, {self._clean(error.message)}"
+        message = f"{self._place}: HTTP {error.status_code}, {self._clean(complaint)}"
         may_pass = error.status_code in {408, 409, 429} or error.status_code >= 500
         if may_pass and error.code != "insufficient_quota":
             try:
                 retry_after = float(error.response.headers.get("retry-after", ""))
             except ValueError:
                 retry_after = None
-            return TransientError(message, retry_after)
+            return TransientError(message, retry_after, may_have_cost=error.status_code in {408, 502, 504})
         return EndpointError(message)
 
     @property
@@ -417,7 +452,7 @@ class OpenAIBackend:
 
     def _clean(self, message: str) -> str:
         """Make a message of others fit for one line, without the key."""
-        line = " ".join(message.split())
+        line = " ".join(message.encode("utf-8", "replace").decode().split())
         return (line.replace(self._key, "***") if self._key != NO_KEY else line)[:300]
 
     async def close(self) -> None:
@@ -427,27 +462,46 @@ class OpenAIBackend:
             self._client = None
 
 
-class _RejectedError(Exception):
-    """The endpoint does not take a request as it was made.
-
-    Attributes:
-        remedy: How to make it instead.
-    """
-
-    def __init__(self, remedy: Dialect) -> None:
-        super().__init__()
-        self.remedy = remedy
-
-
-def _count(counts: object, name: str) -> int:
-    """Return a number of tokens; 0 where an endpoint does not count them."""
+def _count(counts: object, name: str) -> int | None:
+    """Return a number of tokens; None where an endpoint does not count them, or not in numbers."""
     count = counts.get(name) if isinstance(counts, dict) else None
-    return count if isinstance(count, int) else 0
+    is_whole = isinstance(count, int | float) and not isinstance(count, bool) and 0 <= count < MOST_TOKENS
+    return int(count) if is_whole and int(count) == count else None  # type: ignore[arg-type]  # it is a number
+
+
+def _text_of(content: object) -> str:
+    """Return the text of a message, which some send in parts, and some as the object it stands for."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
+    return json.dumps(content) if isinstance(content, dict) else ""
+
+
+def _complaint(error: APIStatusError) -> str:
+    """Return what an endpoint says is wrong, in whatever form it says it, without what it quotes of the request."""
+    try:
+        body = json.loads(error.response.text)
+    except (ValueError, RecursionError):
+        return error.response.text.strip() or error.message
+    return " ".join(_words(body)) or error.message
+
+
+def _words(body: object) -> Iterator[str]:
+    """Yield the texts of an error's body."""
+    if isinstance(body, str):
+        yield body
+    elif isinstance(body, list):
+        for each in body:
+            yield from _words(each)
+    elif isinstance(body, dict):
+        for name in ("error", "message", "detail", "msg", "loc"):
+            yield from _words(body.get(name))
 
 
 def _json_in(text: str) -> str:
     """Return the JSON object of a reply, without what a model thought aloud before it or wrote around it."""
-    text = re.sub(r"^\s*<think>.*?</think>", "", text, flags=re.DOTALL)
+    text = text.rpartition("</think>")[2]
     start, end = text.find("{"), text.rfind("}")
     return text[start : end + 1] if 0 <= start < end else text
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from repunet_model.backends.base import Request
-from repunet_model.errors import DivergenceError
+from repunet_model.errors import ConfigurationError, DivergenceError
 from repunet_model.questions.base import Answer, Coordinates
 from repunet_model.storage import Row, RunFolder
 
@@ -33,6 +33,9 @@ class Recording:
         self.folder = RunFolder.open(path)
         self.manifest = self.folder.manifest()
         self.steps = self.folder.steps()[-1]
+        self.folder.check_chain(0, self.steps)
+        if "parent" in self.manifest:
+            raise ConfigurationError(f"{path} is a fork of {self.manifest['parent']['run']!r}: only whole runs replay")
         self._step = 0
         self._calls: dict[tuple[str | int, ...], Row] = {}
 
@@ -78,6 +81,23 @@ class ReplayBackend:
         self._recording = recording
         self.description = dict(description)
         self.reads_prompts = reads_prompts
+
+    def check(self, own: Mapping[str, Any]) -> None:
+        """Make sure that a run has the parameters of the recorded one.
+
+        Args:
+            own: Its parameters, by the names of the manifest.
+
+        Raises:
+            ConfigurationError: If one differs.
+        """
+        recorded = self._recording.manifest
+        for name, value in own.items():
+            if recorded[name] != value:
+                raise ConfigurationError(
+                    f"the run {self._recording.folder.path} was made with {name}={recorded[name]}, a replay with "
+                    f"{name}={value} would be another one"
+                )
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Return the recorded answer.

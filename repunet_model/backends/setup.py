@@ -159,6 +159,7 @@ def recorded(
     manifest: Mapping[str, Any],
     backend_for: Mapping[str, str | Backend] | None = None,
     environment: Mapping[str, str] = os.environ,
+    default: Backend | None = None,
 ) -> Respondents:
     """Return who answers for whom as a manifest says, to go on with a run.
 
@@ -166,6 +167,7 @@ def recorded(
         manifest: Of the run.
         backend_for: Who answers for single agents instead, by their names.
         environment: Where endpoints and keys are configured, and in LLM_GGUF the file of a local model.
+        default: Who answers instead for everybody without a backend of their own.
 
     Raises:
         ConfigurationError: If it is not one that can be set up by its description.
@@ -179,7 +181,8 @@ def recorded(
         return made[key]
 
     own = {name: make(description) for name, description in manifest["backend_for"].items()}
-    default = make(manifest["backend"])
+    if default is None:
+        default = make(manifest["backend"])
     return Respondents(default, {**own, **respondents(default, backend_for, environment).by_name})
 
 

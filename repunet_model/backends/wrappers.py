@@ -15,31 +15,42 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import sleep
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
 from repunet_model.backends.base import Backend, Correction, Request, Usage
-from repunet_model.backends.limits import NOTHING, Limits, Reservation
-from repunet_model.backends.prices import Prices
-from repunet_model.errors import BackendError, ConfigurationError, EndpointError, InvalidReplyError, TransientError
+from repunet_model.backends.limits import Limits, Reservation
+from repunet_model.backends.prices import Price, Prices
+from repunet_model.errors import (
+    AdaptationError,
+    BackendError,
+    ConfigurationError,
+    EndpointError,
+    InvalidReplyError,
+    TransientError,
+)
 from repunet_model.journal import Journal
 from repunet_model.questions.base import Answer
 
 
-def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:
+def service(backend: Backend, limits: Limits, journal: Journal, sent: set[asyncio.Task[Any]]) -> Backend:
     """Return a backend as a run asks it: one that is costly through all wrappers, any other as it is.
 
     Args:
         backend: The backend.
         limits: What all requests may not exceed together.
         journal: Where replies are recorded.
+        sent: Where requests are listed while they are under way, for whoever has to drop them.
 
     Raises:
         ConfigurationError: If there is a budget in dollars and no price for the model.
     """
     if not backend.is_costly:
         return backend
-    return Reask(Recall(Retry(Gate(Budget(Record(Meter(backend, limits.prices), journal), limits), limits)), journal))
+    return Reask(
+        Recall(Retry(Gate(Budget(Record(Meter(backend, limits.prices), journal, sent), limits), limits)), journal)
+    )
 
 
 class Wrapper:
@@ -75,15 +86,18 @@ class Record(Wrapper):
     paid for; only a second cancellation gives it up. Nobody else goes on answering for nothing.
     """
 
-    def __init__(self, inner: Backend, journal: Journal) -> None:
+    def __init__(self, inner: Backend, journal: Journal, under_way: set[asyncio.Task[Any]]) -> None:
         super().__init__(inner)
         self._journal = journal
+        self._under_way = under_way
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer, and write down the reply."""
         if not _asks_a_model(self):
             return await self._send(request)
         sent = asyncio.create_task(self._send(request))
+        self._under_way.add(sent)
+        sent.add_done_callback(self._under_way.discard)
         try:
             return await asyncio.shield(sent)
         except asyncio.CancelledError:
@@ -130,15 +144,23 @@ class Recall(Wrapper):
         row = self._journal.find(request.coordinates.key(), request.attempt)
         if row is None or row["request"] != request.fingerprint:
             return await self._inner.answer(request)
+        try:
+            answer = None if "problem" in row else request.question.read(row["text"])
+        except ValueError:  # recorded by a version that read replies otherwise
+            return await self._inner.answer(request)
         request.usage.recalled += 1
         request.earlier.add(Usage.from_dict(row["usage"]))
-        if "problem" in row:
+        if answer is None:
             raise InvalidReplyError(row["text"], row["problem"], row["remedy"])
-        return request.question.read(row["text"])
+        return answer
 
 
 class Meter(Wrapper):
-    """Count the money that the tokens of a reply cost."""
+    """Count the money that the tokens of a reply cost.
+
+    A reply that the endpoint may have given, but that did not arrive or whose tokens it does not count, is taken to
+    have cost the most it can; that is counted apart.
+    """
 
     def __init__(self, inner: Backend, prices: Prices) -> None:
         super().__init__(inner)
@@ -148,14 +170,22 @@ class Meter(Wrapper):
         """Answer, and count what it cost; of a model without a known price, how many tokens."""
         usage = request.usage
         before = usage.copy()
+        may_have_cost = True
         try:
             return await self._inner.answer(request)
+        except BackendError as error:
+            may_have_cost = isinstance(error, InvalidReplyError) or getattr(error, "may_have_cost", False)
+            raise
         finally:
             used = usage.since(before)
             if self._price is None:
                 usage.unpriced_tokens += used.tokens
             else:
                 usage.usd += self._price.of(used.prompt_tokens, used.completion_tokens, used.cached_tokens)
+            if may_have_cost and not used.counted and "model" in self.description:
+                most = most_of(request, self.description, self._price)
+                usage.assumed_tokens += max(most.tokens - used.tokens, 0)
+                usage.assumed_usd += max(most.usd - usage.usd + before.usd, 0.0)
 
 
 class Budget(Wrapper):
@@ -183,32 +213,18 @@ class Budget(Wrapper):
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer, if it fits into the budget whatever the reply.
 
-        A reply that the endpoint may have given, but that did not arrive or whose tokens it does not count, is
-        taken to have cost the most it can.
-
         Raises:
             BudgetError: If it may not fit.
         """
         if not self._purse.is_limited or not _asks_a_model(self):
             return await self._inner.answer(request)
-        most = self._most(request)
+        most = most_of(request, self.description, self._price)
         await self._purse.reserve(most)
         before = request.usage.copy()
-        unknown = most
         try:
             return await self._inner.answer(request)
-        except BackendError as error:
-            if not isinstance(error, InvalidReplyError) and not getattr(error, "may_have_cost", False):
-                unknown = NOTHING
-            raise
         finally:
-            used = request.usage.since(before)
-            self._purse.settle(most, used if used.tokens else unknown)
-
-    def _most(self, request: Request[Any]) -> Reservation:
-        """Return the most that an attempt can cost."""
-        prompt, completion = request.most_prompt_tokens(), _most_completion_tokens(self)
-        return Reservation(prompt + completion, self._price.of(prompt, completion) if self._price is not None else 0.0)
+            self._purse.settle(most, request.usage.since(before))
 
 
 def _asks_a_model(backend: Backend) -> bool:
@@ -216,8 +232,16 @@ def _asks_a_model(backend: Backend) -> bool:
     return "model" in backend.description
 
 
-def _most_completion_tokens(backend: Backend) -> int:
-    return int(backend.description.get("max_tokens", 0))
+def most_of(request: Request[Any], description: Mapping[str, Any], price: Price | None = None) -> Reservation:
+    """Return the most that an attempt can cost.
+
+    Args:
+        request: What is asked.
+        description: Who is asked.
+        price: What tokens cost; None if it is not known.
+    """
+    prompt, completion = request.most_prompt_tokens(), int(description.get("max_tokens", 0))
+    return Reservation(prompt + completion, price.of(prompt, completion) if price is not None else 0.0)
 
 
 class Gate(Wrapper):
@@ -235,17 +259,24 @@ class Gate(Wrapper):
         async with limits.places:
             if not limits.has_rates:
                 return await self._inner.answer(request)
-            most = request.most_prompt_tokens() + _most_completion_tokens(self)
-            async with limits.tokens.slot(most) as tokens, limits.requests.slot(1):
-                before = request.usage.tokens
+            most = most_of(request, self.description).tokens
+            async with limits.tokens.slot(most) as tokens, limits.requests.slot(1) as requests:
+                before = request.usage.copy()
+                tokens.amount = requests.amount = 0
                 try:
                     return await self._inner.answer(request)
                 finally:
-                    tokens.amount = (request.usage.tokens - before) or most
+                    used = request.usage.since(before)
+                    if used.attempts:
+                        requests.amount = 1
+                        tokens.amount = used.tokens if used.counted else most
 
 
 class Retry(Wrapper):
-    """Try again after a failure that may pass, with growing and jittered waits, and at last give up."""
+    """Try again after a failure that may pass, with growing and jittered waits, and at last give up.
+
+    A backend that has learned to ask otherwise is asked again at once; that is not counted as a failure.
+    """
 
     def __init__(self, inner: Backend, retries: int = 5, first_wait: float = 0.5, longest_wait: float = 30.0) -> None:
         """Wrap a backend.
@@ -272,6 +303,8 @@ class Retry(Wrapper):
         while True:
             try:
                 return await self._inner.answer(request)
+            except AdaptationError:
+                continue
             except TransientError as error:
                 request.usage.failures += 1
                 if retry == self._retries:

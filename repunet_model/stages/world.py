@@ -85,6 +85,7 @@ class Desk:
     Attributes:
         calls: The calls of the step, by their coordinates.
         usage: What they cost, by question; replies that were recorded before count with what they had cost then.
+        spent: What they cost without those.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Desk:
         """
         self.calls: dict[Coordinates, Call] = {}
         self.usage: dict[str, Usage] = {}
+        self.spent = Usage()
         self._step = step
         self._streams = streams
         self._prompts = prompts
@@ -147,6 +149,7 @@ class Desk:
             self._on_call(question.name, request.usage, answer is not None)
             usage = self.usage.setdefault(question.name, Usage())
             usage.add(request.usage)
+            self.spent.add(request.usage)
             usage.add(request.earlier)
         self.calls[where] = Call(request, answer, backend.reads_prompts)
         return answer
