@@ -285,8 +285,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         try:
             await asyncio.shield(step)
         except asyncio.CancelledError:
-            if self._job is not None:
-                self._job.cancel()
+            self.interrupt()
             await asyncio.wait([step])
             if not step.cancelled():
                 step.exception()
@@ -308,7 +307,21 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             self._set_clock(self._committed_step)
             raise
         finally:
+            self._job = None
             self._stepping.release()
+
+    def interrupt(self) -> bool:
+        """Ask the step under way to stop, from another thread; its `step` then raises `CancelledError`.
+
+        Replies under way are waited for and recorded; a second time gives them up.
+
+        Returns:
+            Whether a step was under way.
+        """
+        job = self._job
+        if job is not None:
+            job.cancel()
+        return job is not None
 
     def close(self) -> None:
         """Give back the connections of the backends, and let others write to the run."""
@@ -483,6 +496,15 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         for own in state["agents"]:
             self._agents_by_name[own["name"]].restore(own)
 
+    def manifest(self) -> dict[str, Any]:
+        """Return what the run is: the parameters, and who answers for whom; its personas are beside it."""
+        own = {name: getattr(self, name) for name in ("game", "reputation", "gossip", "activation", "dialogue_turns")}
+        return persistence.run_manifest({**own, "seed": self.seed}, self._respondents.to_dict())
+
+    def personas(self) -> list[dict[str, Any]]:
+        """Return the personas of the agents as plain data."""
+        return [agent.persona.model_dump(mode="json") for agent in self._agents_by_name.values()]
+
     def _create_folder(self, storage: Path, run_name: str | None) -> RunFolder:
         mode = {
             (True, True): "full",
@@ -491,10 +513,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             (False, False): "none",
         }
         default = f"{self.game}_{mode[self.reputation, self.gossip]}_seed{self.seed}"
-        people = [agent.persona.model_dump(mode="json") for agent in self._agents_by_name.values()]
-        own = {name: getattr(self, name) for name in ("game", "reputation", "gossip", "activation", "dialogue_turns")}
-        manifest = persistence.run_manifest({**own, "seed": self.seed}, self._respondents.to_dict())
-        return RunFolder.create(storage, run_name, default, manifest, {"personas": people, "state": self._committed})
+        documents = {"personas": self.personas(), "state": self._committed}
+        return RunFolder.create(storage, run_name, default, self.manifest(), documents)
 
     @classmethod
     def load(

@@ -65,9 +65,14 @@ class Job[T]:
             self._outcome.set_exception(asyncio.CancelledError())
 
     def stop(self) -> None:
-        """Cancel the coroutine and wait until it has ended, whichever way."""
-        self.cancel()
-        self._outcome.exception()
+        """Cancel the coroutine and wait until it has ended, whichever way; an interrupt meanwhile cancels it again."""
+        while True:
+            self.cancel()
+            try:
+                self._outcome.exception()
+            except KeyboardInterrupt:
+                continue
+            return
 
     def result(self) -> T:
         """Wait for the end and return the result."""

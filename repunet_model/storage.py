@@ -362,6 +362,22 @@ class RunFolder:
         with (self.path / "usage_failed.jsonl").open("a", encoding="utf-8") as file:
             file.write(to_json({"step": step, "error": error, **usage}) + "\n")
 
+    def delete(self) -> None:
+        """Delete the run, whole: what is left of it after a failure is no run.
+
+        Raises:
+            StorageError: If somebody else writes to it, or it cannot be deleted.
+        """
+        self.hold()
+        leaving = self.path.with_name(f".{self.path.name}.{os.getpid()}.deleted")
+        try:
+            self.path.rename(leaving)
+            shutil.rmtree(leaving)
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be deleted: {error.strerror or error}") from error
+        finally:
+            self.release()
+
     # Hashes
 
     def _step_manifest(self, step: int) -> Row:
