@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -197,19 +199,23 @@ def test_a_failed_step_is_one_line_and_can_be_tried_again(session: Session, monk
     assert RepuNetModel.load(OWN).steps == 2
 
 
+PROMPT = "\x1b[?2004h"
+"""What a terminal is sent when a line can be typed."""
+
+
 class Typist:
     """Somebody at a terminal."""
 
-    def __init__(self, process: subprocess.Popen[bytes], terminal: int) -> None:
-        self.process = process
+    def __init__(self, terminal: int) -> None:
         self._terminal = terminal
         self.shown = ""
 
     def sees(self, text: str) -> None:
         """Wait until something is on the screen, which is then forgotten."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + 15
         while text not in self.shown:
-            assert time.monotonic() < until, self.shown
+            ready, _, _ = select.select([self._terminal], [], [], max(0.0, until - time.monotonic()))
+            assert ready, self.shown
             self.shown += os.read(self._terminal, 100_000).decode(errors="replace")
         self.shown = self.shown.partition(text)[2]
 
@@ -222,31 +228,39 @@ def test_on_a_terminal_there_are_completion_history_and_control_keys() -> None:
         terminal, side = pty.openpty()
         command = [sys.executable, str(ROOT / "run.py"), "shell", "-n", "4", "--backend", "openai"]
         environment = {**os.environ, "LLM_API_BASE": running.url, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
-        with subprocess.Popen(
-            command, stdin=side, stdout=side, stderr=side, env=environment, start_new_session=True
-        ) as process:
+        with (
+            subprocess.Popen(
+                command, stdin=side, stdout=side, stderr=side, env=environment, start_new_session=True
+            ) as process,
+            ExitStack() as stack,
+        ):
             os.close(side)
-            somebody = Typist(process, terminal)
+            stack.callback(process.kill)
+            somebody = Typist(terminal)
             for question, answer in (("Start from", ""), ("Reputation", "n"), ("Gossip", "n"), ("Scenario", "p")):
                 somebody.sees(question)
                 somebody.types(f"{answer}\r")
             somebody.sees("Type help")
-            somebody.sees("> ")
+            somebody.sees(PROMPT)
             somebody.types("run pd 1\r")
             somebody.sees("Rates by step")
-            somebody.sees("> ")
+            somebody.sees(PROMPT)
             asked = len(running.requests)
             somebody.types("run 50\r")
             while len(running.requests) == asked:
                 time.sleep(0.01)
             process.send_signal(signal.SIGINT)
             somebody.sees("error: interrupted; the run is whole up to step")
-            somebody.sees("> ")
+            somebody.sees(PROMPT)
             somebody.types("no such thing\x03")
-            somebody.sees("> ")
-            somebody.types("sho\t Akiko Sato\r")
+            somebody.sees(PROMPT)
+            somebody.types("sho\t")
+            somebody.sees("show")
+            somebody.types(" aki\t")
+            somebody.sees("Akiko Sato")
+            somebody.types("\r")
             somebody.sees("Akiko Sato after step")
-            somebody.sees("> ")
+            somebody.sees(PROMPT)
             somebody.types("\x04")
             somebody.sees("Stored: ")
             assert process.wait(timeout=20) == 0
