@@ -11,11 +11,15 @@ import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 _LOCK = threading.Lock()
 _LOOPS: dict[int, asyncio.AbstractEventLoop] = {}
 """The loop of this process, by its number: a forked child inherits the entry, but not the thread."""
+
+_JOB: ContextVar[Job[Any]] = ContextVar("job")
+"""The job that a task belongs to, however deep in it the task was made."""
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -35,6 +39,7 @@ class Job[T]:
         self._loop = _loop()
         self._outcome: Future[T] = Future()
         self._task: asyncio.Task[T] | None = None
+        self._is_cancelled = False
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> None:
         """Start a coroutine; it does not start any more once the job was cancelled."""
@@ -44,7 +49,9 @@ class Job[T]:
         if self._outcome.done():
             coroutine.close()
             return
-        self._task = self._loop.create_task(coroutine)
+        context = copy_context()
+        context.run(_JOB.set, self)
+        self._task = self._loop.create_task(coroutine, context=context)
         self._task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[T]) -> None:
@@ -55,10 +62,17 @@ class Job[T]:
             self._outcome.set_result(task.result())
 
     def cancel(self) -> None:
-        """Ask the coroutine to stop, if it has not ended."""
+        """Ask the coroutine to stop, if it has not ended; a second time, everything that it still waits for."""
         self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
+        if self._is_cancelled:
+            # A group of tasks that waits for its members to end does not hand on a second cancellation.
+            for task in asyncio.all_tasks(self._loop):
+                if task.get_context().get(_JOB) is self:
+                    task.cancel()
+            return
+        self._is_cancelled = True
         if self._task is not None:
             self._task.cancel()
         elif not self._outcome.done():

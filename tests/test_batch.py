@@ -318,3 +318,24 @@ def test_an_interrupt_stops_all_jobs_whole_and_the_same_command_completes_them(
             words = ["--steps", "2", "-n", "6", "--backend", "openai", "--seed", seed, "--storage", "single"]
             assert main(["run", *words, "--sim-name", name]) == 0
             assert contents(STORED / name) == contents(Path("single") / name)
+
+
+def test_a_second_interrupt_gives_up_replies() -> None:
+    Path("jobs.toml").write_text(TWO.format(limits=""))
+    with endpoint(latency=60) as running:
+        command = [sys.executable, str(ROOT / "run.py"), "batch", "jobs.toml"]
+        environment = {**os.environ, "LLM_API_BASE": running.url}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+            until = time.monotonic() + 30
+            while len(running.requests) < 2 and time.monotonic() < until:
+                time.sleep(0.05)
+            for _ in range(2):
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.5)
+            try:
+                out, err = process.communicate(timeout=20)
+            finally:
+                process.kill()
+        assert process.returncode == 130
+    assert out.decode().count("stopped: interrupted") == 2
+    assert "Traceback" not in err.decode()

@@ -199,6 +199,39 @@ def test_a_failed_step_is_one_line_and_can_be_tried_again(session: Session, monk
     assert RepuNetModel.load(OWN).steps == 2
 
 
+def test_a_second_interrupt_gives_up_replies_and_the_session_goes_on(session: Session) -> None:
+    with endpoint(latency=60) as running:
+        command = [sys.executable, str(ROOT / "run.py"), "shell", "-n", "4", "--backend", "openai"]
+        environment = {**os.environ, "LLM_API_BASE": running.url}
+        typed = "\n".join([*NEW, "run 2", "status", ""])
+        with (
+            subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+            ) as process,
+            ExitStack() as stack,
+        ):
+            stack.callback(process.kill)
+            assert process.stdin is not None
+            process.stdin.write(typed)
+            process.stdin.flush()
+            until = time.monotonic() + 30
+            while not running.requests and time.monotonic() < until:
+                time.sleep(0.05)
+            for _ in range(2):
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.5)
+            out, err = process.communicate(timeout=20)
+        assert process.returncode == 0
+    assert "error: interrupted; the run is whole up to step 0, go on with: run 2" in err
+    assert "Traceback" not in err
+    assert f"{OWN}, step 0" in out.partition("> status")[2]
+
+
 PROMPT = "\x1b[?2004h"
 """What a terminal is sent when a line can be typed."""
 
@@ -224,7 +257,7 @@ class Typist:
 
 
 def test_on_a_terminal_there_are_completion_history_and_control_keys() -> None:
-    with endpoint(latency=0.2) as running:
+    with endpoint(latency=0.05) as running:
         terminal, side = pty.openpty()
         command = [sys.executable, str(ROOT / "run.py"), "shell", "-n", "4", "--backend", "openai"]
         environment = {**os.environ, "LLM_API_BASE": running.url, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
@@ -254,11 +287,11 @@ def test_on_a_terminal_there_are_completion_history_and_control_keys() -> None:
             somebody.sees(PROMPT)
             somebody.types("no such thing\x03")
             somebody.sees(PROMPT)
-            somebody.types("sho\t")
+            somebody.types("sho")
             somebody.sees("show")
-            somebody.types(" aki\t")
+            somebody.types("\t aki")
             somebody.sees("Akiko Sato")
-            somebody.types("\r")
+            somebody.types("\t\r")
             somebody.sees("Akiko Sato after step")
             somebody.sees(PROMPT)
             somebody.types("\x04")
@@ -266,7 +299,7 @@ def test_on_a_terminal_there_are_completion_history_and_control_keys() -> None:
             assert process.wait(timeout=20) == 0
         os.close(terminal)
     (folder,) = (path for path in STORED.iterdir() if path.is_dir())
-    model = RepuNetModel.load(folder)
+    model = RepuNetModel.load(folder, backend="rules")
     assert 1 <= model.steps < 50
     history = (STORED / ".shell_history").read_text()
     assert "+run pd 1" in history
