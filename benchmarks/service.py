@@ -77,7 +77,7 @@ async def ours(requests: Sequence[Request[Any]], place: Endpoint, folder: Path) 
     """Return the CPU seconds of a call through the whole service."""
     journal = Journal()
     journal.open(folder / f"replies_{time.monotonic_ns()}.jsonl", 0)
-    backend = service(connect(place), Limits(IN_FLIGHT), journal, set())
+    backend = service(connect(place), Limits(IN_FLIGHT), journal)
     fresh = [replace(request, usage=Usage(), asked=backend.description) for request in requests]
     try:
         return await in_flight([partial(backend.answer, request) for request in fresh])

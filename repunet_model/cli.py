@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repunet_model.errors import ConfigurationError, RepuNetError
-from repunet_model.scenarios import SCENARIOS
+from repunet_model.words import at_step, path_of, quoted, replayable, to_go_on, yes_or_no
+from repunet_model.words import scenario as scenario_of
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from rich.console import Console
 
+    from repunet_model.backends.base import Usage
     from repunet_model.backends.limits import Limits
+    from repunet_model.batch import Batch, Outcome
     from repunet_model.model import RepuNetModel
     from repunet_model.personas import Persona
     from repunet_model.storage import RunFolder
@@ -48,17 +51,19 @@ app = typer.Typer(
 
 
 def _scenario(text: str) -> str:
-    try:
-        return SCENARIOS[text]
-    except KeyError:
-        raise typer.BadParameter(f"unknown scenario {text!r}: choose pd, investment or sign_up") from None
+    return _parsed(scenario_of, text)
 
 
 def _yes_no(text: str) -> bool:
-    answers = {"y": True, "yes": True, "n": False, "no": False}
-    if text.lower() not in answers:
-        raise typer.BadParameter(f"{text!r}: say y or n")
-    return answers[text.lower()]
+    return _parsed(yes_or_no, text)
+
+
+def _parsed[T](parse: Callable[[str], T], text: str) -> T:
+    """Parse the value of an option, which the error then names."""
+    try:
+        return parse(text)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 Storage = Annotated[Path, typer.Option(envvar="REPUNET_STORAGE", help="Folder of all runs.")]
@@ -145,6 +150,8 @@ def run(
     """Run one society and store every step. A replay takes what is not given from the run that it repeats."""
     with _quietly_imported() as model_class:
         from repunet_model.backends.setup import respondents
+        from repunet_model.starting import parameters_of
+        from repunet_model.storage import RunFolder
 
         what = {
             "scenario": scenario,
@@ -157,10 +164,10 @@ def run(
             "activation": activation,
             "dialogue_turns": dialogue_turns,
         }
-        backend = _replayable(backend, storage)
+        backend = replayable(backend, storage)
         kind, _, replayed = backend.partition(":")
         if kind == "replay" and replayed:
-            recorded = _recorded(Path(replayed))
+            recorded = parameters_of(RunFolder.open(Path(replayed)))
             what |= {name: value for name, value in recorded.items() if not _is_given(context, name)}
         who = respondents(backend, _by_name(backend_for), _environment(reply_format, gguf))
         model = model_class(
@@ -217,7 +224,7 @@ def make_seed(
             folder, step = _open_at_step(from_seed, storage)
             people = populations.of_run(folder, step)
             scenario = scenario if _is_given(context, "scenario") else folder.manifest()["game"]
-        who = respondents(_replayable(backend, storage), _by_name(backend_for), _environment(None))
+        who = respondents(replayable(backend, storage), _by_name(backend_for), _environment(None))
         model = model_class(
             game=scenario,
             reputation=reputation,
@@ -234,7 +241,7 @@ def make_seed(
         )
     with model:
         print(f"Seed: {_folder(model)} ({len(model.agents)} agents)")
-    print(f"Run it with: uv run run.py resume {_quoted(_folder(model))} --steps 5")
+    print(f"Run it with: uv run run.py resume {quoted(_folder(model))} --steps 5")
 
 
 @app.command()
@@ -282,7 +289,7 @@ def generate_personas(
     path = Path(f"personas_{n}.json") if out is None else out
     write_new(path, "[\n  " + ",\n  ".join(rows) + "\n]\n")
     print(f"Personas: {path}")
-    print(f"Use them with: uv run run.py run --personas {_quoted(path)}")
+    print(f"Use them with: uv run run.py run --personas {quoted(path)}")
 
 
 @app.command()
@@ -367,31 +374,23 @@ def resume(
     """
     if bool(run_folder) == bool(sim):
         raise ConfigurationError("name one run to go on with, as in: run.py resume my-run --steps 5")
-    path, step = _at_step(run_folder or sim, storage)
-    with _quietly_imported() as model_class:
-        from repunet_model import persistence
-        from repunet_model.backends.setup import recorded, respondents
-        from repunet_model.storage import RunFolder
+    path, step = at_step(run_folder or sim, storage)
+    with _quietly_imported():
+        from repunet_model.starting import resumed
 
-        limits = _limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices)
-        folder = RunFolder.open(path)
-        manifest, last = folder.manifest(), folder.steps()[-1]
-        environment = _environment(reply_format, gguf)
-        own = _by_name(backend_for)
-        if backend is None:
-            who = recorded(manifest, own, environment)
-        else:
-            named = respondents(_replayable(backend, storage), None, environment)
-            who = recorded(manifest, {**named.by_name, **own}, environment, named.default)
-        changes = {name: value for name, value in who.to_dict().items() if manifest[name] != value}
-        if changes or (step is not None and step != last):
-            changes |= persistence.made_by()
-            folder = folder.fork(last if step is None else step, storage, sim_name, changes)
-            print(f"Fork: {folder.path}", file=sys.stderr)
-        elif sim_name is not None:
-            raise ConfigurationError(f"--sim-name {sim_name!r}: the run goes on in place; to fork it, name a step")
-        model = model_class.load(folder.path, backend=who, limits=limits)
-    _run_and_show(model, steps)
+        taken_up = resumed(
+            path,
+            step,
+            storage,
+            backend=backend,
+            backend_for=_by_name(backend_for),
+            name=sim_name,
+            environment=_environment(reply_format, gguf),
+            limits=_limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices),
+        )
+    if taken_up.is_fork:
+        print(f"Fork: {_folder(taken_up.model)}", file=sys.stderr)
+    _run_and_show(taken_up.model, steps)
 
 
 @app.command()
@@ -409,7 +408,7 @@ def fork(
     storage: Storage = Path("sim_storage"),
 ) -> None:
     """Make a run that shares another's past up to a step, and differs from then on in what is set."""
-    path, step = _at_step(run_folder, storage)
+    path, step = at_step(run_folder, storage)
     with _quietly_imported():
         from repunet_model import persistence
         from repunet_model.storage import RunFolder
@@ -419,7 +418,7 @@ def fork(
         changed |= persistence.made_by()
         new = folder.fork(folder.steps()[-1] if step is None else step, storage, sim_name, changed)
     print(f"Fork: {new.path}")
-    print(f"Go on with: uv run run.py resume {_quoted(new.path)} --steps 5")
+    print(f"Go on with: {to_go_on(new.path, 5)}")
 
 
 @app.command()
@@ -430,13 +429,13 @@ def check(
     """Compare every file of a stored run with the hashes that were written with it. Exit code 1 if any differs."""
     from repunet_model.storage import RunFolder
 
-    folder = RunFolder.open(_path_of(run_folder, storage))
+    folder = RunFolder.open(path_of(run_folder, storage))
     damages = list(folder.damages())
     for damage in damages:
         print(damage)
     if damages:
         print(
-            f"{len(damages)} damages; to go on from a whole step N: uv run run.py resume {_quoted(folder.path)}/step_N"
+            f"{len(damages)} damages; to go on from a whole step N: uv run run.py resume {quoted(folder.path)}/step_N"
         )
         raise typer.Exit(1)
     print(f"{folder.path}: whole, {folder.steps()[-1]} steps")
@@ -453,7 +452,7 @@ def show(
     from repunet_model import inspection
     from repunet_model.storage import RunFolder
 
-    path, named = _at_step(run_folder, storage)
+    path, named = at_step(run_folder, storage)
     folder = RunFolder.open(path)
     wanted = named if step is None else step
     shown = folder.steps()[-1] if wanted is None else wanted
@@ -508,7 +507,7 @@ def export(
     from repunet_model import export as exporting
     from repunet_model.reference_layout import export_step
 
-    folder, step = _step_of(run_step, storage)
+    folder, step = _open_at_step(run_step, storage)
     if layout == "published":
         out = export_step(folder, step, out)
     elif layout in {"graphml", "gexf"}:
@@ -518,22 +517,46 @@ def export(
     print(f"Step {step} of {folder.path}: {out}")
 
 
-def _step_of(run_step: str, storage: Path) -> tuple[RunFolder, int]:
-    """Return the run and the step that RUN or RUN/step_N means.
+@app.command()
+def shell(
+    backend: Annotated[
+        str | None, typer.Option(help="As in run; by default rules, or for a stored run who answered before.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of a new run; by default 1.")] = None,
+    n_agents: NAgents = None,
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Start or take up a run at a prompt, and go on step by step: run, status, show, save, fin, exit, help."""
+    with _quietly_imported():
+        from repunet_model.backends.limits import Limits
+        from repunet_model.shell import Shell, Wishes, keyboard
+    console = _console()
+    wishes = Wishes(storage, Limits(), backend, seed, n_agents)
+    Shell(wishes, _advance, keyboard(console), console, _console(stderr=True)).run()
 
-    Raises:
-        ConfigurationError: If one of them is not there.
-    """
-    from repunet_model.storage import RunFolder
 
-    run_folder, _, last = run_step.rstrip(os.sep).rpartition(os.sep)
-    named = last.removeprefix("step_") if run_folder and last.startswith("step_") else ""
-    folder = RunFolder.open(_path_of(run_folder if named.isdecimal() else run_step, storage))
-    steps = folder.steps()
-    step = int(named) if named.isdecimal() else steps[-1]
-    if step not in steps:
-        raise ConfigurationError(f"step {step} of {folder.path} is not there; the last is {steps[-1]}")
-    return folder, step
+@app.command()
+def batch(
+    jobs: Annotated[Path, typer.Argument(metavar="JOBS.toml", help="The jobs; see repunet_model/batch.py.")],
+    logs: Annotated[Path, typer.Option(help="Folder of the logs, one a job.")] = Path("outputs"),
+    storage: Storage = Path("sim_storage"),
+    prices: PriceFile = None,
+) -> None:
+    """Run a list of jobs side by side, under one gate and one budget. Run again, it completes what is not done."""
+    with _quietly_imported():
+        from repunet_model.backends.prices import Prices
+        from repunet_model.batch import Batch, Plan, Result, outcomes_table
+
+        plan = Plan.load(jobs, storage, Prices.load(prices))
+    all_jobs = Batch(plan, logs)
+    with _batch_progress(all_jobs, len(plan.jobs)) as note, _stopping(all_jobs):
+        outcomes = all_jobs.run(note)
+    console = _console()
+    console.print(outcomes_table(outcomes))
+    console.print(f"Runs: {storage}, logs: {logs}", soft_wrap=True, highlight=False)
+    results = {outcome.result for outcome in outcomes}
+    if results != {Result.DONE}:
+        raise typer.Exit(130 if Result.STOPPED in results else 1)
 
 
 @app.command()
@@ -622,27 +645,6 @@ def _environment(reply_format: str | None = None, gguf: Path | None = None) -> d
     return {**os.environ, **{name: str(value) for name, value in options.items() if value is not None}}
 
 
-def _replayable(backend: str, storage: Path) -> str:
-    """Return the name of a backend; a run to replay is then named by its folder."""
-    kind, _, replayed = backend.partition(":")
-    return f"replay:{_path_of(replayed, storage)}" if kind == "replay" and replayed else backend
-
-
-def _recorded(run_folder: Path) -> dict[str, Any]:
-    """Return the parameters of a stored run, by the names of the options."""
-    from repunet_model.storage import RunFolder
-
-    folder = RunFolder.open(run_folder)
-    manifest = folder.manifest()
-    same = ("reputation", "gossip", "seed", "activation", "dialogue_turns")
-    return {
-        "scenario": manifest["game"],
-        "steps": max(folder.steps()[-1], 1),
-        "personas": str(run_folder / "step_0" / "personas.json"),
-        **{name: manifest[name] for name in same},
-    }
-
-
 def _is_given(context: typer.Context, name: str) -> bool:
     """Whether an option was given, not left to its default."""
     source = context.get_parameter_source(name)
@@ -689,16 +691,22 @@ def _run(model: RepuNetModel, steps: int, label: str) -> None:
         RepuNetError: If a step failed, with the way to go on.
     """
     last = model.steps + steps
+    try:
+        _advance(model, steps, label)
+    except (RepuNetError, KeyboardInterrupt) as error:
+        reason = str(error) if isinstance(error, RepuNetError) else "interrupted"
+        raise RepuNetError(
+            f"{reason}; the run is whole up to step {model.steps}, go on with: "
+            f"{to_go_on(_folder(model), last - model.steps)}"
+        ) from error
+
+
+def _advance(model: RepuNetModel, steps: int, label: str = "step") -> None:
+    """Run some steps under a progress display, whatever comes of them."""
+    last = model.steps + steps
     with _progress(model, last, label) as done, _patience(model):
         while model.steps < last:
-            try:
-                model.step()
-            except (RepuNetError, KeyboardInterrupt) as error:
-                reason = str(error) if isinstance(error, RepuNetError) else "interrupted"
-                raise RepuNetError(
-                    f"{reason}; the run is whole up to step {model.steps}, go on with: "
-                    f"uv run run.py resume {_quoted(_folder(model))} --steps {last - model.steps}"
-                ) from error
+            model.step()
             done()
 
 
@@ -758,6 +766,62 @@ def _progress(model: RepuNetModel, last: int, label: str) -> Iterator[Callable[[
         yield lambda: progress.update(task, completed=model.steps)
 
 
+@contextmanager
+def _stopping(jobs: Batch) -> Iterator[None]:
+    """Let an interrupt stop all jobs once replies under way are there, and a second one at once."""
+    import signal
+
+    previous = signal.getsignal(signal.SIGINT)
+    if previous is not signal.default_int_handler:
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        jobs.stop()
+        print("Stopping; interrupt again to lose replies that are under way.", file=sys.stderr)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def _batch_progress(jobs: Batch, count: int) -> Iterator[Callable[[Outcome], None]]:
+    """Show a line for each job that has ended, and the total: on a terminal live, elsewhere in each line."""
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task
+    from rich.text import Text
+
+    from repunet_model.batch import in_words
+
+    console = _console(stderr=True)
+    ended = 0
+
+    def line(outcome: Outcome) -> str:
+        nonlocal ended
+        ended += 1
+        return f"{ended}/{count} {outcome.job.name}: {in_words(outcome)}, {outcome.steps}/{outcome.job.steps} steps"
+
+    def total() -> str:
+        calls, usage = jobs.total()
+        left = "" if jobs.seconds_left is None else f", {jobs.seconds_left:.0f} s left"
+        return f"{jobs.steps_done}/{jobs.steps_wanted} steps, {calls:,} calls, {_spending(usage)}{left}"
+
+    if not console.is_terminal:
+        yield lambda outcome: print(f"{line(outcome)}; in all {total()}", file=sys.stderr)
+        return
+
+    class Total(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            progress.update(task.id, completed=jobs.steps_done)
+            return Text(total())
+
+    with Progress(BarColumn(), Total(), console=console) as progress:
+        progress.add_task("jobs", total=jobs.steps_wanted)
+        yield lambda outcome: console.print(line(outcome), markup=False, highlight=False, soft_wrap=True)
+
+
 class _ProgressLines:
     """Progress without a live display: a line every few seconds, and one at the end."""
 
@@ -783,9 +847,13 @@ class _ProgressLines:
 
 
 def _spent(model: RepuNetModel) -> str:
+    return _spending(model.usage)
+
+
+def _spending(usage: Usage) -> str:
     """Return tokens and, where it is known, money."""
-    cost = f", ${model.usage.usd:,.4f}" if model.usage.usd else ""
-    return f"{model.usage.tokens:,} tokens{cost}"
+    cost = f", ${usage.usd:,.4f}" if usage.usd else ""
+    return f"{usage.tokens:,} tokens{cost}"
 
 
 @contextmanager
@@ -798,21 +866,15 @@ def _quietly_imported() -> Iterator[type[RepuNetModel]]:
     yield RepuNetModel
 
 
-def _at_step(text: str, storage: Path) -> tuple[Path, int | None]:
-    """Return the folder of a run and the step, if RUN/step_N names one."""
-    run_folder, _, last = text.rstrip("/").rpartition("/")
-    if run_folder and last.startswith("step_") and last.removeprefix("step_").isdecimal():
-        return _path_of(run_folder, storage), int(last.removeprefix("step_"))
-    return _path_of(text.rstrip("/") or text, storage), None
-
-
 def _open_at_step(text: str, storage: Path) -> tuple[RunFolder, int]:
     """Return a stored run and the step that RUN/step_N names, by default its last one."""
     from repunet_model.storage import RunFolder
 
-    path, step = _at_step(text, storage)
+    path, step = at_step(text, storage)
     folder = RunFolder.open(path)
-    return folder, folder.steps()[-1] if step is None else step
+    last = folder.steps()[-1] if step is None else step
+    folder.check_step(last)
+    return folder, last
 
 
 def _assignment(text: str) -> tuple[str, str]:
@@ -827,26 +889,9 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _path_of(run_folder: str, storage: Path) -> Path:
-    """Return the folder of a run that is given by its name or its path.
-
-    Raises:
-        ConfigurationError: If it is a name that no run can have, such as "..", which would lead out of the storage.
-    """
-    from repunet_model.storage import check_name
-
-    return Path(run_folder) if os.sep in run_folder else storage / check_name(run_folder)
-
-
 def _folder(model: RepuNetModel) -> Path:
     assert model.folder is not None
     return model.folder.path
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(f".{os.sep}{path}" if len(path.parts) == 1 else str(path))
 
 
 def _console(*, stderr: bool = False) -> Console:

@@ -179,7 +179,6 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         people = population(parameters.personas(personas), game, self._game.roles, wanted)
         self.limits = limits if limits is not None else Limits()
         self._journal = Journal()
-        self._sent: set[asyncio.Task[Any]] = set()
         self._respondents = respondents(backend, backend_for)
         policies.check(self._respondents.distinct(), game, self._game.choices)
         self._answering = self._services([persona.name for persona in people])
@@ -252,10 +251,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         for backend in self._respondents.distinct():
             if isinstance(backend, ReplayBackend):
                 backend.check(self._parameters())
-        served = {
-            id(backend): service(backend, self.limits, self._journal, self._sent)
-            for backend in self._respondents.distinct()
-        }
+        served = {id(backend): service(backend, self.limits, self._journal) for backend in self._respondents.distinct()}
         return {name: served[id(self._respondents.of(name))] for name in names}
 
     def _first_learned(self, persona: Persona) -> dict[str, str]:
@@ -326,7 +322,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         except BaseException:
             try:
                 if self._job is not None:
-                    self._job.stop(self._drop_what_was_sent)
+                    self._job.stop()
             finally:
                 self._set_clock(self._committed_step)
             raise
@@ -334,10 +330,18 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             self._job = None
             self._stepping.release()
 
-    def _drop_what_was_sent(self) -> None:
-        """Give up requests whose replies nobody wants to wait for."""
-        for task in self._sent:
-            task.cancel()
+    def interrupt(self) -> bool:
+        """Ask the step under way to stop, from another thread; its `step` then raises `CancelledError`.
+
+        Replies under way are waited for and recorded; a second time gives them up.
+
+        Returns:
+            Whether a step was under way.
+        """
+        job = self._job
+        if job is not None:
+            job.cancel()
+        return job is not None
 
     def close(self) -> None:
         """Give back the connections of the backends, and let others write to the run."""
@@ -518,6 +522,14 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         names = ("game", "reputation", "gossip", "activation", "dialogue_turns", "seed")
         return {name: getattr(self, name) for name in names}
 
+    def manifest(self) -> dict[str, Any]:
+        """Return what the run is: the parameters, and who answers for whom; its personas are beside it."""
+        return persistence.run_manifest(self._parameters(), self._respondents.to_dict())
+
+    def personas(self) -> list[dict[str, Any]]:
+        """Return the personas of the agents as plain data."""
+        return [agent.persona.model_dump(mode="json") for agent in self._agents_by_name.values()]
+
     def _create_folder(self, storage: Path, run_name: str | None) -> RunFolder:
         mode = {
             (True, True): "full",
@@ -526,9 +538,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             (False, False): "none",
         }
         default = f"{self.game}_{mode[self.reputation, self.gossip]}_seed{self.seed}"
-        people = [agent.persona.model_dump(mode="json") for agent in self._agents_by_name.values()]
-        manifest = persistence.run_manifest(self._parameters(), self._respondents.to_dict())
-        return RunFolder.create(storage, run_name, default, manifest, {"personas": people, "state": self._committed})
+        documents = {"personas": self.personas(), "state": self._committed}
+        return RunFolder.create(storage, run_name, default, self.manifest(), documents)
 
     @classmethod
     def load(

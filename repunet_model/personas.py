@@ -33,7 +33,7 @@ from pydantic import (
 )
 
 from repunet_model.errors import ConfigurationError
-from repunet_model.scenarios import SCENARIOS
+from repunet_model.words import SCENARIOS
 
 BUILT_IN = "built-in"
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import Future
-from contextlib import suppress
+from contextvars import ContextVar, copy_context
 from typing import Any
-
-GIVE_UP_SECONDS = 10.0
-"""How long a coroutine has to clean up after itself when nobody wants to wait for it."""
 
 _LOCK = threading.Lock()
 _LOOPS: dict[int, asyncio.AbstractEventLoop] = {}
 """The loop of this process, by its number: a forked child inherits the entry, but not the thread."""
+
+_JOB: ContextVar[Job[Any]] = ContextVar("job")
+"""The job that a task belongs to, however deep in it the task was made."""
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -39,6 +39,7 @@ class Job[T]:
         self._loop = _loop()
         self._outcome: Future[T] = Future()
         self._task: asyncio.Task[T] | None = None
+        self._is_cancelled = False
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> None:
         """Start a coroutine; it does not start any more once the job was cancelled."""
@@ -48,7 +49,9 @@ class Job[T]:
         if self._outcome.done():
             coroutine.close()
             return
-        self._task = self._loop.create_task(coroutine)
+        context = copy_context()
+        context.run(_JOB.set, self)
+        self._task = self._loop.create_task(coroutine, context=context)
         self._task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[T]) -> None:
@@ -59,29 +62,31 @@ class Job[T]:
             self._outcome.set_result(task.result())
 
     def cancel(self) -> None:
-        """Ask the coroutine to stop, if it has not ended."""
+        """Ask the coroutine to stop, if it has not ended; a second time, everything that it still waits for."""
         self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
+        if self._is_cancelled:
+            # A group of tasks that waits for its members to end does not hand on a second cancellation.
+            for task in asyncio.all_tasks(self._loop):
+                if task.get_context().get(_JOB) is self:
+                    task.cancel()
+            return
+        self._is_cancelled = True
         if self._task is not None:
             self._task.cancel()
         elif not self._outcome.done():
             self._outcome.set_exception(asyncio.CancelledError())
 
-    def stop(self, give_up: Callable[[], object]) -> None:
-        """Cancel the coroutine and wait until it has ended, whichever way.
-
-        Args:
-            give_up: Called on the loop if the waiting is interrupted: to drop what the coroutine still waits for.
-        """
-        self.cancel()
-        try:
-            self._outcome.exception()
-        except BaseException:
-            self._loop.call_soon_threadsafe(give_up)
-            with suppress(TimeoutError):
-                self._outcome.exception(GIVE_UP_SECONDS)
-            raise
+    def stop(self) -> None:
+        """Cancel the coroutine and wait until it has ended, whichever way; an interrupt meanwhile cancels it again."""
+        while True:
+            self.cancel()
+            try:
+                self._outcome.exception()
+            except KeyboardInterrupt:
+                continue
+            return
 
     def result(self) -> T:
         """Wait for the end and return the result."""

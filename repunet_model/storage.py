@@ -34,13 +34,12 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.words import check_name
 
 Row = dict[str, Any]
 
 FORMAT = 2
 """The layout that is written and read."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 
 _MANIFEST = "manifest.json"
 _HASH = "manifest.sha256"
@@ -50,20 +49,6 @@ _USAGE_MANIFEST = "usage_manifest.json"
 def to_json(data: Any) -> str:
     """Return data as JSON in one line, the same bytes for equal data."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def check_name(name: str) -> str:
-    """Return the name of a run, if it can be one on every system and lies in its storage.
-
-    Raises:
-        ConfigurationError: If it cannot.
-    """
-    if not _NAME.fullmatch(name) or name.rstrip(" .") != name:
-        raise ConfigurationError(
-            f"run name {name!r}: use at most 100 letters, digits, blanks, '.', '_', '-', a letter or digit first and "
-            "no blank or '.' last"
-        )
-    return name
 
 
 def write_new(path: Path, text: str) -> None:
@@ -392,6 +377,22 @@ class RunFolder:
         """
         with (self.path / "usage_failed.jsonl").open("a", encoding="utf-8") as file:
             file.write(to_json({"step": step, "error": error, **usage}) + "\n")
+
+    def delete(self) -> None:
+        """Delete the run, whole: what is left of it after a failure is no run.
+
+        Raises:
+            StorageError: If somebody else writes to it, or it cannot be deleted.
+        """
+        self.hold()
+        leaving = self.path.with_name(f".{self.path.name}.{os.getpid()}.deleted")
+        try:
+            self.path.rename(leaving)
+            shutil.rmtree(leaving)
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be deleted: {error.strerror or error}") from error
+        finally:
+            self.release()
 
     # Hashes
 

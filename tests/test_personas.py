@@ -56,7 +56,11 @@ def test_a_seed_that_is_resumed_equals_a_run(scenario: str) -> None:
     words = ["--scenario", scenario, "--gossip", "n", "--seed", "7", "-n", "6", "--activation", "sequential"]
     words += ["--backend-for", f"{EMMA}=always_defect"]
     assert main(["seed", *words, "--sim-name", "seeded"]) == 0
-    assert {path.name for path in Path("sim_storage/seeded").iterdir()} == {"manifest.json", "manifest.sha256", "step_0"}
+    assert {path.name for path in Path("sim_storage/seeded").iterdir()} == {
+        "manifest.json",
+        "manifest.sha256",
+        "step_0",
+    }
     assert main(["check", "seeded"]) == 0
     assert main(["resume", "seeded", "--steps", "3"]) == 0
     assert main(["run", *words, "--steps", "3", "--sim-name", "straight"]) == 0

@@ -34,23 +34,20 @@ from repunet_model.journal import Journal
 from repunet_model.questions.base import Answer
 
 
-def service(backend: Backend, limits: Limits, journal: Journal, sent: set[asyncio.Task[Any]]) -> Backend:
+def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:
     """Return a backend as a run asks it: one that is costly through all wrappers, any other as it is.
 
     Args:
         backend: The backend.
         limits: What all requests may not exceed together.
         journal: Where replies are recorded.
-        sent: Where requests are listed while they are under way, for whoever has to drop them.
 
     Raises:
         ConfigurationError: If there is a budget in dollars and no price for the model.
     """
     if not backend.is_costly:
         return backend
-    return Reask(
-        Recall(Retry(Gate(Budget(Record(Meter(backend, limits.prices), journal, sent), limits), limits)), journal)
-    )
+    return Reask(Recall(Retry(Gate(Budget(Record(Meter(backend, limits.prices), journal), limits), limits)), journal))
 
 
 class Wrapper:
@@ -86,18 +83,15 @@ class Record(Wrapper):
     paid for; only a second cancellation gives it up. Nobody else goes on answering for nothing.
     """
 
-    def __init__(self, inner: Backend, journal: Journal, under_way: set[asyncio.Task[Any]]) -> None:
+    def __init__(self, inner: Backend, journal: Journal) -> None:
         super().__init__(inner)
         self._journal = journal
-        self._under_way = under_way
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer, and write down the reply."""
         if not _asks_a_model(self):
             return await self._send(request)
         sent = asyncio.create_task(self._send(request))
-        self._under_way.add(sent)
-        sent.add_done_callback(self._under_way.discard)
         try:
             return await asyncio.shield(sent)
         except asyncio.CancelledError:

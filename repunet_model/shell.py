@@ -1,0 +1,424 @@
+"""A society at the prompt: start one or take one up, run it for some steps, look at it, leave it.
+
+Every step is stored as it is done, so that leaving loses nothing. What the user gets wrong is one line, and the prompt
+comes back. A terminal has history and completion; anything else is read line by line, and its end is `fin`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from rich.console import Console
+
+from repunet_model import games, inspection, report
+from repunet_model.backends.limits import Limits
+from repunet_model.backends.setup import respondents
+from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
+from repunet_model.model import RepuNetModel
+from repunet_model.starting import check_nobody_types, parameters_of, resumed
+from repunet_model.storage import RunFolder
+from repunet_model.words import SCENARIOS, at_step, replayable, scenario, yes_or_no
+
+HELP = {
+    "run": "run [SCENARIO] STEPS   so many steps more, such as: run 5",
+    "status": "status                 the run, its last step and what it has cost",
+    "show": "show NAME              what an agent went through, and what others think of it",
+    "save": "save                   make sure that everything is stored, and say where",
+    "fin": "fin                    save and leave (also: Ctrl-D)",
+    "exit": "exit                   leave, and delete the run if it was started here",
+    "help": "help                   this list",
+}
+"""The commands, each with its line of help."""
+
+HISTORY = ".shell_history"
+"""The file in the storage that holds what was typed at a terminal."""
+
+Suggest = Callable[[str], Iterable[str]]
+"""Told what is typed so far; returns whole lines that it may become."""
+
+
+class Keyboard(Protocol):
+    """Where lines are typed."""
+
+    def ask(self, question: str, suggest: Suggest, storage: Path | None = None) -> str:
+        """Return the next line.
+
+        Args:
+            question: What to show before it.
+            suggest: What it may become.
+            storage: The folder that holds the history of such lines; None if they have none.
+
+        Raises:
+            EOFError: If there is none.
+            KeyboardInterrupt: If it was given up.
+        """
+
+
+class Terminal:
+    """A terminal, with history and completion."""
+
+    def ask(self, question: str, suggest: Suggest, storage: Path | None = None) -> str:
+        """Return the next line; see `Keyboard`."""
+        history: History = InMemoryHistory() if storage is None else FileHistory(str(storage / HISTORY))
+        session: PromptSession[str] = PromptSession(history=history, completer=_Completer(suggest))
+        return session.prompt(question)
+
+
+class Pipe:
+    """A pipe or a file: its lines are shown as if they were typed, so that what comes out can be read."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def ask(self, question: str, suggest: Suggest, storage: Path | None = None) -> str:
+        """Return the next line; see `Keyboard`."""
+        try:
+            line = sys.stdin.readline() if sys.stdin is not None else ""
+        except UnicodeDecodeError:
+            line = ""  # Nothing sensible can follow.
+        if not line:
+            raise EOFError
+        line = line.rstrip("\r\n")
+        _show(self._console, f"{question}{line}")
+        return line
+
+
+class _Completer(Completer):
+    def __init__(self, suggest: Suggest) -> None:
+        self._suggest = suggest
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+        """Yield the lines that begin with what is typed, in capitals or not."""
+        typed = document.text_before_cursor
+        for line in self._suggest(typed):
+            if line.casefold().startswith(typed.casefold()):
+                yield Completion(line, start_position=-len(typed))
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is known before the first question.
+
+    Attributes:
+        storage: The folder of all runs.
+        limits: What requests to endpoints may not exceed.
+        backend: Who answers for the agents; None for the rules, or for who did before.
+        seed: The seed of a new run; None for 1.
+        n_agents: How many agents a new run has; None for as many as there are personas.
+    """
+
+    storage: Path
+    limits: Limits
+    backend: str | None = None
+    seed: int | None = None
+    n_agents: int | None = None
+
+
+class Shell:
+    """A session."""
+
+    def __init__(
+        self,
+        wishes: Wishes,
+        advance: Callable[[RepuNetModel, int], None],
+        keyboard: Keyboard,
+        console: Console,
+        errors: Console,
+    ) -> None:
+        """Prepare a session.
+
+        Args:
+            wishes: What is known before the first question.
+            advance: Runs a model for so many steps, showing how far it is.
+            keyboard: Where lines are typed.
+            console: Where to show what was asked for.
+            errors: Where to say what went wrong.
+        """
+        self._wishes = wishes
+        self._advance = advance
+        self._keyboard = keyboard
+        self._console = console
+        self._errors = errors
+        self._is_own = True
+        """Whether the run was started in this session, so that it may be deleted."""
+
+    def run(self) -> None:
+        """Hold the session, to its end.
+
+        Raises:
+            RepuNetError: If no run can be started, or the run at its end is not what was stored.
+        """
+        try:
+            model = self._start()
+        except EOFError:
+            return
+        with model:
+            self._say(f"{self._whereabouts(model)}. Type help for the commands.")
+            while self._command(model):
+                pass
+
+    # The start
+
+    def _start(self) -> RepuNetModel:
+        """Ask what is not known, and start or take up a run.
+
+        Raises:
+            EOFError: If the input ended before.
+        """
+        wishes = self._wishes
+        backend = replayable(wishes.backend or "rules", wishes.storage)
+        who = respondents(backend)
+        check_nobody_types(who)
+        taken_up = self._answer("Start from (RUN[/step_N], or nothing for a new run): ", self._stored, self._runs())
+        if taken_up is not None:
+            return taken_up
+        known: dict[str, Any] = {}
+        if backend.startswith("replay:"):
+            known = parameters_of(RunFolder.open(Path(backend.removeprefix("replay:"))))
+        for name, question in (("reputation", "Reputation (y/n)"), ("gossip", "Gossip (y/n)")):
+            if name not in known:
+                known[name] = self._answer(f"{question} [y]: ", lambda text: yes_or_no(text or "y"), ("y", "n"))
+        if "scenario" not in known:
+            question = "Scenario (pd, investment, sign_up) [pd]: "
+            known["scenario"] = self._answer(question, lambda text: scenario(text or "pd"), SCENARIOS)
+        return RepuNetModel(
+            game=known["scenario"],
+            reputation=known["reputation"],
+            gossip=known["gossip"],
+            n_agents=wishes.n_agents,
+            personas=known.get("personas", "built-in"),
+            backend=who.default,
+            backend_for=who.by_name,
+            activation=known.get("activation", "simultaneous"),
+            dialogue_turns=known.get("dialogue_turns", 2),
+            limits=wishes.limits,
+            rng=wishes.seed if wishes.seed is not None else known.get("seed", 1),
+            storage=str(wishes.storage),
+        )
+
+    def _stored(self, text: str) -> RepuNetModel | None:
+        """Take up the run that is named; None for a new one.
+
+        Raises:
+            RepuNetError: If it cannot be taken up.
+        """
+        if not text:
+            return None
+        wishes = self._wishes
+        for name, value in (("--seed", wishes.seed), ("-n", wishes.n_agents)):
+            if value is not None:
+                raise ConfigurationError(f"{name} {value} is for a new run: a stored one has its own")
+        path, step = at_step(text, wishes.storage)
+        taken_up = resumed(
+            path,
+            step,
+            wishes.storage,
+            backend=wishes.backend,
+            keeps_seed=True,
+            allow_human=False,
+            limits=wishes.limits,
+        )
+        self._is_own = taken_up.is_fork
+        return taken_up.model
+
+    def _runs(self) -> list[str]:
+        storage = self._wishes.storage
+        return sorted(path.parent.name for path in storage.glob("*/manifest.json")) if storage.is_dir() else []
+
+    def _answer[T](self, question: str, read: Callable[[str], T], suggested: Iterable[str]) -> T:
+        """Ask until the answer can be used.
+
+        Raises:
+            EOFError: If the input ended before.
+        """
+        while True:
+            try:
+                return read(self._keyboard.ask(question, lambda _: suggested).strip())
+            except RepuNetError as error:
+                self._complain(error)
+            except KeyboardInterrupt:
+                self._say("")
+
+    # Commands
+
+    def _command(self, model: RepuNetModel) -> bool:
+        """Take one command, and say whether to take another.
+
+        Raises:
+            StorageError: If it was the last, and the run is not what was stored.
+        """
+        try:
+            line = self._keyboard.ask("> ", lambda typed: _suggestions(model, typed), self._wishes.storage)
+            command, _, rest = line.strip().partition(" ")
+            if command not in {"fin", "exit"}:
+                self._obey(model, command, rest.strip())
+                return True
+            _take_nothing(command, rest)
+            if command == "exit":
+                return not self._exit(model)
+        except RepuNetError as error:
+            self._complain(error)
+            return True
+        except KeyboardInterrupt:
+            return True
+        except EOFError:
+            pass
+        self._save(model)
+        return False
+
+    def _obey(self, model: RepuNetModel, command: str, rest: str) -> None:
+        """Do what a command says that does not end the session.
+
+        Raises:
+            RepuNetError: If it cannot be done.
+        """
+        match command:
+            case "":
+                return
+            case "run":
+                self._run(model, _steps(rest, model.game))
+            case "show":
+                if not rest:
+                    raise ConfigurationError("show: whom? name an agent, as in: show Emma Dubois")
+                for line in inspection.of_agent(_folder(model), rest.strip("\"'"), model.steps):
+                    self._say(line)
+            case "status":
+                _take_nothing(command, rest)
+                self._status(model)
+            case "save":
+                _take_nothing(command, rest)
+                self._save(model)
+            case "help":
+                for line in HELP.values():
+                    self._say(line)
+            case _:
+                raise ConfigurationError(f"unknown command {command!r}: choose one of {', '.join(HELP)}")
+
+    def _run(self, model: RepuNetModel, steps: int) -> None:
+        """Run some steps, and show what came of those that were done.
+
+        Raises:
+            RepuNetError: If a step failed or was interrupted, with the way to go on.
+        """
+        first, last = model.steps + 1, model.steps + steps
+        try:
+            self._advance(model, steps)
+        except (RepuNetError, KeyboardInterrupt) as error:
+            reason = str(error) if isinstance(error, RepuNetError) else "interrupted"
+            raise RepuNetError(
+                f"{reason}; the run is whole up to step {model.steps}, go on with: run {last - model.steps}"
+            ) from None
+        finally:
+            if model.steps >= first:
+                self._console.print(report.rates_table(model, first))
+
+    def _status(self, model: RepuNetModel) -> None:
+        self._say(self._whereabouts(model))
+        if model.steps:
+            rates = {name: model.measures[name] for name in games.find(model.game).rates}
+            self._say(", ".join(f"{name} {_number(rate)}" for name, rate in rates.items()))
+        data = model.datacollector.get_model_vars_dataframe()
+        calls, tokens = data["calls"].sum(), data["tokens"].sum()
+        dollars = f", ${model.limits.purse.spent_usd:,.4f}" if model.limits.purse.spent_usd else ""
+        self._say(f"{calls:,} calls, {tokens:,} tokens{dollars}")
+
+    def _save(self, model: RepuNetModel) -> None:
+        """Make sure that the run is stored, and say where.
+
+        Raises:
+            StorageError: If it is not what was written.
+        """
+        # Another object than the model's, which remembers hashes that it has read.
+        folder = RunFolder(_folder(model).path)
+        for damage in folder.damages():
+            raise StorageError(damage)
+        self._say(f"Stored: {folder.path}, whole up to step {folder.steps()[-1]}")
+
+    def _exit(self, model: RepuNetModel) -> bool:
+        """Delete the run if it was started here and the user says so; return whether to leave.
+
+        Raises:
+            StorageError: If it cannot be deleted.
+        """
+        folder = _folder(model)
+        if not self._is_own:
+            self._say(f"Kept: {folder.path}, which was there before, up to step {model.steps}")
+            return True
+        try:
+            answer = self._keyboard.ask(f"Delete {folder.path}? (y/n): ", lambda _: ("y", "n")).strip()
+        except EOFError:
+            answer = "n"
+        if yes_or_no(answer):
+            folder.delete()
+            self._say(f"Deleted: {folder.path}")
+        else:
+            self._say(f"Kept: {folder.path}, up to step {model.steps}")
+        return True
+
+    def _whereabouts(self, model: RepuNetModel) -> str:
+        parts = [word for word, is_on in (("reputation", model.reputation), ("gossip", model.gossip)) if is_on]
+        mode = " and ".join(parts) or "neither reputation nor gossip"
+        return f"{_folder(model).path}, step {model.steps}: {model.game}, {mode}, seed {model.seed}"
+
+    def _say(self, line: str) -> None:
+        _show(self._console, line)
+
+    def _complain(self, error: RepuNetError) -> None:
+        _show(self._errors, f"error: {' '.join(str(error).split())}")
+
+
+def keyboard(console: Console) -> Keyboard:
+    """Return where this process's lines are typed.
+
+    Args:
+        console: Where they are shown if they come from elsewhere than a terminal.
+    """
+    return Terminal() if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty() else Pipe(console)
+
+
+def _show(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def _suggestions(model: RepuNetModel, typed: str) -> list[str]:
+    command, has_more, _ = typed.partition(" ")
+    if not has_more:
+        return list(HELP)
+    words = {"run": SCENARIOS, "show": list(model.network.graph)}.get(command, ())
+    return [f"{command} {word}" for word in words]
+
+
+def _steps(text: str, game: str) -> int:
+    """Return the steps of `run [SCENARIO] STEPS`.
+
+    Raises:
+        ConfigurationError: If it does not read so, or names another scenario than the run's.
+    """
+    *named, steps = text.split() or [""]
+    if len(named) > 1 or not (steps.isascii() and steps.isdecimal() and len(steps) < 10 and int(steps) > 0):
+        raise ConfigurationError(f"run {text}: must read run STEPS or run {game} STEPS, with at least 1 step")
+    if named and named[0] != game and scenario(named[0]) != game:
+        raise ConfigurationError(f"run {text}: the scenario of this run is {game}")
+    return int(steps)
+
+
+def _take_nothing(command: str, rest: str) -> None:
+    if rest.strip():
+        raise ConfigurationError(f"{command} {rest.strip()}: {command} stands alone")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+def _folder(model: RepuNetModel) -> RunFolder:
+    assert model.folder is not None
+    return model.folder

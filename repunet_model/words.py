@@ -1,0 +1,106 @@
+"""What users write, understood: scenarios by their short names, yes and no, runs by name or path, and steps of them.
+
+Nothing here takes long to import, so that whoever reads words can complain at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+from repunet_model.errors import ConfigurationError
+
+SCENARIOS = {
+    "pd": "prisoners_dilemma",
+    "p": "prisoners_dilemma",
+    "pd_game": "prisoners_dilemma",
+    "prisoners_dilemma": "prisoners_dilemma",
+    "investment": "investment",
+    "invest": "investment",
+    "i": "investment",
+    "sign_up": "sign_up",
+    "sign": "sign_up",
+    "s": "sign_up",
+}
+"""The games by the names they have on a command line, those of the published runner included."""
+
+
+def scenario(text: str) -> str:
+    """Return the game of a name.
+
+    Raises:
+        ConfigurationError: If there is none.
+    """
+    try:
+        return SCENARIOS[text]
+    except KeyError:
+        raise ConfigurationError(f"unknown scenario {text!r}: choose pd, investment or sign_up") from None
+
+
+def yes_or_no(text: str) -> bool:
+    """Return a truth value.
+
+    Raises:
+        ConfigurationError: If it is neither.
+    """
+    answers = {"y": True, "yes": True, "n": False, "no": False}
+    if text.lower() not in answers:
+        raise ConfigurationError(f"{text!r}: say y or n")
+    return answers[text.lower()]
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
+
+
+def check_name(name: str) -> str:
+    """Return the name of a run, if it can be one on every system and lies in its storage.
+
+    Raises:
+        ConfigurationError: If it cannot.
+    """
+    if not _NAME.fullmatch(name) or name.rstrip(" .") != name:
+        raise ConfigurationError(
+            f"run name {name!r}: use at most 100 letters, digits, blanks, '.', '_', '-', a letter or digit first and "
+            "no blank or '.' last"
+        )
+    return name
+
+
+def path_of(run_folder: str, storage: Path) -> Path:
+    """Return the folder of a run that is given by its name or its path.
+
+    Raises:
+        ConfigurationError: If it is a name that no run can have, such as "..", which would lead out of the storage.
+    """
+    return Path(run_folder) if os.sep in run_folder else storage / check_name(run_folder)
+
+
+def at_step(text: str, storage: Path) -> tuple[Path, int | None]:
+    """Return the folder of a run and the step, if RUN/step_N names one."""
+    run_folder, _, last = text.rstrip("/").rpartition("/")
+    if run_folder and last.startswith("step_") and last.removeprefix("step_").isdecimal():
+        return path_of(run_folder, storage), int(last.removeprefix("step_"))
+    return path_of(text.rstrip("/") or text, storage), None
+
+
+def replayable(backend: str, storage: Path) -> str:
+    """Return the name of a backend; a run to replay is then named by its folder."""
+    kind, _, replayed = backend.partition(":")
+    return f"replay:{path_of(replayed, storage)}" if kind == "replay" and replayed else backend
+
+
+def quoted(path: Path) -> str:
+    """Return a path as a shell reads it, never as the bare name of a run."""
+    return shlex.quote(f".{os.sep}{path}" if len(path.parts) == 1 else str(path))
+
+
+def to_go_on(path: Path, steps: int) -> str:
+    """Return the command that goes on with a run.
+
+    Args:
+        path: The folder of the run.
+        steps: How many steps.
+    """
+    return f"uv run run.py resume {quoted(path)} --steps {steps}"
