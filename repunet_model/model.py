@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Self
@@ -590,7 +591,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 raise StorageError(
                     f"{path}: made with other prompts, by version {manifest['repunet']}; go on with that"
                 )
-            model._fold(folder, last)
+            with _uncollected():
+                model._fold(folder, last)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StorageError(f"{path}: damaged, {type(error).__name__} {error} where a step was expected") from error
         model._store_in(folder)
@@ -625,6 +627,18 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 self.datacollector = self._collector()
                 self.datacollector.collect(self)
         self._set_clock(last)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector from looking again and again at what is being read, all of which stays."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _measure(model: RepuNetModel, name: str) -> float | None:
