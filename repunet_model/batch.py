@@ -49,15 +49,13 @@ from repunet_model.backends.prices import Prices
 from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.model import RepuNetModel
+from repunet_model.persistence import PARAMETERS
 from repunet_model.starting import check_nobody_types, parameters_of
 from repunet_model.storage import Row, RunFolder
 from repunet_model.words import check_name, replayable, scenario, to_go_on
 
 OFFLINE_AT_ONCE = 2
 """How many jobs without an endpoint run at once. They compute, on the one loop of the process: more would only wait."""
-
-OWN = ("game", "reputation", "gossip", "activation", "dialogue_turns", "seed")
-"""What a job's run must have in its manifest as the job has it, beside its backends."""
 
 POLL = 0.1
 """Seconds between two looks at whether to stop."""
@@ -279,7 +277,7 @@ def _of_new(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
                 steps=values["steps"],
                 parameters=made_of,
                 who=who,
-                is_costly=_is_costly(answering),
+                is_costly=answering.is_costly,
                 described=(described.manifest(), described.personas()),
             )
     except RepuNetError as error:
@@ -295,8 +293,8 @@ def _of_stored(wanted: StoredRun, where: str, storage: Path) -> Job:
     def who() -> Respondents:
         return recorded(manifest)
 
-    is_costly = _is_costly(_backends(who, f"{where}: resume"))
-    return Job(wanted.resume, wanted.steps, {}, who, is_costly, described=None)
+    answering = _backends(who, f"{where}: resume")
+    return Job(wanted.resume, wanted.steps, {}, who, answering.is_costly, described=None)
 
 
 def _backends(make: Callable[[], Respondents], where: str) -> Respondents:
@@ -306,10 +304,6 @@ def _backends(make: Callable[[], Respondents], where: str) -> Respondents:
     except RepuNetError as error:
         raise ConfigurationError(f"{where}: {error}") from None
     return answering
-
-
-def _is_costly(answering: Respondents) -> bool:
-    return any(backend.is_costly for backend in answering.distinct())
 
 
 class Result(StrEnum):
@@ -572,7 +566,7 @@ def _check_same(folder: RunFolder, manifest: Row, people: Sequence[Row]) -> None
     if "parent" in stored:
         raise ConfigurationError(f"{folder.path} is a fork: go on with it by resume, or choose another sim_name")
     wanted = json.loads(json.dumps(manifest))
-    for name in (*OWN, "backend", "backend_for"):
+    for name in (*PARAMETERS, "backend", "backend_for"):
         if stored.get(name) != wanted[name]:
             raise ConfigurationError(
                 f"{folder.path} is another run: its {name} is {json.dumps(stored.get(name))}, the job's "

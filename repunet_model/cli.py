@@ -241,7 +241,7 @@ def make_seed(
         )
     with model:
         print(f"Seed: {_folder(model)} ({len(model.agents)} agents)")
-    print(f"Run it with: uv run run.py resume {quoted(_folder(model))} --steps 5")
+    print(f"Run it with: {to_go_on(_folder(model), 5)}")
 
 
 @app.command()
@@ -758,7 +758,7 @@ def _progress(model: RepuNetModel, last: int, label: str) -> Iterator[Callable[[
         max_refresh = 0.2
 
         def render(self, task: Task) -> Text:
-            return Text(f"{model.calls:,} calls · {_spent(model)}")
+            return Text(f"{model.calls:,} calls · {_spending(model.usage)}")
 
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), Counters(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
@@ -841,13 +841,10 @@ class _ProgressLines:
         self._printed = now
         left = (now - self._started) / (step - self._first) * (self._last - step)
         print(
-            f"{self._label} {step}/{self._last}: {self._model.calls:,} calls, {_spent(self._model)}, {left:.0f} s left",
+            f"{self._label} {step}/{self._last}: {self._model.calls:,} calls, "
+            f"{_spending(self._model.usage)}, {left:.0f} s left",
             file=sys.stderr,
         )
-
-
-def _spent(model: RepuNetModel) -> str:
-    return _spending(model.usage)
 
 
 def _spending(usage: Usage) -> str:

@@ -66,7 +66,6 @@ def export_graph(folder: RunFolder, step: int, out: Path, layout: str) -> None:
         RepuNetError: If the run cannot be read, or `out` is there or cannot be written.
     """
     state = folder.document(step, "state")
-    scores = folder.document(step, "state")["scores"]
     people = folder.document(0, "personas")
     graph: nx.DiGraph[str] = nx.DiGraph()
     for persona, agent in zip(people, state["agents"], strict=True):
@@ -76,7 +75,7 @@ def export_graph(folder: RunFolder, step: int, out: Path, layout: str) -> None:
             name=name,
             disposition=persona["disposition"],
             resources=float(agent["resources"]),
-            score=scores.get(name, 0.0),
+            score=state["scores"].get(name, 0.0),
         )
     for agent, other, roles in state["network"]["ties"]:
         graph.add_edge(agent, other, roles=", ".join(roles))

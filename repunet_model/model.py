@@ -27,7 +27,6 @@ from repunet_model import games, metrics, parameters, persistence, runtime
 from repunet_model.agents import RepuNetAgent
 from repunet_model.backends import policies
 from repunet_model.backends.base import Backend, Usage
-from repunet_model.backends.human import HumanBackend
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.replay import ReplayBackend
 from repunet_model.backends.setup import Respondents, recorded, respondents
@@ -38,8 +37,9 @@ from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import BUILT_IN, Disposition, Persona, describe, population
 from repunet_model.questions.prompts import Prompts, prompt_hash
-from repunet_model.reputation import mean_scores
+from repunet_model.reputation import scores_over_roles
 from repunet_model.rng import Streams
+from repunet_model.stages.interaction import INTERACTION_COLUMNS
 from repunet_model.stages.step import run_step
 from repunet_model.stages.world import Desk, StepLog, World
 from repunet_model.storage import RunFolder
@@ -64,18 +64,6 @@ GOSSIP_COLUMNS = (
     "summary",
     "credibility",
     "passed_on_to",
-)
-INTERACTION_COLUMNS = (
-    "step",
-    "first",
-    "second",
-    "course",
-    "first_cooperated",
-    "second_cooperated",
-    "first_payoff",
-    "second_payoff",
-    "first_judges_second",
-    "second_judges_first",
 )
 MEASURES = (
     "score_self_interested",
@@ -222,12 +210,12 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
     @property
     def has_human(self) -> bool:
         """Whether somebody at a keyboard answers, so that nothing else should write where they type."""
-        return any(isinstance(backend, HumanBackend) for backend in self._respondents.distinct())
+        return self._respondents.has_human
 
     @property
     def asks_models(self) -> bool:
         """Whether somebody answers whose answers cost money or time."""
-        return any(backend.is_costly for backend in self._respondents.distinct())
+        return self._respondents.is_costly
 
     def agent(self, name: str) -> RepuNetAgent:
         """Return the agent of a name.
@@ -378,7 +366,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         try:
             if self.folder is not None:
                 if self.folder.hold():
-                    self._journal.open(self.folder.path / "replies.jsonl", self._committed_step)
+                    self._journal.open(self.folder.replies, self._committed_step)
                 self.folder.check_next(self.steps)
             for agent in self._agents_by_name.values():
                 agent.payoff = None
@@ -435,15 +423,6 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
     # Measures
 
-    def _mean_scores(self) -> dict[str, float]:
-        roles = sorted(set(self._game.roles))
-        by_role = [mean_scores((a.ledger for a in self._agents_by_name.values()), role) for role in roles]
-        return {
-            name: sum(known) / len(known)
-            for name in self._agents_by_name
-            if (known := [scores[name] for scores in by_role if name in scores])
-        }
-
     def _measure(self, rates: Mapping[str, float | None], log: StepLog, calls: int) -> None:
         """Measure the society as it is.
 
@@ -452,7 +431,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             log: What the step added.
             calls: How many questions were answered in it.
         """
-        self.scores = self._mean_scores()
+        ledgers = [agent.ledger for agent in self._agents_by_name.values()]
+        self.scores = scores_over_roles(ledgers, self._game.roles, self._agents_by_name)
         groups = {
             disposition: [a.name for a in self._agents_by_name.values() if a.persona.disposition is disposition]
             for disposition in Disposition
@@ -520,8 +500,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
     def _parameters(self) -> dict[str, Any]:
         """Return what the outcome depends on beside personas and backends."""
-        names = ("game", "reputation", "gossip", "activation", "dialogue_turns", "seed")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in persistence.PARAMETERS}
 
     def manifest(self) -> dict[str, Any]:
         """Return what the run is: the parameters, and who answers for whom; its personas are beside it."""
@@ -603,7 +582,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
     def _store_in(self, folder: RunFolder) -> None:
         """Store every further step in a folder, and every reply before that."""
         self.folder = folder
-        self._journal.open(folder.path / "replies.jsonl", self._committed_step)
+        self._journal.open(folder.replies, self._committed_step)
         weakref.finalize(self, folder.release)
 
     def _fold(self, folder: RunFolder, last: int) -> None:

@@ -25,6 +25,9 @@ from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
 from repunet_model.stages.world import StepLog, World
 from repunet_model.storage import FORMAT, Row, RunFolder
 
+PARAMETERS = ("game", "reputation", "gossip", "activation", "dialogue_turns", "seed")
+"""The parameters of a model in its manifest: what the outcome depends on beside personas and backends."""
+
 PACKAGES = ("mesa", "networkx", "numpy", "openai", "pydantic", "jinja2")
 """What results may depend on beside this package."""
 
@@ -164,7 +167,7 @@ def read_step(folder: RunFolder, step: int) -> StoredStep:
             usage.add(Usage.from_dict(each))
     return StoredStep(
         state=folder.document(step, "state"),
-        records=[(row["holder"], _update(row, step)) for row in folder.table(step, "records")],
+        records=[(row["holder"], update_of(row, step)) for row in folder.table(step, "records")],
         events=[(row.pop("agent"), Event.from_dict(row)) for row in folder.table(step, "events")],
         measures=folder.document(step, "metrics") if step > 0 else None,
         usage=usage,
@@ -172,5 +175,6 @@ def read_step(folder: RunFolder, step: int) -> StoredStep:
     )
 
 
-def _update(row: Row, step: int) -> RecordUpdate:
+def update_of(row: Row, step: int) -> RecordUpdate:
+    """Return what a row of a step's records wrote into a ledger."""
     return RecordUpdate(step, Cause(row["cause"]), row["source"], ReputationRecord.from_dict(row))

@@ -9,7 +9,7 @@ in the history with the step and the cause of each.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
@@ -158,22 +158,6 @@ class ReputationLedger:
                 del self._updates[key]
 
 
-def scores_of(records: Iterable[tuple[str, ReputationRecord]]) -> dict[str, float]:
-    """Return each known agent's score: in each role the mean over all who hold a record of it, and over its roles.
-
-    Args:
-        records: Holder and record, oldest first; of a holder's records of a subject in a role the last one counts.
-    """
-    present = {(record.subject, record.role, holder): record.score for holder, record in records}
-    by_role: dict[tuple[str, str], list[float]] = {}
-    for (subject, role, _), score in present.items():
-        by_role.setdefault((subject, role), []).append(score)
-    by_subject: dict[str, list[float]] = {}
-    for (subject, _), scores in by_role.items():
-        by_subject.setdefault(subject, []).append(math.fsum(scores) / len(scores))
-    return {subject: sum(means) / len(means) for subject, means in by_subject.items()}
-
-
 def mean_scores(ledgers: Iterable[ReputationLedger], role: str) -> dict[str, float]:
     """Return each known agent's score in a role: the mean over all holders of a record of it, itself included.
 
@@ -186,3 +170,21 @@ def mean_scores(ledgers: Iterable[ReputationLedger], role: str) -> dict[str, flo
             if record.role == role:
                 scores.setdefault(record.subject, []).append(record.score)
     return {subject: math.fsum(values) / len(values) for subject, values in scores.items()}
+
+
+def scores_over_roles(
+    ledgers: Collection[ReputationLedger], roles: Iterable[str], names: Iterable[str]
+) -> dict[str, float]:
+    """Return each known agent's mean score over the roles in which it is known.
+
+    Args:
+        ledgers: Of all agents.
+        roles: The roles.
+        names: Whose scores to return, in this order; who is not known is absent.
+    """
+    by_role = [mean_scores(ledgers, role) for role in sorted(set(roles))]
+    return {
+        name: sum(known) / len(known)
+        for name in names
+        if (known := [scores[name] for scores in by_role if name in scores])
+    }

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from repunet_model import persistence
-from repunet_model.backends.human import HumanBackend
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.errors import ConfigurationError
@@ -83,12 +82,11 @@ def resumed(
 def parameters_of(folder: RunFolder) -> dict[str, Any]:
     """Return the parameters of a stored run, by the names that the command line gives them."""
     manifest = folder.manifest()
-    same = ("reputation", "gossip", "seed", "activation", "dialogue_turns")
     return {
         "scenario": manifest["game"],
         "steps": max(folder.steps()[-1], 1),
         "personas": str(folder.path / "step_0" / "personas.json"),
-        **{name: manifest[name] for name in same},
+        **{name: manifest[name] for name in persistence.PARAMETERS if name != "game"},
     }
 
 
@@ -98,5 +96,5 @@ def check_nobody_types(who: Respondents) -> None:
     Raises:
         ConfigurationError: If some do.
     """
-    if any(isinstance(backend, HumanBackend) for backend in who.distinct()):
+    if who.has_human:
         raise ConfigurationError("a human has the keyboard to themselves: use run.py run or run.py resume")

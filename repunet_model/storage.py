@@ -85,6 +85,11 @@ class RunFolder:
         self._lock = FileLock(path.resolve() / ".lock", timeout=0, thread_local=False, is_singleton=True)
         self._hashes: dict[int, tuple[str, Row]] = {}
 
+    @property
+    def replies(self) -> Path:
+        """The file of the replies of a step that is under way or has failed."""
+        return self.path / "replies.jsonl"
+
     # New runs
 
     @classmethod
@@ -135,15 +140,14 @@ class RunFolder:
         if damages:
             raise StorageError(damages[0])
         own = self.path.resolve().name
-        replies = self.path / "replies.jsonl"
         parent = {"run": own, "step": step, "manifest": self._step_hash(step)}
         manifest = {**self.manifest(), **changes, "parent": parent}
 
         def fill(part: Path) -> None:
             for number in range(step + 1):
                 _copy(self.path / f"step_{number}", part / f"step_{number}")
-            if replies.exists() and not (self.path / f"step_{step + 1}").exists():
-                _write(part / replies.name, replies.read_bytes())
+            if self.replies.exists() and not (self.path / f"step_{step + 1}").exists():
+                _write(part / self.replies.name, self.replies.read_bytes())
 
         return self._make(storage, name, f"{own[:80]}_from_{step}", manifest, fill)
 

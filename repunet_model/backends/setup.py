@@ -50,6 +50,16 @@ class Respondents:
         """Yield every backend once."""
         yield from {id(backend): backend for backend in (self.default, *self.by_name.values())}.values()
 
+    @property
+    def is_costly(self) -> bool:
+        """Whether somebody answers whose answers cost money or time."""
+        return any(backend.is_costly for backend in self.distinct())
+
+    @property
+    def has_human(self) -> bool:
+        """Whether somebody at a keyboard answers."""
+        return any(isinstance(backend, HumanBackend) for backend in self.distinct())
+
     def to_dict(self) -> dict[str, Any]:
         """Return who answers, for the manifest of a run."""
 

@@ -176,7 +176,7 @@ class Meter(Wrapper):
                 usage.unpriced_tokens += used.tokens
             else:
                 usage.usd += self._price.of(used.prompt_tokens, used.completion_tokens, used.cached_tokens)
-            if may_have_cost and not used.counted and "model" in self.description:
+            if may_have_cost and not used.counted and _asks_a_model(self):
                 most = most_of(request, self.description, self._price)
                 usage.assumed_tokens += max(most.tokens - used.tokens, 0)
                 usage.assumed_usd += max(most.usd - usage.usd + before.usd, 0.0)

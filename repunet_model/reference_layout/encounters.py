@@ -12,6 +12,7 @@ from repunet_model.games.base import Course
 from repunet_model.games.investment import GROWTH
 from repunet_model.games.prisoners_dilemma import PAYOFFS, Move
 from repunet_model.reference_layout.words import AVOIDED, SAYS_AVOIDED
+from repunet_model.stages.interaction import INTERACTION_COLUMNS
 
 Row = dict[str, Any]
 
@@ -27,16 +28,8 @@ _MOVES = re.compile(r"Game_result is .+?\. (.+) chose (Cooperate|Defect), (.+) c
 
 def blank(game: str, step: int, first: str, second: str, course: Course) -> Row:
     """Return a row of interactions in which nothing else is known yet."""
-    unknown = (
-        "first_cooperated",
-        "second_cooperated",
-        "first_payoff",
-        "second_payoff",
-        "first_judges_second",
-        "second_judges_first",
-        *find(game).facts,
-    )
-    return {"step": step, "first": first, "second": second, "course": course.value, **dict.fromkeys(unknown)}
+    known = {"step": step, "first": first, "second": second, "course": course.value}
+    return {**dict.fromkeys((*INTERACTION_COLUMNS, *find(game).facts)), **known}
 
 
 def from_memory(game: str, step: int, text: str) -> Row | None:

@@ -17,6 +17,7 @@ rule named here, and a line of the import report says so:
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -32,7 +33,7 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.games import find
 from repunet_model.games.base import Course
 from repunet_model.network import BLACKLIST_LENGTH, SocialNetwork
-from repunet_model.persistence import run_manifest
+from repunet_model.persistence import run_manifest, update_of
 from repunet_model.personas import Persona, built_in, population
 from repunet_model.questions.base import Credibility
 from repunet_model.reference_layout.files import (
@@ -47,7 +48,7 @@ from repunet_model.reference_layout.files import (
 from repunet_model.reference_layout.history import History
 from repunet_model.reference_layout.records import Records
 from repunet_model.reference_layout.words import EXTRA, PREDICATES, SIGN_UP
-from repunet_model.reputation import ReputationRecord, scores_of
+from repunet_model.reputation import ReputationLedger, scores_over_roles
 from repunet_model.storage import Row, RunFolder
 
 UNCREDIBLE = {Credibility.UNCREDIBLE.value, Credibility.VERY_UNCREDIBLE.value}
@@ -124,8 +125,11 @@ def import_run(
     reading = _Reading(read_snapshot(find_step(path)), told or Told())
     try:
         documents, tables = reading.documents(), reading.tables()
-        records = [(row["holder"], ReputationRecord.from_dict(row)) for row in tables["records"]]
-        documents["state"]["scores"] = scores_of(records)
+        ledgers: dict[str, ReputationLedger] = defaultdict(ReputationLedger)
+        for row in tables["records"]:
+            ledgers[row["holder"]].add(update_of(row, step=0))
+        roles, names = find(reading.game).roles, reading.snapshot.names
+        documents["state"]["scores"] = scores_over_roles(ledgers.values(), roles, names)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         # The layout's own fields are checked one by one; this is what an export of ours has kept beside them.
         raise ConfigurationError(f"{path}: damaged under {EXTRA!r}, {type(error).__name__} {error}") from error

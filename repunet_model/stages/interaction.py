@@ -28,6 +28,21 @@ if TYPE_CHECKING:
     from repunet_model.stages.world import World
 
 
+INTERACTION_COLUMNS = (
+    "step",
+    "first",
+    "second",
+    "course",
+    "first_cooperated",
+    "second_cooperated",
+    "first_payoff",
+    "second_payoff",
+    "first_judges_second",
+    "second_judges_first",
+)
+"""What a row of interactions holds in every game, before the game's own facts."""
+
+
 class Side(Draft):
     """One side of an encounter: what the game sees of it, and what it makes of it.
 
