@@ -1,0 +1,43 @@
+"""The command line: parses, calls the package, shows what comes of it.
+
+Whatever a user can mend is one line on the standard error stream and exit code 2; nothing is half written. What
+takes long to import is imported where it is used, so that help and errors answer at once. A module here holds the
+commands of one kind; they are listed in the order in which the modules are imported.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from repunet_model.cli import runs, stored, studies
+from repunet_model.cli.app import app
+from repunet_model.errors import RepuNetError
+
+MAIN_JOB = studies.compare.__name__
+"""The command that runs when none is named."""
+
+__all__ = ["main", "runs", "stored", "studies"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 2 something to mend, 130 interrupted.
+
+    Args:
+        arguments: The words after the program's name; by default the process's.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(words or [MAIN_JOB], standalone_mode=False)
+    except typer.TyperException as error:
+        return _complain(error.format_message())
+    except RepuNetError as error:
+        _complain(str(error))
+        return 130 if isinstance(error.__cause__, KeyboardInterrupt) else 2
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,162 @@
+"""Commands about what is on disk: runs read, checked, brought in and given out; personas."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from repunet_model.cli.app import app
+from repunet_model.cli.options import RunAtStep, Storage, open_at_step, parse_scenario, parse_yes_no
+from repunet_model.errors import ConfigurationError
+from repunet_model.words import at_step, path_of, quoted
+
+LAYOUTS = ("published", "graphml", "gexf", "csv", "parquet")
+
+
+@app.command()
+def check(
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="Name of a stored run, or its folder.")],
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Compare every file of a stored run with the hashes that were written with it. Exit code 1 if any differs."""
+    from repunet_model.storage import RunFolder
+
+    folder = RunFolder.open(path_of(run_folder, storage))
+    damages = list(folder.damages())
+    for damage in damages:
+        print(damage)
+    if damages:
+        print(
+            f"{len(damages)} damages; to go on from a whole step N: uv run run.py resume {quoted(folder.path)}/step_N"
+        )
+        raise typer.Exit(1)
+    print(f"{folder.path}: whole, {folder.steps()[-1]} steps")
+
+
+@app.command()
+def show(
+    run_folder: RunAtStep,
+    step: Annotated[int | None, typer.Option(min=0, help="Which step; by default the last.")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="One agent, up to the step.")] = None,
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Read a stored run: what was said, decided and thought of whom."""
+    from repunet_model import inspection
+    from repunet_model.storage import RunFolder
+
+    path, named = at_step(run_folder, storage)
+    folder = RunFolder.open(path)
+    wanted = named if step is None else step
+    shown = folder.steps()[-1] if wanted is None else wanted
+    folder.check_step(shown)
+    lines = inspection.of_step(folder, shown) if agent is None else inspection.of_agent(folder, agent, shown)
+    for line in lines:
+        print(line)
+
+
+@app.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(help="A published run, whose last step is taken, or one of its steps.")],
+    scenario: Annotated[
+        Any,
+        typer.Option(parser=parse_scenario, metavar="NAME", help="pd, investment or sign_up; by default as it shows."),
+    ] = None,
+    reputation: Annotated[Any, typer.Option(parser=parse_yes_no, metavar="y|n", help="By default as it shows.")] = None,
+    gossip: Annotated[Any, typer.Option(parser=parse_yes_no, metavar="y|n", help="By default as it shows.")] = None,
+    personas: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Persona file with the dispositions, which are not there."),
+    ] = None,
+    backend: Annotated[str, typer.Option(help="Who answers from then on: rules, openai, openai:MODEL.")] = "rules",
+    seed: Annotated[int, typer.Option(help="Seed of the steps to come.")] = 1,
+    sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the new run.")] = None,
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Make a run from a seed or a step of the published implementation, and say what could not be read exactly."""
+    from repunet_model.reference_layout import Told, import_run
+
+    told = Told(game=scenario, reputation=reputation, gossip=gossip, personas=personas)
+    done = import_run(path, storage, sim_name, told, backend, seed)
+    print(f"Step {done.step}: {', '.join(f'{count} {name}' for name, count in done.counts.items())}")
+    if done.report:
+        print("\nNot read exactly:")
+    for line in done.report:
+        print(f"  {line}")
+    print(f"\nRun: {done.folder.path}")
+
+
+@app.command()
+def export(
+    run_step: Annotated[
+        str, typer.Argument(metavar="RUN[/step_N]", help="A stored run or its folder; by default the last step.")
+    ],
+    out: Annotated[Path, typer.Argument(help="What to make: a file for a graph, else a folder.")],
+    layout: Annotated[str, typer.Option(help=f"One of {', '.join(LAYOUTS)}.")] = "published",
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Write a step for other programs: the published implementation, programs for graphs, programs for tables."""
+    if layout not in LAYOUTS:
+        raise ConfigurationError(f"unknown layout {layout!r}: choose one of {', '.join(LAYOUTS)}")
+    from repunet_model import export as exporting
+    from repunet_model.reference_layout import export_step
+
+    folder, step = open_at_step(run_step, storage)
+    if layout == "published":
+        out = export_step(folder, step, out)
+    elif layout in {"graphml", "gexf"}:
+        exporting.export_graph(folder, step, out, layout)
+    else:
+        exporting.export_tables(folder, step, out, layout)
+    print(f"Step {step} of {folder.path}: {out}")
+
+
+@app.command()
+def profiles(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write them (JSON); nothing is overwritten.")],
+    seeds: Annotated[
+        list[str], typer.Option(metavar="RUN[/step_N]", help="A stored run; may be given more than once.")
+    ],
+    more: Annotated[list[str] | None, typer.Argument(metavar="RUN[/step_N]", help="Further runs.")] = None,
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Write down what the agents of stored runs have learned, by scenario and name, for --personas of other runs.
+
+    Where two runs of one scenario both have a name, the later one has its way.
+    """
+    if more and len(seeds) > 1:
+        raise ConfigurationError("name all runs behind one --seeds, or each behind a --seeds of its own")
+    from repunet_model import populations
+    from repunet_model.storage import write_new
+
+    collected, notes = populations.profiles([open_at_step(text, storage) for text in [*seeds, *(more or ())]])
+    write_new(out, json.dumps(collected, ensure_ascii=False, indent=2) + "\n")
+    for note in notes:
+        print(note, file=sys.stderr)
+    counts = (f"{len(learned)} of {game}" for game, learned in collected.items())
+    print(f"Profiles: {out} ({', '.join(counts)})")
+
+
+@app.command()
+def generate_personas(
+    n: Annotated[int, typer.Option("-n", min=2, help="How many.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 1,
+    altruistic: Annotated[float, typer.Option(metavar="SHARE", help="Share of altruists, 0 to 1.")] = 0.5,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write them; by default personas_N.json. Nothing is overwritten."),
+    ] = None,
+) -> None:
+    """Draw a population from a table of countries, names and ages, for --personas."""
+    from repunet_model import populations
+    from repunet_model.storage import write_new
+
+    people = populations.generate(n, seed, altruistic)
+    rows = (json.dumps(person.model_dump(mode="json", exclude_none=True), ensure_ascii=False) for person in people)
+    path = Path(f"personas_{n}.json") if out is None else out
+    write_new(path, "[\n  " + ",\n  ".join(rows) + "\n]\n")
+    print(f"Personas: {path}")
+    print(f"Use them with: uv run run.py run --personas {quoted(path)}")
