@@ -1,102 +1,131 @@
-"""Calls per step in the twelve cells, beside those of the published implementation.
+"""Calls and prompt characters per step, one question a call and fused, beside those of the published implementation.
 
     uv run benchmarks/calls.py
 
-Both are counted at equal reply probabilities (accept 0.7, connect 0.6, disconnect 0.25 and 0.35 after gossip or
-news, gossip 0.4, pass on 0.35, cooperate 0.55, sign up 0.5, talk 0.7), 20 agents, one question a call. Ours are means
-of steps 1 to 10 over five seeds.
+All are counted at equal reply probabilities (`benchmarks/chances.py`), with 20 agents. Ours are means of steps 1 to 10
+over five seeds; what agents say and write is what the rules backend writes.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-from statistics import mean
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.chances import Chances
 from repunet_model import RepuNetModel
 from repunet_model.backends.base import Request
-from repunet_model.backends.rules import RulesBackend
-from repunet_model.games.investment import Deal, Invest
-from repunet_model.games.prisoners_dilemma import ChooseMove, Move
-from repunet_model.games.sign_up import Choice, SignUp, WantToTalk, Willingness
 from repunet_model.questions.base import Answer
-from repunet_model.questions.encounter import Connect, Connection, Disconnect, Disconnection
-from repunet_model.questions.gossip import Hear, Passing, Wish, WishToGossip
 from repunet_model.sweep import MODES
 
 STEPS = 10
 SEEDS = range(1, 6)
 
-PUBLISHED = {
+CALLS = {
+    "prisoners_dilemma": (202.5, 120.8, 155.8, 80.0),
     "investment": (179.8, 96.8, 116.8, 66.0),
     "sign_up": (198.7, 124.5, 84.3, 58.7),
-    "prisoners_dilemma": (202.5, 120.8, 155.8, 80.0),
 }
 """Calls per step of the published implementation in the four modes."""
 
-CHANCES: dict[type, tuple[StrEnum, StrEnum, float]] = {
-    ChooseMove: (Move.COOPERATE, Move.DEFECT, 0.55),
-    Invest: (Deal.ACCEPT, Deal.REFUSE, 0.7),
-    SignUp: (Choice.YES, Choice.NO, 0.5),
-    WantToTalk: (Willingness.TALK, Willingness.PASS_BY, 0.7),
-    Connect: (Connection.CONNECT, Connection.STAY_APART, 0.6),
-    Disconnect: (Disconnection.CUT, Disconnection.KEEP, 0.25),
-    WishToGossip: (Wish.GOSSIP, Wish.KEEP_QUIET, 0.4),
-    Hear: (Passing.PASS_ON, Passing.KEEP, 0.35),
-}
-"""The decision of each question, its alternative, and the decision's probability."""
-
-CUT_AFTER_NEWS = 0.35
-
-INVESTED = 0.5
-"""The share of what it owns that an investor invests."""
+CHARACTERS = {"prisoners_dilemma": 561_566, "investment": 477_840, "sign_up": 496_193}
+"""Its prompt characters per step with reputation and gossip."""
 
 
-class Chances(RulesBackend):
-    """The rules, with every decision drawn by a fixed probability."""
+@dataclass
+class Count:
+    """What is asked in a step.
+
+    Attributes:
+        calls: Calls.
+        characters: Characters of their prompts.
+        shared: Those of them in the prefix that all agents and steps of a scenario share.
+    """
+
+    calls: float = 0.0
+    characters: float = 0.0
+    shared: float = 0.0
+
+
+class Counting:
+    """A backend that counts what it is asked."""
+
+    reads_prompts = False
+    is_costly = False
+
+    def __init__(self, count: Count) -> None:
+        self._inner = Chances()
+        self._count = count
+        self.description: dict[str, Any] = self._inner.description
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer as the rules do, but for the decision."""
-        answer = await super().answer(request)
-        chance = CHANCES.get(type(request.question))
-        if chance is None:
-            return answer
-        decision, alternative, probability = chance
-        question = request.question
-        if isinstance(question, Disconnect) and (question.hearsay is not None or question.news is not None):
-            probability = CUT_AFTER_NEWS
-        drawn = decision if request.random().random() < probability else alternative
-        if isinstance(question, Invest):
-            return answer.model_copy(update={"decision": drawn, "amount": INVESTED * float(question.resources)})
-        return answer.model_copy(update={"decision": drawn})
+        """Answer by chance, and count."""
+        self._count.calls += 1
+        self._count.characters += sum(len(message["content"]) for message in request.messages())
+        self._count.shared += len(request.prompts.system)
+        return await self._inner.answer(request)
+
+    async def close(self) -> None:
+        """Nothing to give back."""
 
 
-def calls_per_step(game: str, reputation: bool, gossip: bool) -> float:
-    """Return the mean number of calls of a step."""
-    counts = []
+def count(game: str, reputation: bool, gossip: bool, questions: str) -> Count:
+    """Return the means of a step."""
+    total = Count()
     for seed in SEEDS:
-        model = RepuNetModel(game=game, reputation=reputation, gossip=gossip, backend=Chances(), rng=seed)
+        model = RepuNetModel(
+            game=game,
+            reputation=reputation,
+            gossip=gossip,
+            questions=questions,
+            backend=Counting(total),
+            rng=seed,
+        )
         for _ in range(STEPS):
             model.step()
-        counts.append(model.calls / STEPS)
-    return mean(counts)
+    steps = STEPS * len(SEEDS)
+    return Count(total.calls / steps, total.characters / steps, total.shared / steps)
 
 
 def main() -> None:
-    """Print the table."""
-    table = Table(title="Calls per step, one question a call")
+    """Print both tables."""
+    calls = Table(title="Calls per step")
     for heading in ("game", "mode"):
-        table.add_column(heading)
-    for heading in ("ours", "published", "ratio"):
-        table.add_column(heading, justify="right")
-    for game, published in PUBLISHED.items():
+        calls.add_column(heading)
+    for heading in ("published", "one a call", "ratio", "fused", "ratio"):
+        calls.add_column(heading, justify="right")
+    characters = Table(title="Prompt characters per step, with reputation and gossip")
+    characters.add_column("game")
+    for heading in ("published", "one a call", "ratio", "shared", "fused", "ratio", "shared"):
+        characters.add_column(heading, justify="right")
+    for game, published in CALLS.items():
         for (mode, (reputation, gossip)), theirs in zip(MODES.items(), published, strict=True):
-            ours = calls_per_step(game, reputation, gossip)
-            table.add_row(game, mode, f"{ours:.1f}", f"{theirs:.1f}", f"{ours / theirs:.2f}")
-        table.add_section()
-    Console().print(table)
+            single, fused = (count(game, reputation, gossip, questions) for questions in ("single", "fused"))
+            ours = [text for each in (single, fused) for text in (f"{each.calls:.1f}", f"{each.calls / theirs:.2f}")]
+            calls.add_row(game, mode, f"{theirs:.1f}", *ours)
+            if reputation and gossip:
+                cells = [
+                    text
+                    for each in (single, fused)
+                    for text in (
+                        f"{each.characters:,.0f}",
+                        f"{each.characters / CHARACTERS[game]:.2f}",
+                        f"{each.shared / each.characters:.0%}",
+                    )
+                ]
+                characters.add_row(game, f"{CHARACTERS[game]:,}", *cells)
+        calls.add_section()
+    console = Console()
+    console.print(calls)
+    console.print("Promised with reputation and gossip: at most 1.00 one a call, 0.33 fused.")
+    console.print(characters)
+    console.print("Promised: at most 0.60 one a call, 0.35 fused; shared by all agents and steps: at least 40 %.")
 
 
 if __name__ == "__main__":

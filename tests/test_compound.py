@@ -36,7 +36,8 @@ def first(name: str) -> Request[Any]:
 
 def test_a_compound_asks_in_the_order_of_the_single_questions() -> None:
     parts = list(first("aftermath").schema["properties"])
-    assert parts == ["evaluation", "own_record", "partner_record", "learned", "tie", "wish"]
+    assert parts[:6] == ["evaluation", "own_record", "partner_record", "learned", "tie", "wish"]
+    assert ["listener", "message"] in [list(r.schema["properties"])[6:] for r in compounds(CONTRACTS[0])]
     hearing = next(
         r for r in compounds(CONTRACTS[0]) if "message" in r.schema["properties"] and r.question.name == "hearing"
     )

@@ -30,6 +30,7 @@ class Ask[A: Answer]:
         source: Through whom the matter came.
         condition: In words, if it is asked only in case an earlier answer says so; else empty.
         shows_view: Whether a compound prompt shows its view, because it holds what no earlier view did.
+        stage: The stage it belongs to when it is asked alone, if that is another one; else empty.
     """
 
     part: str
@@ -38,6 +39,7 @@ class Ask[A: Answer]:
     source: str = ""
     condition: str = ""
     shows_view: bool = False
+    stage: str = ""
 
 
 type Thought[T] = Generator[Ask[Any], Any, T]
@@ -201,16 +203,9 @@ def _blank(question: Question[Any]) -> Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aftermath(Compound):
-    """What follows from an encounter: evaluation, both records, what is learned, the tie, the wish to gossip."""
+    """What follows from an encounter: evaluation, records, what is learned, tie, wish to gossip, whom to tell what."""
 
     name: ClassVar[str] = "aftermath"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Telling(Compound):
-    """Whom to tell, and what to say."""
-
-    name: ClassVar[str] = "telling"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from repunet_model.concurrency import Milestone, follow_from_last, together
 from repunet_model.questions.base import Candidate, Credibility, Line
-from repunet_model.questions.compound import Ask, Hearing, Telling, Thought
+from repunet_model.questions.compound import Ask, Hearing, Thought
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.questions.gossip import (
     ChooseListener,
@@ -61,6 +61,12 @@ def wish_to_gossip(side: Side) -> Thought[None]:
     )
     answer: WishAnswer = yield Ask("wish", question, about=side.partner)
     side.wish = answer
+
+
+def tell_at_once(side: Side) -> Thought[None]:
+    """Say what to whom, if one wishes to gossip, in the same breath."""
+    if side.wish is not None and side.wish.decision is Wish.GOSSIP:
+        side.words = yield from telling(side, _first(side, side.wish), condition="you want to talk about it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +185,12 @@ class Gossip:
         if wish is None or wish.decision is not Wish.GOSSIP:
             search.settled.reach()
             return
-        story = Story(
-            subject=side.partner,
-            subject_role=side.partner_role,
-            tone=wish.tone,
-            source=side.name,
-            account=side.account.text,
-            conduct=side.conduct,
-            reason=wish.reason,
-        )
-        await self._find_listener(Draft(self._world, side.name, "gossip", side.role, below=side), story, search)
+        story = _first(side, wish)
+        gossiper = Draft(self._world, side.name, "gossip", side.role, below=side)
+        if self._world.fused:
+            self._found(search, gossiper, story, side.words)
+        else:
+            await self._find_listener(gossiper, story, search)
 
     async def decide(self, encounters: list[Encounter]) -> None:
         """Bring all messages into their order: first-order ones by their encounters, then second-order ones."""
@@ -219,13 +221,6 @@ class Gossip:
 
     async def _find_listener(self, gossiper: Draft, story: Story, search: Search) -> None:
         """Let a gossiper find a listener and begin to speak."""
-        if self._world.fused:
-
-            def tell(draft: Draft) -> Thought[tuple[str, Line] | None]:
-                return telling(draft, story)
-
-            self._found(search, gossiper, story, await at_once(gossiper, Telling, tell, story.subject, story.source))
-            return
         listener = await one_by_one(gossiper, choosing(gossiper, story, audience(gossiper, story)))
         if listener is None:
             search.lapsed = True
@@ -367,6 +362,19 @@ def _hearsay(message: Message, judgement: JudgementAnswer) -> Hearsay:
     )
 
 
+def _first(side: Side, wish: WishAnswer) -> Story:
+    """Return what a side tells of the partner it met."""
+    return Story(
+        subject=side.partner,
+        subject_role=side.partner_role,
+        tone=wish.tone,
+        source=side.name,
+        account=side.account.text,
+        conduct=side.conduct,
+        reason=wish.reason,
+    )
+
+
 def _second(message: Message, judgement: JudgementAnswer) -> Story:
     """Return what the listener of a message tells in turn."""
     return Story(
@@ -389,7 +397,13 @@ def choosing(gossiper: Draft, story: Story, people: tuple[Candidate, ...], condi
         return people[0].name if people else None
     question = ChooseListener(subject=story.subject, tone=story.tone, people=people)
     answer: ListenerAnswer = yield Ask(
-        "listener", question, about=story.subject, source=story.told_by, condition=condition, shows_view=True
+        "listener",
+        question,
+        about=story.subject,
+        source=story.told_by,
+        condition=condition,
+        shows_view=True,
+        stage="gossip",
     )
     return answer.listener
 
@@ -414,7 +428,7 @@ def speaking(
         about=story.subject,
         source=f"{story.source} #{len(dialogue) + 1}",
         condition=condition,
-        shows_view=story.hearsay is None,
+        stage="gossip",
     )
     return Line(gossiper.name, answer.message)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from repunet_model.concurrency import Milestone, together
 from repunet_model.games.base import Account, Course, Outcome
 from repunet_model.memory import Event
-from repunet_model.questions.base import Answer, Opinion, Question
+from repunet_model.questions.base import Answer, Line, Opinion, Question
 from repunet_model.questions.compound import Aftermath as AftermathQuestions
 from repunet_model.questions.compound import Ask, Thought
 from repunet_model.questions.encounter import Evaluate, EvaluationAnswer
@@ -56,6 +56,7 @@ class Side(Draft):
         partner_cooperated: Whether the partner cooperated; None where it had no choice.
         evaluation: How it judges both; None before it has evaluated, and if there was nothing to evaluate.
         wish: Whether it wants to gossip; None until asked, and in a run without gossip.
+        words: Whom it tells and how it begins, where that was asked at once; None if it tells nobody.
         done: When it has thought about the encounter.
     """
 
@@ -67,6 +68,7 @@ class Side(Draft):
         self.partner_cooperated: bool | None = None
         self.evaluation: EvaluationAnswer | None = None
         self.wish: WishAnswer | None = None
+        self.words: tuple[str, Line] | None = None
         self.done = Milestone()
         self._account: Account | None = None
         self._course: Course | None = None

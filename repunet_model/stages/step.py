@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from repunet_model.concurrency import follow_from, task_group
 from repunet_model.games.base import Course, Outcome
-from repunet_model.stages.gossip import Gossip, wish_to_gossip
+from repunet_model.stages.gossip import Gossip, tell_at_once, wish_to_gossip
 from repunet_model.stages.interaction import Aftermath, Concern, Encounter, Interaction, evaluate
 from repunet_model.stages.opening import open_step
 from repunet_model.stages.pairing import Pair, pairs
@@ -47,14 +47,15 @@ class Questions(StrEnum):
     FUSED = "fused"
 
 
-def aftermath(*, reputation: bool, gossip: bool) -> Aftermath:
+def aftermath(*, reputation: bool, gossip: bool, fused: bool) -> Aftermath:
     """Return what each side thinks about after a game: groups one after another, the thoughts of a group together.
 
     Args:
         reputation: Whether agents keep reputations.
         gossip: Whether agents gossip.
+        fused: Whether all of it is asked at once; then whoever wishes to gossip goes on to say what to whom.
     """
-    wish: tuple[Concern, ...] = (wish_to_gossip,) if gossip else ()
+    wish: tuple[Concern, ...] = ((wish_to_gossip, tell_at_once) if fused else (wish_to_gossip,)) if gossip else ()
     return {
         Course.COMPLETED: (
             (evaluate,),
@@ -74,7 +75,7 @@ async def run_step(world: World, *, gossip: bool, activation: Activation) -> lis
         gossip: Whether agents gossip.
         activation: In which order pairs act.
     """
-    interaction = Interaction(aftermath(reputation=world.reputation, gossip=gossip))
+    interaction = Interaction(aftermath(reputation=world.reputation, gossip=gossip, fused=world.fused))
     outcomes: list[Outcome] = []
     follow_from()
     await open_step(world, gossip=gossip)

@@ -45,7 +45,8 @@ async def at_once[D: Draft, T](
     world = draft.world
 
     def digest_of(ask: Ask[Any]) -> bytes:
-        where = Coordinates(world.step, draft.stage, ask.question.name, draft.name, ask.about, ask.source)
+        stage = ask.stage or draft.stage
+        where = Coordinates(world.step, stage, ask.question.name, draft.name, ask.about, ask.source)
         return world.streams.digest(*where.key())
 
     compound = kind(think=lambda: begin(draft.scratch()), digest_of=digest_of, asks=asks)
