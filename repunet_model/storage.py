@@ -49,7 +49,10 @@ _USAGE_MANIFEST = "usage_manifest.json"
 
 def to_json(data: Any) -> str:
     """Return data as JSON in one line, the same bytes for equal data."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _JSON.encode(data)
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def write_new(path: Path, text: str) -> None:

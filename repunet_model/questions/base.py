@@ -113,14 +113,17 @@ class Question[A: Answer]:
         Args:
             digest: The digest of the question's coordinates.
         """
+        closed, candidates = _closed_choices(self.answer), self.candidates()
+        if not closed and not candidates:
+            return {}
         random = Random(digest)
         drawn: Options = {}
-        for field, (values, is_scale) in _closed_choices(self.answer).items():
+        for field, (values, is_scale) in closed.items():
             if is_scale:
                 drawn[field] = values if random.random() < 0.5 else values[::-1]
             else:
                 drawn[field] = tuple(random.sample(values, len(values)))
-        for field, names in self.candidates().items():
+        for field, names in candidates.items():
             drawn[field] = tuple(random.sample(names, len(names)))
         return drawn
 

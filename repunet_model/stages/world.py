@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -109,7 +110,7 @@ class Desk:
             mailbox: Of the run; None if it is not stored.
         """
         self.calls: dict[Coordinates, Call] = {}
-        self.usage: dict[str, Usage] = {}
+        self.usage: defaultdict[str, Usage] = defaultdict(Usage)
         self.spent = Usage()
         self._step = step
         self._streams = streams
@@ -153,7 +154,7 @@ class Desk:
             answer = await backend.answer(request)
         finally:
             self._on_call(question.name, request.usage, answer is not None)
-            usage = self.usage.setdefault(question.name, Usage())
+            usage = self.usage[question.name]
             usage.add(request.usage)
             self.spent.add(request.usage)
             usage.add(request.earlier)
