@@ -46,6 +46,7 @@ class Event:
 
 _FIELDS = tuple(each.name for each in fields(Event))
 
+
 @dataclass(slots=True)
 class Memory:
     """The last events of one agent."""
