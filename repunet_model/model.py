@@ -37,7 +37,7 @@ from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import BUILT_IN, Disposition, Persona, describe, population
 from repunet_model.questions.prompts import Prompts, prompt_hash
-from repunet_model.reputation import scores_over_roles
+from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
 from repunet_model.stages.interaction import INTERACTION_COLUMNS
 from repunet_model.stages.step import run_step
@@ -179,8 +179,10 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         )
         self._streams = Streams(seed)
         self.network = SocialNetwork(persona.name for persona in people)
+        self._standings = Standings()
         self._agents_by_name = {
-            persona.name: RepuNetAgent(self, persona, self._first_learned(persona)) for persona in people
+            persona.name: RepuNetAgent(self, persona, self._first_learned(persona), self._standings)
+            for persona in people
         }
         self._board: list[dict[str, Any]] = []
         self.usage = Usage()
@@ -359,6 +361,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             dialogue_turns=self.dialogue_turns,
             agents=self._agents_by_name,
             network=self.network,
+            standings=self._standings,
             board=self._board,
             streams=self._streams,
             desk=desk,
@@ -374,12 +377,14 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 self.folder.check_next(self.steps)
             for agent in self._agents_by_name.values():
                 agent.payoff = None
-            outcomes = await run_step(world, gossip=self.gossip, activation=self.activation)
-            declared = [agent.declared for agent in self._agents_by_name.values()]
-            self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
-            state = self._state()
-            if self.folder is not None:
-                persistence.write_step(self.folder, world, state, self.measures)
+            # Where models answer, a step may take hours, and collecting garbage takes nothing beside it.
+            with contextlib.nullcontext() if self.asks_models else _uncollected():
+                outcomes = await run_step(world, gossip=self.gossip, activation=self.activation)
+                declared = [agent.declared for agent in self._agents_by_name.values()]
+                self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
+                state = self._state()
+                if self.folder is not None:
+                    persistence.write_step(self.folder, world, state, self.measures)
         except BaseException as error:
             self._roll_back(world.step, memories)
             self.measures = measures
@@ -437,8 +442,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             log: What the step added.
             calls: How many questions were answered in it.
         """
-        ledgers = [agent.ledger for agent in self._agents_by_name.values()]
-        self.scores = scores_over_roles(ledgers, self._game.roles, self._agents_by_name)
+        self.scores = self._standings.over_roles(self._game.roles, self._agents_by_name)
         groups = {
             disposition: [a.name for a in self._agents_by_name.values() if a.persona.disposition is disposition]
             for disposition in Disposition
@@ -626,7 +630,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from looking again and again at what is being read, all of which stays."""
+    """Keep the garbage collector from looking again and again at what is being made, all of which is needed."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -163,9 +163,8 @@ class Gossip:
                     "passed_on_to": told.onward or "",
                 }
             )
-        for name in world.agents:
-            if name in rumours.listeners:
-                rumours.listeners[name].commit()
+        for name in world.network.in_order(rumours.listeners):
+            rumours.listeners[name].commit()
         world.log.lapsed += rumours.lapsed
 
 

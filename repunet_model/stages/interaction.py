@@ -19,13 +19,12 @@ from repunet_model.questions.encounter import Evaluate, EvaluationAnswer
 from repunet_model.questions.gossip import WishAnswer
 from repunet_model.reputation import Level
 from repunet_model.stages.draft import Draft
-from repunet_model.stages.world import Census
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from repunet_model.stages.pairing import Pair
-    from repunet_model.stages.world import World
+    from repunet_model.stages.world import Census, World
 
 
 INTERACTION_COLUMNS = (
@@ -162,26 +161,27 @@ async def evaluate(side: Side) -> None:
 class Interaction:
     """The stage in which pairs meet."""
 
-    def __init__(self, aftermath: Aftermath) -> None:
+    def __init__(self, aftermath: Aftermath, census: Census) -> None:
         """Make the stage.
 
         Args:
             aftermath: What each side thinks about after the game.
+            census: The society as a whole.
         """
         self._aftermath = aftermath
+        self._census = census
 
     async def decide(self, world: World, pairs: AsyncIterable[Pair]) -> list[Encounter]:
         """Let all pairs play and think, each from the moment it is settled."""
-        census = Census(world)
         async with task_group() as group:
-            tasks = [group.create_task(self._meet(world, census, *pair)) async for pair in pairs]
+            tasks = [group.create_task(self._meet(world, *pair)) async for pair in pairs]
         return [task.result() for task in tasks]
 
-    async def _meet(self, world: World, census: Census, first: str, second: str) -> Encounter:
+    async def _meet(self, world: World, first: str, second: str) -> Encounter:
         role, other_role = world.game.roles
         sides = (
-            Side(world, first, role, second, other_role, census),
-            Side(world, second, other_role, first, role, census),
+            Side(world, first, role, second, other_role, self._census),
+            Side(world, second, other_role, first, role, self._census),
         )
         outcome = await world.game.play(*sides)
         one, other = outcome.accounts
@@ -199,7 +199,7 @@ class Interaction:
         for encounter in encounters:
             first, second = encounter.sides
             for side in encounter.sides:
-                side.agent.met(side.account.payoff, completed=side.completed)
+                self._census.meet(side.name, side.account.payoff, completed=side.completed)
                 event = Event(
                     step=world.step,
                     partner=side.partner,

@@ -17,6 +17,7 @@ from repunet_model.stages.opening import open_step
 from repunet_model.stages.pairing import Pair, pairs
 from repunet_model.stages.reputation import reflect, update_partner, update_self
 from repunet_model.stages.rewiring import rewire
+from repunet_model.stages.world import Census
 
 if TYPE_CHECKING:
     from repunet_model.stages.world import World
@@ -60,7 +61,7 @@ async def run_step(world: World, *, gossip: bool, activation: Activation) -> lis
         gossip: Whether agents gossip.
         activation: In which order pairs act.
     """
-    interaction = Interaction(aftermath(reputation=world.reputation, gossip=gossip))
+    interaction = Interaction(aftermath(reputation=world.reputation, gossip=gossip), Census(world))
     talk = Gossip() if gossip else None
     outcomes: list[Outcome] = []
     await open_step(world, gossip=gossip)
