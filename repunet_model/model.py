@@ -351,6 +351,12 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.close()
 
     async def _step(self) -> None:
+        """Run one step, and look for garbage only when most of what it has made is gone again."""
+        # Where models answer, a step may take hours, beside which collecting takes no time.
+        with contextlib.nullcontext() if self.asks_models else _uncollected():
+            await self._whole_step()
+
+    async def _whole_step(self) -> None:
         """Decide, apply, collect, persist; all of it or nothing. `steps` already counts the step under way."""
         memories = {name: agent.memory.snapshot() for name, agent in self._agents_by_name.items()}
         desk = Desk(self.steps, self._streams, self._prompts, self._answering, self._count, self._mailbox)
@@ -377,14 +383,12 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 self.folder.check_next(self.steps)
             for agent in self._agents_by_name.values():
                 agent.payoff = None
-            # Where models answer, a step may take hours, and collecting garbage takes nothing beside it.
-            with contextlib.nullcontext() if self.asks_models else _uncollected():
-                outcomes = await run_step(world, gossip=self.gossip, activation=self.activation)
-                declared = [agent.declared for agent in self._agents_by_name.values()]
-                self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
-                state = self._state()
-                if self.folder is not None:
-                    persistence.write_step(self.folder, world, state, self.measures)
+            outcomes = await run_step(world, gossip=self.gossip, activation=self.activation)
+            declared = [agent.declared for agent in self._agents_by_name.values()]
+            self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
+            state = self._state()
+            if self.folder is not None:
+                persistence.write_step(self.folder, world, state, self.measures)
         except BaseException as error:
             self._roll_back(world.step, memories)
             self.measures = measures
