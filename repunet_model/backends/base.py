@@ -207,7 +207,7 @@ class Request[A: Answer]:
             ask: The part.
             digest: What keys its draws.
         """
-        where = replace(self.coordinates, question=ask.question.name, about=ask.about, source=ask.source)
+        where = self.coordinates._replace(question=ask.question.name, about=ask.about, source=ask.source)
         return replace(self, coordinates=where, question=ask.question, digest=digest, usage=Usage(), corrections=())
 
     def corrected(self, correction: Correction) -> Self:

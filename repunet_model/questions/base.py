@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from functools import cache
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -190,8 +190,7 @@ def _plain_schema(answer: type[Answer]) -> dict[str, Any]:
     return schema
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Coordinates:
+class Coordinates(NamedTuple):
     """Where in a run a question is asked; unique within a run, and the key of everything drawn for it.
 
     Attributes:
@@ -209,7 +208,3 @@ class Coordinates:
     agent: str
     about: str = ""
     source: str = ""
-
-    def key(self) -> tuple[str | int, ...]:
-        """Return the key of the random streams of this question."""
-        return (self.step, self.stage, self.question, self.agent, self.about, self.source)

@@ -159,7 +159,7 @@ class Desk:
         if where in self.calls:
             raise RuntimeError(f"asked twice: {where}")
         backend = self._answering[agent.name]
-        digest = self._streams.digest(*where.key())
+        digest = self._streams.digest(*where)
         request = Request(
             where, question, agent.persona, learned, digest, self._prompts, backend.description, mailbox=self._mailbox
         )
