@@ -83,7 +83,7 @@ class Call:
             "question": where.question,
             "about": where.about,
             "source": where.source,
-            "options": {name: list(order) for name, order in self.request.options.items()},
+            "options": self.request.options,
             "answer": self.answer.model_dump(mode="json"),
             "after": sorted(places[cause] for cause in self.after),
         }
