@@ -9,7 +9,7 @@ import mesa
 
 from repunet_model.memory import Memory
 from repunet_model.personas import Persona
-from repunet_model.reputation import ReputationLedger
+from repunet_model.reputation import ReputationLedger, Standings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,20 +36,21 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         gossip_uncredible: How much of that it judged uncredible or very uncredible.
     """
 
-    def __init__(self, model: RepuNetModel, persona: Persona, learned: Mapping[str, str]) -> None:
+    def __init__(self, model: RepuNetModel, persona: Persona, learned: Mapping[str, str], standings: Standings) -> None:
         """Make an agent as it is before the first step.
 
         Args:
             model: The model it lives in.
             persona: Who it is.
             learned: What it starts from, by role.
+            standings: Where what it thinks of others counts, together with what all others think.
         """
         super().__init__(model)
         self.persona = persona
         self.learned = dict(learned)
         self.resources = START_RESOURCES
         self.payoff: Decimal | None = None
-        self.ledger = ReputationLedger()
+        self.ledger = ReputationLedger(standings)
         self.memory = Memory()
         self.declared: bool | None = None
         self.encounters = 0

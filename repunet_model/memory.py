@@ -6,7 +6,7 @@ The whole past of a run is on disk; an agent's memory is what its questions may 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 MEMORY_LENGTH = 20
@@ -36,12 +36,15 @@ class Event:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the event as plain data."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _FIELDS}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read an event from the data of `to_dict`."""
         return cls(**data)
+
+
+_FIELDS = tuple(each.name for each in fields(Event))
 
 
 @dataclass(slots=True)

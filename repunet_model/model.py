@@ -37,7 +37,7 @@ from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import BUILT_IN, Disposition, Persona, describe, population
 from repunet_model.questions.prompts import Prompts, prompt_hash
-from repunet_model.reputation import scores_over_roles
+from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
 from repunet_model.stages.interaction import INTERACTION_COLUMNS
 from repunet_model.stages.step import Questions, run_step
@@ -183,8 +183,10 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         )
         self._streams = Streams(seed)
         self.network = SocialNetwork(persona.name for persona in people)
+        self._standings = Standings()
         self._agents_by_name = {
-            persona.name: RepuNetAgent(self, persona, self._first_learned(persona)) for persona in people
+            persona.name: RepuNetAgent(self, persona, self._first_learned(persona), self._standings)
+            for persona in people
         }
         self._board: list[dict[str, Any]] = []
         self.usage = Usage()
@@ -353,6 +355,12 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.close()
 
     async def _step(self) -> None:
+        """Run one step, and look for garbage only when most of what it has made is gone again."""
+        # Where models answer, a step may take hours, beside which collecting takes no time.
+        with contextlib.nullcontext() if self.asks_models else _uncollected():
+            await self._whole_step()
+
+    async def _whole_step(self) -> None:
         """Decide, apply, collect, persist; all of it or nothing. `steps` already counts the step under way."""
         memories = {name: agent.memory.snapshot() for name, agent in self._agents_by_name.items()}
         desk = Desk(self.steps, self._streams, self._prompts, self._answering, self._count, self._mailbox)
@@ -364,6 +372,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             dialogue_turns=self.dialogue_turns,
             agents=self._agents_by_name,
             network=self.network,
+            standings=self._standings,
             board=self._board,
             streams=self._streams,
             desk=desk,
@@ -442,8 +451,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             log: What the step added.
             calls: How many questions were answered in it.
         """
-        ledgers = [agent.ledger for agent in self._agents_by_name.values()]
-        self.scores = scores_over_roles(ledgers, self._game.roles, self._agents_by_name)
+        self.scores = self._standings.over_roles(self._game.roles, self._agents_by_name)
         groups = {
             disposition: [a.name for a in self._agents_by_name.values() if a.persona.disposition is disposition]
             for disposition in Disposition
@@ -632,7 +640,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from looking again and again at what is being read, all of which stays."""
+    """Keep the garbage collector from looking again and again at what is being made, all of which is needed."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -19,7 +19,8 @@ class SocialNetwork:
     """Who is bound to whom, and with whom each agent broke.
 
     Attributes:
-        graph: Nodes are names; an edge's attribute `roles` is the sorted tuple of the roles it is tied in.
+        graph: Nodes are names; an edge's attribute `roles` is the sorted tuple of the roles it is tied in. Ties are
+            made and cut by this class alone, which counts those that are mutual.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -29,6 +30,7 @@ class SocialNetwork:
         self._blacklists: dict[str, deque[tuple[str, str]]] = {
             name: deque(maxlen=BLACKLIST_LENGTH) for name in self.graph
         }
+        self._mutual: Counter[str] = Counter()
 
     def is_bound(self, agent: str, other: str, role: str) -> bool:
         """Tell whether an agent is bound to another in the other's role."""
@@ -37,11 +39,19 @@ class SocialNetwork:
     def bound_to(self, agent: str, role: str) -> list[str]:
         """Return whom an agent is bound to in a role, in the order of the population."""
         edges = self.graph.adj[agent]
-        return sorted((name for name, edge in edges.items() if role in edge["roles"]), key=self._position.__getitem__)
+        return self.in_order(name for name, edge in edges.items() if role in edge["roles"])
 
     def mutually_bound(self, agent: str, role: str) -> list[str]:
         """Return whom an agent is bound to in a role and who are bound to it in the same one."""
         return [other for other in self.bound_to(agent, role) if self.is_bound(other, agent, role)]
+
+    def mutual_pairs(self, role: str) -> int:
+        """Return how many pairs are bound to each other, both in the same role."""
+        return self._mutual[role]
+
+    def in_order(self, names: Iterable[str]) -> list[str]:
+        """Return names in the order of the population."""
+        return sorted(names, key=self._position.__getitem__)
 
     def blacklist(self, agent: str) -> tuple[tuple[str, str], ...]:
         """Return the last (name, role) pairs an agent broke with, oldest first; at most five."""
@@ -62,11 +72,15 @@ class SocialNetwork:
         if (other, role) in self._blacklists[agent]:
             self._blacklists[agent].remove((other, role))
         roles = self.graph.edges[agent, other]["roles"] if self.graph.has_edge(agent, other) else ()
-        self.graph.add_edge(agent, other, roles=tuple(sorted({*roles, role})))
+        if role not in roles:
+            self.graph.add_edge(agent, other, roles=tuple(sorted((*roles, role))))
+            self._mutual[role] += self.is_bound(other, agent, role)
 
     def unbind(self, agent: str, other: str, role: str) -> None:
         """Cut a tie in a role and put the other on the blacklist, where the sixth entry drops the oldest."""
-        roles = tuple(r for r in self.graph.edges[agent, other]["roles"] if r != role)
+        before = self.graph.edges[agent, other]["roles"]
+        roles = tuple(r for r in before if r != role)
+        self._mutual[role] -= role in before and self.is_bound(other, agent, role)
         if roles:
             self.graph.edges[agent, other]["roles"] = roles
         else:
@@ -96,7 +110,9 @@ class SocialNetwork:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read a network from the data of `to_dict`."""
         network = cls(data["blacklists"])
-        network.graph.add_edges_from((agent, other, {"roles": tuple(roles)}) for agent, other, roles in data["ties"])
+        for agent, other, roles in data["ties"]:
+            for role in roles:
+                network.bind(agent, other, role)
         for name, entries in data["blacklists"].items():
             network._blacklists[name].extend((other, role) for other, role in entries)
         return network

@@ -9,10 +9,12 @@ in the history with the step and the cause of each.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
+
+from repunet_model.exact import ExactMean
 
 
 class Level(StrEnum):
@@ -125,10 +127,52 @@ class RecordUpdate:
     record: ReputationRecord
 
 
+class Standings:
+    """What the ledgers of a society say of each subject together, kept up as records come and go.
+
+    A score is the mean over all holders of a record of the subject in the role, itself included. Sums are exact, so
+    the order in which ledgers are written does not matter.
+    """
+
+    def __init__(self) -> None:
+        self._means: dict[tuple[str, str], ExactMean] = {}
+
+    def replace(self, subject: str, role: str, old: ReputationRecord | None, new: ReputationRecord | None) -> None:
+        """Put a holder's new record of a subject in the place of its old one; None where there is none."""
+        mean = self._means.get((subject, role))
+        if mean is None:
+            mean = self._means[subject, role] = ExactMean()
+        mean.replace(None if old is None else old.score, None if new is None else new.score)
+
+    def score(self, subject: str, role: str) -> float | None:
+        """Return a subject's score in a role; None if nobody holds a record of it."""
+        mean = self._means.get((subject, role))
+        return None if mean is None else mean.value
+
+    def over_roles(self, roles: Iterable[str], names: Iterable[str]) -> dict[str, float]:
+        """Return each known agent's mean score over the roles in which it is known.
+
+        Args:
+            roles: The roles.
+            names: Whose scores to return, in this order; who is not known is absent.
+        """
+        distinct = sorted(set(roles))
+        return {
+            name: sum(known) / len(known)
+            for name in names
+            if (known := [score for role in distinct if (score := self.score(name, role)) is not None])
+        }
+
+
 @dataclass(slots=True)
 class ReputationLedger:
-    """The records one agent holds, by subject and role, and every older one."""
+    """The records one agent holds, by subject and role, and every older one.
 
+    Attributes:
+        standings: Where they count, together with those of other ledgers.
+    """
+
+    standings: Standings = field(default_factory=Standings)
     _updates: dict[tuple[str, str], list[RecordUpdate]] = field(default_factory=dict)
 
     def record(self, subject: str, role: str) -> ReputationRecord | None:
@@ -138,7 +182,10 @@ class ReputationLedger:
 
     def add(self, update: RecordUpdate) -> None:
         """Make a record the present one of its subject and role."""
-        self._updates.setdefault((update.record.subject, update.record.role), []).append(update)
+        key = (update.record.subject, update.record.role)
+        updates = self._updates.setdefault(key, [])
+        self.standings.replace(*key, updates[-1].record if updates else None, update.record)
+        updates.append(update)
 
     def history(self, subject: str, role: str) -> tuple[RecordUpdate, ...]:
         """Return every record of a subject in a role, oldest first."""
@@ -152,39 +199,9 @@ class ReputationLedger:
         """Take back every record written in a step, which must be the last one."""
         for key in list(self._updates):
             updates = self._updates[key]
+            last = updates[-1].record
             while updates and updates[-1].step == step:
                 updates.pop()
+            self.standings.replace(*key, last, updates[-1].record if updates else None)
             if not updates:
                 del self._updates[key]
-
-
-def mean_scores(ledgers: Iterable[ReputationLedger], role: str) -> dict[str, float]:
-    """Return each known agent's score in a role: the mean over all holders of a record of it, itself included.
-
-    An agent that nobody holds a record of is absent; its score counts as 0. Sums are exactly rounded, so the
-    order of the ledgers does not matter.
-    """
-    scores: dict[str, list[float]] = {}
-    for ledger in ledgers:
-        for record in ledger.present():
-            if record.role == role:
-                scores.setdefault(record.subject, []).append(record.score)
-    return {subject: math.fsum(values) / len(values) for subject, values in scores.items()}
-
-
-def scores_over_roles(
-    ledgers: Collection[ReputationLedger], roles: Iterable[str], names: Iterable[str]
-) -> dict[str, float]:
-    """Return each known agent's mean score over the roles in which it is known.
-
-    Args:
-        ledgers: Of all agents.
-        roles: The roles.
-        names: Whose scores to return, in this order; who is not known is absent.
-    """
-    by_role = [mean_scores(ledgers, role) for role in sorted(set(roles))]
-    return {
-        name: sum(known) / len(known)
-        for name in names
-        if (known := [scores[name] for scores in by_role if name in scores])
-    }

@@ -18,7 +18,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from rich.console import Console
 
-from repunet_model import games, inspection, report
+from repunet_model import games, inspection, tables
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import respondents
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
@@ -319,7 +319,7 @@ class Shell:
             ) from None
         finally:
             if model.steps >= first:
-                self._console.print(report.rates_table(model, first))
+                self._console.print(tables.rates_table(model, first))
 
     def _status(self, model: RepuNetModel) -> None:
         self._say(self._whereabouts(model))

@@ -49,7 +49,10 @@ _USAGE_MANIFEST = "usage_manifest.json"
 
 def to_json(data: Any) -> str:
     """Return data as JSON in one line, the same bytes for equal data."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _JSON.encode(data)
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def write_new(path: Path, text: str) -> None:
@@ -490,13 +493,18 @@ def _write_step(
     """
     folder = into or run / f"step_{step}"
     folder.mkdir(exist_ok=True)
-    files = {f"{name}.json": to_json(data) + "\n" for name, data in documents.items()}
-    files |= {f"{name}.jsonl": "".join(to_json(row) + "\n" for row in rows) for name, rows in tables.items()}
     hashes = {}
-    for name, text in files.items():
+
+    def write(name: str, text: str) -> None:
         content = text.encode()
         hashes[name] = _hash(content)
         _write(folder / name, content)
+
+    # One after another, so that only one file of a large society is in memory.
+    for name, data in documents.items():
+        write(f"{name}.json", to_json(data) + "\n")
+    for name, rows in tables.items():
+        write(f"{name}.jsonl", "".join(to_json(row) + "\n" for row in rows))
     usage = {name: hashes.pop(name) for name in list(hashes) if name.startswith("usage")}
     manifest = {"step": step, "run": _hash(_content(run / _MANIFEST)), "previous": previous, "files": hashes}
     _write(folder / _MANIFEST, (to_json(manifest) + "\n").encode())

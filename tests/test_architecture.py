@@ -12,14 +12,14 @@ import repunet_model
 PACKAGE = Path(repunet_model.__file__).parent
 
 LAYERS = [
-    {"errors", "rng", "runtime", "concurrency", "words"},
+    {"errors", "rng", "exact", "runtime", "concurrency", "words"},
     {"reputation", "network", "memory", "personas", "populations", "storage", "journal", "metrics"},
     {"questions"},
     {"backends"},
     {"games"},
     {"stages"},
     {"agents", "parameters", "persistence", "model"},
-    {"sweep", "report", "inspection", "estimate", "export", "reference_layout", "starting", "shell", "batch"},
+    {"sweep", "tables", "report", "inspection", "estimate", "export", "reference_layout", "starting", "shell", "batch"},
     {"cli", "testing"},
 ]
 """From the ground up: a part imports from its own layer and those before it."""

@@ -141,7 +141,7 @@ def test_a_step_is_answered_by_a_model_on_this_machine(
     assert sum(usage["attempts"] for usage in used) == model.calls + model.usage.reasks
     assert all(usage["prompt_tokens"] > usage["completion_tokens"] > 0 for usage in used)
     assert model.usage.failures == 0
-    assert model.usage.adaptations == set()
+    assert model.usage.adaptations == frozenset()
     assert len(lines(step / "interactions.jsonl")) == 3
     records = lines(step / "records.jsonl")
     assert len(records) >= 12

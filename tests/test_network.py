@@ -61,6 +61,9 @@ def test_whatever_is_bound_and_cut_the_invariants_hold_and_the_state_survives(
         assert len(network.blacklist(name)) <= 5
         assert not any(network.is_bound(name, other, role) for other, role in network.blacklist(name))
     assert not any(a == b for a, b in network.graph.edges)
+    for role in ("investor", "trustee"):
+        assert 2 * network.mutual_pairs(role) == sum(len(network.mutually_bound(name, role)) for name in NAMES)
     again = SocialNetwork.from_dict(network.to_dict())
+    assert again.mutual_pairs("trustee") == network.mutual_pairs("trustee")
     assert again.to_dict() == network.to_dict()
     assert [again.bound_to(name, "trustee") for name in NAMES] == [network.bound_to(name, "trustee") for name in NAMES]

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repunet_model.reputation import LEVELS, Cause, Level, RecordUpdate, ReputationLedger, ReputationRecord, mean_scores
+from repunet_model.exact import ExactMean
+from repunet_model.reputation import LEVELS, Cause, Level, RecordUpdate, ReputationLedger, ReputationRecord, Standings
 
 
 def record(level: Level, certainty: float = 1.0, subject: str = "Ann") -> ReputationRecord:
@@ -46,11 +49,43 @@ def test_a_newer_record_replaces_the_older_which_stays_in_the_history() -> None:
 
 
 def test_a_score_is_the_mean_over_all_holders_in_the_role() -> None:
-    ledgers = [ReputationLedger(), ReputationLedger(), ReputationLedger()]
-    ledgers[0].add(RecordUpdate(1, Cause.EXPERIENCE, "", record(Level.GOOD, 1.0)))
-    ledgers[1].add(RecordUpdate(1, Cause.EXPERIENCE, "", record(Level.BAD, 0.5)))
-    assert mean_scores(ledgers, "player") == {"Ann": pytest.approx(0.25)}
-    assert mean_scores(ledgers, "trustee") == {}
+    standings = Standings()
+    ReputationLedger(standings).add(RecordUpdate(1, Cause.EXPERIENCE, "", record(Level.GOOD, 1.0)))
+    ReputationLedger(standings).add(RecordUpdate(1, Cause.EXPERIENCE, "", record(Level.BAD, 0.5)))
+    assert standings.score("Ann", "player") == pytest.approx(0.25)
+    assert standings.score("Ann", "trustee") is None
+    assert standings.score("Bob", "player") is None
+
+
+updates = st.tuples(
+    st.integers(0, 3), st.sampled_from(["Ann", "Bob"]), st.integers(1, 3), st.sampled_from(LEVELS), st.floats(0, 1)
+)
+
+
+@given(st.lists(updates), st.booleans())
+def test_scores_are_those_of_the_present_records_whatever_came_and_went(
+    made: list[tuple[int, str, int, Level, float]], last_is_undone: bool
+) -> None:
+    standings = Standings()
+    ledgers = [ReputationLedger(standings) for _ in range(4)]
+    for holder, subject, step, level, certainty in sorted(made, key=lambda each: each[2]):
+        ledgers[holder].add(RecordUpdate(step, Cause.EXPERIENCE, "", record(level, certainty, subject)))
+    if last_is_undone:
+        for ledger in ledgers:
+            ledger.forget(3)
+    for subject in ("Ann", "Bob"):
+        held = [r.score for ledger in ledgers for r in ledger.present() if r.subject == subject]
+        assert standings.score(subject, "player") == (math.fsum(held) / len(held) if held else None)
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, max_value=1e300)))
+def test_an_exact_mean_is_that_of_fsum(values: list[float]) -> None:
+    mean = ExactMean()
+    mean.replace(None, 0.1)
+    for value in values:
+        mean.replace(None, value)
+    mean.replace(0.1, None)
+    assert mean.value == (math.fsum(values) / len(values) if values else None)
 
 
 def test_a_record_survives_a_round_trip() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -35,7 +36,7 @@ EGOIST = Persona(name="Ann", disposition=Disposition.SELF_INTERESTED)
 
 
 def minds(persona: Persona, draws: int = 400, rules: Rules | None = None) -> list[Mind]:
-    return [Mind(rules or Rules(), persona, Random(draw)) for draw in range(draws)]
+    return [Mind(rules or Rules(), persona, partial(Random, draw)) for draw in range(draws)]
 
 
 def cooperation(persona: Persona, opinion: Opinion | None, moves: str = "", rules: Rules | None = None) -> float:

@@ -9,6 +9,7 @@ import json
 import threading
 from pathlib import Path
 from random import Random
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from repunet_model.games.prisoners_dilemma import ChooseMove
 from repunet_model.questions.base import Answer
 from repunet_model.questions.encounter import ChoosePartner, Evaluate, UpdateRecord
 from repunet_model.questions.gossip import Hear, HearSecondHand, Judge
-from repunet_model.reputation import Cause, mean_scores
+from repunet_model.reputation import Cause
 from tests.backends import Overheard
 from tests.conftest import contents
 
@@ -308,7 +309,8 @@ def test_only_in_sequential_activation_do_later_pairs_know_what_earlier_ones_tol
 
 def test_choosers_take_their_turn_by_score_best_first() -> None:
     model = run(10, n_agents=12)
-    scores = mean_scores((agent.ledger for agent in model.agents), "player")
+    records = [record for agent in model.agents for record in agent.ledger.present()]
+    scores = {agent.name: mean(r.score for r in records if r.subject == agent.name) for agent in model.agents}
     model.step()
     table = model.datacollector.get_table_dataframe("interactions")
     firsts = list(table[table["step"] == 11]["first"])

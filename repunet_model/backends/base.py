@@ -58,7 +58,7 @@ class Usage:
     counted: int = 0
     assumed_tokens: int = 0
     assumed_usd: float = 0.0
-    adaptations: set[str] = field(default_factory=set)
+    adaptations: frozenset[str] = frozenset()
 
     @property
     def tokens(self) -> int:
@@ -67,6 +67,8 @@ class Usage:
 
     def add(self, other: Usage) -> None:
         """Add another usage to this one."""
+        if other == _NOTHING:  # of most questions, where nobody costly answers
+            return
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.adaptations |= other.adaptations
@@ -74,11 +76,11 @@ class Usage:
     def since(self, earlier: Usage) -> Usage:
         """Return what was added to an earlier copy of this usage."""
         counts = {name: getattr(self, name) - getattr(earlier, name) for name in _COUNTS}
-        return Usage(**counts, adaptations=set(self.adaptations))
+        return Usage(**counts, adaptations=self.adaptations)
 
     def copy(self) -> Usage:
         """Return a copy."""
-        return replace(self, adaptations=set(self.adaptations))
+        return replace(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the usage as plain data, without what is zero."""
@@ -88,10 +90,12 @@ class Usage:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read a usage from the data of `to_dict`."""
-        return cls(**{**data, "adaptations": set(data.get("adaptations", ()))})
+        return cls(**{**data, "adaptations": frozenset(data.get("adaptations", ()))})
 
 
 _COUNTS = tuple(field.name for field in fields(Usage) if field.name != "adaptations")
+
+_NOTHING = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +207,7 @@ class Request[A: Answer]:
             ask: The part.
             digest: What keys its draws.
         """
-        where = replace(self.coordinates, question=ask.question.name, about=ask.about, source=ask.source)
+        where = self.coordinates._replace(question=ask.question.name, about=ask.about, source=ask.source)
         return replace(self, coordinates=where, question=ask.question, digest=digest, usage=Usage(), corrections=())
 
     def corrected(self, correction: Correction) -> Self:

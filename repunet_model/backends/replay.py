@@ -55,7 +55,7 @@ class Recording:
             }
             self._step = where.step
         try:
-            return self._calls[where.key()]
+            return self._calls[where]
         except KeyError:
             raise DivergenceError(f"{_place(where)}: was not asked in the replayed run {self.folder.path}") from None
 

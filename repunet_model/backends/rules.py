@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -128,19 +129,24 @@ class Rules:
                 raise ConfigurationError(f"rules.{name} is {getattr(self, name)}: must be from {low} to {high}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mind:
     """Who answers, and by which parameters.
 
     Attributes:
         rules: The parameters.
         persona: The agent's persona.
-        random: The question's own random stream.
+        stream: Makes the question's own random stream.
     """
 
     rules: Rules
     persona: Persona
-    random: Random
+    stream: Callable[[], Random]
+
+    @cached_property
+    def random(self) -> Random:
+        """The question's own random stream, seeded when something is drawn: half the questions draw nothing."""
+        return self.stream()
 
     @property
     def is_altruist(self) -> bool:
@@ -238,7 +244,7 @@ class RulesBackend:
             raise ConfigurationError(
                 f"the rules backend has no policy for {question.name!r}: register one with backends.rules.answers"
             )
-        return policy(question, Mind(self._rules, request.persona, request.random()))  # type: ignore[return-value]
+        return policy(question, Mind(self._rules, request.persona, request.random))  # type: ignore[return-value]
 
     async def close(self) -> None:
         """Nothing to give back."""

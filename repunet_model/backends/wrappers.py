@@ -119,7 +119,7 @@ class Record(Wrapper):
             **reply,
             "usage": request.usage.since(before).to_dict(),
         }
-        self._journal.add(request.coordinates.key(), request.attempt, row)
+        self._journal.add(request.coordinates, request.attempt, row)
         while request.receipts:
             request.receipts.pop()()
 
@@ -137,7 +137,7 @@ class Recall(Wrapper):
         Raises:
             InvalidReplyError: If the recorded reply did not fit.
         """
-        row = self._journal.find(request.coordinates.key(), request.attempt)
+        row = self._journal.find(request.coordinates, request.attempt)
         if row is None or row["request"] != request.fingerprint:
             return await self._inner.answer(request)
         try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from functools import cache
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -113,14 +113,17 @@ class Question[A: Answer]:
         Args:
             digest: The digest of the question's coordinates.
         """
+        closed, candidates = _closed_choices(self.answer), self.candidates()
+        if not closed and not candidates:
+            return {}
         random = Random(digest)
         drawn: Options = {}
-        for field, (values, is_scale) in _closed_choices(self.answer).items():
+        for field, (values, is_scale) in closed.items():
             if is_scale:
                 drawn[field] = values if random.random() < 0.5 else values[::-1]
             else:
                 drawn[field] = tuple(random.sample(values, len(values)))
-        for field, names in self.candidates().items():
+        for field, names in candidates.items():
             drawn[field] = tuple(random.sample(names, len(names)))
         return drawn
 
@@ -187,8 +190,7 @@ def _plain_schema(answer: type[Answer]) -> dict[str, Any]:
     return schema
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Coordinates:
+class Coordinates(NamedTuple):
     """Where in a run a question is asked; unique within a run, and the key of everything drawn for it.
 
     Attributes:
@@ -206,7 +208,3 @@ class Coordinates:
     agent: str
     about: str = ""
     source: str = ""
-
-    def key(self) -> tuple[str | int, ...]:
-        """Return the key of the random streams of this question."""
-        return (self.step, self.stage, self.question, self.agent, self.about, self.source)

@@ -48,7 +48,7 @@ from repunet_model.reference_layout.files import (
 from repunet_model.reference_layout.history import History
 from repunet_model.reference_layout.records import Records
 from repunet_model.reference_layout.words import EXTRA, PREDICATES, SIGN_UP
-from repunet_model.reputation import ReputationLedger, scores_over_roles
+from repunet_model.reputation import ReputationLedger, Standings
 from repunet_model.storage import Row, RunFolder
 
 UNCREDIBLE = {Credibility.UNCREDIBLE.value, Credibility.VERY_UNCREDIBLE.value}
@@ -125,11 +125,12 @@ def import_run(
     reading = _Reading(read_snapshot(find_step(path)), told or Told())
     try:
         documents, tables = reading.documents(), reading.tables()
-        ledgers: dict[str, ReputationLedger] = defaultdict(ReputationLedger)
+        standings = Standings()
+        ledgers: dict[str, ReputationLedger] = defaultdict(lambda: ReputationLedger(standings))
         for row in tables["records"]:
             ledgers[row["holder"]].add(update_of(row, step=0))
         roles, names = find(reading.game).roles, reading.snapshot.names
-        documents["state"]["scores"] = scores_over_roles(ledgers.values(), roles, names)
+        documents["state"]["scores"] = standings.over_roles(roles, names)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         # The layout's own fields are checked one by one; this is what an export of ours has kept beside them.
         raise ConfigurationError(f"{path}: damaged under {EXTRA!r}, {type(error).__name__} {error}") from error

@@ -342,8 +342,8 @@ class Gossip:
                     "passed_on_to": onward.listener if onward is not None else "",
                 }
             )
-        for name in self._world.agents:
-            for message in self._queues.get(name, ()):
+        for name in self._world.network.in_order(self._queues):
+            for message in self._queues[name]:
                 message.hearer.commit()
         self._world.log.lapsed += self._lapsed
 

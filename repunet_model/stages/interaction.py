@@ -231,7 +231,7 @@ class Interaction:
         for encounter in encounters:
             first, second = encounter.sides
             for side in encounter.sides:
-                side.agent.met(side.account.payoff, completed=side.completed)
+                side.census.meet(side.name, side.account.payoff, completed=side.completed)
                 event = Event(
                     step=world.step,
                     partner=side.partner,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from repunet_model.questions.base import Candidate
 from repunet_model.questions.encounter import ChoosePartner
-from repunet_model.reputation import mean_scores
 from repunet_model.stages.draft import Draft
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ async def pairs(world: World) -> AsyncIterator[Pair]:
             yield pair
         return
     chooser_role = world.game.roles[0]
-    scores = mean_scores((agent.ledger for agent in world.agents.values()), chooser_role)
-    choosers.sort(key=lambda name: scores.get(name, 0.0), reverse=True)
+    choosers.sort(key=lambda name: world.standings.score(name, chooser_role) or 0.0, reverse=True)
     position = {name: place for place, name in enumerate(free)}
     for chooser in choosers:
         random = world.random("pairing", chooser)

@@ -76,11 +76,11 @@ async def run_step(world: World, *, gossip: bool, activation: Activation) -> lis
         activation: In which order pairs act.
     """
     interaction = Interaction(aftermath(reputation=world.reputation, gossip=gossip, fused=world.fused))
+    census = Census(world)
     outcomes: list[Outcome] = []
     follow_from()
     await open_step(world, gossip=gossip)
     async for batch in _batches(pairs(world), activation):
-        census = Census(world)
         encounters: list[Encounter] = []
         async with task_group() as group:
             talk = Gossip(world, group) if gossip else None

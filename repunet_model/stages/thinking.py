@@ -47,7 +47,7 @@ async def at_once[D: Draft, T](
     def digest_of(ask: Ask[Any]) -> bytes:
         stage = ask.stage or draft.stage
         where = Coordinates(world.step, stage, ask.question.name, draft.name, ask.about, ask.source)
-        return world.streams.digest(*where.key())
+        return world.streams.digest(*where)
 
     compound = kind(think=lambda: begin(draft.scratch()), digest_of=digest_of, asks=asks)
     return conclusion(begin(draft), await draft.put(compound, about, source))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from repunet_model.backends.base import Backend, Request, Usage
 from repunet_model.concurrency import Cause, causes, follow_from
+from repunet_model.exact import ExactMean
 from repunet_model.questions.base import Answer, Coordinates, Question
 from repunet_model.questions.compound import Compound
 from repunet_model.questions.prompts import Prompts
 from repunet_model.rng import Streams
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from random import Random
 
     from repunet_model.agents import RepuNetAgent
     from repunet_model.games.base import Game
     from repunet_model.journal import Mailbox
     from repunet_model.network import SocialNetwork
+    from repunet_model.reputation import Standings
 
 Row = dict[str, Any]
 
@@ -80,7 +83,7 @@ class Call:
             "question": where.question,
             "about": where.about,
             "source": where.source,
-            "options": {name: list(order) for name, order in self.request.options.items()},
+            "options": self.request.options,
             "answer": self.answer.model_dump(mode="json"),
             "after": sorted(places[cause] for cause in self.after),
         }
@@ -120,7 +123,7 @@ class Desk:
             mailbox: Of the run; None if it is not stored.
         """
         self.calls: dict[Coordinates, Call] = {}
-        self.usage: dict[str, Usage] = {}
+        self.usage: defaultdict[str, Usage] = defaultdict(Usage)
         self.spent = Usage()
         self._step = step
         self._streams = streams
@@ -156,7 +159,7 @@ class Desk:
         if where in self.calls:
             raise RuntimeError(f"asked twice: {where}")
         backend = self._answering[agent.name]
-        digest = self._streams.digest(*where.key())
+        digest = self._streams.digest(*where)
         request = Request(
             where, question, agent.persona, learned, digest, self._prompts, backend.description, mailbox=self._mailbox
         )
@@ -165,7 +168,7 @@ class Desk:
             answer = await backend.answer(request)
         finally:
             self._on_call(question.name, request.usage, answer is not None)
-            usage = self.usage.setdefault(question.name, Usage())
+            usage = self.usage[question.name]
             usage.add(request.usage)
             self.spent.add(request.usage)
             usage.add(request.earlier)
@@ -217,6 +220,7 @@ class World:
         dialogue_turns: Most turns of a dialogue.
         agents: The agents by name, in the order of the population.
         network: Ties and blacklists.
+        standings: What all agents think of each, together.
         board: The evaluations that became public since agents last took them in.
         streams: The random streams of the run.
         desk: Where questions are asked.
@@ -230,6 +234,7 @@ class World:
     dialogue_turns: int
     agents: Mapping[str, RepuNetAgent]
     network: SocialNetwork
+    standings: Standings
     board: list[Row]
     streams: Streams
     desk: Desk
@@ -241,7 +246,7 @@ class World:
 
 
 class Census:
-    """What a game may know of the society as a whole, counted once while nothing changes."""
+    """What a game may know of the society as a whole, counted once in a step, and kept up as agents meet."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -258,14 +263,21 @@ class Census:
 
     def mean_mutual_ties(self) -> float:
         """The mean of `mutual_ties` over all agents."""
-        return self._means[0]
+        return 2 * self._world.network.mutual_pairs(self._role) / len(self._world.agents)
 
     def mean_completed_share(self) -> float | None:
         """The mean of `completed_share` over all agents that have met anybody; None before that."""
-        return self._means[1]
+        return self._shares.value
 
     @cached_property
-    def _means(self) -> tuple[float, float | None]:
-        ties = [self.mutual_ties(name) for name in self._world.agents]
-        shares = [share for name in self._world.agents if (share := self.completed_share(name)) is not None]
-        return sum(ties) / len(ties), math.fsum(shares) / len(shares) if shares else None
+    def _shares(self) -> ExactMean:
+        mean = ExactMean()
+        for name in self._world.agents:
+            mean.replace(None, self.completed_share(name))
+        return mean
+
+    def meet(self, name: str, payoff: Decimal, *, completed: bool) -> None:
+        """Let an agent take in an encounter, and count it."""
+        shares, before = self._shares, self.completed_share(name)
+        self._world.agents[name].met(payoff, completed=completed)
+        shares.replace(before, self.completed_share(name))
