@@ -19,7 +19,19 @@ LAYERS = [
     {"games"},
     {"stages"},
     {"agents", "parameters", "persistence", "model"},
-    {"sweep", "report", "inspection", "estimate", "export", "reference_layout", "starting", "shell", "batch"},
+    {
+        "sweep",
+        "report",
+        "inspection",
+        "estimate",
+        "export",
+        "reference_layout",
+        "starting",
+        "shell",
+        "batch",
+        "chronicle",
+        "interviewing",
+    },
     {"cli", "testing"},
 ]
 """From the ground up: a part imports from its own layer and those before it."""

@@ -1,0 +1,221 @@
+"""The page itself: a live society on Mesa's SolaraViz, or a stored run to scrub through, alone or beside another.
+
+Where the runs are, and which one is opened first, is in the environment, as for any server: `REPUNET_STORAGE` and
+`REPUNET_PAGE_RUN`. Each browser tab is a session of its own, which ends with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import solara
+import solara.lab
+from mesa.visualization import SolaraViz
+from mesa.visualization.utils import update_counter
+
+from repunet_model import runtime
+from repunet_model.backends.limits import Limits
+from repunet_model.chronicle import Chronicle
+from repunet_model.cli.progress import spending
+from repunet_model.errors import RepuNetError
+from repunet_model.games import GAMES
+from repunet_model.interviewing import interview, talking
+from repunet_model.stages.step import Activation
+from repunet_model.storage import RunFolder
+from visualization import components, drawing, widgets
+from visualization.society import Society, backends
+
+STYLE = Path(__file__).parent / "style.css"
+
+TITLE = "RepuNet for Mesa"
+
+POLL_SECONDS = 0.4
+
+
+@solara.component
+def Page() -> None:  # noqa: N802
+    """The page: a live society, or stored runs."""
+    opened = os.environ.get("REPUNET_PAGE_RUN", "")
+    is_live, set_live = solara.use_state(not opened)
+    solara.Title(TITLE)
+    solara.Style(STYLE)
+    with solara.AppBar():
+        solara.Button(
+            "Stored runs" if is_live else "Live society", on_click=lambda: set_live(not is_live), text=True
+        )
+    if is_live:
+        Live()
+    else:
+        Stored(opened)
+
+
+def _parameters(society: Society) -> dict[str, Any]:
+    """Return the parameters at the side, as SolaraViz wants them, with the values that are in use."""
+    now = society.parameters
+
+    def choice(label: str, name: str, values: list[str]) -> dict[str, Any]:
+        return {"type": "Select", "label": label, "value": now[name], "values": values}
+
+    return {
+        "game": choice("Game", "game", list(GAMES)),
+        "reputation": {"type": "Checkbox", "label": "Reputation", "value": now["reputation"]},
+        "gossip": {"type": "Checkbox", "label": "Gossip", "value": now["gossip"]},
+        "n_agents": {
+            "type": "SliderInt", "label": "Population", "value": now["n_agents"], "min": 2, "max": 200, "step": 1
+        },
+        "backend": choice("Who answers (rules: free)", "backend", backends()),
+        "rng": {"type": "InputText", "label": "Seed", "value": now["rng"]},
+        "activation": choice("Activation", "activation", [each.value for each in Activation]),
+    }
+
+
+@solara.component
+def Live() -> None:  # noqa: N802
+    """A live society: Mesa's controls and parameters at the side, and what there is to see."""
+    first = solara.use_memo(lambda: solara.reactive(Society()), [])
+    seat, set_seat = solara.use_state(first)
+    at, set_at = solara.use_state(None)
+    last_good = solara.use_ref(first.value.core)
+    update_counter.get()
+    society = seat.value
+    core = society.core
+    if core is not None:
+        last_good.current = core
+
+    def close_in_the_end() -> Callable[[], None] | None:
+        return core.close if core is not None else None
+
+    def go_on_after_trouble() -> None:
+        # SolaraViz has no way to stop its play button from outside: another one takes the place of the one that ended.
+        if core is not None and core.trouble and not core.is_busy:
+            set_seat(solara.reactive(society.continued()))
+
+    solara.use_effect(close_in_the_end, [core])
+    solara.use_effect(lambda: set_at(None), [core])
+    solara.use_effect(go_on_after_trouble)
+
+    SolaraViz(seat, components=[], model_params=_parameters(society), name=TITLE, play_interval=250).key(str(id(seat)))
+    shown = last_good.current
+    chronicle = shown.chronicle
+    step = chronicle.last if at is None else min(at, chronicle.last)
+
+    def ask(name: str, question: str) -> str:
+        try:
+            said = interview(chronicle, step, name, question, shown.who, shown.limits)
+        except RepuNetError as error:
+            return str(error)
+        return f"{said.text}\n({spending(said.usage)}; not written into the run)"
+
+    with solara.Div(classes=["rn-page"]):
+        with solara.Div(classes=["rn-head"]):
+            solara.Text(drawing.subtitle(chronicle))
+            widgets.StepBar(
+                first=chronicle.first,
+                last=chronicle.last,
+                shown=step,
+                plays=False,
+                event_move=lambda to: set_at(None if to == chronicle.last else to),
+            )
+        trouble = society.trouble or (core.trouble if core is not None else "")
+        if trouble:
+            solara.Error(trouble, classes=["rn-trouble"], dense=True)
+        if shown.model.asks_models:
+            Spending(shown)
+        components.Society(chronicle, step, ask)
+
+
+@solara.component
+def Spending(core: Any) -> None:  # noqa: N802
+    """What a society that asks models has cost, as it grows, and a way to stop the step under way."""
+    _, set_tick = solara.use_state(0)
+    is_busy = core.is_busy
+
+    async def poll() -> None:
+        tick = 0
+        while core.is_busy:
+            tick += 1
+            set_tick(tick)
+            await asyncio.sleep(POLL_SECONDS)
+        set_tick(-1)
+
+    solara.lab.use_task(poll, dependencies=[is_busy, core], prefer_threaded=False)
+    model = core.model
+    who = core.who.default.description
+    with solara.Warning(classes=["rn-spending"], dense=True, icon=False):
+        with solara.Row(style={"align-items": "center", "flex-wrap": "wrap", "background": "transparent"}):
+            solara.Text(
+                f"{who.get('model', who['backend'])} answers: every step asks it, and that may cost money. So far "
+                f"{model.calls:,} calls, {spending(model.usage)}. The run is in memory only."
+            )
+            if is_busy:
+                solara.Button(f"Cancel step {model.steps or 1}", on_click=core.cancel, outlined=True, small=True)
+
+
+def runs(storage: Path) -> list[str]:
+    """Return the runs in a storage."""
+    found = storage.iterdir() if storage.is_dir() else ()
+    return sorted(path.name for path in found if (path / "manifest.json").is_file())
+
+
+@solara.component
+def Stored(opened: str) -> None:  # noqa: N802
+    """Stored runs: one to scrub through, and another beside it."""
+    storage = Path(os.environ.get("REPUNET_STORAGE", "sim_storage"))
+    known = solara.use_memo(lambda: runs(storage), [])
+    paths = {name: storage / name for name in known}
+    if opened:
+        paths = {Path(opened).name: Path(opened), **paths}
+    name, set_name = solara.use_state(next(iter(paths), ""))
+    beside, set_beside = solara.use_state("")
+    step, set_step = solara.use_state(None)
+
+    with solara.AppBar():
+        solara.AppBarTitle(TITLE)
+        solara.lab.ThemeToggle()
+    with solara.Div(classes=["rn-page"]):
+        if not paths:
+            solara.Info(f"There is no run in {storage} yet: uv run run.py run --sim-name first")
+            return
+        main = solara.use_memo(lambda: _read(paths[name]), [name])
+        other = solara.use_memo(lambda: _read(paths[beside]) if beside in paths else None, [beside])
+        with solara.Div(classes=["rn-head"]):
+            components.Choice("run", list(paths), name, set_name)
+            components.Choice("beside it", ["", *paths], beside, set_beside)
+            read = [run for run in (main, other) if isinstance(run, Chronicle)]
+            if read:
+                last = max(run.last for run in read)
+                shown = last if step is None else min(step, last)
+                widgets.StepBar(first=0, last=last, shown=shown, plays=True, event_move=set_step)
+        for run in (main, other):
+            if isinstance(run, str):
+                solara.Error(run, classes=["rn-trouble"], dense=True)
+        if len(read) == 2:
+            components.Comparison(read[0], read[1], shown)
+        elif len(read) == 1:
+            solara.Text(drawing.subtitle(read[0]), classes=["rn-words"])
+            components.Society(read[0], shown, lambda who, question: _asked(read[0], shown, who, question))
+
+
+def _read(path: Path) -> Chronicle | str:
+    """Return a stored run, or in one line why it cannot be read."""
+    try:
+        return Chronicle.of_folder(RunFolder.open(path))
+    except RepuNetError as error:
+        return str(error)
+
+
+def _asked(chronicle: Chronicle, step: int, name: str, question: str) -> str:
+    """Put a question to an agent of a stored run; return what it says, or in one line why it says nothing."""
+    try:
+        who = talking(chronicle.manifest, name)
+        try:
+            said = interview(chronicle, step, name, question, who, Limits())
+        finally:
+            runtime.run(who.close())
+    except RepuNetError as error:
+        return str(error)
+    return f"{said.text}\n({spending(said.usage)}; not written into the run)"
