@@ -27,7 +27,7 @@ from repunet_model.interviewing import interview, talking
 from repunet_model.stages.step import Activation
 from repunet_model.storage import RunFolder
 from visualization import components, drawing, widgets
-from visualization.society import Society, backends
+from visualization.society import Core, Society, backends
 
 STYLE = Path(__file__).parent / "style.css"
 
@@ -37,16 +37,15 @@ POLL_SECONDS = 0.4
 
 
 @solara.component
-def Page() -> None:  # noqa: N802
+def Page() -> None:
     """The page: a live society, or stored runs."""
     opened = os.environ.get("REPUNET_PAGE_RUN", "")
     is_live, set_live = solara.use_state(not opened)
     solara.Title(TITLE)
+    solara.Style(components.STYLE)
     solara.Style(STYLE)
     with solara.AppBar():
-        solara.Button(
-            "Stored runs" if is_live else "Live society", on_click=lambda: set_live(not is_live), text=True
-        )
+        solara.Button("Stored runs" if is_live else "Live society", on_click=lambda: set_live(not is_live), text=True)
     if is_live:
         Live()
     else:
@@ -65,7 +64,12 @@ def _parameters(society: Society) -> dict[str, Any]:
         "reputation": {"type": "Checkbox", "label": "Reputation", "value": now["reputation"]},
         "gossip": {"type": "Checkbox", "label": "Gossip", "value": now["gossip"]},
         "n_agents": {
-            "type": "SliderInt", "label": "Population", "value": now["n_agents"], "min": 2, "max": 200, "step": 1
+            "type": "SliderInt",
+            "label": "Population",
+            "value": now["n_agents"],
+            "min": 2,
+            "max": 200,
+            "step": 1,
         },
         "backend": choice("Who answers (rules: free)", "backend", backends()),
         "rng": {"type": "InputText", "label": "Seed", "value": now["rng"]},
@@ -74,7 +78,7 @@ def _parameters(society: Society) -> dict[str, Any]:
 
 
 @solara.component
-def Live() -> None:  # noqa: N802
+def Live() -> None:
     """A live society: Mesa's controls and parameters at the side, and what there is to see."""
     first = solara.use_memo(lambda: solara.reactive(Society()), [])
     seat, set_seat = solara.use_state(first)
@@ -100,6 +104,7 @@ def Live() -> None:  # noqa: N802
 
     SolaraViz(seat, components=[], model_params=_parameters(society), name=TITLE, play_interval=250).key(str(id(seat)))
     shown = last_good.current
+    assert shown is not None  # the first society is made of defaults
     chronicle = shown.chronicle
     step = chronicle.last if at is None else min(at, chronicle.last)
 
@@ -112,7 +117,7 @@ def Live() -> None:  # noqa: N802
 
     with solara.Div(classes=["rn-page"]):
         with solara.Div(classes=["rn-head"]):
-            solara.Text(drawing.subtitle(chronicle))
+            solara.Text(f"{drawing.subtitle(chronicle)} · in memory only")
             widgets.StepBar(
                 first=chronicle.first,
                 last=chronicle.last,
@@ -129,7 +134,7 @@ def Live() -> None:  # noqa: N802
 
 
 @solara.component
-def Spending(core: Any) -> None:  # noqa: N802
+def Spending(core: Core) -> None:
     """What a society that asks models has cost, as it grows, and a way to stop the step under way."""
     _, set_tick = solara.use_state(0)
     is_busy = core.is_busy
@@ -145,14 +150,15 @@ def Spending(core: Any) -> None:  # noqa: N802
     solara.lab.use_task(poll, dependencies=[is_busy, core], prefer_threaded=False)
     model = core.model
     who = core.who.default.description
-    with solara.Warning(classes=["rn-spending"], dense=True, icon=False):
-        with solara.Row(style={"align-items": "center", "flex-wrap": "wrap", "background": "transparent"}):
-            solara.Text(
-                f"{who.get('model', who['backend'])} answers: every step asks it, and that may cost money. So far "
-                f"{model.calls:,} calls, {spending(model.usage)}. The run is in memory only."
-            )
-            if is_busy:
-                solara.Button(f"Cancel step {model.steps or 1}", on_click=core.cancel, outlined=True, small=True)
+    row = {"align-items": "center", "flex-wrap": "wrap", "background": "transparent"}
+    with solara.Warning(classes=["rn-spending"], dense=True, icon=False), solara.Row(style=row):
+        solara.Text(
+            f"{who.get('model', who['backend'])} answers: every step asks it, and that may cost money. So far "
+            f"{model.calls:,} calls, {spending(model.usage)}."
+        )
+        if is_busy:
+            label = "Give up the replies under way" if core.is_cancelled else "Cancel this step"
+            solara.Button(label, on_click=core.cancel, outlined=True, small=True)
 
 
 def runs(storage: Path) -> list[str]:
@@ -162,7 +168,7 @@ def runs(storage: Path) -> list[str]:
 
 
 @solara.component
-def Stored(opened: str) -> None:  # noqa: N802
+def Stored(opened: str) -> None:
     """Stored runs: one to scrub through, and another beside it."""
     storage = Path(os.environ.get("REPUNET_STORAGE", "sim_storage"))
     known = solara.use_memo(lambda: runs(storage), [])

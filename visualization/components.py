@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import solara
 import solara.lab
 
 from repunet_model.chronicle import Chronicle
 from visualization import drawing, palette, widgets
+
+STYLE = Path(__file__).parent / "components.css"
 
 COLORS = {"made": palette.MADE, "cut": palette.CUT, "scale": palette.scale()[::20]}
 
@@ -19,7 +22,7 @@ Ask = Callable[[str, str], str]
 
 
 @solara.component
-def Network(  # noqa: N802
+def Network(
     chronicle: Chronicle,
     step: int,
     selected: str,
@@ -33,13 +36,11 @@ def Network(  # noqa: N802
         lambda: drawing.network(chronicle, step, role, communities=communities), [chronicle, step, role, communities]
     )
     label = f"Ties of {chronicle.name} at step {step}"
-    widgets.Network(
-        **drawn, colors=COLORS, selected=selected, label=label, tall=tall, event_pick=on_select
-    )
+    widgets.Network(**drawn, colors=COLORS, selected=selected, label=label, tall=tall, event_pick=on_select)
 
 
 @solara.component
-def Chart(chronicles: Sequence[Chronicle], step: int, last: int, tall: int = 170) -> None:  # noqa: N802
+def Chart(chronicles: Sequence[Chronicle], step: int, last: int, tall: int = 130) -> None:
     """Measures over time, of one run or two; `last` says that there are new steps to draw."""
     group, set_group = solara.use_state(next(iter(drawing.GROUPS)))
     drawn = solara.use_memo(lambda: drawing.chart(chronicles, group, step), [*chronicles, group, step, last])
@@ -49,17 +50,13 @@ def Chart(chronicles: Sequence[Chronicle], step: int, last: int, tall: int = 170
 
 
 @solara.component
-def Choice(  # noqa: N802
-    label: str, values: Sequence[str], value: str, on_value: Callable[[str], None]
-) -> None:
+def Choice(label: str, values: Sequence[str], value: str, on_value: Callable[[str], None]) -> None:
     """A choice in one small line."""
     solara.Select(label, list(values), value=value, on_value=on_value, dense=True, classes=["rn-choice"])
 
 
 @solara.component
-def Opinions(  # noqa: N802
-    chronicle: Chronicle, step: int, selected: str, on_select: Callable[[str], None]
-) -> None:
+def Opinions(chronicle: Chronicle, step: int, selected: str, on_select: Callable[[str], None]) -> None:
     """Who thinks what of whom, in a role; a click shows the words and selects who holds the opinion."""
     role, set_role = solara.use_state(chronicle.roles[0])
     cell, set_cell = solara.use_state(("", ""))
@@ -77,21 +74,21 @@ def Opinions(  # noqa: N802
 
 
 @solara.component
-def Gossip(chronicle: Chronicle, step: int) -> None:  # noqa: N802
+def Gossip(chronicle: Chronicle, step: int) -> None:
     """Who told whom what of whom, with filters."""
     rows = solara.use_memo(lambda: drawing.gossip(chronicle, step), [chronicle, step])
     widgets.Gossip(rows=rows, step=step)
 
 
 @solara.component
-def Communities(chronicle: Chronicle, step: int, on_select: Callable[[str], None]) -> None:  # noqa: N802
+def Communities(chronicle: Chronicle, step: int, on_select: Callable[[str], None]) -> None:
     """Who belongs together."""
     found = solara.use_memo(lambda: drawing.communities(chronicle, step), [chronicle, step])
     widgets.Communities(found=found, event_pick=on_select)
 
 
 @solara.component
-def Agent(chronicle: Chronicle, step: int, name: str, ask: Ask | None = None) -> None:  # noqa: N802
+def Agent(chronicle: Chronicle, step: int, name: str, ask: Ask | None = None) -> None:
     """One agent from the inside, and a question to it."""
     if name not in chronicle.personas:
         solara.Text("Click somebody in the network, or choose:", classes=["rn-words"])
@@ -103,14 +100,19 @@ def Agent(chronicle: Chronicle, step: int, name: str, ask: Ask | None = None) ->
 
 
 @solara.component
-def Interview(name: str, step: int, ask: Ask) -> None:  # noqa: N802
+def Interview(name: str, step: int, ask: Ask) -> None:
     """A free question to an agent; what it says is shown here and nowhere else."""
     question, set_question = solara.use_state("")
     asking = solara.lab.use_task(ask, dependencies=None)
     with solara.Div(classes=["rn-interview"]):
-        solara.InputText(f"Ask {name}, as of step {step}", value=question, on_value=set_question, continuous_update=True)
+        solara.InputText(
+            f"Ask {name}, as of step {step}", value=question, on_value=set_question, continuous_update=True
+        )
         solara.Button(
-            "Ask", on_click=lambda: asking(name, question), disabled=asking.pending or not question.strip(), outlined=True
+            "Ask",
+            on_click=lambda: asking(name, question),
+            disabled=asking.pending or not question.strip(),
+            outlined=True,
         )
         if asking.pending:
             solara.Text("asked ...")
@@ -119,7 +121,7 @@ def Interview(name: str, step: int, ask: Ask) -> None:  # noqa: N802
 
 
 @solara.component
-def Society(chronicle: Chronicle, step: int, ask: Ask | None = None) -> None:  # noqa: N802
+def Society(chronicle: Chronicle, step: int, ask: Ask | None = None) -> None:
     """All there is to see of one run at a step: the network and its rates, and beside them what is asked for."""
     selected, select = solara.use_state("")
     role, set_role = solara.use_state("all roles")
@@ -135,12 +137,12 @@ def Society(chronicle: Chronicle, step: int, ask: Ask | None = None) -> None:  #
             with solara.Div(classes=["rn-tools"]):
                 if len(chronicle.roles) > 1:
                     Choice("ties to", ["all roles", *chronicle.roles], role, set_role)
-                solara.Checkbox(label="number communities", value=numbered, on_value=set_numbered)
+                solara.Checkbox(label="communities", value=numbered, on_value=set_numbered)
             layer = role if role in chronicle.roles else None
-            Network(chronicle, step, selected, look_into, layer, numbered, tall=440)
+            Network(chronicle, step, selected, look_into, layer, numbered, tall=410)
             Chart([chronicle], step, chronicle.last)
         with solara.Div(classes=["rn-right"]):
-            with solara.v.Tabs(v_model=tab, on_v_model=set_tab, show_arrows=True, height=38):
+            with solara.v.Tabs(v_model=tab, on_v_model=set_tab, height=38):
                 for title in TABS:
                     solara.v.Tab(children=[title])
             with solara.Div(classes=["rn-tab"]):
@@ -157,7 +159,7 @@ def Society(chronicle: Chronicle, step: int, ask: Ask | None = None) -> None:  #
 
 
 @solara.component
-def Comparison(left: Chronicle, right: Chronicle, step: int) -> None:  # noqa: N802
+def Comparison(left: Chronicle, right: Chronicle, step: int) -> None:
     """Two runs beside each other at a step; one that is shorter stays at its end."""
     selected, select = solara.use_state("")
     sides = [(run, max(run.first, min(step, run.last))) for run in (left, right)]
@@ -165,8 +167,9 @@ def Comparison(left: Chronicle, right: Chronicle, step: int) -> None:  # noqa: N
         for run, at in sides:
             with solara.Div(classes=["rn-side"]):
                 solara.HTML("h2", run.name, classes=["rn-run"])
-                solara.Text(drawing.subtitle(run) + ("" if at == step else f" · at its last step, {at}"))
-                Network(run, at, selected, select, tall=400)
+                ended = "" if at == step else f" · at its last step, {at}"
+                solara.Text(drawing.subtitle(run) + ended, classes=["rn-words"])
+                Network(run, at, selected, select, tall=370)
     Chart([left, right], step, max(left.last, right.last))
     Choice("agent", list(left.personas), selected or None, select)
     with solara.Div(classes=["rn-pair"]):

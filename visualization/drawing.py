@@ -59,10 +59,12 @@ def subtitle(chronicle: Chronicle) -> str:
     manifest = chronicle.manifest
     mode = " and ".join(word for word in ("reputation", "gossip") if manifest[word])
     who = Counter([manifest["backend_for"].get(name, manifest["backend"])["backend"] for name in chronicle.personas])
-    answered = ", ".join(name if count == len(chronicle.personas) else f"{name} ({count})" for name, count in who.items())
+    answered = ", ".join(
+        name if count == len(chronicle.personas) else f"{name} ({count})" for name, count in who.items()
+    )
     return (
-        f"{in_words(manifest['game'])} · {mode or 'neither reputation nor gossip'} · {len(chronicle.personas)} agents · "
-        f"{answered} · seed {manifest['seed']}"
+        f"{in_words(manifest['game'])} · {mode or 'neither reputation nor gossip'} · "
+        f"{len(chronicle.personas)} agents · {answered} · seed {manifest['seed']}"
     )
 
 
@@ -176,20 +178,21 @@ def chart(chronicles: Sequence[Chronicle], group: str, step: int) -> Drawn:
         step: Where to mark the step that is shown.
     """
     names = GROUPS[group] or tuple(dict.fromkeys(name for run in chronicles for name in run.rates))
-    series = []
+    measured: list[tuple[Drawn, list[tuple[int, float]]]] = []
     for number, run in enumerate(chronicles):
         for position, name in enumerate(names):
             points = run.measured(name, run.last)
             if points:
-                label = in_words(name) if len(chronicles) == 1 else f"{in_words(name)}, {run.name}"
-                color = palette.LINES[(position if len(chronicles) == 1 else 2 * position + number) % len(palette.LINES)]
-                series.append({"label": label, "color": color, "dashed": number == 1, "points": points})
+                is_alone = len(chronicles) == 1
+                color = palette.LINES[(position if is_alone else 2 * position + number) % len(palette.LINES)]
+                label = in_words(name) if is_alone else f"{in_words(name)}, {run.name}"
+                measured.append(({"label": label, "color": color, "dashed": number == 1}, points))
     return {
-        "series": series,
+        "series": [{**line, "points": points} for line, points in measured],
         "first": min(run.first for run in chronicles),
         "last": max(run.last for run in chronicles),
         "step": step,
-        "unit": all(0 <= value <= 1 for line in series for _, value in line["points"]) and group != "calls",
+        "unit": all(0 <= value <= 1 for _, points in measured for _, value in points),
     }
 
 

@@ -17,7 +17,7 @@ _BAD, _NEUTRAL, _GOOD = (166, 82, 6), (238, 238, 234), (30, 98, 170)
 def of_score(score: float) -> str:
     """Return the colour of a score in [-1, 1]."""
     end = _GOOD if score > 0 else _BAD
-    share = min(abs(score), 1.0)
+    share = min(abs(score), 1.0) ** 0.7  # most scores lie near the middle
     red, green, blue = (round(low + (high - low) * share) for low, high in zip(_NEUTRAL, end, strict=True))
     return f"#{red:02x}{green:02x}{blue:02x}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import warnings
 import webbrowser
 from pathlib import Path
 
@@ -39,7 +40,10 @@ def serve(storage: Path, run: Path | None, port: int, *, open_browser: bool) -> 
     settings.main.mode = "production"
     settings.telemetry.mixpanel_enable = False
     settings.kernel.cull_timeout = FORGOTTEN_AFTER
+    settings.theme.show_banner = False
     settings.theme.title = "RepuNet for Mesa"
+    # About pages embedded in others, which this one is not.
+    warnings.filterwarnings("ignore", message="Cookies with samesite=none")
     url = f"http://{HOST}:{port}"
     # The loop that all societies share is started outside any session, so that it does not belong to one.
     runtime.Job[None]()

@@ -38,6 +38,7 @@ class Core:
         who: Who answers for its agents.
         limits: What requests may not exceed, interviews included.
         trouble: Why the last step failed; empty if it did not.
+        is_cancelled: Whether the step under way was asked to stop.
     """
 
     def __init__(self, backend: str, **parameters: Any) -> None:
@@ -51,6 +52,7 @@ class Core:
         self.model = RepuNetModel(backend=self.who.default, limits=self.limits, **parameters)
         self.chronicle = Chronicle.of_model(self.model)
         self.trouble = ""
+        self.is_cancelled = False
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
@@ -82,6 +84,7 @@ class Core:
         self._thread.start()
 
     def _step(self) -> None:
+        self.is_cancelled = False
         number = self.model.steps + 1
         try:
             self.model.step()
@@ -92,6 +95,7 @@ class Core:
 
     def cancel(self) -> None:
         """Stop the step under way; replies under way are waited for, and a second time given up."""
+        self.is_cancelled = True
         self.model.interrupt()
 
     def close(self) -> None:

@@ -42,9 +42,7 @@ def viz(
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"solara", "uvicorn", "visualization"}:
             raise
-        raise ConfigurationError(
-            f"the page needs {error.name}, which is not installed: uv sync --extra viz"
-        ) from None
+        raise ConfigurationError(f"the page needs {error.name}, which is not installed: uv sync --extra viz") from None
     server.serve(storage, path, port, open_browser=browser)
 
 
