@@ -6,7 +6,6 @@ Where the runs are, and which one is opened first, is in the environment, as for
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +32,17 @@ STYLE = Path(__file__).parent / "style.css"
 
 TITLE = "RepuNet for Mesa"
 
-POLL_SECONDS = 0.4
+PLAY_INTERVAL = 250
+"""Milliseconds between two steps of a live society that is played."""
+
+
+@solara.component
+def Layout(children: list[Any]) -> None:
+    """The frame around the page: what is at the side is folded away at first where there is no room for it."""
+    is_narrow, set_narrow = solara.use_state(False)
+    with solara.AppLayout(sidebar_open=not is_narrow):
+        widgets.Narrow(pixels=960, event_found=lambda _: set_narrow(True))
+        solara.Column(children=children)
 
 
 @solara.component
@@ -81,11 +90,12 @@ def _parameters(society: Society) -> dict[str, Any]:
 def Live() -> None:
     """A live society: Mesa's controls and parameters at the side, and what there is to see."""
     first = solara.use_memo(lambda: solara.reactive(Society()), [])
-    seat, set_seat = solara.use_state(first)
+    seat = solara.use_ref(first)
+    has_controls, set_controls = solara.use_state(True)
     at, set_at = solara.use_state(None)
     last_good = solara.use_ref(first.value.core)
     update_counter.get()
-    society = seat.value
+    society = seat.current.value
     core = society.core
     if core is not None:
         last_good.current = core
@@ -94,15 +104,21 @@ def Live() -> None:
         return core.close if core is not None else None
 
     def go_on_after_trouble() -> None:
-        # SolaraViz has no way to stop its play button from outside: another one takes the place of the one that ended.
-        if core is not None and core.trouble and not core.is_busy:
-            set_seat(solara.reactive(society.continued()))
+        # SolaraViz cannot be told to stop playing: its controls are taken away, and others put in their place.
+        if not has_controls:
+            set_controls(True)
+        elif core is not None and core.trouble and not core.is_busy:
+            seat.current = solara.reactive(society.continued())
+            set_controls(False)
 
     solara.use_effect(close_in_the_end, [core])
     solara.use_effect(lambda: set_at(None), [core])
     solara.use_effect(go_on_after_trouble)
 
-    SolaraViz(seat, components=[], model_params=_parameters(society), name=TITLE, play_interval=250).key(str(id(seat)))
+    if has_controls:
+        SolaraViz(
+            seat.current, components=[], model_params=_parameters(society), name=TITLE, play_interval=PLAY_INTERVAL
+        )
     shown = last_good.current
     assert shown is not None  # the first society is made of defaults
     chronicle = shown.chronicle
@@ -125,9 +141,8 @@ def Live() -> None:
                 plays=False,
                 event_move=lambda to: set_at(None if to == chronicle.last else to),
             )
-        trouble = society.trouble or (core.trouble if core is not None else "")
-        if trouble:
-            solara.Error(trouble, classes=["rn-trouble"], dense=True)
+        if society.trouble:
+            solara.Error(society.trouble, classes=["rn-trouble"], dense=True)
         if shown.model.asks_models:
             Spending(shown)
         components.Society(chronicle, step, ask)
@@ -136,18 +151,8 @@ def Live() -> None:
 @solara.component
 def Spending(core: Core) -> None:
     """What a society that asks models has cost, as it grows, and a way to stop the step under way."""
-    _, set_tick = solara.use_state(0)
-    is_busy = core.is_busy
-
-    async def poll() -> None:
-        tick = 0
-        while core.is_busy:
-            tick += 1
-            set_tick(tick)
-            await asyncio.sleep(POLL_SECONDS)
-        set_tick(-1)
-
-    solara.lab.use_task(poll, dependencies=[is_busy, core], prefer_threaded=False)
+    beats, set_beats = solara.use_state(0)
+    update_counter.get()
     model = core.model
     who = core.who.default.description
     row = {"align-items": "center", "flex-wrap": "wrap", "background": "transparent"}
@@ -156,7 +161,8 @@ def Spending(core: Core) -> None:
             f"{who.get('model', who['backend'])} answers: every step asks it, and that may cost money. So far "
             f"{model.calls:,} calls, {spending(model.usage)}."
         )
-        if is_busy:
+        if core.is_busy:
+            widgets.Pulse(milliseconds=400, event_beat=lambda _: set_beats(beats + 1))
             label = "Give up the replies under way" if core.is_cancelled else "Cancel this step"
             solara.Button(label, on_click=core.cancel, outlined=True, small=True)
 
@@ -175,35 +181,39 @@ def Stored(opened: str) -> None:
     paths = {name: storage / name for name in known}
     if opened:
         paths = {Path(opened).name: Path(opened), **paths}
-    name, set_name = solara.use_state(next(iter(paths), ""))
-    beside, set_beside = solara.use_state("")
-    step, set_step = solara.use_state(None)
-
     with solara.AppBar():
         solara.AppBarTitle(TITLE)
         solara.lab.ThemeToggle()
     with solara.Div(classes=["rn-page"]):
-        if not paths:
+        if paths:
+            Replay(paths)
+        else:
             solara.Info(f"There is no run in {storage} yet: uv run run.py run --sim-name first")
-            return
-        main = solara.use_memo(lambda: _read(paths[name]), [name])
-        other = solara.use_memo(lambda: _read(paths[beside]) if beside in paths else None, [beside])
-        with solara.Div(classes=["rn-head"]):
-            components.Choice("run", list(paths), name, set_name)
-            components.Choice("beside it", ["", *paths], beside, set_beside)
-            read = [run for run in (main, other) if isinstance(run, Chronicle)]
-            if read:
-                last = max(run.last for run in read)
-                shown = last if step is None else min(step, last)
-                widgets.StepBar(first=0, last=last, shown=shown, plays=True, event_move=set_step)
-        for run in (main, other):
-            if isinstance(run, str):
-                solara.Error(run, classes=["rn-trouble"], dense=True)
-        if len(read) == 2:
-            components.Comparison(read[0], read[1], shown)
-        elif len(read) == 1:
-            solara.Text(drawing.subtitle(read[0]), classes=["rn-words"])
-            components.Society(read[0], shown, lambda who, question: _asked(read[0], shown, who, question))
+
+
+@solara.component
+def Replay(paths: dict[str, Path]) -> None:
+    """Runs by their names: the first to scrub through, any other beside it."""
+    name, set_name = solara.use_state(next(iter(paths)))
+    beside, set_beside = solara.use_state("")
+    step, set_step = solara.use_state(None)
+    main = solara.use_memo(lambda: _read(paths[name]), [name])
+    other = solara.use_memo(lambda: _read(paths[beside]) if beside else None, [beside])
+    read = [run for run in (main, other) if isinstance(run, Chronicle)]
+    last = max((run.last for run in read), default=0)
+    shown = last if step is None else min(step, last)
+    with solara.Div(classes=["rn-head"]):
+        components.Choice("run", list(paths), name, set_name)
+        components.Choice("beside it", ["", *paths], beside, set_beside)
+        widgets.StepBar(first=0, last=last, shown=shown, plays=True, event_move=set_step)
+    for run in (main, other):
+        if isinstance(run, str):
+            solara.Error(run, classes=["rn-trouble"], dense=True)
+    if len(read) == 2:
+        components.Comparison(read[0], read[1], shown)
+    elif len(read) == 1:
+        solara.Text(drawing.subtitle(read[0]), classes=["rn-words"])
+        components.Society(read[0], shown, lambda who, question: _asked(read[0], shown, who, question))
 
 
 def _read(path: Path) -> Chronicle | str:

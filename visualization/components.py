@@ -90,13 +90,19 @@ def Communities(chronicle: Chronicle, step: int, on_select: Callable[[str], None
 @solara.component
 def Agent(chronicle: Chronicle, step: int, name: str, ask: Ask | None = None) -> None:
     """One agent from the inside, and a question to it."""
-    if name not in chronicle.personas:
-        solara.Text("Click somebody in the network, or choose:", classes=["rn-words"])
-        return
+    if name in chronicle.personas:
+        Mind(chronicle, step, name)
+        if ask is not None:
+            Interview(name, step, ask).key(f"{name} {step}")
+    else:
+        solara.Text("Click somebody in the network, or choose one here.", classes=["rn-words"])
+
+
+@solara.component
+def Mind(chronicle: Chronicle, step: int, name: str) -> None:
+    """One agent from the inside."""
     mind = solara.use_memo(lambda: drawing.agent(chronicle, step, name), [chronicle, step, name])
     widgets.Agent(mind=mind)
-    if ask is not None:
-        Interview(name, step, ask).key(f"{name} {step}")
 
 
 @solara.component

@@ -39,6 +39,7 @@ class Core:
         limits: What requests may not exceed, interviews included.
         trouble: Why the last step failed; empty if it did not.
         is_cancelled: Whether the step under way was asked to stop.
+        is_closed: Whether it has ended for good.
     """
 
     def __init__(self, backend: str, **parameters: Any) -> None:
@@ -54,7 +55,7 @@ class Core:
         self.trouble = ""
         self.is_cancelled = False
         self._thread: threading.Thread | None = None
-        self._is_closed = False
+        self.is_closed = False
 
     @property
     def is_busy(self) -> bool:
@@ -67,7 +68,7 @@ class Core:
         Args:
             when_done: Called at the end of a step that was started only.
         """
-        if self.is_busy or self._is_closed:
+        if self.is_busy or self.is_closed:
             return
         self.trouble = ""
         if not self.model.asks_models:
@@ -77,7 +78,7 @@ class Core:
         def work() -> None:
             self._step()
             self._thread = None
-            if not self._is_closed:
+            if not self.is_closed:
                 when_done()
 
         self._thread = threading.Thread(target=work, name="repunet-step", daemon=True)
@@ -100,7 +101,7 @@ class Core:
 
     def close(self) -> None:
         """Stop for good, and give up replies that are under way."""
-        self._is_closed = True
+        self.is_closed = True
         self.model.interrupt()
         self.model.interrupt()
         thread = self._thread
@@ -155,13 +156,13 @@ class Society:
         return self.core.model.time if self.core is not None else 0.0
 
     def step(self) -> None:
-        """Do a step, or start it; after one that failed, end."""
+        """Do a step, or start it; after one that failed, and when the society is closed, end."""
         if self.core is None or not self.running:
             return
         if not self.core.trouble:
             self.trouble = ""
             self.core.advance(force_update)
-        if self.core.trouble:
+        if self.core.trouble or self.core.is_closed:
             self.running = False
 
     def continued(self) -> Society:

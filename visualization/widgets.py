@@ -62,3 +62,13 @@ def Communities(found: Drawn, event_pick: Callable[[str], None]) -> None:
 @solara.component_vue("vue/stepbar.vue")
 def StepBar(first: int, last: int, shown: int, plays: bool, event_move: Callable[[int], None]) -> None:
     """A slider over the steps; it asks for one step at a time."""
+
+
+@solara.component_vue("vue/pulse.vue")
+def Pulse(milliseconds: int, event_beat: Callable[[object], None]) -> None:
+    """Nothing to see: calls back at an interval for as long as it is there."""
+
+
+@solara.component_vue("vue/narrow.vue")
+def Narrow(pixels: int, event_found: Callable[[object], None]) -> None:
+    """Nothing to see: calls back once if the window is narrower than this."""
