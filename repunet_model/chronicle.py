@@ -132,7 +132,7 @@ class Chronicle:
             for record in agent.ledger.present():
                 for update in agent.ledger.history(record.subject, record.role):
                     chronicle._add_update(agent.name, update)
-        chronicle._steps.append(Step(model.state, dict(model.measures)))
+        chronicle._steps.append(Step(model.state, dict(model.measures) if model.steps else {}))
         chronicle._calls.append(_packed([]))
         model.watchers.append(chronicle._watch)
         return chronicle

@@ -7,6 +7,7 @@ import socket
 import threading
 import warnings
 import webbrowser
+from importlib import import_module
 from pathlib import Path
 
 import uvicorn
@@ -16,6 +17,8 @@ from repunet_model import runtime
 from repunet_model.errors import ConfigurationError
 
 HOST = "127.0.0.1"
+
+APP = "visualization.app"
 
 FORGOTTEN_AFTER = "10m"
 """How long a session whose browser has vanished without a word is kept for its return."""
@@ -36,7 +39,7 @@ def serve(storage: Path, run: Path | None, port: int, *, open_browser: bool) -> 
     _check_free(port)
     os.environ["REPUNET_STORAGE"] = str(storage)
     os.environ["REPUNET_PAGE_RUN"] = "" if run is None else str(run)
-    os.environ["SOLARA_APP"] = "visualization.app"
+    os.environ["SOLARA_APP"] = APP
     settings.main.mode = "production"
     settings.telemetry.mixpanel_enable = False
     settings.kernel.cull_timeout = FORGOTTEN_AFTER
@@ -44,6 +47,8 @@ def serve(storage: Path, run: Path | None, port: int, *, open_browser: bool) -> 
     settings.theme.title = "RepuNet for Mesa"
     # About pages embedded in others, which this one is not.
     warnings.filterwarnings("ignore", message="Cookies with samesite=none")
+    # Imported now, so that the first who opens the page does not wait for Mesa.
+    import_module(APP)
     url = f"http://{HOST}:{port}"
     # The loop that all societies share is started outside any session, so that it does not belong to one.
     runtime.Job[None]()
