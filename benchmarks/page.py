@@ -3,7 +3,7 @@
     uv run benchmarks/page.py
 
 A Step of 20 agents with the rules backend; a stored run of 100 steps of 20 agents: until it is drawn at first, and each
-move of its slider; and the same with 200 agents, for 30 steps. Medians and the slowest; the page is at 1280 × 800.
+move of its slider; and the same with 200 agents, for 30 steps. The page is at 1280 × 800.
 """
 
 from __future__ import annotations
@@ -65,10 +65,9 @@ def steps(tab: Page, count: int) -> list[float]:
 
 
 def told(what: str, seconds: list[float], promise: str = "") -> None:
-    """Print a figure."""
-    print(
-        f"{what}: {median(seconds):.2f} s, the first {seconds[0]:.2f} s, at most {max(seconds):.2f} s{promise and f' (promised: {promise})'}"
-    )
+    """Print a figure: the median, the first, and the slowest."""
+    figures = f"{median(seconds):.2f} s, the first {seconds[0]:.2f} s, at most {max(seconds):.2f} s"
+    print(f"{what}: {figures}{promise and f' (promised: {promise})'}")
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ PLAY_INTERVAL = 250
 def Layout(children: list[Any]) -> None:
     """The frame around the page: what is at the side is folded away at first where there is no room for it."""
     is_narrow, set_narrow = solara.use_state(False)
-    with solara.AppLayout(sidebar_open=not is_narrow):
+    with solara.AppLayout(sidebar_open=not is_narrow), solara.Div():
         widgets.Narrow(pixels=960, event_found=lambda _: set_narrow(True))
         solara.Column(children=children)
 

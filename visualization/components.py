@@ -178,7 +178,8 @@ def Comparison(left: Chronicle, right: Chronicle, step: int) -> None:
                 Network(run, at, selected, select, tall=370)
     Chart([left, right], step, max(left.last, right.last))
     Choice("agent", list(left.personas), selected or None, select)
-    with solara.Div(classes=["rn-pair"]):
-        for run, at in sides:
-            with solara.Div(classes=["rn-side"]):
-                Agent(run, at, selected)
+    if selected:
+        with solara.Div(classes=["rn-pair"]):
+            for run, at in sides:
+                with solara.Div(classes=["rn-side"]):
+                    Agent(run, at, selected)
