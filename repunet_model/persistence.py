@@ -144,7 +144,7 @@ class StoredStep:
         events: What it left in memories, by the name of the agent.
         measures: Its measures; None for a seed, which has none.
         usage: What it cost.
-        log: Its interactions and its gossip.
+        log: Its interactions, its gossip, and its ties made and cut.
     """
 
     state: dict[str, Any]
@@ -171,7 +171,11 @@ def read_step(folder: RunFolder, step: int) -> StoredStep:
         events=[(row.pop("agent"), Event.from_dict(row)) for row in folder.table(step, "events")],
         measures=folder.document(step, "metrics") if step > 0 else None,
         usage=usage,
-        log=StepLog(interactions=folder.table(step, "interactions"), gossip=folder.table(step, "gossip")),
+        log=StepLog(
+            interactions=folder.table(step, "interactions"),
+            gossip=folder.table(step, "gossip"),
+            ties=folder.table(step, "ties"),
+        ),
     )
 
 

@@ -50,14 +50,14 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 @pytest.mark.parametrize(("scenario", "kills"), list(zip(SCENARIOS, (2, 1, 1), strict=True)))
-def test_a_run_that_is_killed_loses_nothing_that_was_written(
+def test_a_run_that_is_killed_loses_nothing(
     scenario: str, kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLM_API_BASE", "")
     tally = kill_and_resume(scenario, kills, Random(scenario), tmp_path)
     assert tally.kills > 0
     assert tally.is_equal
-    assert tally.paid_twice == 0
+    assert tally.answered_twice == 0
 
 
 # Disks, folders, processes

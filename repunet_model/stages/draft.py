@@ -134,10 +134,7 @@ class Draft:
                     }
                 )
         for (other, role), bound in sorted(self._ties.items()):
-            if bound:
-                world.network.bind(self.name, other, role)
-            else:
-                world.network.unbind(self.name, other, role)
+            world.network.apply(self.name, other, role, bound=bound)
             log.ties.append({"agent": self.name, "other": other, "role": role, "bound": bound})
         if self._learned is not None:
             self.agent.learned[self.role] = self._learned

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from repunet_model.agents import RepuNetAgent
     from repunet_model.games.base import Game
+    from repunet_model.journal import Mailbox
     from repunet_model.network import SocialNetwork
 
 Row = dict[str, Any]
@@ -95,6 +96,7 @@ class Desk:
         prompts: Prompts,
         answering: Mapping[str, Backend],
         on_call: Callable[[str, Usage, bool], None],
+        mailbox: Mailbox | None = None,
     ) -> None:
         """Open the desk for a step.
 
@@ -104,6 +106,7 @@ class Desk:
             prompts: The prompts of the run.
             answering: Who answers for an agent, by its name.
             on_call: Told of each call its question, what it cost, and whether it was answered.
+            mailbox: Of the run; None if it is not stored.
         """
         self.calls: dict[Coordinates, Call] = {}
         self.usage: dict[str, Usage] = {}
@@ -113,6 +116,7 @@ class Desk:
         self._prompts = prompts
         self._answering = answering
         self._on_call = on_call
+        self._mailbox = mailbox
 
     async def ask[A: Answer](
         self,
@@ -141,7 +145,9 @@ class Desk:
             raise RuntimeError(f"asked twice: {where}")
         backend = self._answering[agent.name]
         digest = self._streams.digest(*where.key())
-        request = Request(where, question, agent.persona, learned, digest, self._prompts, backend.description)
+        request = Request(
+            where, question, agent.persona, learned, digest, self._prompts, backend.description, mailbox=self._mailbox
+        )
         answer: A | None = None
         try:
             answer = await backend.answer(request)
