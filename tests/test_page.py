@@ -107,7 +107,7 @@ def ties(tab: Page) -> str:
 
 
 def stored(tab: Page, run: str) -> None:
-    press(tab, "Stored runs")
+    tab.goto(f"{tab.url.partition('?')[0]}?stored")
     tab.wait_for_selector(".rn-steps >> text=Play")
     if tab.get_by_label("run", exact=True).input_value() != run:
         choose(tab, "run", run)
@@ -291,6 +291,15 @@ def test_two_tabs_are_two_societies_and_a_closed_one_leaves_no_thread(
 # Stored runs
 
 
+def test_stored_runs_open_in_a_tab_of_their_own(tab: Page) -> None:
+    press(tab, "Step")
+    wait_for_step(tab, 1)
+    with tab.expect_popup() as popup:
+        tab.get_by_role("link", name="Stored runs").click()
+    popup.value.wait_for_selector(".rn-steps >> text=Play")
+    assert shown(tab) == 1
+
+
 def test_the_slider_and_play_go_through_a_stored_run(tab: Page) -> None:
     stored(tab, "with")
     wait_for_step(tab, STEPS)
@@ -360,17 +369,20 @@ def test_an_imported_run_opens(tab: Page) -> None:
     tab.get_by_text(re.compile("What others think of it")).wait_for()
 
 
-def test_a_phone_shows_all_of_it_without_scrolling_sideways(browser: Browser, server: real.Server) -> None:
+@pytest.mark.parametrize("view", ["live", "stored"])
+def test_a_phone_shows_all_of_it_without_scrolling_sideways(view: str, browser: Browser, server: real.Server) -> None:
     with browser.new_context(viewport={"width": 390, "height": 844}) as context:
         phone = context.new_page()
-        phone.goto(server.url)
+        phone.goto(f"{server.url}/?{view}")
         phone.wait_for_selector(".rn-node")
-        press(phone, "Stored runs")
-        phone.wait_for_selector(".rn-steps >> text=Play")
+        assert until(lambda: phone.locator(".v-overlay--active").count() == 0)
         assert phone.evaluate("document.documentElement.scrollWidth") <= 390
-        widest = phone.locator(".rn-net svg").first.bounding_box()
-        assert widest is not None
-        assert widest["width"] <= 390
+        drawn = phone.locator(".rn-net svg").first.bounding_box()
+        assert drawn is not None
+        assert drawn["x"] >= 0
+        assert drawn["x"] + drawn["width"] <= 390
+        phone.locator("[data-agent='Emma Dubois']").click()
+        phone.get_by_role("heading", name="Emma Dubois").wait_for()
 
 
 # What people write

@@ -32,6 +32,9 @@ STYLE = Path(__file__).parent / "style.css"
 
 TITLE = "RepuNet for Mesa"
 
+LIVE, STORED = "live", "stored"
+"""What the page shows, as its address says behind the question mark."""
+
 PLAY_INTERVAL = 250
 """Milliseconds between two steps of a live society that is played."""
 
@@ -47,18 +50,21 @@ def Layout(children: list[Any]) -> None:
 
 @solara.component
 def Page() -> None:
-    """The page: a live society, or stored runs."""
+    """The page: a live society, or stored runs, as the address says; each in a tab of its own."""
     opened = os.environ.get("REPUNET_PAGE_RUN", "")
-    is_live, set_live = solara.use_state(not opened)
+    view = solara.use_router().search or (STORED if opened else "")
     solara.Title(TITLE)
     solara.Style(components.STYLE)
     solara.Style(STYLE)
     with solara.AppBar():
-        solara.Button("Stored runs" if is_live else "Live society", on_click=lambda: set_live(not is_live), text=True)
-    if is_live:
-        Live()
-    else:
+        if view == STORED:
+            solara.Button("Live society", href=f"/?{LIVE}", target="_blank", text=True)
+        else:
+            solara.Button("Stored runs", href=f"/?{STORED}", target="_blank", text=True)
+    if view == STORED:
         Stored(opened)
+    else:
+        Live()
 
 
 def _parameters(society: Society) -> dict[str, Any]:
@@ -99,9 +105,10 @@ def Live() -> None:
     core = society.core
     if core is not None:
         last_good.current = core
+    shown: Core = last_good.current  # never None: the first society is made of defaults
 
-    def close_in_the_end() -> Callable[[], None] | None:
-        return core.close if core is not None else None
+    def close_in_the_end() -> Callable[[], None]:
+        return shown.close
 
     def go_on_after_trouble() -> None:
         # SolaraViz cannot be told to stop playing: its controls are taken away, and others put in their place.
@@ -111,16 +118,17 @@ def Live() -> None:
             seat.current = solara.reactive(society.continued())
             set_controls(False)
 
-    solara.use_effect(close_in_the_end, [core])
-    solara.use_effect(lambda: set_at(None), [core])
+    solara.use_effect(close_in_the_end, [shown])
+    solara.use_effect(lambda: set_at(None), [shown])
     solara.use_effect(go_on_after_trouble)
 
     if has_controls:
         SolaraViz(
             seat.current, components=[], model_params=_parameters(society), name=TITLE, play_interval=PLAY_INTERVAL
         )
-    shown = last_good.current
-    assert shown is not None  # the first society is made of defaults
+    else:
+        with solara.Sidebar():  # so that nothing else moves
+            solara.Div()
     chronicle = shown.chronicle
     step = chronicle.last if at is None else min(at, chronicle.last)
 
@@ -220,7 +228,7 @@ def _read(path: Path) -> Chronicle | str:
     """Return a stored run, or in one line why it cannot be read."""
     try:
         return Chronicle.of_folder(RunFolder.open(path))
-    except RepuNetError as error:
+    except (RepuNetError, OSError) as error:
         return str(error)
 
 

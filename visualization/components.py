@@ -9,6 +9,7 @@ import solara
 import solara.lab
 
 from repunet_model.chronicle import Chronicle
+from repunet_model.errors import RepuNetError
 from visualization import drawing, palette, widgets
 
 STYLE = Path(__file__).parent / "components.css"
@@ -58,7 +59,8 @@ def Choice(label: str, values: Sequence[str], value: str, on_value: Callable[[st
 @solara.component
 def Opinions(chronicle: Chronicle, step: int, selected: str, on_select: Callable[[str], None]) -> None:
     """Who thinks what of whom, in a role; a click shows the words and selects who holds the opinion."""
-    role, set_role = solara.use_state(chronicle.roles[0])
+    chosen, set_role = solara.use_state(chronicle.roles[0])
+    role = chosen if chosen in chronicle.roles else chronicle.roles[0]
     cell, set_cell = solara.use_state(("", ""))
     drawn = solara.use_memo(lambda: drawing.matrix(chronicle, step, role), [chronicle, step, role])
 
@@ -69,7 +71,7 @@ def Opinions(chronicle: Chronicle, step: int, selected: str, on_select: Callable
     if len(chronicle.roles) > 1:
         Choice("of others as", chronicle.roles, role, set_role)
     widgets.Matrix(**drawn, scale=palette.scale(), selected=selected, event_pick=pick)
-    if all(cell):
+    if all(name in chronicle.personas for name in cell):
         solara.Text(drawing.opinion(chronicle, step, role, *cell), classes=["rn-words"])
 
 
@@ -101,8 +103,18 @@ def Agent(chronicle: Chronicle, step: int, name: str, ask: Ask | None = None) ->
 @solara.component
 def Mind(chronicle: Chronicle, step: int, name: str) -> None:
     """One agent from the inside."""
-    mind = solara.use_memo(lambda: drawing.agent(chronicle, step, name), [chronicle, step, name])
-    widgets.Agent(mind=mind)
+
+    def read() -> drawing.Drawn | str:
+        try:
+            return drawing.agent(chronicle, step, name)
+        except RepuNetError as error:  # a stored run that was altered since it was opened
+            return str(error)
+
+    mind = solara.use_memo(read, [chronicle, step, name])
+    if isinstance(mind, str):
+        solara.Error(mind, dense=True)
+    else:
+        widgets.Agent(mind=mind)
 
 
 @solara.component

@@ -16,7 +16,7 @@ from typing import Any
 
 from mesa.visualization.utils import force_update
 
-from repunet_model import RepuNetModel, runtime
+from repunet_model import RepuNetModel
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.policies import FixedPolicy
 from repunet_model.backends.setup import respondents
@@ -108,7 +108,6 @@ class Core:
         if thread is not None:
             thread.join(timeout=5)
         self.model.close()
-        runtime.run(self.who.close())
 
 
 class Society:
