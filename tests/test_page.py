@@ -288,6 +288,26 @@ def test_two_tabs_are_two_societies_and_a_closed_one_leaves_no_thread(
     wait_for_step(tab, 2)
 
 
+def test_a_tab_that_is_closed_during_a_paid_step_leaves_no_thread(
+    browser: Browser, server: real.Server, tab: Page, trouble: Trouble
+) -> None:
+    before = server.threads()
+    with browser.new_context() as context:
+        other = context.new_page()
+        other.goto(server.url)
+        other.wait_for_selector(".rn-node")
+        choose(other, "Who answers (rules: free)", "openai")
+        press(other, "Reset")
+        other.get_by_text("test-model answers").wait_for()
+        trouble.fault = lambda number, body: testing.Hang(60)
+        press(other, "Step")
+        other.get_by_role("button", name="Cancel this step").wait_for()
+        assert len(server.threads()) > len(before)
+        other.close()
+    trouble.fault = None
+    assert until(lambda: len(server.threads()) <= len(before), seconds=20), "".join(server.threads())
+
+
 # Stored runs
 
 
