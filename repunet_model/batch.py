@@ -76,6 +76,7 @@ def _checked[T](check: Callable[[str], T]) -> AfterValidator:
 RunName = Annotated[str, _checked(check_name)]
 ScenarioName = Annotated[str, _checked(scenario)]
 ActivationName = Annotated[str, _checked(lambda name: parameters.activation_of(name).value)]
+QuestionsName = Annotated[str, _checked(lambda name: parameters.questions_of(name).value)]
 
 
 class _Table(BaseModel):
@@ -106,6 +107,7 @@ class Parameters(_Table):
     backend_for: dict[str, str] = {}
     activation: ActivationName = "simultaneous"
     dialogue_turns: Annotated[int, Field(ge=2, le=parameters.MOST_DIALOGUE_TURNS)] = 2
+    questions: QuestionsName = "single"
 
 
 class NewRun(Parameters):
@@ -265,7 +267,7 @@ def _of_new(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
     made_of = {
         "game": values["scenario"],
         **{name: values[name] for name in ("reputation", "gossip", "n_agents", "personas")},
-        **{name: values[name] for name in ("activation", "dialogue_turns")},
+        **{name: values[name] for name in ("activation", "dialogue_turns", "questions")},
         "rng": values["seed"],
     }
     try:

@@ -40,7 +40,7 @@ from repunet_model.questions.prompts import Prompts, prompt_hash
 from repunet_model.reputation import scores_over_roles
 from repunet_model.rng import Streams
 from repunet_model.stages.interaction import INTERACTION_COLUMNS
-from repunet_model.stages.step import run_step
+from repunet_model.stages.step import Questions, run_step
 from repunet_model.stages.world import Desk, StepLog, World
 from repunet_model.storage import RunFolder
 
@@ -130,6 +130,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         backend_for: Mapping[str, str | Backend] | None = None,
         activation: str = "simultaneous",
         dialogue_turns: int = 2,
+        questions: str = "single",
         limits: Limits | None = None,
         rng: int | str | None = None,
         storage: str | None = None,
@@ -148,6 +149,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             backend_for: Who answers for single agents instead, by their names.
             activation: "simultaneous" (all pairs meet, then all gossip) or "sequential" (pair after pair).
             dialogue_turns: Most turns of a dialogue, 2 to 10; the gossiper has the first, the listener the last.
+            questions: "single" (one question a call, as in the paper) or "fused" (what an agent answers one after
+                another from the same view is one call).
             limits: What requests to endpoints may not exceed (concurrency, rates, budget); models that share one
                 keep it together. None for 32 requests under way at once. Limits do not change results.
             rng: The seed of the run, an integer; None draws one.
@@ -168,6 +171,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.gossip = parameters.flag("gossip", gossip)
         self.activation = parameters.activation_of(activation)
         self.dialogue_turns = parameters.dialogue_turns(dialogue_turns)
+        self.questions = parameters.questions_of(questions)
         wanted = None if n_agents is None else parameters.whole("n_agents", n_agents, 2)
         people = population(parameters.personas(personas), game, self._game.roles, wanted)
         self.limits = limits if limits is not None else Limits()
@@ -361,6 +365,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             step=self.steps,
             game=self._game,
             reputation=self.reputation,
+            fused=self.questions is Questions.FUSED,
             dialogue_turns=self.dialogue_turns,
             agents=self._agents_by_name,
             network=self.network,
@@ -584,6 +589,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 backend_for=answering.by_name,
                 activation=manifest["activation"],
                 dialogue_turns=manifest["dialogue_turns"],
+                questions=manifest["questions"],
                 limits=limits,
                 rng=manifest["seed"],
             )

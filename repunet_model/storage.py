@@ -39,7 +39,7 @@ from repunet_model.words import check_name
 
 Row = dict[str, Any]
 
-FORMAT = 2
+FORMAT = 3
 """The layout that is written and read."""
 
 _MANIFEST = "manifest.json"

@@ -19,7 +19,7 @@ from repunet_model import RepuNetError, RepuNetModel
 from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.games import GAMES
-from repunet_model.storage import RunFolder
+from repunet_model.storage import FORMAT, RunFolder
 from repunet_model.testing import Endpoint, endpoint
 from tests.conftest import contents
 from tests.kills import SCENARIOS, kill_and_resume
@@ -273,7 +273,11 @@ def alter(path: Path) -> None:
             "is not what was written",
         ),
         ("manifest.json", lambda path: path.write_text("[]"), "not an object"),
-        ("manifest.json", lambda path: path.write_text(path.read_text().replace('"format": 2', '"format": 3')), "3"),
+        (
+            "manifest.json",
+            lambda path: path.write_text(path.read_text().replace(f'"format": {FORMAT}', '"format": 99')),
+            "99",
+        ),
         ("step_2/gossip.jsonl", lambda path: path.write_bytes(path.read_bytes()[:-5]), "is not what was written"),
     ],
 )

@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self
 from repunet_model.journal import Mailbox
 from repunet_model.personas import Persona
 from repunet_model.questions.base import Answer, Coordinates, Options, Question
+from repunet_model.questions.compound import Ask
 from repunet_model.questions.prompts import Prompts
 
 
@@ -194,6 +195,16 @@ class Request[A: Answer]:
         """A hash of all that a reply may depend on."""
         asked = json.dumps([self.asked, self.messages(), self.schema], ensure_ascii=False)
         return sha256(asked.encode()).hexdigest()[:32]
+
+    def part(self, ask: Ask[Any], digest: bytes) -> Request[Any]:
+        """Return the request for a part of a compound question, as if it were asked alone.
+
+        Args:
+            ask: The part.
+            digest: What keys its draws.
+        """
+        where = replace(self.coordinates, question=ask.question.name, about=ask.about, source=ask.source)
+        return replace(self, coordinates=where, question=ask.question, digest=digest, usage=Usage(), corrections=())
 
     def corrected(self, correction: Correction) -> Self:
         """Return this request with one more correction."""
