@@ -20,7 +20,7 @@ from repunet_model import games
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.memory import MEMORY_LENGTH, Event
 from repunet_model.network import SocialNetwork
-from repunet_model.persistence import update_of
+from repunet_model.persistence import asked, update_of
 from repunet_model.personas import Persona, validated
 from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
 from repunet_model.storage import Row, RunFolder, to_json
@@ -156,7 +156,7 @@ class Chronicle:
         for row in log.events:
             fields = {name: value for name, value in row.items() if name != "agent"}
             self._events[row["agent"]].append(Event.from_dict(fields))
-        self._calls.append(_packed([call.to_row() for call in world.desk.in_order()]))
+        self._calls.append(_packed(list(world.desk.rows())))
         self._steps.append(Step(state, measures, log.interactions, log.declarations, log.gossip, log.ties))
 
     def _add_update(self, holder: str, update: RecordUpdate) -> None:
@@ -200,9 +200,10 @@ class Chronicle:
             StorageError: If they cannot be read.
         """
         if self._folder is not None:
-            return self._folder.table(step, "calls")
-        rows: list[Row] = json.loads(zlib.decompress(self._calls[step - self.first]))
-        return rows
+            rows = self._folder.table(step, "calls")
+        else:
+            rows = json.loads(zlib.decompress(self._calls[step - self.first]))
+        return list(asked(rows))
 
     def memory(self, name: str, step: int) -> tuple[Event, ...]:
         """Return what an agent remembers after a step, oldest first."""

@@ -56,6 +56,18 @@ def test_a_chronicle_at_a_step_is_the_model_loaded_there(both: tuple[Chronicle, 
     assert chronicle.network(3).to_dict() == loaded.network.to_dict()
 
 
+def test_questions_that_were_asked_in_one_call_are_shown_one_by_one() -> None:
+    shown = {}
+    for questions in ("single", "fused"):
+        with RepuNetModel(questions=questions, rng=1) as model:
+            chronicle = Chronicle.of_model(model)
+            model.step()
+        calls = drawing.agent(chronicle, 1, "Emma Dubois")["calls"]
+        shown[questions] = {(call["question"], call["about"], str(call["answer"]), *call["options"]) for call in calls}
+    assert shown["single"]
+    assert shown["single"] == shown["fused"]
+
+
 def test_what_changed_in_a_step_is_marked(both: tuple[Chronicle, Chronicle]) -> None:
     chronicle = both[0]
     names = drawing.ring(chronicle)

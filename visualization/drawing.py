@@ -278,7 +278,18 @@ def _call(row: Mapping[str, Any]) -> Drawn:
         "question": in_words(row["question"]),
         "about": row["about"],
         "source": row["source"],
-        "options": [f"{in_words(field)}: {', '.join(order)}" for field, order in row["options"].items()],
+        "options": _options(row),
         "answer": [[in_words(field), str(value)] for field, value in row["answer"].items()],
         "prompt": row.get("prompt"),
     }
+
+
+def _options(row: Mapping[str, Any]) -> list[str]:
+    """Return the order in which options were named; of a part of a compound call, those of its own."""
+    asked = [row["question"], row["about"], row["source"]]
+    part = next((f"{part}." for part, where in row.get("parts", {}).items() if where == asked), "")
+    return [
+        f"{in_words(field.removeprefix(part))}: {', '.join(order)}"
+        for field, order in row["options"].items()
+        if field.startswith(part)
+    ]
