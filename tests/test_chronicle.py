@@ -109,6 +109,18 @@ def test_a_chronicle_names_who_is_there(both: tuple[Chronicle, Chronicle]) -> No
         both[0].persona("Nobody")
 
 
+def test_names_in_small_places_tell_people_apart() -> None:
+    names = ["Ann Lee", "Bob", "Ann Wu", "Juan Carlos Reyes 2", "Bob 2", "Maximiliana-Theodora Smith"]
+    assert list(drawing.short_names(names).values()) == [
+        "Ann Lee",
+        "Bob",
+        "Ann Wu",
+        "Juan 2",
+        "Bob 2",
+        "Maximiliana-T…",
+    ]
+
+
 # Interviews
 
 

@@ -21,6 +21,9 @@ Drawn = dict[str, Any]
 GOSSIP_SHOWN = 300
 """How many messages a feed holds, the latest first."""
 
+LONGEST = 14
+"""Letters of a short name."""
+
 GROUPS = {
     "rates of the game": (),
     "ties": ("ties", "mutual_ties", "isolated"),
@@ -49,9 +52,20 @@ def ring(chronicle: Chronicle) -> list[str]:
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Return names as they fit in a small place: the first word, where only one has it."""
-    firsts = Counter(name.split()[0] for name in names)
-    return {name: name.split()[0] if firsts[name.split()[0]] == 1 else name for name in names}
+    """Return names as they fit in a small place: the first word, and a number behind the name, where that is enough."""
+
+    def shortened(name: str) -> str:
+        first, *others = name.split()
+        return f"{first} {others[-1]}" if others and others[-1].isdecimal() else first
+
+    count = Counter(map(shortened, names))
+    chosen = {name: shortened(name) if count[shortened(name)] == 1 else name for name in names}
+    return {name: short if len(short) <= LONGEST else f"{short[: LONGEST - 1]}…" for name, short in chosen.items()}
+
+
+def units(amount: str | None) -> str:
+    """Return an amount of resources as people read it."""
+    return "–" if amount is None else f"{float(amount):.2f}".rstrip("0").rstrip(".")
 
 
 def subtitle(chronicle: Chronicle) -> str:
@@ -115,7 +129,7 @@ def _ties(chronicle: Chronicle, step: int, role: str | None) -> set[tuple[str, s
 
 def _tip(name: str, disposition: Disposition, score: float | None, agent: Mapping[str, Any]) -> str:
     known = "nobody has an opinion" if score is None else f"score {score:+.2f}"
-    return f"{name} · {disposition.value} · {known} · {agent['resources']} units"
+    return f"{name} · {disposition.value} · {known} · {units(agent['resources'])} units"
 
 
 def _communities(chronicle: Chronicle, step: int) -> list[list[str]]:
@@ -222,8 +236,8 @@ def agent(chronicle: Chronicle, step: int, name: str) -> Drawn:
     return {
         "name": name,
         "details": ", ".join(str(detail) for detail in details if detail is not None),
-        "resources": state["resources"],
-        "payoff": state["payoff"],
+        "resources": units(state["resources"]),
+        "payoff": units(state["payoff"]),
         "declared": state["declared"],
         "encounters": [state["encounters"], state["completed"]],
         "heard": [state["gossip_heard"], state["gossip_uncredible"]],
