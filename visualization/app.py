@@ -22,7 +22,7 @@ from repunet_model.chronicle import Chronicle
 from repunet_model.cli.progress import spending
 from repunet_model.errors import RepuNetError
 from repunet_model.games import GAMES
-from repunet_model.interviewing import interview, talking
+from repunet_model.interviewing import Interviewed, interview, talking
 from repunet_model.stages.step import Activation
 from repunet_model.storage import RunFolder
 from visualization import components, drawing, widgets
@@ -52,16 +52,17 @@ def Layout(children: list[Any]) -> None:
 def Page() -> None:
     """The page: a live society, or stored runs, as the address says; each in a tab of its own."""
     opened = os.environ.get("REPUNET_PAGE_RUN", "")
-    view = solara.use_router().search or (STORED if opened else "")
+    words = (solara.use_router().search or "").split("&")
+    is_stored = STORED in words or (bool(opened) and LIVE not in words)
     solara.Title(TITLE)
     solara.Style(components.STYLE)
     solara.Style(STYLE)
     with solara.AppBar():
-        if view == STORED:
+        if is_stored:
             solara.Button("Live society", href=f"/?{LIVE}", target="_blank", text=True)
         else:
             solara.Button("Stored runs", href=f"/?{STORED}", target="_blank", text=True)
-    if view == STORED:
+    if is_stored:
         Stored(opened)
     else:
         Live()
@@ -133,11 +134,7 @@ def Live() -> None:
     step = chronicle.last if at is None else min(at, chronicle.last)
 
     def ask(name: str, question: str) -> str:
-        try:
-            said = interview(chronicle, step, name, question, shown.who, shown.limits)
-        except RepuNetError as error:
-            return str(error)
-        return f"{said.text}\n({spending(said.usage)}; not written into the run)"
+        return _told(lambda: interview(chronicle, step, name, question, shown.who, shown.limits))
 
     with solara.Div(classes=["rn-page"]):
         with solara.Div(classes=["rn-head"]):
@@ -221,7 +218,7 @@ def Replay(paths: dict[str, Path]) -> None:
         components.Comparison(read[0], read[1], shown)
     elif len(read) == 1:
         solara.Text(drawing.subtitle(read[0]), classes=["rn-words"])
-        components.Society(read[0], shown, lambda who, question: _asked(read[0], shown, who, question))
+        components.Society(read[0], shown, lambda who, text: _told(lambda: _asked(read[0], shown, who, text)))
 
 
 def _read(path: Path) -> Chronicle | str:
@@ -232,14 +229,23 @@ def _read(path: Path) -> Chronicle | str:
         return str(error)
 
 
-def _asked(chronicle: Chronicle, step: int, name: str, question: str) -> str:
-    """Put a question to an agent of a stored run; return what it says, or in one line why it says nothing."""
+def _asked(chronicle: Chronicle, step: int, name: str, question: str) -> Interviewed:
+    """Put a question to an agent of a stored run.
+
+    Raises:
+        RepuNetError: If it says nothing.
+    """
+    who = talking(chronicle.manifest, name)
     try:
-        who = talking(chronicle.manifest, name)
-        try:
-            said = interview(chronicle, step, name, question, who, Limits())
-        finally:
-            runtime.run(who.close())
+        return interview(chronicle, step, name, question, who, Limits())
+    finally:
+        runtime.run(who.close())
+
+
+def _told(ask: Callable[[], Interviewed]) -> str:
+    """Return what an agent says and what that cost, or in one line why it says nothing."""
+    try:
+        said = ask()
     except RepuNetError as error:
         return str(error)
     return f"{said.text}\n({spending(said.usage)}; not written into the run)"
