@@ -89,6 +89,7 @@ def shown(tab: Page) -> int:
 
 def wait_for_step(tab: Page, step: int) -> None:
     tab.wait_for_selector(f".rn-step[data-shown='{step}']", state="attached")
+    tab.wait_for_selector(f".rn-net svg[aria-label*=' at step {step},']")
 
 
 def press(tab: Page, name: str) -> None:
@@ -111,6 +112,7 @@ def stored(tab: Page, run: str) -> None:
     tab.wait_for_selector(".rn-steps >> text=Play")
     if tab.get_by_label("run", exact=True).input_value() != run:
         choose(tab, "run", run)
+    tab.wait_for_selector(f".rn-net svg[aria-label^='Ties of {run} at ']")
 
 
 def until(condition: Callable[[], bool], seconds: float = 15) -> bool:
