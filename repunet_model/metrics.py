@@ -41,14 +41,17 @@ def isolated(graph: nx.DiGraph[str]) -> list[str]:
 
 
 def communities(graph: nx.DiGraph[str], seed: int) -> tuple[int, float | None]:
-    """Return the number of communities and their modularity, by the Louvain method (Blondel et al. 2008).
+    """Return the number of communities and their modularity; None without ties. See `community_members`."""
+    found = community_members(graph, seed)
+    return len(found), float(nx.community.modularity(graph, map(set, found))) if ties(graph) else None
+
+
+def community_members(graph: nx.DiGraph[str], seed: int) -> list[list[str]]:
+    """Return the communities, each in the order of the population, by the Louvain method (Blondel et al. 2008).
 
     Args:
-        graph: The ties; direction counts.
+        graph: The ties; direction counts. Agents without ties are communities of their own.
         seed: Seed of the method's random order.
-
-    Returns:
-        Agents without ties are communities of their own. Modularity is None without ties.
     """
     # The method follows the order of nodes and edges: numbers in order, since sets of names have another order in
     # each process, and edges are in the order in which they were made.
@@ -57,7 +60,8 @@ def communities(graph: nx.DiGraph[str], seed: int) -> tuple[int, float | None]:
     numbered.add_nodes_from(range(len(number)))
     numbered.add_edges_from(sorted((number[a], number[b]) for a, b in graph.edges))
     found = nx.community.louvain_communities(numbered, seed=seed)
-    return len(found), float(nx.community.modularity(numbered, found)) if ties(graph) else None
+    names = list(number)
+    return [[names[position] for position in sorted(members)] for members in found]
 
 
 def assortativity(graph: nx.DiGraph[str], values: Mapping[str, float]) -> float | None:

@@ -14,7 +14,7 @@ import contextlib
 import gc
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Self
@@ -46,6 +46,9 @@ from repunet_model.storage import RunFolder
 
 _PREPARED: ContextVar[runtime.Job[None] | None] = ContextVar("prepared", default=None)
 """The job of a step that `astep` is about to start on a thread: it can be cancelled before it begins."""
+
+Watcher = Callable[[World, Mapping[str, Any], Mapping[str, float | None]], None]
+"""Told of a step that is done: the world with its log and its calls, the state after it, its measures."""
 
 COMMUNITY_INTERVAL = 5
 """Steps between two looks for communities."""
@@ -113,6 +116,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         datacollector: Measures by step, agents by step, and the tables `interactions` and `gossip`.
         folder: Where the run is stored; None if it is not.
         limits: What requests to endpoints may not exceed.
+        watchers: Told of each step once it is done, on the thread of the event loop.
     """
 
     def __init__(
@@ -199,6 +203,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.datacollector = self._collector()
         self.datacollector.collect(self)
         self._committed, self._committed_step = self._state(), 0
+        self.watchers: list[Watcher] = []
         self.folder: RunFolder | None = None
         if storage is not None:
             self._store_in(self._create_folder(Path(parameters.text("storage", storage)), run_name))
@@ -407,6 +412,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             self._mailbox.clear()
         self.step_usage = desk.total()
         self._collect(world.log)
+        for watcher in self.watchers:
+            watcher(world, state, self.measures)
 
     def _count(self, question: str, usage: Usage, answered: bool) -> None:
         """Add what a call cost to the run's totals, while the step is still under way."""
@@ -508,6 +515,11 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             "board": list(self._board),
             "scores": dict(self.scores),
         }
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The state after the last step, as it is stored: plain data, not to be changed."""
+        return self._committed
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         """Take on the data of `_state`."""

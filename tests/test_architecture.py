@@ -19,7 +19,21 @@ LAYERS = [
     {"games"},
     {"stages"},
     {"agents", "parameters", "persistence", "model"},
-    {"sweep", "tables", "report", "inspection", "estimate", "export", "reference_layout", "starting", "shell", "batch"},
+    {
+        "sweep",
+        "tables",
+        "profile",
+        "report",
+        "inspection",
+        "estimate",
+        "export",
+        "reference_layout",
+        "starting",
+        "shell",
+        "batch",
+        "chronicle",
+        "interviewing",
+    },
     {"cli", "testing"},
 ]
 """From the ground up: a part imports from its own layer and those before it."""
@@ -64,6 +78,21 @@ def test_dependencies_point_one_way(file: Path) -> None:
 def test_only_model_and_agents_know_mesa(file: Path) -> None:
     knows = any(module.split(".")[0] == "mesa" for module in imports(file))
     assert not knows or part(file) in KNOW_MESA
+
+
+PAGE = sorted((PACKAGE.parent / "visualization").glob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_the_model_does_not_know_the_page(file: Path) -> None:
+    knows = {module.split(".")[0] for module in imports(file)} & {"visualization", "solara"}
+    assert knows <= ({"visualization"} if part(file) == "cli" else set())
+
+
+@pytest.mark.parametrize("file", PAGE, ids=lambda file: file.name)
+def test_what_is_drawn_does_not_know_how(file: Path) -> None:
+    if file.stem in {"drawing", "palette"}:
+        assert not {module.split(".")[0] for module in imports(file)} & {"mesa", "solara"}
 
 
 def test_a_forbidden_import_would_be_seen(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import repunet_model
 from repunet_model.games import GAMES
 from repunet_model.personas import Disposition, Persona
 from repunet_model.questions.base import said
+from repunet_model.questions.interview import Interview
 from repunet_model.questions.prompts import Prompts
 from tests import test_games
 from tests.conftest import MODES
@@ -27,7 +28,7 @@ def test_what_gossip_says_does_reach_the_listener() -> None:
 
 
 def test_every_prompt_file_is_used() -> None:
-    used = {game.rules for game in GAMES.values()}
+    used = {Interview.template, *(game.rules for game in GAMES.values())}
     for contract in (test_games.TestPrisonersDilemma(), test_games.TestInvestment(), test_games.TestSignUp()):
         for reputation, gossip in MODES:
             for questions in ("single", "fused"):

@@ -1,0 +1,72 @@
+"""Commands to look at a society in a browser, and to talk with its agents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repunet_model.cli.app import app
+from repunet_model.cli.options import (
+    Gguf,
+    PriceFile,
+    ReplyFormat,
+    RunAtStep,
+    Storage,
+    environment,
+    limits_of,
+    open_at_step,
+)
+from repunet_model.errors import ConfigurationError
+from repunet_model.words import path_of
+
+
+@app.command()
+def viz(
+    run_folder: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="A stored run to look through; without one, a live society.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8765,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the browser.")] = True,
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Open the page: watch a society, click a mind, scrub through a run. Needs the extra viz."""
+    path = None
+    if run_folder is not None:
+        from repunet_model.storage import RunFolder
+
+        path = RunFolder.open(path_of(run_folder, storage)).path
+    try:
+        from visualization import server
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"solara", "uvicorn", "visualization"}:
+            raise
+        raise ConfigurationError(f"the page needs {error.name}, which is not installed: uv sync --extra viz") from None
+    server.serve(storage, path, port, open_browser=browser)
+
+
+@app.command()
+def ask(
+    run_step: RunAtStep,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whom to ask.")],
+    question: Annotated[str, typer.Argument(help="What to ask.")],
+    storage: Storage = Path("sim_storage"),
+    prices: PriceFile = None,
+    reply_format: ReplyFormat = None,
+    gguf: Gguf = None,
+) -> None:
+    """Ask an agent of a stored run anything; its model answers from what it holds. Nothing is written into the run."""
+    from repunet_model import runtime
+    from repunet_model.chronicle import Chronicle
+    from repunet_model.interviewing import interview, talking
+
+    folder, step = open_at_step(run_step, storage)
+    chronicle = Chronicle.of_folder(folder, step)
+    chronicle.persona(name)
+    who = talking(chronicle.manifest, name, environment(reply_format, gguf))
+    try:
+        limits = limits_of(32, None, None, None, None, prices)
+        print(interview(chronicle, step, name, question, who, limits).text)
+    finally:
+        runtime.run(who.close())

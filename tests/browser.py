@@ -1,0 +1,134 @@
+"""A real browser and the page's server, for tests and benchmarks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+"""The browser of this machine, if it has one."""
+
+QUIET = (
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+OWN = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
+
+
+@dataclass
+class Server:
+    """The page's server in a process of its own.
+
+    Attributes:
+        url: Where the page is.
+        process: The process.
+        dump: Where it writes its threads when it is asked; None if it does not.
+    """
+
+    url: str
+    process: subprocess.Popen[bytes]
+    dump: Path | None = None
+
+    def threads(self) -> list[str]:
+        """Return the threads of the process by what they are doing, without the idle ones of the server's own pool."""
+        assert self.dump is not None
+        start = self.dump.stat().st_size
+        self.process.send_signal(signal.SIGUSR1)
+        time.sleep(0.5)
+        found = self.dump.read_text()[start:].split("Thread 0x")[1:]
+        return [thread for thread in found if not ("queue.py" in thread and "anyio" in thread)]
+
+
+@contextmanager
+def serving(storage: Path, *words: str, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Serve the page for the length of a block."""
+    dump = storage / ".threads"
+    program = (
+        "import faulthandler, signal, sys; from repunet_model.cli import main; "
+        f"faulthandler.register(signal.SIGUSR1, open({str(dump)!r}, 'w')); sys.exit(main())"
+    )
+    arguments = ["-c", program, "viz", *words, "--no-browser", "--storage", str(storage)]
+    with _served(arguments, environment or {}) as server:
+        server.dump = dump
+        yield server
+
+
+def serving_app(file: Path) -> AbstractContextManager[Server]:
+    """Serve a Solara page of somebody else's for the length of a block."""
+    words = ["-m", "solara", "run", str(file), "--production", "--no-open", "--no-check-version", "--host", "127.0.0.1"]
+    return _served(words, {"SOLARA_TELEMETRY_MIXPANEL_ENABLE": "False", "SOLARA_THEME_SHOW_BANNER": "False"})
+
+
+@contextmanager
+def _served(words: list[str], environment: Mapping[str, str]) -> Iterator[Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, *words, "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}) as process:
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _wait_for(url, process)
+            yield Server(url, process)
+        finally:
+            process.terminate()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"the page did not come up at {url}")
+
+
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    """Run the browser, without a window, for the length of a block."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Watched:
+    """What a browser tab complained of.
+
+    Attributes:
+        errors: Errors on its console, and exceptions.
+        strangers: Requests that went beyond 127.0.0.1.
+    """
+
+    errors: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+    def listen(self, tab: Page) -> None:
+        """Take note of what a tab says and asks for from now on."""
+        tab.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        tab.on("request", lambda request: None if request.url.startswith(OWN) else self.strangers.append(request.url))

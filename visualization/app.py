@@ -1,0 +1,251 @@
+"""The page itself: a live society on Mesa's SolaraViz, or a stored run to scrub through, alone or beside another.
+
+Where the runs are, and which one is opened first, is in the environment, as for any server: `REPUNET_STORAGE` and
+`REPUNET_PAGE_RUN`. Each browser tab is a session of its own, which ends with it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import solara
+import solara.lab
+from mesa.visualization import SolaraViz
+from mesa.visualization.utils import update_counter
+
+from repunet_model import runtime
+from repunet_model.backends.limits import Limits
+from repunet_model.chronicle import Chronicle
+from repunet_model.cli.progress import spending
+from repunet_model.errors import RepuNetError
+from repunet_model.games import GAMES
+from repunet_model.interviewing import Interviewed, interview, talking
+from repunet_model.stages.step import Activation
+from repunet_model.storage import RunFolder
+from visualization import components, drawing, widgets
+from visualization.society import Core, Society, backends
+
+STYLE = Path(__file__).parent / "style.css"
+
+TITLE = "RepuNet for Mesa"
+
+LIVE, STORED = "live", "stored"
+"""What the page shows, as its address says behind the question mark."""
+
+PLAY_INTERVAL = 250
+"""Milliseconds between two steps of a live society that is played."""
+
+
+@solara.component
+def Layout(children: list[Any]) -> None:
+    """The frame around the page: what is at the side is folded away at first where there is no room for it."""
+    is_narrow, set_narrow = solara.use_state(False)
+    with solara.AppLayout(sidebar_open=not is_narrow), solara.Div():
+        widgets.Narrow(pixels=960, event_found=lambda _: set_narrow(True))
+        solara.Column(children=children)
+
+
+@solara.component
+def Page() -> None:
+    """The page: a live society, or stored runs, as the address says; each in a tab of its own."""
+    opened = os.environ.get("REPUNET_PAGE_RUN", "")
+    words = (solara.use_router().search or "").split("&")
+    is_stored = STORED in words or (bool(opened) and LIVE not in words)
+    solara.Title(TITLE)
+    solara.Style(components.STYLE)
+    solara.Style(STYLE)
+    with solara.AppBar():
+        if is_stored:
+            solara.Button("Live society", href=f"/?{LIVE}", target="_blank", text=True)
+        else:
+            solara.Button("Stored runs", href=f"/?{STORED}", target="_blank", text=True)
+    if is_stored:
+        Stored(opened)
+    else:
+        Live()
+
+
+def _parameters(society: Society) -> dict[str, Any]:
+    """Return the parameters at the side, as SolaraViz wants them, with the values that are in use."""
+    now = society.parameters
+
+    def choice(label: str, name: str, values: list[str]) -> dict[str, Any]:
+        return {"type": "Select", "label": label, "value": now[name], "values": values}
+
+    return {
+        "game": choice("Game", "game", list(GAMES)),
+        "reputation": {"type": "Checkbox", "label": "Reputation", "value": now["reputation"]},
+        "gossip": {"type": "Checkbox", "label": "Gossip", "value": now["gossip"]},
+        "n_agents": {
+            "type": "SliderInt",
+            "label": "Population",
+            "value": now["n_agents"],
+            "min": 2,
+            "max": 200,
+            "step": 1,
+        },
+        "backend": choice("Who answers (rules: free)", "backend", backends()),
+        "rng": {"type": "InputText", "label": "Seed", "value": now["rng"]},
+        "activation": choice("Activation", "activation", [each.value for each in Activation]),
+    }
+
+
+@solara.component
+def Live() -> None:
+    """A live society: Mesa's controls and parameters at the side, and what there is to see."""
+    first = solara.use_memo(lambda: solara.reactive(Society()), [])
+    seat = solara.use_ref(first)
+    has_controls, set_controls = solara.use_state(True)
+    at, set_at = solara.use_state(None)
+    last_good = solara.use_ref(first.value.core)
+    update_counter.get()
+    society = seat.current.value
+    core = society.core
+    if core is not None:
+        last_good.current = core
+    shown: Core = last_good.current  # never None: the first society is made of defaults
+
+    def close_in_the_end() -> Callable[[], None]:
+        return shown.close
+
+    def go_on_after_trouble() -> None:
+        # SolaraViz cannot be told to stop playing: its controls are taken away, and others put in their place.
+        if not has_controls:
+            set_controls(True)
+        elif core is not None and core.trouble and not core.is_busy:
+            seat.current = solara.reactive(society.continued())
+            set_controls(False)
+
+    solara.use_effect(close_in_the_end, [shown])
+    solara.use_effect(lambda: set_at(None), [shown])
+    solara.use_effect(go_on_after_trouble)
+
+    if has_controls:
+        SolaraViz(
+            seat.current, components=[], model_params=_parameters(society), name=TITLE, play_interval=PLAY_INTERVAL
+        )
+    else:
+        with solara.Sidebar():  # so that nothing else moves
+            solara.Div()
+    chronicle = shown.chronicle
+    step = chronicle.last if at is None else min(at, chronicle.last)
+
+    def ask(name: str, question: str) -> str:
+        return _told(lambda: interview(chronicle, step, name, question, shown.who, shown.limits))
+
+    with solara.Div(classes=["rn-page"]):
+        with solara.Div(classes=["rn-head"]):
+            solara.Text(f"{drawing.subtitle(chronicle)} · in memory only")
+            widgets.StepBar(
+                first=chronicle.first,
+                last=chronicle.last,
+                shown=step,
+                plays=False,
+                event_move=lambda to: set_at(None if to == chronicle.last else to),
+            )
+        if society.trouble:
+            solara.Error(society.trouble, classes=["rn-trouble"], dense=True)
+        if shown.model.asks_models:
+            Spending(shown)
+        components.Society(chronicle, step, ask)
+
+
+@solara.component
+def Spending(core: Core) -> None:
+    """What a society that asks models has cost, as it grows, and a way to stop the step under way."""
+    beats, set_beats = solara.use_state(0)
+    update_counter.get()
+    model = core.model
+    who = core.who.default.description
+    row = {"align-items": "center", "flex-wrap": "wrap", "background": "transparent"}
+    with solara.Warning(classes=["rn-spending"], dense=True, icon=False), solara.Row(style=row):
+        solara.Text(
+            f"{who.get('model', who['backend'])} answers: every step asks it, and that may cost money. So far "
+            f"{model.calls:,} calls, {spending(model.usage)}."
+        )
+        if core.is_busy:
+            widgets.Pulse(milliseconds=400, event_beat=lambda _: set_beats(beats + 1))
+            label = "Give up the replies under way" if core.is_cancelled else "Cancel this step"
+            solara.Button(label, on_click=core.cancel, outlined=True, small=True)
+
+
+def runs(storage: Path) -> list[str]:
+    """Return the runs in a storage."""
+    found = storage.iterdir() if storage.is_dir() else ()
+    return sorted(path.name for path in found if (path / "manifest.json").is_file())
+
+
+@solara.component
+def Stored(opened: str) -> None:
+    """Stored runs: one to scrub through, and another beside it."""
+    storage = Path(os.environ.get("REPUNET_STORAGE", "sim_storage"))
+    known = solara.use_memo(lambda: runs(storage), [])
+    paths = {name: storage / name for name in known}
+    if opened:
+        paths = {Path(opened).name: Path(opened), **paths}
+    with solara.AppBar():
+        solara.AppBarTitle(TITLE)
+        solara.lab.ThemeToggle()
+    with solara.Div(classes=["rn-page"]):
+        if paths:
+            Replay(paths)
+        else:
+            solara.Info(f"There is no run in {storage} yet: uv run run.py run --sim-name first")
+
+
+@solara.component
+def Replay(paths: dict[str, Path]) -> None:
+    """Runs by their names: the first to scrub through, any other beside it."""
+    name, set_name = solara.use_state(next(iter(paths)))
+    beside, set_beside = solara.use_state("")
+    step, set_step = solara.use_state(None)
+    main = solara.use_memo(lambda: _read(paths[name]), [name])
+    other = solara.use_memo(lambda: _read(paths[beside]) if beside else None, [beside])
+    read = [run for run in (main, other) if isinstance(run, Chronicle)]
+    last = max((run.last for run in read), default=0)
+    shown = last if step is None else min(step, last)
+    with solara.Div(classes=["rn-head"]):
+        components.Choice("run", list(paths), name, set_name)
+        components.Choice("beside it", ["", *paths], beside, set_beside)
+        widgets.StepBar(first=0, last=last, shown=shown, plays=True, event_move=set_step)
+    for run in (main, other):
+        if isinstance(run, str):
+            solara.Error(run, classes=["rn-trouble"], dense=True)
+    if len(read) == 2:
+        components.Comparison(read[0], read[1], shown)
+    elif len(read) == 1:
+        solara.Text(drawing.subtitle(read[0]), classes=["rn-words"])
+        components.Society(read[0], shown, lambda who, text: _told(lambda: _asked(read[0], shown, who, text)))
+
+
+def _read(path: Path) -> Chronicle | str:
+    """Return a stored run, or in one line why it cannot be read."""
+    try:
+        return Chronicle.of_folder(RunFolder.open(path))
+    except (RepuNetError, OSError) as error:
+        return str(error)
+
+
+def _asked(chronicle: Chronicle, step: int, name: str, question: str) -> Interviewed:
+    """Put a question to an agent of a stored run.
+
+    Raises:
+        RepuNetError: If it says nothing.
+    """
+    who = talking(chronicle.manifest, name)
+    try:
+        return interview(chronicle, step, name, question, who, Limits())
+    finally:
+        runtime.run(who.close())
+
+
+def _told(ask: Callable[[], Interviewed]) -> str:
+    """Return what an agent says and what that cost, or in one line why it says nothing."""
+    try:
+        said = ask()
+    except RepuNetError as error:
+        return str(error)
+    return f"{said.text}\n({spending(said.usage)}; not written into the run)"

@@ -1,0 +1,309 @@
+"""What the components draw, as plain data: pure functions of a chronicle and a step.
+
+Texts go to the browser as they are and are shown as text there, never as markup.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from repunet_model import metrics
+from repunet_model.chronicle import Chronicle
+from repunet_model.personas import Disposition
+from repunet_model.reputation import RecordUpdate
+from visualization import palette
+
+Drawn = dict[str, Any]
+
+GOSSIP_SHOWN = 300
+"""How many messages a feed holds, the latest first."""
+
+LONGEST = 14
+"""Letters of a short name."""
+
+GROUPS = {
+    "rates of the game": (),
+    "ties": ("ties", "mutual_ties", "isolated"),
+    "structure": ("reciprocity", "clustering", "density", "modularity"),
+    "mean scores": ("score_altruistic", "score_self_interested"),
+    "gossip": ("gossip_told", "gossip_positive", "gossip_negative", "gossip_credible", "gossip_uncredible"),
+    "assortativity": ("assortativity_disposition", "assortativity_cooperation"),
+    "inequality": ("gini",),
+    "calls": ("calls",),
+}
+"""The measures of a chart by its title; the game's own rates where there are none."""
+
+
+def in_words(name: str) -> str:
+    """Return the name of a measure or of a mode as people read it."""
+    return name.replace("_", " ")
+
+
+def ring(chronicle: Chronicle) -> list[str]:
+    """Return the agents as they stand on a ring: altruists, then the self-interested, each in their order.
+
+    It depends on the population alone, so that everybody stays in their place from step to step and from run to run.
+    """
+    rank = {disposition: place for place, disposition in enumerate(reversed(Disposition))}
+    return sorted(chronicle.personas, key=lambda name: rank[chronicle.personas[name].disposition])
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Return names as they fit in a small place: the first word, and a number behind the name, where that is enough."""
+
+    def shortened(name: str) -> str:
+        first, *others = name.split()
+        return f"{first} {others[-1]}" if others and others[-1].isdecimal() else first
+
+    count = Counter(map(shortened, names))
+    chosen = {name: shortened(name) if count[shortened(name)] == 1 else name for name in names}
+    return {name: short if len(short) <= LONGEST else f"{short[: LONGEST - 1]}…" for name, short in chosen.items()}
+
+
+def units(amount: str | None) -> str:
+    """Return an amount of resources as people read it."""
+    return "–" if amount is None else f"{float(amount):.2f}".rstrip("0").rstrip(".")
+
+
+def subtitle(chronicle: Chronicle) -> str:
+    """Return in words what a run is."""
+    manifest = chronicle.manifest
+    mode = " and ".join(word for word in ("reputation", "gossip") if manifest[word])
+    who = Counter([manifest["backend_for"].get(name, manifest["backend"])["backend"] for name in chronicle.personas])
+    answered = ", ".join(
+        name if count == len(chronicle.personas) else f"{name} ({count})" for name, count in who.items()
+    )
+    return (
+        f"{in_words(manifest['game'])} · {mode or 'neither reputation nor gossip'} · "
+        f"{len(chronicle.personas)} agents · {answered} · seed {manifest['seed']}"
+    )
+
+
+def network(chronicle: Chronicle, step: int, role: str | None = None, *, communities: bool = False) -> Drawn:
+    """Return who is bound to whom after a step, and what changed in it.
+
+    Args:
+        chronicle: The run.
+        step: The step.
+        role: The role whose ties and scores are drawn; None for all of them.
+        communities: Whether to number the communities.
+    """
+    names = ring(chronicle)
+    place = {name: position for position, name in enumerate(names)}
+    now, before = _ties(chronicle, step, role), _ties(chronicle, max(step - 1, chronicle.first), role)
+    group: dict[str, int] = {}
+    if communities:
+        group = {name: number for number, members in enumerate(_communities(chronicle, step), 1) for name in members}
+    short = short_names(names)
+    agents = {agent["name"]: agent for agent in chronicle.step(step).state["agents"]}
+
+    def node(name: str) -> Drawn:
+        score = chronicle.score(name, step, role)
+        return {
+            "name": name,
+            "short": short[name],
+            "square": chronicle.personas[name].disposition is Disposition.SELF_INTERESTED,
+            "color": None if score is None else palette.of_score(score),
+            "tip": _tip(name, chronicle.personas[name].disposition, score, agents[name]),
+            "group": group.get(name, 0),
+        }
+
+    def pairs(ties: set[tuple[str, str]]) -> list[int]:
+        return [place[name] for tie in sorted(ties, key=lambda tie: (place[tie[0]], place[tie[1]])) for name in tie]
+
+    return {
+        "nodes": [node(name) for name in names],
+        "kept": pairs(now & before),
+        "made": pairs(now - before),
+        "cut": pairs(before - now),
+    }
+
+
+def _ties(chronicle: Chronicle, step: int, role: str | None) -> set[tuple[str, str]]:
+    ties = chronicle.step(step).state["network"]["ties"]
+    return {(agent, other) for agent, other, roles in ties if role is None or role in roles}
+
+
+def _tip(name: str, disposition: Disposition, score: float | None, agent: Mapping[str, Any]) -> str:
+    known = "nobody has an opinion" if score is None else f"score {score:+.2f}"
+    return f"{name} · {disposition.value} · {known} · {units(agent['resources'])} units"
+
+
+def _communities(chronicle: Chronicle, step: int) -> list[list[str]]:
+    """Return the communities of more than one agent, the largest first."""
+    found = metrics.community_members(chronicle.network(step).graph, chronicle.manifest["seed"])
+    return sorted((members for members in found if len(members) > 1), key=len, reverse=True)
+
+
+def communities(chronicle: Chronicle, step: int) -> Drawn:
+    """Return who belongs together after a step, and who to nobody."""
+    graph = chronicle.network(step).graph
+    groups = _communities(chronicle, step)
+    _, modularity = metrics.communities(graph, chronicle.manifest["seed"])
+    together = {name for members in groups for name in members}
+    return {
+        "groups": groups,
+        "alone": [name for name in chronicle.personas if name not in together],
+        "modularity": modularity,
+        "isolated": metrics.isolated(graph),
+    }
+
+
+def matrix(chronicle: Chronicle, step: int, role: str) -> Drawn:
+    """Return who thinks what of whom after a step: a byte for each holder and subject, in base64.
+
+    0 is no opinion; else the score in hundredths plus 101.
+    """
+    names = ring(chronicle)
+    place = {name: position for position, name in enumerate(names)}
+    cells = bytearray(len(names) ** 2)
+    for holder in names:
+        for (subject, known_role), history in chronicle.opinions_of(holder, step).items():
+            if known_role == role and subject in place:
+                cells[place[holder] * len(names) + place[subject]] = round(history[-1].record.score * 100) + 101
+    short = short_names(names)
+    return {"names": names, "short": [short[name] for name in names], "cells": base64.b64encode(cells).decode("ascii")}
+
+
+def opinion(chronicle: Chronicle, step: int, role: str, holder: str, subject: str) -> str:
+    """Return in words what somebody thinks of somebody after a step."""
+    history = chronicle.opinions_of(holder, step).get((subject, role))
+    whom = "themselves" if holder == subject else subject
+    if not history:
+        return f"{holder} has no opinion of {whom} as {role}."
+    update = history[-1]
+    return f"{holder} of {whom} as {role}: {update.record.score:+.2f}, {update.record.text} ({_origin(update)})"
+
+
+def _origin(update: RecordUpdate) -> str:
+    source = f" from {update.source}" if update.source else ""
+    return f"step {update.step}, {update.cause.value}{source}"
+
+
+def chart(chronicles: Sequence[Chronicle], group: str, step: int) -> Drawn:
+    """Return measures over time, of one run or of two beside each other.
+
+    Args:
+        chronicles: The runs.
+        group: One of `GROUPS`.
+        step: Where to mark the step that is shown.
+    """
+    names = GROUPS[group] or tuple(dict.fromkeys(name for run in chronicles for name in run.rates))
+    measured: list[tuple[Drawn, list[tuple[int, float]]]] = []
+    for number, run in enumerate(chronicles):
+        for position, name in enumerate(names):
+            points = run.measured(name, run.last)
+            if points:
+                is_alone = len(chronicles) == 1
+                color = palette.LINES[(position if is_alone else 2 * position + number) % len(palette.LINES)]
+                label = in_words(name) if is_alone else f"{in_words(name)}, {run.name}"
+                measured.append(({"label": label, "color": color, "dashed": number == 1}, points))
+    return {
+        "series": [{**line, "points": points} for line, points in measured],
+        "first": min(run.first for run in chronicles),
+        "last": max(run.last for run in chronicles),
+        "step": step,
+        "unit": all(0 <= value <= 1 for _, points in measured for _, value in points),
+    }
+
+
+def gossip(chronicle: Chronicle, step: int) -> list[Drawn]:
+    """Return what was told up to a step, the latest first."""
+    rows: list[Drawn] = []
+    for number in range(step, chronicle.first - 1, -1):
+        for row in reversed(chronicle.step(number).gossip):
+            rows.append({**row, "step": number, "key": f"{number}/{len(rows)}"})
+            if len(rows) == GOSSIP_SHOWN:
+                return rows
+    return rows
+
+
+def agent(chronicle: Chronicle, step: int, name: str) -> Drawn:
+    """Return a mind after a step: who it is, what it learned, thinks, remembers, and was asked in the step."""
+    persona = chronicle.persona(name)
+    state = chronicle.agent_state(name, step)
+    network = chronicle.network(step)
+    about = [
+        {"who": holder, "role": role, **_opinions(history)}
+        for (holder, role), history in chronicle.opinions_about(name, step).items()
+        if holder != name
+    ]
+    own = {key: _opinions(history) for key, history in chronicle.opinions_of(name, step).items()}
+    details = [persona.disposition.value, persona.age, persona.gender, persona.country]
+    return {
+        "name": name,
+        "details": ", ".join(str(detail) for detail in details if detail is not None),
+        "resources": units(state["resources"]),
+        "payoff": units(state["payoff"]),
+        "declared": state["declared"],
+        "encounters": [state["encounters"], state["completed"]],
+        "heard": [state["gossip_heard"], state["gossip_uncredible"]],
+        "learned": [
+            {"role": role, "text": text, "earlier": _earlier(chronicle, name, role, step)}
+            for role, text in state["learned"].items()
+        ],
+        "self": [{"role": role, **own[subject, role]} for subject, role in own if subject == name],
+        "thinks": [{"who": subject, "role": role, **own[subject, role]} for subject, role in own if subject != name],
+        "thought": about,
+        "memory": [{"step": event.step, "text": event.text} for event in reversed(chronicle.memory(name, step))],
+        "tied": [[other, list(edge["roles"])] for other, edge in network.graph.adj[name].items()],
+        "tied_to_it": [[other, list(edge["roles"])] for other, edge in network.graph.pred[name].items()],
+        "avoids": [list(entry) for entry in network.blacklist(name)],
+        "payoffs": _payoffs(chronicle, name, step),
+        "calls": [_call(row) for row in chronicle.calls(step) if row["agent"] == name],
+    }
+
+
+def _opinions(history: Sequence[RecordUpdate]) -> Drawn:
+    """Return an opinion as it is and as it was, the latest first."""
+    return {
+        "history": [
+            {
+                "score": round(update.record.score, 2),
+                "color": palette.of_score(update.record.score),
+                "text": update.record.text,
+                "origin": _origin(update),
+            }
+            for update in reversed(history)
+        ]
+    }
+
+
+def _earlier(chronicle: Chronicle, name: str, role: str, step: int) -> list[Drawn]:
+    """Return what an agent acted on before, the latest first, with the step after which it came to it."""
+    texts: list[Drawn] = []
+    for number in range(chronicle.first, step + 1):
+        text = chronicle.agent_state(name, number)["learned"][role]
+        if not texts or texts[-1]["text"] != text:
+            texts.append({"step": number, "text": text})
+    return texts[-2::-1]
+
+
+def _payoffs(chronicle: Chronicle, name: str, step: int) -> list[list[float]]:
+    states = ((number, chronicle.agent_state(name, number)) for number in range(chronicle.first, step + 1))
+    return [[number, float(state["payoff"])] for number, state in states if state["payoff"] is not None]
+
+
+def _call(row: Mapping[str, Any]) -> Drawn:
+    return {
+        "question": in_words(row["question"]),
+        "about": row["about"],
+        "source": row["source"],
+        "options": _options(row),
+        "answer": [[in_words(field), str(value)] for field, value in row["answer"].items()],
+        "prompt": row.get("prompt"),
+    }
+
+
+def _options(row: Mapping[str, Any]) -> list[str]:
+    """Return the order in which options were named; of a part of a compound call, those of its own."""
+    asked = [row["question"], row["about"], row["source"]]
+    part = next((f"{part}." for part, where in row.get("parts", {}).items() if where == asked), "")
+    return [
+        f"{in_words(field.removeprefix(part))}: {', '.join(order)}"
+        for field, order in row["options"].items()
+        if field.startswith(part)
+    ]

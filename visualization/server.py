@@ -1,0 +1,75 @@
+"""Starts the page on this machine alone: 127.0.0.1, no request to anywhere else, no telemetry."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import warnings
+import webbrowser
+from importlib import import_module
+from pathlib import Path
+
+import uvicorn
+from solara.server import settings
+
+from repunet_model import runtime
+from repunet_model.errors import ConfigurationError
+
+HOST = "127.0.0.1"
+
+APP = "visualization.app"
+
+FORGOTTEN_AFTER = "10m"
+"""How long a session whose browser has vanished without a word is kept for its return."""
+
+
+def serve(storage: Path, run: Path | None, port: int, *, open_browser: bool) -> None:
+    """Serve the page until an interrupt.
+
+    Args:
+        storage: The folder of all runs.
+        run: The stored run to open first; None for a live society.
+        port: The port.
+        open_browser: Whether to open the browser as well.
+
+    Raises:
+        ConfigurationError: If the port is taken.
+    """
+    _check_free(port)
+    os.environ["REPUNET_STORAGE"] = str(storage)
+    os.environ["REPUNET_PAGE_RUN"] = "" if run is None else str(run)
+    os.environ["SOLARA_APP"] = APP
+    settings.main.mode = "production"
+    settings.telemetry.mixpanel_enable = False
+    settings.kernel.cull_timeout = FORGOTTEN_AFTER
+    settings.theme.show_banner = False
+    settings.theme.title = "RepuNet for Mesa"
+    # About pages embedded in others, which this one is not.
+    warnings.filterwarnings("ignore", message="Cookies with samesite=none")
+    # Imported now, so that the first who opens the page does not wait for Mesa.
+    import_module(APP)
+    url = f"http://{HOST}:{port}"
+    # The loop that all societies share is started outside any session, so that it does not belong to one.
+    runtime.Job[None]()
+    server = uvicorn.Server(
+        uvicorn.Config("solara.server.starlette:app", host=HOST, port=port, log_level="warning", loop="asyncio")
+    )
+    print(f"The page is at {url} (Ctrl-C ends it)", flush=True)
+    if open_browser:
+        threading.Timer(1.0, webbrowser.open, [url]).start()
+    server.run()
+
+
+def _check_free(port: int) -> None:
+    """Make sure that a port can be listened on.
+
+    Raises:
+        ConfigurationError: If it cannot.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ConfigurationError(f"port {port} of {HOST}: {error.strerror}; choose another --port") from None
