@@ -19,7 +19,7 @@ LAYERS = [
     {"games"},
     {"stages"},
     {"agents", "parameters", "persistence", "model"},
-    {"sweep", "report", "inspection", "estimate", "export", "reference_layout", "starting", "shell", "batch"},
+    {"jobs", "sweep", "report", "inspection", "estimate", "export", "reference_layout", "starting", "shell", "batch"},
     {"cli", "testing"},
 ]
 """From the ground up: a part imports from its own layer and those before it."""

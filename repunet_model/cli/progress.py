@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from repunet_model.backends.base import Usage
-    from repunet_model.batch import Batch, Outcome
+    from repunet_model.jobs import Outcome, Runner
     from repunet_model.model import RepuNetModel
 
 
@@ -121,7 +121,7 @@ def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Cal
 
 
 @contextmanager
-def stopping_jobs(jobs: Batch) -> Iterator[None]:
+def stopping_jobs(jobs: Runner) -> Iterator[None]:
     """Let an interrupt stop all jobs once replies under way are there, and a second one at once."""
     import signal
 
@@ -142,12 +142,12 @@ def stopping_jobs(jobs: Batch) -> Iterator[None]:
 
 
 @contextmanager
-def showing_jobs(jobs: Batch, count: int) -> Iterator[Callable[[Outcome], None]]:
+def showing_jobs(jobs: Runner, count: int) -> Iterator[Callable[[Outcome], None]]:
     """Show a line for each job that has ended, and the total: on a terminal live, elsewhere in each line."""
     from rich.progress import BarColumn, Progress, ProgressColumn, Task
     from rich.text import Text
 
-    from repunet_model.batch import in_words
+    from repunet_model.jobs import in_words
 
     console = make_console(stderr=True)
     ended = 0
@@ -155,7 +155,7 @@ def showing_jobs(jobs: Batch, count: int) -> Iterator[Callable[[Outcome], None]]
     def line(outcome: Outcome) -> str:
         nonlocal ended
         ended += 1
-        return f"{ended}/{count} {outcome.job.name}: {in_words(outcome)}, {outcome.steps}/{outcome.job.steps} steps"
+        return f"{ended}/{count} {outcome.name}: {in_words(outcome)}, {outcome.steps}/{outcome.wanted} steps"
 
     def total() -> str:
         calls, usage = jobs.total()

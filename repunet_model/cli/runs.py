@@ -334,7 +334,8 @@ def batch(
     """Run a list of jobs side by side, under one gate and one budget. Run again, it completes what is not done."""
     with quietly_imported():
         from repunet_model.backends.prices import Prices
-        from repunet_model.batch import Batch, Plan, Result, outcomes_table
+        from repunet_model.batch import Batch, Plan
+        from repunet_model.jobs import Result, outcomes_table
 
         plan = Plan.load(jobs, storage, Prices.load(prices))
     all_jobs = Batch(plan, logs)
