@@ -21,10 +21,10 @@ from repunet_model.backends.rules import RulesBackend
 from repunet_model.games.investment import Deal, Invest
 from repunet_model.games.prisoners_dilemma import ChooseMove, Move
 from repunet_model.games.sign_up import Choice, SignUp, WantToTalk, Willingness
+from repunet_model.modes import MODES
 from repunet_model.questions.base import Answer
 from repunet_model.questions.encounter import Connect, Connection, Disconnect, Disconnection
 from repunet_model.questions.gossip import Hear, Passing, Wish, WishToGossip
-from repunet_model.sweep import MODES
 
 STEPS = 10
 SEEDS = range(1, 6)

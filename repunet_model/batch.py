@@ -184,6 +184,11 @@ class Batch:
         self._started, self._steps_before = monotonic(), 0
 
     @property
+    def count(self) -> int:
+        """How many jobs there are."""
+        return len(self._running)
+
+    @property
     def steps_wanted(self) -> int:
         """How many steps all runs have at the end."""
         return sum(job.steps for job in self._plan.jobs)

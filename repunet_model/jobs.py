@@ -270,6 +270,10 @@ class Runner(Protocol):
     """Whoever runs jobs, wherever they run."""
 
     @property
+    def count(self) -> int:
+        """How many jobs there are."""
+
+    @property
     def steps_wanted(self) -> int:
         """How many steps all runs have at the end."""
 

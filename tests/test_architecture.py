@@ -12,14 +12,17 @@ import repunet_model
 PACKAGE = Path(repunet_model.__file__).parent
 
 LAYERS = [
-    {"errors", "rng", "runtime", "concurrency", "words"},
+    {"errors", "rng", "runtime", "concurrency", "words", "modes"},
     {"reputation", "network", "memory", "personas", "populations", "storage", "journal", "metrics"},
     {"questions"},
     {"backends"},
     {"games"},
     {"stages"},
     {"agents", "parameters", "persistence", "model"},
-    {"jobs", "sweep", "report", "inspection", "estimate", "export", "reference_layout", "starting", "shell", "batch"},
+    {"results", "inspection", "estimate", "export", "reference_layout", "starting", "report"},
+    {"jobs", "batch", "shell"},
+    {"sweep"},
+    {"study"},
     {"cli", "testing"},
 ]
 """From the ground up: a part imports from its own layer and those before it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -142,20 +143,32 @@ def stopping_jobs(jobs: Runner) -> Iterator[None]:
 
 
 @contextmanager
-def showing_jobs(jobs: Runner, count: int) -> Iterator[Callable[[Outcome], None]]:
-    """Show a line for each job that has ended, and the total: on a terminal live, elsewhere in each line."""
+def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[Outcome], None]]:
+    """Show a line for each job that has ended, and the total: on a terminal live, elsewhere in each line.
+
+    Args:
+        jobs: Whoever runs them.
+        seconds: How long to say nothing of jobs that are done after the last such line; failures are always told.
+    """
     from rich.progress import BarColumn, Progress, ProgressColumn, Task
     from rich.text import Text
 
-    from repunet_model.jobs import in_words
+    from repunet_model.jobs import Result, in_words
 
     console = make_console(stderr=True)
-    ended = 0
+    ended, said = 0, -math.inf
+
+    def is_news(outcome: Outcome) -> bool:
+        nonlocal ended, said
+        ended += 1
+        now = time.monotonic()
+        if outcome.result is Result.DONE and ended < jobs.count and now - said < seconds:
+            return False
+        said = now
+        return True
 
     def line(outcome: Outcome) -> str:
-        nonlocal ended
-        ended += 1
-        return f"{ended}/{count} {outcome.name}: {in_words(outcome)}, {outcome.steps}/{outcome.wanted} steps"
+        return f"{ended}/{jobs.count} {outcome.name}: {in_words(outcome)}, {outcome.steps}/{outcome.wanted} steps"
 
     def total() -> str:
         calls, usage = jobs.total()
@@ -163,7 +176,12 @@ def showing_jobs(jobs: Runner, count: int) -> Iterator[Callable[[Outcome], None]
         return f"{jobs.steps_done}/{jobs.steps_wanted} steps, {calls:,} calls, {spending(usage)}{left}"
 
     if not console.is_terminal:
-        yield lambda outcome: print(f"{line(outcome)}; in all {total()}", file=sys.stderr)
+
+        def tell(outcome: Outcome) -> None:
+            if is_news(outcome):
+                print(f"{line(outcome)}; in all {total()}", file=sys.stderr)
+
+        yield tell
         return
 
     class Total(ProgressColumn):
@@ -173,7 +191,12 @@ def showing_jobs(jobs: Runner, count: int) -> Iterator[Callable[[Outcome], None]
 
     with Progress(BarColumn(), Total(), console=console) as progress:
         progress.add_task("jobs", total=jobs.steps_wanted)
-        yield lambda outcome: console.print(line(outcome), markup=False, highlight=False, soft_wrap=True)
+
+        def show(outcome: Outcome) -> None:
+            if is_news(outcome):
+                console.print(line(outcome), markup=False, highlight=False, soft_wrap=True)
+
+        yield show
 
 
 class _ProgressLines:

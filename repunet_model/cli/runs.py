@@ -339,7 +339,7 @@ def batch(
 
         plan = Plan.load(jobs, storage, Prices.load(prices))
     all_jobs = Batch(plan, logs)
-    with showing_jobs(all_jobs, len(plan.jobs)) as note, stopping_jobs(all_jobs):
+    with showing_jobs(all_jobs) as note, stopping_jobs(all_jobs):
         outcomes = all_jobs.run(note)
     console = make_console()
     console.print(outcomes_table(outcomes))
