@@ -104,7 +104,9 @@ def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
         parameters |= dict.fromkeys(columns[: columns.index("step")])
         measured |= dict.fromkeys(columns[columns.index("step") :])
     one = pd.concat([table.astype(object) for table in tables], ignore_index=True)
-    return one[[*parameters, *measured]].infer_objects()
+    one = one[[*parameters, *measured]].infer_objects()
+    # What was never measured is a number that is not there, too.
+    return one.assign(**{name: pd.to_numeric(one[name]) for name in measured})
 
 
 def network_of(folder: RunFolder, step: int) -> SocialNetwork:

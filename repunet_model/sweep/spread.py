@@ -23,7 +23,7 @@ from repunet_model.batch import POLL, Batch, Plan
 from repunet_model.errors import ConfigurationError
 from repunet_model.jobs import NewRun, Outcome, Result, new_job
 
-AHEAD = 4
+AHEAD = 2
 """Jobs handed out for each worker at a time: enough that none waits, few enough that a stop is soon."""
 
 
