@@ -7,7 +7,7 @@ and the measures of its society at the step that was imported.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,24 @@ from repunet_model.storage import Row, RunFolder
 
 COSTS = ("attempts", "tokens", "usd")
 """What a step has cost: requests, tokens, and US dollars as far as prices are known."""
+
+
+PHASE = 10
+"""How many last steps make the final phase of a run."""
+
+
+def cooperation_by_agent(interactions: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the share of each agent's choices that were cooperative, by name, for those that had a choice.
+
+    Args:
+        interactions: Rows of the table of interactions.
+    """
+    acts: dict[str, list[bool]] = {}
+    for row in interactions:
+        for side in ("first", "second"):
+            if row[f"{side}_cooperated"] is not None:
+                acts.setdefault(row[side], []).append(bool(row[f"{side}_cooperated"]))
+    return {name: sum(own) / len(own) for name, own in acts.items()}
 
 
 def parameters_of(folder: RunFolder) -> dict[str, Any]:

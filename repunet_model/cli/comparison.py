@@ -23,9 +23,10 @@ def compare(
     figure: Annotated[Path, typer.Option(help="Where to draw the comparison (PNG).")] = FIGURE,
 ) -> None:
     """The same agents with and without RepuNet, offline: one table, one picture."""
-    from repunet_model import report
+    from repunet_model.report.comparison import check_place, comparison_figure
+    from repunet_model.report.tables import comparison_table
 
-    report.check_place(figure)
+    check_place(figure)
     console = make_console()
     models = {}
     for label, on in (("with RepuNet", True), ("without", False)):
@@ -33,8 +34,8 @@ def compare(
             model = model_class(game=scenario, reputation=on, gossip=on, rng=seed, storage=str(storage))
         run_steps(model, steps, label)
         models[label] = model
-    console.print(report.comparison_table(models))
-    report.comparison_figure(models, figure)
+    console.print(comparison_table(models))
+    comparison_figure(models, figure)
     console.print(f"\nPicture: {figure}", soft_wrap=True)
     console.print(f"Runs:    {', '.join(str(folder_of(model)) for model in models.values())}", soft_wrap=True)
     console.print(

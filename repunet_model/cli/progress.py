@@ -28,12 +28,12 @@ def run_and_show(model: RepuNetModel, steps: int) -> None:
     first = model.steps + 1
     with model:
         run_steps(model, steps, "step")
-    from repunet_model import report
+    from repunet_model.report.tables import rates_table, usage_table
 
     console = make_console()
-    console.print(report.rates_table(model, first))
+    console.print(rates_table(model, first))
     if model.usage.attempts:
-        console.print(report.usage_table(model.usage_by_question, "What the questions cost"))
+        console.print(usage_table(model.usage_by_question, "What the questions cost"))
     if model.usage.adaptations:
         console.print(f"The endpoint was asked: {', '.join(sorted(model.usage.adaptations))}.", highlight=False)
     console.print(f"Run: {folder_of(model)}", soft_wrap=True)

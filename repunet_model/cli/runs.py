@@ -266,10 +266,10 @@ def estimate(
 ) -> None:
     """Predict calls, tokens and cost of a run from its prompts, without asking anybody."""
     with quietly_imported() as model_class:
-        from repunet_model import report
         from repunet_model.backends.prices import Prices
         from repunet_model.backends.setup import respondents
         from repunet_model.estimate import CHARACTERS_PER_SENTENCE, CHARACTERS_PER_TOKEN, estimating
+        from repunet_model.report.tables import usage_table
 
         without_key = {**os.environ, "OPENAI_API_KEY": os.environ.get("OPENAI_API_KEY") or "none"}
         table = Prices.load(prices)
@@ -291,7 +291,7 @@ def estimate(
             model.step()
             done()
     console = make_console()
-    console.print(report.usage_table(model.usage_by_question, f"Estimated cost of {steps} steps"))
+    console.print(usage_table(model.usage_by_question, f"Estimated cost of {steps} steps"))
     per_step = model.usage.tokens / steps
     console.print(
         f"About {model.usage.attempts / steps:,.0f} calls and {per_step:,.0f} tokens a step. An estimate: the rules "
