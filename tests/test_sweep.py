@@ -55,9 +55,7 @@ def tables(path: str) -> dict[str, bytes]:
 def test_one_process_workers_and_a_dask_cluster_give_equal_tables_and_runs() -> None:
     assert sweep(VARIED, "--storage", "one", "--workers", "1") == 0
     assert sweep(VARIED, "--storage", "two", "--workers", "2") == 0
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
-    ) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
         assert sweep(VARIED, "--storage", "dask", "--scheduler", cluster.scheduler_address) == 0
     first = tables("one/varied")
     assert tables("two/varied") == first

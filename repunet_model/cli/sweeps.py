@@ -21,7 +21,7 @@ from repunet_model.cli.options import (
 )
 from repunet_model.cli.progress import make_console, quietly_imported, showing_jobs, stopping_jobs
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import check_name, yes_or_no
+from repunet_model.words import check_name, path_of, yes_or_no
 
 if TYPE_CHECKING:
     from repunet_model.jobs import Outcome, Runner
@@ -149,3 +149,34 @@ def _values(option: str) -> tuple[str, list[float]]:
         return name.strip(), [float(word) for word in _each(values)]
     except ValueError:
         raise ConfigurationError(f"--rules {option!r}: must read NAME=NUMBER,NUMBER,...") from None
+
+
+@app.command()
+def report(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="RUN|SWEEP ...", help="Stored runs and sweeps, by name or folder.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write it; an earlier report there is replaced.")],
+    title: Annotated[str | None, typer.Option(help="Its heading.")] = None,
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Write a report of runs and sweeps: figures (PNG and SVG) and one page that needs no network (index.html)."""
+    from repunet_model.report import page
+
+    page.check_place(out)
+    with quietly_imported():
+        from repunet_model.report.evidence import read
+        from repunet_model.storage import RunFolder
+        from repunet_model.sweep.folder import SweepFolder, is_sweep
+
+    folders, not_whole = [], []
+    for text in paths:
+        path = path_of(text, storage)
+        if is_sweep(path):
+            found = SweepFolder.open(path)
+            folders += found.whole_runs()
+            not_whole += found.failures()
+        else:
+            folders.append(RunFolder.open(path))
+    page.write(read(folders), out, title or f"RepuNet: {', '.join(paths)}", not_whole=not_whole)
+    print(f"Report: {out / 'index.html'} ({len(folders)} runs)")

@@ -29,7 +29,7 @@ from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.jobs import NewRun, Outcome, Result, parsed
 from repunet_model.persistence import made_by
 from repunet_model.results import joined, table_of
-from repunet_model.storage import RunFolder
+from repunet_model.storage import Row, RunFolder
 from repunet_model.sweep.grid import Grid, Sweep
 
 FORMAT = 1
@@ -128,6 +128,20 @@ class SweepFolder:
     def whole_runs(self) -> list[RunFolder]:
         """Return the runs of the sweep that have all their steps, in the order of its cells."""
         return [RunFolder.open(self.runs / cell.sim_name) for cell in self.sweep.cells() if self._is_whole(cell)]
+
+    def failures(self) -> list[Row]:
+        """Return the runs that are not whole: run, steps, result ("missing" if it was never tried), and error."""
+        try:
+            known = {row["run"]: row for row in json.loads((self.path / "failures.json").read_bytes())}
+        except FileNotFoundError:
+            known = {}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StorageError(f"{self.path / 'failures.json'} is damaged: {error}") from error
+        return [
+            known.get(cell.sim_name, {"run": cell.sim_name, "steps": 0, "result": "missing", "error": ""})
+            for cell in self.sweep.cells()
+            if not self._is_whole(cell)
+        ]
 
     def _is_whole(self, cell: NewRun) -> bool:
         return (self.runs / cell.sim_name / f"step_{cell.steps}").is_dir()
