@@ -16,7 +16,7 @@ from repunet_model.results import PHASE, cooperation_by_agent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.collections import PathCollection
+    from matplotlib.cm import ScalarMappable
 
     from repunet_model.model import RepuNetModel
 
@@ -85,7 +85,7 @@ def _draw_cooperation(ax: Axes, models: Mapping[str, RepuNetModel]) -> None:
     tidy_axes(ax, share=True)
 
 
-def _draw_society(ax: Axes, model: RepuNetModel) -> PathCollection:
+def _draw_society(ax: Axes, model: RepuNetModel) -> ScalarMappable:
     rows = model.datacollector.get_table_dataframe("interactions").to_dict("records")
     cooperation = cooperation_by_agent(row for row in rows if row["step"] > model.steps - PHASE)
     return draw_network(ax, model.graph, {agent.name: agent.persona.disposition for agent in model.agents}, cooperation)

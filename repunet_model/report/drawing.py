@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import matplotlib as mpl
 import networkx as nx
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_hex
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from repunet_model.errors import StorageError
 from repunet_model.personas import Disposition
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.collections import PathCollection
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -95,8 +98,10 @@ def draw_band(
         ax.plot(steps, centre, marker="o", color=line.get_color())
 
 
-def mode_legend(modes: Sequence[str]) -> list[Line2D]:
-    """Return the entries of a legend of modes."""
+def mode_legend(modes: Sequence[str], *, bars: bool = False) -> list[Artist]:
+    """Return the entries of a legend of modes, of lines or of bars."""
+    if bars:
+        return [Patch(color=MODE_LOOKS[mode][0], label=mode) for mode in modes]
     return [
         Line2D([], [], color=MODE_LOOKS[mode][0], linestyle=MODE_LOOKS[mode][1], linewidth=2, label=mode)
         for mode in modes
@@ -125,7 +130,7 @@ def draw_network(
     dispositions: Mapping[str, Disposition],
     cooperation: Mapping[str, float],
     size: int = 120,
-) -> PathCollection:
+) -> ScalarMappable:
     """Draw who is bound to whom; colour is how often an agent cooperated, shape its disposition.
 
     Args:
@@ -136,7 +141,7 @@ def draw_network(
         size: Of an agent, in square points.
 
     Returns:
-        What was drawn, for a colour bar.
+        What a colour bar is drawn of.
     """
     mutual = [(a, b) for a, b in graph.edges if a < b and graph.has_edge(b, a)]
     one_way = [(a, b) for a, b in graph.edges if not graph.has_edge(b, a)]
@@ -149,14 +154,15 @@ def draw_network(
         graph, layout, edgelist=one_way, ax=ax, edge_color=ONE_WAY_COLOUR, width=0.5, arrowsize=5, node_size=size
     )
     nx.draw_networkx_edges(graph, layout, edgelist=mutual, ax=ax, edge_color=MUTUAL_COLOUR, width=1.3, arrows=False)
-    drawn = None
+    shades = ScalarMappable(Normalize(0, 1), "cividis")
     for disposition, shape in SHAPES.items():
         names = [name for name in graph if dispositions[name] is disposition]
         if names:
-            drawn = nx.draw_networkx_nodes(
-                graph, layout, nodelist=names, node_shape=shape, ax=ax, node_size=size, cmap="cividis", vmin=0, vmax=1,
-                node_color=[cooperation.get(name, np.nan) for name in names], edgecolors="black", linewidths=0.6,
+            # Whoever made no choice is drawn white: Matplotlib would leave out what has no value.
+            colours = [to_hex(shades.cmap(cooperation[name])) if name in cooperation else "white" for name in names]
+            nx.draw_networkx_nodes(
+                graph, layout, nodelist=names, node_shape=shape, ax=ax, node_size=size, node_color=colours,
+                edgecolors="black", linewidths=0.6,
             )  # fmt: skip
     ax.set_axis_off()
-    assert drawn is not None
-    return drawn
+    return shades

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from repunet_model.personas import Disposition
 from repunet_model.questions.base import Credibility
 from repunet_model.report.drawing import (
+    BLUE,
     GREY,
     MODE_LOOKS,
+    VERMILION,
     draw_band,
     draw_network,
     mode_legend,
@@ -72,30 +74,27 @@ def _grid_of_lines(
     panels: Sequence[Panel],
     modes: Sequence[str],
     measures: dict[str, str],
-    shares: frozenset[str] = frozenset(),
-    height: float = 2.1,
+    height: float,
 ) -> Figure:
-    """Draw measures over time, a row a measure and a column a panel."""
+    """Draw measures over time, a row a measure and a column a panel; rates from 0 to 1."""
     figure, axes = _figure(len(measures), len(panels), height)
     for row, (measure, label) in zip(axes, measures.items(), strict=True):
+        row[0].set_ylabel(label)
         for ax, panel in zip(row, panels, strict=True):
             if _lines(ax, panel, measure, modes):
-                tidy_axes(ax, share=measure in shares)
+                tidy_axes(ax, share=measure.endswith("_rate"))
             else:
-                _empty(ax, "not measured")
-            if ax is row[0]:
-                ax.set_ylabel(label)
-            if row is axes[0]:
-                ax.set_title(panel.title, fontsize=10)
-            if row is axes[-1]:
-                ax.set_xlabel("step")
+                _empty(ax, "nothing to measure")
+    for top, bottom, panel in zip(axes[0], axes[-1], panels, strict=True):
+        top.set_title(panel.title, fontsize=10)
+        bottom.set_xlabel("step")
     figure.legend(handles=mode_legend(modes), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
 def cooperation(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
     """Draw cooperation over time by mode."""
-    return _grid_of_lines(panels, modes, {"cooperation_rate": "cooperation rate"}, frozenset({"cooperation_rate"}), 3.6)
+    return _grid_of_lines(panels, modes, {"cooperation_rate": "cooperation rate"}, 3.6)
 
 
 def contrasts_of(panel: Panel) -> list[tuple[str, Contrast]]:
@@ -119,8 +118,8 @@ def contrasts(panels: Sequence[Panel]) -> Figure:
                 ax.plot([difference.low, difference.high], [place, place], color="black", linewidth=2)
             ax.plot(difference.mean, place, "o", color="black")
         ax.axvline(0, color=GREY, linewidth=1)
-        names = [name for name, _ in reversed(found)] if ax is axes[0][0] else [""] * len(found)
-        ax.set_yticks(range(len(found)), names)
+        ax.set_yticks(range(len(found)), [name.replace(" − ", "\n− ") for name, _ in reversed(found)], fontsize=8)
+        ax.tick_params("y", labelleft=bool(ax is axes[0, 0]))
         ax.set_title(panel.title, fontsize=10)
         ax.set_xlabel("difference in cooperation rate")
         ax.spines[["top", "right"]].set_visible(False)
@@ -142,7 +141,7 @@ NETWORK_MEASURES = {
 
 def network_measures(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
     """Draw ties, clustering, communities and assortativity over time by mode."""
-    return _grid_of_lines(panels, modes, NETWORK_MEASURES, height=1.75)
+    return _grid_of_lines(panels, modes, NETWORK_MEASURES, 1.75)
 
 
 def _snapshots(panel: Panel) -> list[tuple[str, Run, int]]:
@@ -201,7 +200,9 @@ def _bars(ax: Axes, groups: Sequence[str], values: dict[str, list[NDArray[np.flo
             x, centres, width * 0.92, yerr=halves, color=colour, label=mode, error_kw={"elinewidth": 1, "capsize": 2}
         )
     ax.set_xticks(np.arange(len(groups)), groups, fontsize=8)
+    ax.set_xlim(-0.5, len(groups) - 0.5)
     tidy_axes(ax, steps=False)
+    ax.set_ylim(bottom=0)
 
 
 _DISPOSITIONS = (Disposition.ALTRUISTIC, Disposition.SELF_INTERESTED)
@@ -225,9 +226,10 @@ def _over_time_and_at_the_end(
         top.set_title(panel.title, fontsize=10)
         if _lines(top, panel, measure, modes):
             tidy_axes(top)
+            top.set_ylim(bottom=0)
             top.set_xlabel("step")
         else:
-            _empty(top, "not measured")
+            _empty(top, "nothing to measure")
         values = {mode: _by_disposition(runs, column) for mode, runs in panel.runs.items()}
         _bars(bottom, [disposition.value for disposition in _DISPOSITIONS], values, modes)
     axes[0][0].set_ylabel(label)
@@ -251,7 +253,14 @@ def resources(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
 def scores(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
     """Draw mean scores over time by mode and disposition."""
     measures = {"score_altruistic": "score of altruists", "score_self_interested": "score of the\nself-interested"}
-    return _grid_of_lines(panels, modes, measures, height=2.4)
+    figure = _grid_of_lines(panels, modes, measures, 2.4)
+    drawn = [ax for ax in figure.axes if ax.lines]
+    if drawn:
+        # One scale, so that dispositions and scenarios can be compared.
+        low, high = min(ax.get_ylim()[0] for ax in drawn), max(ax.get_ylim()[1] for ax in drawn)
+        for ax in drawn:
+            ax.set_ylim(low, high)
+    return figure
 
 
 def gossip(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
@@ -276,7 +285,7 @@ def gossip(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
             _bars(ax, labels, values, modes)
             ax.set_title(f"{panel.title}: {what}", fontsize=9)
         row[0].set_ylabel("messages in a run")
-    figure.legend(handles=mode_legend(modes), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles=mode_legend(modes, bars=True), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
@@ -311,9 +320,9 @@ def gossip_and_score(panels: Sequence[Panel]) -> Figure:
             _empty(ax, "no line: too few agents,\nor all alike")
             continue
         shown = agents.sample(min(len(agents), SHOWN_AGENTS), random_state=1)
-        ax.scatter(shown["gossip"], shown["score"], s=9, alpha=0.3, linewidth=0, rasterized=True, color="#0072b2")
+        ax.scatter(shown["gossip"], shown["score"], s=9, alpha=0.3, linewidth=0, rasterized=True, color=BLUE)
         x = np.array([agents["gossip"].min(), agents["gossip"].max()], dtype=float)
-        ax.plot(x, line.intercept + line.slope * x, color="#d55e00", linewidth=2)
+        ax.plot(x, line.intercept + line.slope * x, color=VERMILION, linewidth=2)
         ax.set(xlabel="messages told in the run", ylabel="score at the end", ylim=(-1.05, 1.05))
         tidy_axes(ax)
     return figure
@@ -325,4 +334,4 @@ def costs(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
     for name, label in (("tokens", "tokens"), ("usd", "US dollars")):
         if any(name in run.measures and run.measures[name].sum() for p in panels for r in p.runs.values() for run in r):
             measures[name] = label
-    return _grid_of_lines(panels, modes, measures, height=2.8)
+    return _grid_of_lines(panels, modes, measures, 2.8)
