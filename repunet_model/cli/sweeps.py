@@ -180,3 +180,67 @@ def report(
             folders.append(RunFolder.open(path))
     page.write(read(folders), out, title or f"RepuNet: {', '.join(paths)}", not_whole=not_whole)
     print(f"Report: {out / 'index.html'} ({len(folders)} runs)")
+
+
+@app.command()
+def study(
+    seeds: Annotated[str, typer.Option(help="As in 1-20; at least two.")] = "1-20",
+    steps: Annotated[int, typer.Option(min=2, help="How many steps each run has.")] = 30,
+    trajectories: Annotated[int, typer.Option(min=2, help="Random starts of the screening.")] = 6,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of its sweeps: NAME and NAME-screening.")] = "study",
+    storage: Storage = Path("sim_storage"),
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write the report.")] = Path("outputs") / "study",
+    results: Annotated[
+        Path, typer.Option(metavar="FILE.md", help="Where to write the results; pictures go to a folder beside it.")
+    ] = Path("outputs") / "results.md",
+) -> None:
+    """Run all scenarios in all modes over many seeds, offline, and answer the paper's claims with what was measured.
+
+    Killed or stopped, it goes on where it was.
+    """
+    from repunet_model.report import page
+
+    page.check_place(out)
+    if results.suffix != ".md":
+        raise ConfigurationError(f"--results {str(results)!r}: name a file that ends in .md")
+    with quietly_imported():
+        from repunet_model.games import GAMES
+        from repunet_model.report.evidence import read
+        from repunet_model.report.tables import for_terminal
+        from repunet_model.study import questions, screening, writing
+        from repunet_model.sweep import running
+        from repunet_model.sweep.grid import Sweep, seeds_of
+
+    numbers = seeds_of(seeds)
+    if len(numbers) < 2:
+        raise ConfigurationError(f"--seeds {seeds}: name at least two")
+    few = numbers[: screening.SEEDS]
+    values = {"scenario": list(GAMES), "reputation": [True, False], "gossip": [True, False]}
+    main_sweep = Sweep.of_values(check_name(name), steps, numbers, values)
+    screen = screening.sweep(f"{name}-screening", list(GAMES), steps, few, trajectories)
+    gathered = []
+    for wanted in (main_sweep, screen):
+        prepared = running.prepare(wanted, storage)
+        folder, table, others = running.complete(prepared, _watch, workers=workers, scheduler=scheduler)
+        if others:
+            from repunet_model.jobs import outcomes_table
+
+            make_console().print(outcomes_table(others))
+            print(f"The study goes on with the same command: {len(others)} runs of {folder.path} are not whole.")
+            _end(others)
+        gathered.append((folder, table))
+    (folder, _), (_, screened_table) = gathered
+    evidence = read(folder.whole_runs())
+    answers = questions.answers(evidence)
+    screened = screening.screened(screened_table, evidence, trajectories)
+    last = (screening.section(screened), screening.picture(screened, len(few)))
+    page.write(evidence, out, "RepuNet: the study", before=[questions.section(answers)], after=[last])
+    command = f"uv run run.py study --seeds {seeds} --steps {steps} --trajectories {trajectories} --results {results}"
+    writing.write(results, command, out, evidence, answers, screened, len(few))
+    console = make_console()
+    console.print(for_terminal(questions.table(answers), "The paper's claims as questions"))
+    for sentence in screening.sentences(screened):
+        console.print(sentence, soft_wrap=True, highlight=False)
+    console.print(f"Results: {results}\nReport:  {out / 'index.html'}\nRuns:    {folder.path}", soft_wrap=True)

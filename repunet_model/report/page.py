@@ -180,7 +180,7 @@ def _backend(run: Run) -> str:
 
 def _with_tables(section: Section, evidence: Evidence) -> Section:
     """Return a section of a picture with the tables that belong to it."""
-    made = {"cooperation": _final_table, "contrasts": _contrast_table, "gossip_and_score": _regression_table}
+    made = {"cooperation": final_table, "contrasts": contrast_table, "gossip_and_score": _regression_table}
     made["costs"] = _cost_table
     # With many panels there are several pictures of a kind; the table, which has them all, is with the first.
     name = section.name.removesuffix("_1")
@@ -194,7 +194,8 @@ def in_words(value: Estimate) -> tuple[str, str]:
     return f"{value.mean:.3f}", interval
 
 
-def _final_table(evidence: Evidence) -> Table:
+def final_table(evidence: Evidence) -> Table:
+    """Return first and final cooperation of every scenario and mode."""
     rows = []
     for panel, mode, _ in evidence.cells():
         first, last = (panel.by_seed(mode, "cooperation_rate", first=first) for first in (True, False))
@@ -209,7 +210,8 @@ def _final_table(evidence: Evidence) -> Table:
     return Table(caption, ["scenario", "mode", "first steps", "last steps", "95 % interval", "seeds"], rows, words=2)
 
 
-def _contrast_table(evidence: Evidence) -> Table:
+def contrast_table(evidence: Evidence) -> Table:
+    """Return the differences between modes, paired by seed."""
     rows = []
     for panel in evidence.panels:
         for name, each in contrasts_of(panel):
