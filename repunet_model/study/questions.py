@@ -1,8 +1,8 @@
 """The paper's claims as questions, and what runs answer to them, "no" included.
 
 Each question is about the sign of a number that every run gives: "yes" if its 95 % bootstrap interval over seeds lies
-above 0, "no" if it lies below, "not shown" if it holds 0, and "no difference" if all seeds give 0. The claims are those of Ren et al. (AAMAS 2026); the
-answers are those of whoever answered in the runs.
+above 0, "no" if it lies below, "not shown" if it holds 0, and "no difference" if all seeds give 0. The claims are those
+of Ren et al. (AAMAS 2026); the answers are those of whoever answered in the runs.
 """
 
 from __future__ import annotations
