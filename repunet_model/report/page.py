@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -82,11 +83,11 @@ def check_place(out: Path) -> None:
     try:
         if out.exists() and not (out / MARKER).is_file() and (not out.is_dir() or any(out.iterdir())):
             raise ConfigurationError(f"{out} is there and is no report: name another folder")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=out.parent):
-            pass
+        above = next(folder for folder in out.absolute().parents if folder.exists())
     except OSError as error:
         raise StorageError(f"{out} cannot be written: {error.strerror or error}") from error
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise StorageError(f"{out} cannot be written: {above} is no folder that can be written")
 
 
 def write(
@@ -114,6 +115,7 @@ def write(
     """
     check_place(out)
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=out.parent) as temporary:
             place = Path(temporary) / "whole"
             place.mkdir()
