@@ -263,6 +263,34 @@ def test_a_sweep_that_is_wrong_is_one_clear_line(text: str, problem: str, capsys
     assert problem in complaint(["sweep", "bad.toml"], capsys)
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--reputation", "y,maybe"], "--reputation: 'maybe': say y or n"),
+        (["-n", "four"], "--n-agents 'four': must be a whole number"),
+        (["--rules", "hearsay"], "--rules 'hearsay': must read NAME=NUMBER"),
+        (["--rules", "hearsay=much"], "--rules 'hearsay=much': must read NAME=NUMBER"),
+        (["--seeds", "one"], "seeds 'one': write them as in 1-20"),
+        (["--name", "../up"], "run name '../up'"),
+    ],
+)
+def test_options_that_are_wrong_are_one_clear_line(
+    words: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert problem in complaint(["sweep", *words], capsys)
+
+
+def test_runs_of_several_backends_are_in_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    with endpoint() as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        backends = ["--backend", "rules", "--backend", "openai:small", "--backend", "always_defect"]
+        assert main(["sweep", *backends, "--steps", "1", "-n", "4"]) == 0
+    table = pd.read_parquet("sim_storage/sweep/results.parquet")
+    assert table["backend"].tolist() == ["rules", "openai", "always_defect"]
+    assert table["backend.model"].dropna().tolist() == ["small"]
+    assert table["tokens"].tolist() == [0, running.tokens, 0]
+
+
 def test_a_cluster_that_is_not_there_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no Dask scheduler answers" in complaint(["sweep", "--scheduler", "nowhere"], capsys)
 

@@ -158,7 +158,8 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[Outco
     console = make_console(stderr=True)
     ended, said = 0, -math.inf
 
-    def is_news(outcome: Outcome) -> bool:
+    def counts_as_news(outcome: Outcome) -> bool:
+        """Count an outcome, and tell whether to say it."""
         nonlocal ended, said
         ended += 1
         now = time.monotonic()
@@ -178,7 +179,7 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[Outco
     if not console.is_terminal:
 
         def tell(outcome: Outcome) -> None:
-            if is_news(outcome):
+            if counts_as_news(outcome):
                 print(f"{line(outcome)}; in all {total()}", file=sys.stderr)
 
         yield tell
@@ -193,7 +194,7 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[Outco
         progress.add_task("jobs", total=jobs.steps_wanted)
 
         def show(outcome: Outcome) -> None:
-            if is_news(outcome):
+            if counts_as_news(outcome):
                 console.print(line(outcome), markup=False, highlight=False, soft_wrap=True)
 
         yield show

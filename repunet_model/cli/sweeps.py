@@ -60,7 +60,9 @@ def sweep(
             help="A parameter of the backend rules, as in learning_rate=0.2,0.4; may be given more than once.",
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the sweep; by default the file's.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the sweep; by default that of the file, or sweep.")
+    ] = None,
     storage: Storage = Path("sim_storage"),
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -81,8 +83,8 @@ def sweep(
         from repunet_model.sweep.grid import Sweep
     options = {
         "scenario": _each(scenario),
-        "reputation": [yes_or_no(word) for word in _each(reputation)],
-        "gossip": [yes_or_no(word) for word in _each(gossip)],
+        "reputation": _yes_and_no("--reputation", reputation),
+        "gossip": _yes_and_no("--gossip", gossip),
         **({} if n_agents is None else {"n_agents": [_whole("--n-agents", word) for word in _each(n_agents)]}),
         **({} if backend is None else {"backend": backend}),
         "rules": dict(_values(option) for option in rules or ()),
@@ -132,6 +134,13 @@ def _end(others: Sequence[Outcome]) -> None:
 
 def _each(text: str) -> list[str]:
     return [word.strip() for word in text.split(",")]
+
+
+def _yes_and_no(option: str, text: str) -> list[bool]:
+    try:
+        return [yes_or_no(word) for word in _each(text)]
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{option}: {error}") from None
 
 
 def _whole(option: str, word: str) -> int:
