@@ -217,7 +217,6 @@ def study(
     with quietly_imported():
         from repunet_model.games import GAMES
         from repunet_model.report.evidence import read
-        from repunet_model.report.tables import for_terminal
         from repunet_model.study import questions, screening, writing
         from repunet_model.sweep import running
         from repunet_model.sweep.grid import Sweep, seeds_of
@@ -248,8 +247,5 @@ def study(
     page.write(evidence, out, "RepuNet: the study", before=[questions.section(answers)], after=[last])
     command = f"uv run run.py study --seeds {seeds} --steps {steps} --trajectories {trajectories} --results {results}"
     writing.write(results, command, out, evidence, answers, screened, len(few))
-    console = make_console()
-    console.print(for_terminal(questions.table(answers), "The paper's claims as questions"))
-    for sentence in screening.sentences(screened):
-        console.print(sentence, soft_wrap=True, highlight=False)
-    console.print(f"Results: {results}\nReport:  {out / 'index.html'}\nRuns:    {folder.path}", soft_wrap=True)
+    print("\n".join([*questions.lines(answers), "", *screening.sentences(screened), ""]))
+    print(f"Results: {results}\nReport:  {out / 'index.html'}\nRuns:    {folder.path}")

@@ -17,7 +17,6 @@ from repunet_model.personas import Disposition
 
 if TYPE_CHECKING:
     from repunet_model.model import RepuNetModel
-    from repunet_model.report.page import Table as Content
 
 WINDOW = 5
 """Steps that are averaged in tables and pictures."""
@@ -47,21 +46,6 @@ def rates_table(model: RepuNetModel, first: int) -> Table:
     data = model.datacollector.get_model_vars_dataframe()
     for step in range(first, model.steps + 1):
         table.add_row(str(step), *(_shown(data[name].iloc[step], form) for name, form in columns.values()))
-    return table
-
-
-def for_terminal(content: Content, title: str) -> Table:
-    """Return a table of a report for the terminal.
-
-    Args:
-        content: The table.
-        title: Of the table.
-    """
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for place, heading in enumerate(content.headings):
-        table.add_column(heading, justify="left" if place < content.words else "right")
-    for row in content.rows:
-        table.add_row(*row)
     return table
 
 

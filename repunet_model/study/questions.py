@@ -181,6 +181,18 @@ def table(found: Sequence[Answer]) -> Table:
     return Table(caption, ["question", "scenario", "answer", "mean", "95 % interval", "seeds"], rows, words=3)
 
 
+def lines(found: Sequence[Answer]) -> list[str]:
+    """Return answers as lines of text, below each question what every scenario says."""
+    told = []
+    for question in QUESTIONS:
+        told.append(question.text)
+        for answer in found:
+            if answer.question is question:
+                mean = "" if answer.measured is None else f": {answer.measured}"
+                told.append(f"  {answer.scenario}: {answer.verdict}{mean}")
+    return told
+
+
 def section(found: Sequence[Answer]) -> Section:
     """Return answers as a section of a report."""
     measured = tuple(f"{question.text} Measured: {question.measured}." for question in QUESTIONS)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from SALib.sample import morris as sampling
 
 from repunet_model import games
 from repunet_model.modes import MODES
-from repunet_model.report.drawing import BLUE, GREY, tidy_axes
+from repunet_model.report.drawing import BLUE, GREY, VERMILION, tidy_axes
 from repunet_model.report.evidence import Evidence, Panel
 from repunet_model.report.page import Section, Table
 from repunet_model.report.pictures import Picture
@@ -88,6 +89,7 @@ class Screened:
     Attributes:
         game: Its name.
         effects: What reputation and gossip add at each point, in the order of `points`.
+        default: What they add with the default parameters, by the study.
         mu_star: The mean absolute elementary effect of each parameter.
         half: Half the width of its 95 % interval.
         sigma: The standard deviation of the effects: how far it depends on the other parameters.
@@ -96,6 +98,7 @@ class Screened:
 
     game: str
     effects: NDArray[np.float64]
+    default: float
     mu_star: NDArray[np.float64]
     half: NDArray[np.float64]
     sigma: NDArray[np.float64]
@@ -129,18 +132,23 @@ def screened(results: pd.DataFrame, evidence: Evidence, trajectories: int) -> li
         mu_star, half, sigma = (
             np.asarray(analysed[name], dtype=float) for name in ("mu_star", "mu_star_conf", "sigma")
         )
-        floor = _floor(panel, own["seed"].nunique())
-        found.append(Screened(panel.game, effects, mu_star, half, sigma, floor))
+        differences = _differences(panel)
+        floor = _floor(differences, own["seed"].nunique())
+        found.append(Screened(panel.game, effects, fmean(differences), mu_star, half, sigma, floor))
     return found
 
 
-def _floor(panel: Panel, seeds: int) -> float:
-    """Return the mean absolute effect that the noise between seeds alone makes."""
+def _differences(panel: Panel) -> list[float]:
+    """Return what reputation and gossip add with the default parameters, seed by seed."""
     both, neither = (panel.by_seed(mode, "cooperation_rate") for mode in (FULL, NONE))
-    differences = [both[seed] - neither[seed] for seed in sorted(set(both) & set(neither))]
+    return [both[seed] - neither[seed] for seed in sorted(set(both) & set(neither))]
+
+
+def _floor(differences: Sequence[float], seeds: int) -> float:
+    """Return the mean absolute effect that the noise between seeds alone makes."""
     step = LEVELS / (2 * (LEVELS - 1))
     # The mean absolute value of a normal variable is its standard deviation times the root of 2 / pi.
-    return float(np.std(differences, ddof=1)) * math.sqrt(2 / seeds) * math.sqrt(2 / math.pi) / step
+    return stdev(differences) * math.sqrt(2 / seeds) * math.sqrt(2 / math.pi) / step
 
 
 def _ordered(screening: Screened) -> list[int]:
@@ -157,11 +165,13 @@ def figure(screening: Sequence[Screened]) -> Figure:
         top.errorbar(each.mu_star[order], y, xerr=each.half[order], fmt="o", color=BLUE, capsize=2)
         top.axvline(each.floor, color=GREY, linestyle="--", linewidth=1)
         top.set_yticks(y, [list(RANGES)[place].replace("_", " ") for place in order], fontsize=8)
-        top.set(title=games.find(each.game).title, xlabel="mu*: change of the effect over the range", xlim=(0, None))
+        top.set(title=games.find(each.game).title, xlim=(0, None))
+        top.set_xlabel("mu*: change over the whole range", fontsize=9)
         top.spines[["top", "right"]].set_visible(False)
         top.grid(axis="x", alpha=0.3)
         bottom.hist(each.effects, bins=np.linspace(-0.6, 1.0, 33).tolist(), color=BLUE)
         bottom.axvline(0, color=GREY, linewidth=1)
+        bottom.axvline(each.default, color=VERMILION, linestyle="--", linewidth=1.5)
         bottom.set(xlabel="cooperation with both − with neither")
         tidy_axes(bottom, steps=False)
     axes[1][0].set_ylabel("points")
@@ -176,7 +186,8 @@ def picture(screening: Sequence[Screened], seeds: int) -> Picture:
         "crosses its range (mean absolute elementary effect, Morris's method; lines: 95 % intervals); the dashed "
         "line is "
         "what a parameter that does nothing would show by the noise between seeds. Below: that effect at all "
-        f"{len(screening[0].effects)} points. At each point {seeds} seed{'s' if seeds > 1 else ''}, the same "
+        f"{len(screening[0].effects)} points, and with the default parameters (dashed). At each point {seeds} "
+        f"seed{'s' if seeds > 1 else ''}, the same "
         f"everywhere."
     )
     return Picture("screening", "Which parameters decide", caption, figure(screening))
@@ -209,7 +220,9 @@ def sentences(screening: Sequence[Screened]) -> list[str]:
     return [
         f"{games.find(each.game).title}: reputation and gossip add to final cooperation at {each.positive:.0%} of "
         f"{len(each.effects)} points, by {each.effects.min():+.2f} to {each.effects.max():+.2f} (median "
-        f"{np.median(each.effects):+.2f})."
+        f"{np.median(each.effects):+.2f}). With the default parameters they add {each.default:+.2f}, as much as or "
+        f"more "
+        f"than at {(each.effects <= each.default).mean():.0%} of the points."
         for each in screening
     ]
 

@@ -56,18 +56,21 @@ def write(
     environment = Environment(
         loader=PackageLoader("repunet_model.study"), undefined=StrictUndefined, trim_blocks=True, autoescape=False
     )
+    tables = {
+        "answers": questions.table(answers),
+        "final": final_table(evidence),
+        "contrasts": contrast_table(evidence),
+        "screening": screening.table(screened),
+    }
     text = environment.get_template("results.md.j2").render(
         command=command,
         lead=lead(evidence),
         folder=folder.name,
         pictures={each.name: each for each in shown},
         questions=questions.QUESTIONS,
-        answers=in_markdown(questions.table(answers)),
-        answers_caption=questions.table(answers).caption,
-        final=in_markdown(final_table(evidence)),
-        contrasts=in_markdown(contrast_table(evidence)),
         sentences=screening.sentences(screened),
-        screening=in_markdown(screening.table(screened)),
+        **{name: in_markdown(table) for name, table in tables.items()},
+        **{f"{name}_caption": table.caption for name, table in tables.items()},
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
