@@ -50,6 +50,9 @@ CHANCES: dict[type, tuple[StrEnum, StrEnum, float]] = {
 
 CUT_AFTER_NEWS = 0.35
 
+INVESTED = 0.5
+"""The share of what it owns that an investor invests."""
+
 
 class Chances(RulesBackend):
     """The rules, with every decision drawn by a fixed probability."""
@@ -64,8 +67,10 @@ class Chances(RulesBackend):
         question = request.question
         if isinstance(question, Disconnect) and (question.hearsay is not None or question.news is not None):
             probability = CUT_AFTER_NEWS
-        drawn = request.random().random() < probability
-        return answer.model_copy(update={"decision": decision if drawn else alternative})
+        drawn = decision if request.random().random() < probability else alternative
+        if isinstance(question, Invest):
+            return answer.model_copy(update={"decision": drawn, "amount": INVESTED * float(question.resources)})
+        return answer.model_copy(update={"decision": drawn})
 
 
 def calls_per_step(game: str, reputation: bool, gossip: bool) -> float:

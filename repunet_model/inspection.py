@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from repunet_model import metrics
+from repunet_model import metrics, persistence
 from repunet_model.errors import ConfigurationError
 from repunet_model.network import SocialNetwork
 from repunet_model.reputation import ReputationRecord
@@ -33,7 +33,7 @@ def of_step(folder: RunFolder, step: int) -> Iterator[str]:
         yield from ("", "Public choices")
     for row in declarations:
         yield f"  {row['agent']}: {'yes' if row['cooperated'] else 'no'}. «{row['reason']}»"
-    calls = folder.table(step, "calls")
+    calls = list(persistence.asked(folder.table(step, "calls")))
     opening = [row for row in calls if row["stage"] == "opening" and "decision" in row["answer"] and row["about"]]
     if opening:
         yield from ("", "After reading what is public")

@@ -47,6 +47,7 @@ def _checked[T](check: Callable[[str], T]) -> AfterValidator:
 RunName = Annotated[str, _checked(check_name)]
 ScenarioName = Annotated[str, _checked(scenario)]
 ActivationName = Annotated[str, _checked(lambda name: parameters.activation_of(name).value)]
+QuestionsName = Annotated[str, _checked(lambda name: parameters.questions_of(name).value)]
 
 
 class Section(BaseModel):
@@ -79,6 +80,7 @@ class Parameters(Section):
     backend_for: dict[str, str] = {}
     activation: ActivationName = "simultaneous"
     dialogue_turns: Annotated[int, Field(ge=2, le=parameters.MOST_DIALOGUE_TURNS)] = 2
+    questions: QuestionsName = "single"
 
 
 class NewRun(Parameters):
@@ -186,7 +188,7 @@ def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
     made_of = {
         "game": values["scenario"],
         **{name: values[name] for name in ("reputation", "gossip", "n_agents", "personas")},
-        **{name: values[name] for name in ("activation", "dialogue_turns")},
+        **{name: values[name] for name in ("activation", "dialogue_turns", "questions")},
         "rng": values["seed"],
     }
     try:

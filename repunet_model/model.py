@@ -32,7 +32,7 @@ from repunet_model.backends.replay import ReplayBackend
 from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.backends.wrappers import service
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
-from repunet_model.journal import Journal
+from repunet_model.journal import Journal, Mailbox
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import BUILT_IN, Disposition, Persona, describe, population
@@ -40,7 +40,7 @@ from repunet_model.questions.prompts import Prompts, prompt_hash
 from repunet_model.reputation import scores_over_roles
 from repunet_model.rng import Streams
 from repunet_model.stages.interaction import INTERACTION_COLUMNS
-from repunet_model.stages.step import run_step
+from repunet_model.stages.step import Questions, run_step
 from repunet_model.stages.world import Desk, StepLog, World
 from repunet_model.storage import RunFolder
 
@@ -126,6 +126,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         backend_for: Mapping[str, str | Backend] | None = None,
         activation: str = "simultaneous",
         dialogue_turns: int = 2,
+        questions: str = "single",
         limits: Limits | None = None,
         rng: int | str | None = None,
         storage: str | None = None,
@@ -144,6 +145,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             backend_for: Who answers for single agents instead, by their names.
             activation: "simultaneous" (all pairs meet, then all gossip) or "sequential" (pair after pair).
             dialogue_turns: Most turns of a dialogue, 2 to 10; the gossiper has the first, the listener the last.
+            questions: "single" (one question a call, as in the paper) or "fused" (what an agent answers one after
+                another from the same view is one call).
             limits: What requests to endpoints may not exceed (concurrency, rates, budget); models that share one
                 keep it together. None for 32 requests under way at once. Limits do not change results.
             rng: The seed of the run, an integer; None draws one.
@@ -164,10 +167,12 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.gossip = parameters.flag("gossip", gossip)
         self.activation = parameters.activation_of(activation)
         self.dialogue_turns = parameters.dialogue_turns(dialogue_turns)
+        self.questions = parameters.questions_of(questions)
         wanted = None if n_agents is None else parameters.whole("n_agents", n_agents, 2)
         people = population(parameters.personas(personas), game, self._game.roles, wanted)
         self.limits = limits if limits is not None else Limits()
         self._journal = Journal()
+        self._mailbox: Mailbox | None = None
         self._respondents = respondents(backend, backend_for)
         policies.check(self._respondents.distinct(), game, self._game.choices)
         self._answering = self._services([persona.name for persona in people])
@@ -335,8 +340,9 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
     def close(self) -> None:
         """Give back the connections of the backends, and let others write to the run."""
         runtime.run(self._respondents.close())
-        if self.folder is not None:
+        if self.folder is not None and self._mailbox is not None:
             self.folder.release()
+            self._mailbox.close()
 
     def __enter__(self) -> Self:
         """Return the model; it is closed at the end of the block."""
@@ -349,11 +355,12 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
     async def _step(self) -> None:
         """Decide, apply, collect, persist; all of it or nothing. `steps` already counts the step under way."""
         memories = {name: agent.memory.snapshot() for name, agent in self._agents_by_name.items()}
-        desk = Desk(self.steps, self._streams, self._prompts, self._answering, self._count)
+        desk = Desk(self.steps, self._streams, self._prompts, self._answering, self._count, self._mailbox)
         world = World(
             step=self.steps,
             game=self._game,
             reputation=self.reputation,
+            fused=self.questions is Questions.FUSED,
             dialogue_turns=self.dialogue_turns,
             agents=self._agents_by_name,
             network=self.network,
@@ -366,6 +373,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         try:
             if self.folder is not None:
                 if self.folder.hold():
+                    assert self._mailbox is not None
+                    await self._mailbox.open()
                     self._journal.open(self.folder.replies, self._committed_step)
                 self.folder.check_next(self.steps)
             for agent in self._agents_by_name.values():
@@ -385,6 +394,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             raise
         self._committed, self._committed_step = state, world.step
         self._journal.clear()
+        if self._mailbox is not None:
+            self._mailbox.clear()
         self.step_usage = desk.total()
         self._collect(world.log)
 
@@ -494,6 +505,10 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         """Take on the data of `_state`."""
         self.network = SocialNetwork.from_dict(state["network"])
         self._board = list(state["board"])
+        self._restore_agents(state)
+
+    def _restore_agents(self, state: Mapping[str, Any]) -> None:
+        """Take on what of it is the agents' own."""
         self.scores = dict(state["scores"])
         for own in state["agents"]:
             self._agents_by_name[own["name"]].restore(own)
@@ -562,6 +577,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 backend_for=answering.by_name,
                 activation=manifest["activation"],
                 dialogue_turns=manifest["dialogue_turns"],
+                questions=manifest["questions"],
                 limits=limits,
                 rng=manifest["seed"],
             )
@@ -582,6 +598,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
     def _store_in(self, folder: RunFolder) -> None:
         """Store every further step in a folder, and every reply before that."""
         self.folder = folder
+        self._mailbox = Mailbox(folder.unread)
         self._journal.open(folder.replies, self._committed_step)
         weakref.finalize(self, folder.release)
 
@@ -594,7 +611,12 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             for name, event in stored.events:
                 self._agents_by_name[name].memory.add(event)
             self._committed, self._committed_step = stored.state, step
-            self._restore(stored.state)
+            if step in {0, last}:
+                self._restore(stored.state)
+            else:
+                self._restore_agents(stored.state)
+                for tie in stored.log.ties:
+                    self.network.apply(**tie)
             self.step_usage = stored.usage
             self.limits.purse.count(stored.usage)
             if stored.measures is not None:

@@ -74,6 +74,13 @@ class SocialNetwork:
         if (other, role) not in self._blacklists[agent]:
             self._blacklists[agent].append((other, role))
 
+    def apply(self, agent: str, other: str, role: str, *, bound: bool) -> None:
+        """Make or cut a tie, as a row of a step's ties says."""
+        if bound:
+            self.bind(agent, other, role)
+        else:
+            self.unbind(agent, other, role)
+
     def to_dict(self) -> dict[str, Any]:
         """Return ties and blacklists as plain data, in the order of the population."""
         position = self._position

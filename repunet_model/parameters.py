@@ -5,10 +5,11 @@ from __future__ import annotations
 import operator
 import secrets
 from collections.abc import Sequence
+from enum import StrEnum
 
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import Persona
-from repunet_model.stages.step import Activation
+from repunet_model.stages.step import Activation, Questions
 
 
 def seed_of(rng: int | str | None) -> int:
@@ -91,8 +92,21 @@ def activation_of(name: str) -> Activation:
     Raises:
         ConfigurationError: If there is none.
     """
+    return _member(Activation, "activation", name)
+
+
+def questions_of(name: str) -> Questions:
+    """Return the way of asking of a name.
+
+    Raises:
+        ConfigurationError: If there is none.
+    """
+    return _member(Questions, "questions", name)
+
+
+def _member[E: StrEnum](kind: type[E], parameter: str, name: str) -> E:
     try:
-        return Activation(name)
+        return kind(name)
     except ValueError:
-        known = ", ".join(activation.value for activation in Activation)
-        raise ConfigurationError(f"unknown activation {name!r}: choose one of {known}") from None
+        known = ", ".join(member.value for member in kind)
+        raise ConfigurationError(f"unknown {parameter} {name!r}: choose one of {known}") from None

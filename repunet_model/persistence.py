@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -25,7 +25,7 @@ from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
 from repunet_model.stages.world import StepLog, World
 from repunet_model.storage import FORMAT, Row, RunFolder
 
-PARAMETERS = ("game", "reputation", "gossip", "activation", "dialogue_turns", "seed")
+PARAMETERS = ("game", "reputation", "gossip", "activation", "dialogue_turns", "questions", "seed")
 """The parameters of a model in its manifest: what the outcome depends on beside personas and backends."""
 
 PACKAGES = ("mesa", "networkx", "numpy", "openai", "pydantic", "jinja2")
@@ -61,7 +61,8 @@ def changes(settings: Mapping[str, str]) -> Row:
     """Return what a fork's manifest says otherwise by wish; who answers for single agents stays.
 
     Args:
-        settings: Values in words, by name: reputation and gossip (y or n), activation, dialogue_turns, seed, backend.
+        settings: Values in words, by name: reputation and gossip (y or n), activation, dialogue_turns, questions, seed,
+            backend.
 
     Raises:
         ConfigurationError: If a name is none of them, or a value cannot be used.
@@ -77,13 +78,15 @@ def changes(settings: Mapping[str, str]) -> Row:
                 changed[name] = parameters.activation_of(text).value
             case "dialogue_turns":
                 changed[name] = parameters.dialogue_turns(text)
+            case "questions":
+                changed[name] = parameters.questions_of(text).value
             case "seed":
                 changed[name] = parameters.seed_of(text)
             case "backend":
                 changed["backend"] = respondents(text).to_dict()["backend"]
             case _:
                 raise ConfigurationError(
-                    f"{name}={text}: set reputation, gossip, activation, dialogue_turns, seed or backend"
+                    f"{name}={text}: set reputation, gossip, activation, dialogue_turns, questions, seed or backend"
                 )
     return changed
 
@@ -129,7 +132,7 @@ def write_step(folder: RunFolder, world: World, state: Mapping[str, Any], measur
             "gossip": log.gossip,
             "ties": log.ties,
             "declarations": log.declarations,
-            "calls": (call.to_row() for call in world.desk.in_order()),
+            "calls": world.desk.rows(),
         },
     )
 
@@ -144,7 +147,7 @@ class StoredStep:
         events: What it left in memories, by the name of the agent.
         measures: Its measures; None for a seed, which has none.
         usage: What it cost.
-        log: Its interactions and its gossip.
+        log: Its interactions, its gossip, and its ties made and cut.
     """
 
     state: dict[str, Any]
@@ -171,10 +174,29 @@ def read_step(folder: RunFolder, step: int) -> StoredStep:
         events=[(row.pop("agent"), Event.from_dict(row)) for row in folder.table(step, "events")],
         measures=folder.document(step, "metrics") if step > 0 else None,
         usage=usage,
-        log=StepLog(interactions=folder.table(step, "interactions"), gossip=folder.table(step, "gossip")),
+        log=StepLog(
+            interactions=folder.table(step, "interactions"),
+            gossip=folder.table(step, "gossip"),
+            ties=folder.table(step, "ties"),
+        ),
     )
 
 
 def update_of(row: Row, step: int) -> RecordUpdate:
     """Return what a row of a step's records wrote into a ledger."""
     return RecordUpdate(step, Cause(row["cause"]), row["source"], ReputationRecord.from_dict(row))
+
+
+def asked(calls: Iterable[Row]) -> Iterator[Row]:
+    """Yield a row for each question that was answered; a compound call yields its parts, in their order.
+
+    Args:
+        calls: Rows of the calls of a step.
+    """
+    for call in calls:
+        if "parts" not in call:
+            yield call
+            continue
+        for part, (question, about, source) in call["parts"].items():
+            if (answer := call["answer"][part]) is not None:
+                yield {**call, "question": question, "about": about, "source": source, "answer": answer}

@@ -200,6 +200,7 @@ class Shell:
             backend_for=who.by_name,
             activation=known.get("activation", "simultaneous"),
             dialogue_turns=known.get("dialogue_turns", 2),
+            questions=known.get("questions", "single"),
             limits=wishes.limits,
             rng=wishes.seed if wishes.seed is not None else known.get("seed", 1),
             storage=str(wishes.storage),

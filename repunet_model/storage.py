@@ -12,6 +12,7 @@
             manifest.json          hashes of these files, of the run's manifest and of the previous step's
             usage_manifest.json    the hash of usage.json
         replies.jsonl              while a step is under way or has failed: the replies it has so far
+        replies_unread.jsonl       replies that came when the process that had asked for them was gone
         usage_failed.jsonl         what failed steps have cost, if any failed
 
 A step is written to a temporary folder beside its place, synced, and renamed; a new run likewise. Two runs with equal
@@ -38,7 +39,7 @@ from repunet_model.words import check_name
 
 Row = dict[str, Any]
 
-FORMAT = 2
+FORMAT = 3
 """The layout that is written and read."""
 
 _MANIFEST = "manifest.json"
@@ -89,6 +90,11 @@ class RunFolder:
     def replies(self) -> Path:
         """The file of the replies of a step that is under way or has failed."""
         return self.path / "replies.jsonl"
+
+    @property
+    def unread(self) -> Path:
+        """The file of replies that came when the process that had asked for them was gone."""
+        return self.path / "replies_unread.jsonl"
 
     # New runs
 
@@ -146,8 +152,9 @@ class RunFolder:
         def fill(part: Path) -> None:
             for number in range(step + 1):
                 _copy(self.path / f"step_{number}", part / f"step_{number}")
-            if self.replies.exists() and not (self.path / f"step_{step + 1}").exists():
-                _write(part / self.replies.name, self.replies.read_bytes())
+            if not (self.path / f"step_{step + 1}").exists():
+                for replies in filter(Path.exists, (self.replies, self.unread)):
+                    _write(part / replies.name, replies.read_bytes())
 
         return self._make(storage, name, f"{own[:80]}_from_{step}", manifest, fill)
 

@@ -214,11 +214,15 @@ def _question(body: Body) -> bytes:
 
 
 def random_reply(schema: dict[str, Any], random: Random) -> dict[str, Any]:
-    """Return a random reply that fits a schema of flat answers."""
+    """Return a random reply that fits a schema, with every part that may be null."""
     return {name: _value(field, random) for name, field in schema["properties"].items()}
 
 
 def _value(field: dict[str, Any], random: Random) -> Any:
+    if "anyOf" in field:
+        return _value(field["anyOf"][0], random)
+    if field.get("type") == "object":
+        return random_reply(field, random)
     if "enum" in field:
         return random.choice(field["enum"])
     if field["type"] == "number":

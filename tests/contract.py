@@ -36,6 +36,7 @@ GOSSIP_WORDS = re.compile(
 )
 
 every_mode = pytest.mark.parametrize(("reputation", "gossip"), MODES, ids=MODE_NAMES)
+both_ways = pytest.mark.parametrize("questions", ["single", "fused"])
 
 
 class GameContract(ABC):
@@ -99,13 +100,14 @@ class GameContract(ABC):
         assert bool(model.datacollector.tables["gossip"]["step"]) is gossip
         assert any(list(agent.ledger.present()) for agent in model.agents) is reputation
 
+    @both_ways
     @every_mode
     def test_every_mode_runs_6_steps_over_http_with_random_replies(
-        self, reputation: bool, gossip: bool, monkeypatch: pytest.MonkeyPatch
+        self, reputation: bool, gossip: bool, questions: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with endpoint() as running:
             monkeypatch.setenv("LLM_API_BASE", running.url)
-            parameters = {"reputation": reputation, "gossip": gossip, "backend": "openai"}
+            parameters = {"reputation": reputation, "gossip": gossip, "backend": "openai", "questions": questions}
             with self.run(0, **parameters) as model:
                 for _ in range(6):
                     model.step()
@@ -120,9 +122,12 @@ class GameContract(ABC):
             seed=st.integers(0, 10_000),
             mode=st.sampled_from(MODES),
             activation=st.sampled_from(["simultaneous", "sequential"]),
+            questions=st.sampled_from(["single", "fused"]),
             at_random=st.booleans(),
         )
-        def society(n_agents: int, seed: int, mode: tuple[bool, bool], activation: str, at_random: bool) -> None:
+        def society(
+            n_agents: int, seed: int, mode: tuple[bool, bool], activation: str, questions: str, at_random: bool
+        ) -> None:
             model = self.run(
                 0,
                 n_agents=n_agents,
@@ -130,6 +135,7 @@ class GameContract(ABC):
                 reputation=mode[0],
                 gossip=mode[1],
                 activation=activation,
+                questions=questions,
                 backend=RandomReplies() if at_random else RulesBackend(TALKATIVE),
             )
             for _ in range(7):
@@ -178,9 +184,25 @@ class GameContract(ABC):
         self.run(7, run_name="smooth", **parameters)
         assert contents(tmp_path / "failing") == contents(tmp_path / "smooth")
 
+    @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
     @every_mode
-    def test_every_prompt_is_filled_and_speaks_of_nothing_its_mode_lacks(self, reputation: bool, gossip: bool) -> None:
-        requests = self.overheard(reputation, gossip).requests
+    def test_fused_questions_get_the_answers_they_get_alone(
+        self, reputation: bool, gossip: bool, activation: str
+    ) -> None:
+        parameters = {"reputation": reputation, "gossip": gossip, "activation": activation, "n_agents": 10}
+        alone, fused = (self.run(7, questions=questions, **parameters) for questions in ("single", "fused"))
+        assert fused.calls < alone.calls
+        for name in ("interactions", "gossip"):
+            assert fused.datacollector.tables[name] == alone.datacollector.tables[name]
+        assert fused.network.to_dict() == alone.network.to_dict()
+        assert [agent.state() for agent in fused.agents] == [agent.state() for agent in alone.agents]
+
+    @both_ways
+    @every_mode
+    def test_every_prompt_is_filled_and_speaks_of_nothing_its_mode_lacks(
+        self, reputation: bool, gossip: bool, questions: str
+    ) -> None:
+        requests = self.overheard(reputation, gossip, questions=questions).requests
         assert requests
         for request in requests:
             prompt = "\n".join(message["content"] for message in request.messages())
@@ -197,15 +219,18 @@ class GameContract(ABC):
         assert bool(REPUTATION_WORDS.search(rules)) is reputation
         assert bool(GOSSIP_WORDS.search(rules)) is gossip
 
+    @both_ways
     @every_mode
-    def test_no_prompt_carries_what_another_agent_thinks(self, reputation: bool, gossip: bool, tmp_path: Path) -> None:
+    def test_no_prompt_carries_what_another_agent_thinks(
+        self, reputation: bool, gossip: bool, questions: str, tmp_path: Path
+    ) -> None:
         people = [
             person.model_copy(update={"learned": f"You begin here. {mark(person.name)}"}).model_dump(mode="json")
             for person in built_in(self.game)[:8]
         ]
         file = tmp_path / "personas.json"
         file.write_text(json.dumps(people))
-        requests = self.overheard(reputation, gossip, personas=str(file)).requests
+        requests = self.overheard(reputation, gossip, personas=str(file), questions=questions).requests
         for request in requests:
             marks = set(re.findall(r"\[thought of [^]]*\]", request.prompt))
             assert marks == {mark(request.coordinates.agent)}, request.prompt

@@ -4,13 +4,11 @@
 
 Runs of 10 steps of 6 agents over HTTP, in each of the three scenarios, are killed with SIGKILL while the endpoint
 answers, and resumed until they are done. Printed is whether the folders are equal in the end, and how many requests
-were answered twice: a reply that is on its way to the process when it dies, or waits there to be read, is lost, and
-nothing on this side can keep it. A reply that had been written down is never among them.
+were answered twice.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -22,7 +20,6 @@ from pathlib import Path
 from random import Random
 
 from repunet_model.cli import main
-from repunet_model.rng import Streams
 from repunet_model.storage import RunFolder
 from repunet_model.testing import Endpoint, endpoint
 from tests.conftest import contents
@@ -39,13 +36,11 @@ class Tally:
     Attributes:
         kills: How often it was killed.
         answered_twice: Requests that were answered twice.
-        paid_twice: Requests that were sent again though their reply had been written down.
         is_equal: Whether the run ended in the bytes of the one that was left alone.
     """
 
     kills: int = 0
     answered_twice: int = 0
-    paid_twice: int = 0
     is_equal: bool = False
 
 
@@ -59,17 +54,11 @@ def kill_and_resume(scenario: str, kills: int, random: Random, storage: Path) ->
         moments = sorted(random.randrange(len(running.requests)) for _ in range(kills))
         running.requests.clear()
         running.answered.clear()
-        recorded: set[int] = set()
         for moment in moments:
-            sent = len(running.requests)
             if _kill(_command(scenario, storage), moment, running, random):
                 tally.kills += 1
-            tally.paid_twice += sum(body["seed"] in recorded for body in running.requests[sent:])
-            recorded = _recorded(storage / "it")
-        sent = len(running.requests)
         if _left(storage / "it"):
             assert main(_command(scenario, storage)) == 0
-        tally.paid_twice += sum(body["seed"] in recorded for body in running.requests[sent:])
     tally.answered_twice = sum(times > 1 for times in Counter(body["seed"] for body in running.answered).values())
     tally.is_equal = contents(storage / "it") == contents(storage / "alone" / "it")
     return tally
@@ -102,23 +91,6 @@ def _kill(command: list[str], moment: int, running: Endpoint, random: Random) ->
         return process.wait() < 0
 
 
-def _recorded(folder: Path) -> set[int]:
-    """Return the seeds of the requests whose replies are on disk, in whole steps or in the journal."""
-    if not folder.exists():
-        return set()
-    places = [
-        ((step, *(row[name] for name in ("stage", "question", "agent", "about", "source"))), 0)
-        for step in RunFolder.open(folder).steps()[1:]
-        for row in RunFolder(folder).table(step, "calls")
-    ]
-    journal = folder / "replies.jsonl"
-    lines = journal.read_bytes().split(b"\n")[:-1] if journal.exists() else []
-    rows = [json.loads(line) for line in lines]
-    places += [(tuple(row["at"]), row["attempt"]) for row in rows]
-    streams = Streams(1)
-    return {(int.from_bytes(streams.digest(*at)[:4]) + attempt) & 0x7FFFFFFF for at, attempt in places}
-
-
 def report(kills: int) -> None:
     """Kill runs so many times in all, and print what came of it."""
     random = Random(1)
@@ -128,7 +100,7 @@ def report(kills: int) -> None:
             tally = kill_and_resume(scenario, share, random, Path(folder))
         print(
             f"{scenario}: {tally.kills} kills, folders {'equal' if tally.is_equal else 'DIFFERENT'}, "
-            f"{tally.paid_twice} written replies asked for again, {tally.answered_twice} answered twice on their way"
+            f"{tally.answered_twice} requests answered twice"
         )
 
 

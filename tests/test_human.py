@@ -325,3 +325,11 @@ def test_a_human_has_no_parameters(words: list[str], capsys: pytest.CaptureFixtu
     assert main(["run", *words]) == 2
     assert "unknown backend 'human:me'" in capsys.readouterr().err
     assert list(Path().iterdir()) == []
+
+
+def test_fused_questions_are_asked_at_the_keyboard_one_after_another(types: Typist) -> None:
+    for questions in ("single", "fused"):
+        types(ONES)
+        assert play("--questions", questions, name=questions, steps=2) == 0
+    alone, fused = (RunFolder(Path("sim_storage") / name).document(2, "state") for name in ("single", "fused"))
+    assert fused == alone

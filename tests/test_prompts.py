@@ -30,7 +30,9 @@ def test_every_prompt_file_is_used() -> None:
     used = {game.rules for game in GAMES.values()}
     for contract in (test_games.TestPrisonersDilemma(), test_games.TestInvestment(), test_games.TestSignUp()):
         for reputation, gossip in MODES:
-            used |= {request.question.template for request in contract.overheard(reputation, gossip).requests}
+            for questions in ("single", "fused"):
+                overheard = contract.overheard(reputation, gossip, questions=questions)
+                used |= {request.question.template for request in overheard.requests}
     parts = set(re.findall(r'include "([^"]+)"', "".join(path.read_text() for path in TEMPLATES.glob("*.j2"))))
     files = {path.name for path in TEMPLATES.glob("*.j2")}
     assert files == used | parts

@@ -158,18 +158,27 @@ def test_a_damaged_manifest_is_one_clear_error(content: str, tmp_path: Path) -> 
 
 def test_a_listener_takes_messages_one_after_another() -> None:
     backend = Reading(pause=0.004)
-    run(6, backend=backend, n_agents=12)
-    queues = 0
-    heard: dict[tuple[int, str], list[tuple[int, int]]] = {}
+    run(12, backend=backend, n_agents=8)
+    heard: dict[tuple[int, str], list[tuple[int, int, str, str]]] = {}
+    concluded: dict[tuple[int, str, str], int] = {}
     for begun, ended, request in backend.windows:
         where = request.coordinates
-        if where.stage == "gossip" and where.question in {"hear", "hear_second_hand", "update_record"}:
-            heard.setdefault((where.step, where.agent), []).append((begun, ended))
-    for windows in heard.values():
+        if where.stage == "gossip" and where.question in {"hear", "hear_second_hand"}:
+            heard.setdefault((where.step, where.agent), []).append((begun, ended, where.about, where.source))
+        if where.stage == "gossip" and where.question == "update_record":
+            concluded[where.step, where.agent, where.about] = ended
+    queues = rested_on = 0
+    for (step, listener), windows in heard.items():
         ordered = sorted(windows)
-        assert all(ended < begun for (_, ended), (begun, _) in itertools.pairwise(ordered))
-        queues += len(ordered) > 2
+        queues += len(ordered) > 1
+        assert all(ended < begun for (_, ended, *_), (begun, *_) in itertools.pairwise(ordered))
+        for place, (begun, _, _, source) in enumerate(ordered):
+            for _, _, subject, _ in ordered[:place]:
+                if subject in source.split(" < "):  # what it thinks of who tells it now
+                    rested_on += 1
+                    assert concluded[step, listener, subject] < begun
     assert queues > 5
+    assert rested_on > 0
 
 
 def test_a_listener_remembers_how_it_judged_the_message_before() -> None:

@@ -8,15 +8,17 @@ the same protocol, so retries, limits and re-asking compose.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from hashlib import sha256
 from random import Random
 from typing import Any, Protocol, Self
 
+from repunet_model.journal import Mailbox
 from repunet_model.personas import Persona
 from repunet_model.questions.base import Answer, Coordinates, Options, Question
+from repunet_model.questions.compound import Ask
 from repunet_model.questions.prompts import Prompts
 
 
@@ -115,6 +117,9 @@ class Request[A: Answer]:
         corrections: Earlier replies to this request that did not fit.
         usage: What it has cost so far; backends and wrappers add to it.
         earlier: What replies that were recorded before had cost when they came.
+        mailbox: Where replies are found that came for an earlier process, and left if this one ends; None for a run
+            that is not stored.
+        receipts: Told once a reply is written down, so that nobody else needs to keep it.
     """
 
     coordinates: Coordinates
@@ -127,6 +132,8 @@ class Request[A: Answer]:
     corrections: tuple[Correction, ...] = ()
     usage: Usage = field(default_factory=Usage)
     earlier: Usage = field(default_factory=Usage)
+    mailbox: Mailbox | None = None
+    receipts: list[Callable[[], None]] = field(default_factory=list)
 
     def random(self) -> Random:
         """Return the random stream of this question, from its beginning."""
@@ -188,6 +195,16 @@ class Request[A: Answer]:
         """A hash of all that a reply may depend on."""
         asked = json.dumps([self.asked, self.messages(), self.schema], ensure_ascii=False)
         return sha256(asked.encode()).hexdigest()[:32]
+
+    def part(self, ask: Ask[Any], digest: bytes) -> Request[Any]:
+        """Return the request for a part of a compound question, as if it were asked alone.
+
+        Args:
+            ask: The part.
+            digest: What keys its draws.
+        """
+        where = replace(self.coordinates, question=ask.question.name, about=ask.about, source=ask.source)
+        return replace(self, coordinates=where, question=ask.question, digest=digest, usage=Usage(), corrections=())
 
     def corrected(self, correction: Correction) -> Self:
         """Return this request with one more correction."""

@@ -24,6 +24,7 @@ from typing import Any, TextIO
 from repunet_model.backends.base import Request
 from repunet_model.errors import BackendError
 from repunet_model.questions.base import Answer
+from repunet_model.questions.compound import Compound
 
 HOW_TO_ANSWER = (
     "(The fields of the JSON object are asked for one after another: type a text, or a number, and then Enter.)"
@@ -74,14 +75,17 @@ class HumanBackend:
         """Nothing to give back: the streams are the process's."""
 
     async def _answer[A: Answer](self, request: Request[A]) -> A:
+        question = request.question
+        if isinstance(question, Compound):
+            return await question.in_turn(lambda ask, digest: self._answer(request.part(ask, digest)))  # type: ignore[return-value]
         if request.prompts.system != self._rules:
             self._rules = request.prompts.system
             self._show(f"\n{self._rules}\n\n{HOW_TO_ANSWER}\n")
-        self._show(f"\n--- {request.coordinates.agent}: {request.question.name}\n\n{request.prompt}\n\n")
+        self._show(f"\n--- {request.coordinates.agent}: {question.name}\n\n{request.prompt}\n\n")
         while True:
             values = {name: await self._ask(request, name) for name in request.schema["properties"]}
             try:
-                return request.question.read(json.dumps(values))
+                return question.read(json.dumps(values))
             except ValueError as error:
                 self._show(f"These answers do not go together: {error}. Once more, please.\n")
 

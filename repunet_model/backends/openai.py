@@ -19,15 +19,14 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from repunet_model.backends.base import Request, Usage
+from repunet_model.backends.courier import Destination, Letter, LostError, RefusedError, courier
 from repunet_model.errors import AdaptationError, ConfigurationError, EndpointError, InvalidReplyError, TransientError
 from repunet_model.questions.base import Answer
-
-if TYPE_CHECKING:
-    from openai import APIStatusError, AsyncOpenAI
 
 CONNECT_SECONDS = 10.0
 
@@ -260,7 +259,7 @@ _FORMAT_WORDS = ("response_format", "json_schema", "json_object", "schema", "str
 
 
 class OpenAIBackend:
-    """One client of one endpoint; one request, one attempt.
+    """One endpoint; one request, one attempt.
 
     Attributes:
         description: Name, model and sampling parameters.
@@ -278,7 +277,13 @@ class OpenAIBackend:
         """
         self._endpoint = endpoint
         self._key = key
-        self._client: AsyncOpenAI | None = None
+        self._destination = Destination(
+            base_url=endpoint.base_url or OPENAI_URL,
+            key=key,
+            timeout=endpoint.timeout,
+            connect_timeout=min(CONNECT_SECONDS, endpoint.timeout),
+            trust_env=not endpoint.is_loopback,  # prompts do not go to this machine through a proxy
+        )
         self._dialect = Dialect(endpoint.reply_format or ReplyFormat.JSON_SCHEMA)
         self._proven: ReplyFormat | None = None
         self.description = {"backend": "openai", **asdict(endpoint.sampling)}
@@ -310,52 +315,52 @@ class OpenAIBackend:
             TransientError: If the attempt failed in a way that may pass.
             EndpointError: If it failed for good.
         """
-        import openai  # noqa: PLC0415  # slow, and not needed offline
-
-        if self._client is None:
-            self._client = openai.AsyncOpenAI(
-                api_key=self._key,
-                base_url=self._endpoint.base_url or OPENAI_URL,
-                max_retries=0,
-                timeout=openai.Timeout(self._endpoint.timeout, connect=min(CONNECT_SECONDS, self._endpoint.timeout)),
-                # Prompts go where they were sent and nowhere else, and not through a proxy to this machine.
-                http_client=openai.DefaultAsyncHttpxClient(
-                    follow_redirects=False, trust_env=not self._endpoint.is_loopback
-                ),
-            )
         body = self.body(request, dialect)
+        letter = Letter(self._destination, body)
         started = time.perf_counter()
         request.usage.attempts += 1
         try:
-            response = await self._client.chat.completions.with_raw_response.create(**body)
-            return json.loads(response.content)
-        except openai.APIStatusError as error:
+            return json.loads(await self._post(letter, request))
+        except RefusedError as error:
             complaint = _complaint(error)
-            if error.status_code in {400, 422}:
+            if error.status in {400, 422}:
                 if error.code == "json_validate_failed":
                     raise InvalidReplyError("", "the reply was not JSON of the schema") from error
-                remedy = dialect.adapted(complaint, error.param, body, is_proven=self._proven is dialect.reply_format)
+                remedy = dialect.adapted(
+                    complaint, error.parameter, body, is_proven=self._proven is dialect.reply_format
+                )
                 if remedy is not None:
                     if dialect is self._dialect:
                         self._dialect = remedy
                     raise AdaptationError(f"{self._place}: wants to be asked otherwise") from error
             raise self._refusal(error, complaint) from error
-        except openai.APITimeoutError as error:
-            raise TransientError(
-                f"{self._place}: no reply within {self._endpoint.timeout:g} s", may_have_cost=True
-            ) from error
-        except openai.APIConnectionError as error:
-            cause = error.__cause__ or error
-            raise TransientError(
-                f"{self._place}: cannot be reached ({self._clean(str(cause))})",
-                may_have_cost=type(cause).__name__ != "ConnectError",
-            ) from error
-        except (openai.APIError, ValueError, RecursionError) as error:
+        except LostError as error:
+            reason = (
+                f"no reply within {self._endpoint.timeout:g} s"
+                if error.is_timeout
+                else f"cannot be reached ({self._clean(str(error))})"
+            )
+            raise TransientError(f"{self._place}: {reason}", may_have_cost=error.may_have_arrived) from error
+        except (ValueError, RecursionError) as error:
             raise TransientError(
                 f"{self._place}: not a chat completion ({self._clean(str(error))})", may_have_cost=True
             ) from error
         finally:
             request.usage.seconds += time.perf_counter() - started
+
+    async def _post(self, letter: Letter, request: Request[Any]) -> str:
+        """Return the reply to a request: the one that came for an earlier process, or a new one.
+
+        Raises:
+            RefusedError: If the endpoint refused it.
+            LostError: If no reply came.
+        """
+        if request.mailbox is not None and (left := request.mailbox.take(letter.digest)) is not None:
+            return left
+        sending = await courier()
+        content, number = await sending.send(letter, request.mailbox)
+        request.receipts.append(partial(sending.kept, number))
+        return content
 
     def body(self, request: Request[Any], dialect: Dialect) -> dict[str, Any]:
         """Return what is sent: prompt, sampling parameters, and how the reply is to be given."""
@@ -427,16 +432,16 @@ class OpenAIBackend:
             raise InvalidReplyError(text, f"you refused: {self._clean(str(refusal))}")
         return _json_in(text)
 
-    def _refusal(self, error: APIStatusError, complaint: str) -> TransientError | EndpointError:
+    def _refusal(self, error: RefusedError, complaint: str) -> TransientError | EndpointError:
         """Tell a refusal that may pass from one that will not."""
-        message = f"{self._place}: HTTP {error.status_code}, {self._clean(complaint)}"
-        may_pass = error.status_code in {408, 409, 429} or error.status_code >= 500
+        message = f"{self._place}: HTTP {error.status}, {self._clean(complaint)}"
+        may_pass = error.status in {408, 409, 429} or error.status >= 500
         if may_pass and error.code != "insufficient_quota":
             try:
-                retry_after = float(error.response.headers.get("retry-after", ""))
+                retry_after = float(error.retry_after)
             except ValueError:
                 retry_after = None
-            return TransientError(message, retry_after, may_have_cost=error.status_code in {408, 502, 504})
+            return TransientError(message, retry_after, may_have_cost=error.status in {408, 502, 504})
         return EndpointError(message)
 
     @property
@@ -456,10 +461,7 @@ class OpenAIBackend:
         return (line.replace(self._key, "***") if self._key != NO_KEY else line)[:300]
 
     async def close(self) -> None:
-        """Close the client."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        """There is nothing to give back: the courier serves whoever asks."""
 
 
 def _count(counts: object, name: str) -> int | None:
@@ -478,12 +480,12 @@ def _text_of(content: object) -> str:
     return json.dumps(content) if isinstance(content, dict) else ""
 
 
-def _complaint(error: APIStatusError) -> str:
+def _complaint(error: RefusedError) -> str:
     """Return what an endpoint says is wrong, in whatever form it says it, without what it quotes of the request."""
     try:
-        body = json.loads(error.response.text)
+        body = json.loads(error.text)
     except (ValueError, RecursionError):
-        return error.response.text.strip() or error.message
+        return error.text.strip() or error.message
     return " ".join(_words(body)) or error.message
 
 

@@ -33,6 +33,7 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Persona
 from repunet_model.questions.base import Answer, Candidate, Credibility, Opinion, Question
+from repunet_model.questions.compound import Compound
 from repunet_model.questions.encounter import (
     ChoosePartner,
     Connect,
@@ -229,6 +230,9 @@ class RulesBackend:
             ConfigurationError: If no policy is registered for the question.
         """
         question = request.question
+        if isinstance(question, Compound):
+            # The class variable of a compound cannot name the type of its answer.
+            return await question.in_turn(lambda ask, digest: self.answer(request.part(ask, digest)))  # type: ignore[return-value]
         policy = _POLICIES.get(type(question))
         if policy is None:
             raise ConfigurationError(

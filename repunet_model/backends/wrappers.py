@@ -120,6 +120,8 @@ class Record(Wrapper):
             "usage": request.usage.since(before).to_dict(),
         }
         self._journal.add(request.coordinates.key(), request.attempt, row)
+        while request.receipts:
+            request.receipts.pop()()
 
 
 class Recall(Wrapper):

@@ -74,6 +74,12 @@ Personas = Annotated[
 ActivationName = Annotated[str, typer.Option("--activation", help="simultaneous or sequential.")]
 
 
+QuestionsName = Annotated[
+    str,
+    typer.Option(
+        "--questions", help="single (one question a call) or fused (one call for what is answered from one view)."
+    ),
+]
 DialogueTurns = Annotated[int, typer.Option(min=2, max=10, help="Most turns of a dialogue.")]
 
 

@@ -23,6 +23,7 @@ from repunet_model.cli.options import (
     NAgents,
     Personas,
     PriceFile,
+    QuestionsName,
     ReplyFormat,
     Reputation,
     RequestsPerMinute,
@@ -69,6 +70,7 @@ def run(
     personas: Personas = "built-in",
     activation: ActivationName = "simultaneous",
     dialogue_turns: DialogueTurns = 2,
+    questions: QuestionsName = "single",
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run.")] = None,
     storage: Storage = Path("sim_storage"),
     concurrency: Concurrency = 32,
@@ -96,6 +98,7 @@ def run(
             "personas": personas,
             "activation": activation,
             "dialogue_turns": dialogue_turns,
+            "questions": questions,
         }
         backend = replayable(backend, storage)
         kind, _, replayed = backend.partition(":")
@@ -113,6 +116,7 @@ def run(
             backend_for=who.by_name,
             activation=what["activation"],
             dialogue_turns=what["dialogue_turns"],
+            questions=what["questions"],
             limits=limits_of(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices),
             rng=what["seed"],
             storage=str(storage),
@@ -143,6 +147,7 @@ def make_seed(
     ] = None,
     activation: ActivationName = "simultaneous",
     dialogue_turns: DialogueTurns = 2,
+    questions: QuestionsName = "single",
     storage: Storage = Path("sim_storage"),
 ) -> None:
     """Make a run without steps, for resume to go on with. The command run does not need one: it makes its own."""
@@ -168,6 +173,7 @@ def make_seed(
             backend_for=who.by_name,
             activation=activation,
             dialogue_turns=dialogue_turns,
+            questions=questions,
             rng=seed,
             storage=str(storage),
             run_name=sim_name,
@@ -229,7 +235,8 @@ def fork(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Change reputation, gossip, activation, dialogue_turns, seed or backend; may be given more than once.",
+            help="Change reputation, gossip, activation, dialogue_turns, questions, seed or backend; may be given "
+            "more than once.",
         ),
     ] = None,
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the fork.")] = None,
@@ -262,6 +269,7 @@ def estimate(
     personas: Personas = "built-in",
     activation: ActivationName = "simultaneous",
     dialogue_turns: DialogueTurns = 2,
+    questions: QuestionsName = "single",
     prices: PriceFile = None,
 ) -> None:
     """Predict calls, tokens and cost of a run from its prompts, without asking anybody."""
@@ -284,6 +292,7 @@ def estimate(
             backend_for=who.by_name,
             activation=activation,
             dialogue_turns=dialogue_turns,
+            questions=questions,
             rng=seed,
         )
     with showing_progress(model, steps, "estimating") as done:

@@ -16,7 +16,7 @@ accepting investor invests; the mean of max(0, 1 - actual / promised share), whi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
@@ -162,9 +162,9 @@ class Investment(Game):
         """Let the trustee promise, the investor decide, and the trustee allocate."""
         investor, trustee = first, second
         if investor.shuns_partner or trustee.shuns_partner:
-            return self._no_deal(Course.NOT_HELD, investor, "There was no deal: one of you avoids the other.")
+            return self._not_held(investor, "one of you avoids the other")
         if investor.resources < CENT:
-            return self._no_deal(Course.NOT_HELD, investor, "There was no deal: the investor had nothing to invest.")
+            return self._not_held(investor, "the investor had nothing to invest")
         plan = await trustee.ask(
             ProposePlan(
                 investor=investor.name,
@@ -189,8 +189,11 @@ class Investment(Game):
             "investor_reason": decision.reason,
         }
         if decision.decision is Deal.REFUSE:
-            refusal = f"The trustee promised {plan.investor_share:g} %. The investor refused: {said(decision.reason)}"
-            return self._no_deal(Course.REFUSED, investor, refusal, **promise)
+            refused = (
+                f"{trustee.name} promised you {plan.investor_share:g} %, and you refused: {said(decision.reason)}",
+                f"You promised {investor.name} {plan.investor_share:g} %, and they refused: {said(decision.reason)}",
+            )
+            return self._no_deal(Course.REFUSED, investor, refused, **promise)
         amount = min(_money(_exact(decision.amount)), investor.resources)
         outcome = GROWTH * amount
         allocation = await trustee.ask(
@@ -207,21 +210,20 @@ class Investment(Game):
         kept = outcome - returned
         reported = _money(_exact(allocation.reported_outcome))
         honoured = allocation.investor_share >= plan.investor_share
-        promised = f"{plan.investor_share:g} % of the outcome"
-        flow = f"{amount} units became {outcome}, of which {returned} went to"
+        flow = f"{amount} units became {outcome}: {returned} for"
         return Outcome(
             accounts=(
                 Account(
                     returned - amount,
                     True,
-                    f"You invested with {trustee.name}, who promised you {promised}. Your {flow} you and {kept} to "
-                    f"{trustee.name}, who reported an outcome of {reported}.",
+                    f"{trustee.name} promised you {plan.investor_share:g} %. Your {flow} you, {kept} for them, who "
+                    f"reported an outcome of {reported}.",
                 ),
                 Account(
                     kept,
                     honoured,
-                    f"{investor.name} invested with you, and you promised them {promised}. Their {flow} them and "
-                    f"{kept} to you; you reported an outcome of {reported}.",
+                    f"You promised {investor.name} {plan.investor_share:g} %. Their {flow} them, {kept} for you; you "
+                    f"reported an outcome of {reported}.",
                 ),
             ),
             course=Course.COMPLETED,
@@ -237,12 +239,14 @@ class Investment(Game):
             ),
         )
 
-    def _no_deal(self, course: Course, investor: Player, what: str, **facts: Any) -> Outcome:
+    def _not_held(self, investor: Player, why: str) -> Outcome:
+        accounts = (f"There was no deal with {other}: {why}." for other in (investor.partner, investor.name))
+        return self._no_deal(Course.NOT_HELD, investor, accounts)
+
+    def _no_deal(self, course: Course, investor: Player, what: Iterable[str], **facts: Any) -> Outcome:
+        first, second = (Account(Decimal(0), None, text) for text in what)
         return Outcome(
-            accounts=(
-                Account(Decimal(0), None, f"You were the investor, {investor.partner} the trustee. {what}"),
-                Account(Decimal(0), None, f"You were the trustee, {investor.name} the investor. {what}"),
-            ),
+            accounts=(first, second),
             course=course,
             facts=self._facts(**facts, accepted=False, holdings=float(investor.resources)),
         )

@@ -8,6 +8,8 @@ rendered again.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from hashlib import sha256
@@ -17,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from repunet_model.personas import Persona
 from repunet_model.questions.base import Opinion, Options, Question, said
+from repunet_model.questions.compound import Compound, options_of
 from repunet_model.reputation import LEVELS, ReputationRecord
 
 _PACKAGE = PackageLoader("repunet_model", "questions/templates")
@@ -25,10 +28,19 @@ _PACKAGE = PackageLoader("repunet_model", "questions/templates")
 def _record_in_words(record: ReputationRecord | None) -> str:
     if record is None:
         return "none so far"
-    shares = ", ".join(
-        f"{level.value} {share:.0%}" for level, share in zip(LEVELS, record.distribution, strict=True) if share >= 0.005
-    )
-    return f"{said(record.text)} (as {record.role}: {shares})"
+    return f"{said(record.text)} ({record.role}: {_shares_in_words(record.distribution)})"
+
+
+def _shares_in_words(distribution: Sequence[float]) -> str:
+    """Return the shares of the levels in per cent: one by name, where all others are equal; else all that there are."""
+    shares = [round(100 * share) for share in distribution]
+    (common, times), *_ = Counter(shares).most_common(1)
+    if times == len(LEVELS):
+        return f"each level {common} %"
+    if times == len(LEVELS) - 1:
+        (place,) = (place for place, share in enumerate(shares) if share != common)
+        return f"{LEVELS[place].value} {shares[place]} %" + (f", others {common} % each" if common else "")
+    return ", ".join(f"{level.value} {share} %" for level, share in zip(LEVELS, shares, strict=True) if share)
 
 
 def _opinion_in_words(opinion: Opinion) -> str:
@@ -68,8 +80,29 @@ class Prompts:
 
     def user(self, question: Question[Any], persona: Persona, learned: str, options: Options) -> str:
         """Return the part of a prompt that is an agent's own: who it is, what it sees, what it is asked."""
-        view = {field.name: getattr(question, field.name) for field in fields(question)}
-        return _template(question.template).render(**view, persona=persona, learned=learned, options=options).strip()
+        about = {"persona": persona, "learned": learned}
+        if isinstance(question, Compound):
+            sections = [
+                (
+                    ask,
+                    _block("view", ask.question, about, options_of(ask.part, options)),
+                    _block("ask", ask.question, about, options_of(ask.part, options)),
+                )
+                for ask in question.asks
+            ]
+            return _template(question.template).render(**about, sections=sections).strip()
+        return _template(question.template).render(**_view(question), **about, options=options).strip()
+
+
+def _view(question: Question[Any]) -> dict[str, Any]:
+    return {field.name: getattr(question, field.name) for field in fields(question)}
+
+
+def _block(name: str, question: Question[Any], about: Mapping[str, Any], options: Options) -> str:
+    """Render one of the two blocks of a template that can be part of a compound: what the agent sees, or is asked."""
+    template = _template(question.template)
+    context = template.new_context({**_view(question), **about, "options": options})
+    return "".join(template.blocks[name](context)).strip()
 
 
 @cache

@@ -141,6 +141,7 @@ def import_run(
             "activation", "simultaneous" if reading.game == "prisoners_dilemma" else "sequential"
         ),
         "dialogue_turns": reading.kept("dialogue_turns", 2),
+        "questions": reading.kept("questions", "single"),
         "seed": reading.kept("seed", seed),
         "imported": {"from": reading.snapshot.source, "step": reading.step},
     }

@@ -33,7 +33,7 @@ from repunet_model.storage import Row, RunFolder
 
 TABLES = ("interactions", "events", "records", "gossip", "declarations")
 
-OF_RUN = ("game", "reputation", "gossip", "activation", "dialogue_turns", "seed")
+OF_RUN = ("game", "reputation", "gossip", "activation", "dialogue_turns", "questions", "seed")
 """What is kept of the manifest."""
 
 

@@ -1,18 +1,20 @@
 """An agent while a stage is under way.
 
 A draft reads what the agent holds and keeps what it decides on top of it, so that its later thoughts in the same
-stage build on its earlier ones, while for everybody else the world stays as it was. `commit` carries it over.
+stage build on its earlier ones, while for everybody else the world stays as it was. A draft may lie on another one of
+the same agent, and then builds on that one's decisions too. `commit` carries its own over.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from typing import TYPE_CHECKING, Self
 
 from repunet_model.questions.base import Answer, Candidate, Opinion, Question
 from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from repunet_model.stages.world import World
 
@@ -23,18 +25,44 @@ class Draft:
     Attributes:
         world: The world, unchanged while anybody thinks.
         agent: The agent.
+        stage: The stage under way.
         role: The role in which it speaks and decides.
     """
 
-    def __init__(self, world: World, name: str, stage: str, role: str) -> None:
+    def __init__(self, world: World, name: str, stage: str, role: str, below: Draft | None = None) -> None:
+        """Make a draft.
+
+        Args:
+            world: The world.
+            name: The agent's name.
+            stage: The stage under way.
+            role: The role in which it speaks and decides.
+            below: An earlier draft of the same agent that is not carried over yet.
+        """
         self.world = world
         self.agent = world.agents[name]
+        self.stage = stage
         self.role = role
-        self._stage = stage
+        self._below = below
         self._updates: dict[tuple[str, str], list[RecordUpdate]] = {}
         self._ties: dict[tuple[str, str], bool] = {}
         self._learned: str | None = None
         self._heard: list[bool] = []
+
+    def scratch(self) -> Self:
+        """Return a copy on which a line of thought can be tried out."""
+        other = copy.copy(self)
+        other._updates = {subject: list(updates) for subject, updates in self._updates.items()}
+        other._ties = dict(self._ties)
+        other._heard = list(self._heard)
+        return other
+
+    def _layers(self) -> Iterator[Draft]:
+        """Yield this draft and those below it, from the top down."""
+        layer: Draft | None = self
+        while layer is not None:
+            yield layer
+            layer = layer._below
 
     @property
     def name(self) -> str:
@@ -54,6 +82,9 @@ class Draft:
     @property
     def learned(self) -> str:
         """What the agent acts on in its role, as it was when the stage began."""
+        for layer in self._layers():
+            if layer is not self and layer.role == self.role and layer._learned is not None:
+                return layer._learned
         return self.agent.learned[self.role]
 
     def learn(self, text: str) -> None:
@@ -68,12 +99,14 @@ class Draft:
             about: Whom it is about.
             source: Through whom the matter came, for gossip.
         """
-        return await self.world.desk.ask(self.agent, self.learned, question, self._stage, about, source)
+        return await self.world.desk.ask(self.agent, self.learned, question, self.stage, about, source)
 
     def record(self, subject: str, role: str) -> ReputationRecord | None:
         """Return what the agent thinks of somebody in a role."""
-        updates = self._updates.get((subject, role))
-        return updates[-1].record if updates else self.agent.ledger.record(subject, role)
+        for layer in self._layers():
+            if updates := layer._updates.get((subject, role)):
+                return updates[-1].record
+        return self.agent.ledger.record(subject, role)
 
     def opinion(self, subject: str, role: str) -> Opinion | None:
         """Return the same as a question shows it; None in a run without reputation."""
@@ -86,8 +119,10 @@ class Draft:
 
     def is_bound(self, other: str, role: str) -> bool:
         """Tell whether the agent is bound to another in the other's role."""
-        decided = self._ties.get((other, role))
-        return decided if decided is not None else self.world.network.is_bound(self.name, other, role)
+        for layer in self._layers():
+            if (decided := layer._ties.get((other, role))) is not None:
+                return decided
+        return self.world.network.is_bound(self.name, other, role)
 
     def tie(self, other: str, role: str, *, bound: bool) -> None:
         """Make or cut a tie."""
@@ -97,7 +132,8 @@ class Draft:
         """Return those the agent is bound to in any role, with what it thinks of them in the first such role."""
         found: dict[str, Candidate] = {}
         for role in dict.fromkeys(self.world.game.roles):
-            for other in self.world.network.bound_to(self.name, role):
+            made = [other for layer in self._layers() for other, as_role in layer._ties if as_role == role]
+            for other in (*self.world.network.bound_to(self.name, role), *made):
                 if other not in without and other not in found and self.is_bound(other, role):
                     found[other] = Candidate(other, self.opinion(other, role))
         return tuple(found[name] for name in sorted(found))
@@ -109,8 +145,9 @@ class Draft:
         """
         if not self.world.reputation:
             return None
-        heard = self.agent.gossip_heard + len(self._heard)
-        return (self.agent.gossip_uncredible + sum(self._heard)) / heard if heard else None
+        judged = [uncredible for layer in self._layers() for uncredible in layer._heard]
+        heard = self.agent.gossip_heard + len(judged)
+        return (self.agent.gossip_uncredible + sum(judged)) / heard if heard else None
 
     def judge_gossip(self, *, uncredible: bool) -> None:
         """Remember how a piece of gossip was judged."""
@@ -134,10 +171,7 @@ class Draft:
                     }
                 )
         for (other, role), bound in sorted(self._ties.items()):
-            if bound:
-                world.network.bind(self.name, other, role)
-            else:
-                world.network.unbind(self.name, other, role)
+            world.network.apply(self.name, other, role, bound=bound)
             log.ties.append({"agent": self.name, "other": other, "role": role, "bound": bound})
         if self._learned is not None:
             self.agent.learned[self.role] = self._learned

@@ -5,55 +5,62 @@ nobody to tell the wish lapses. They talk, the gossiper first, for at most `dial
 is the listener's. The listener sums up, judges the credibility, and may pass it on; it updates its record of the
 subject and reconsiders its tie. Second order: it passes it on to one more listener, with whom it ends.
 
-Messages are numbered by the order of the encounters they come from. Listeners think side by side; a listener takes
-its messages one after another in the order of their numbers, second-order ones after first-order ones. What a
-gossiper says rests on what it held when the stage began.
+Messages are numbered by the order of the encounters they come from. A listener hears its messages one after another
+in the order of their numbers, second-order ones after first-order ones, and each builds on those before. Nothing else
+waits: whoever has thought about its encounter looks for a listener and speaks, listeners hear side by side, and what a
+listener concludes from one message only holds up messages about the same people. What a gossiper says rests on what
+it held after its own encounter.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from repunet_model.concurrency import task_group
-from repunet_model.questions.base import Credibility, Line
+from repunet_model.concurrency import Milestone, follow_from_last, together
+from repunet_model.questions.base import Candidate, Credibility, Line
+from repunet_model.questions.compound import Ask, Hearing, Telling, Thought
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.questions.gossip import (
     ChooseListener,
     Hear,
+    HearingAnswer,
     HearSecondHand,
     JudgementAnswer,
+    ListenerAnswer,
+    MessageAnswer,
     Passing,
     Respond,
     Tell,
     Tone,
     Turn,
     Wish,
+    WishAnswer,
     WishToGossip,
 )
 from repunet_model.reputation import Cause, Level
 from repunet_model.stages.draft import Draft
 from repunet_model.stages.reputation import update_from_gossip
 from repunet_model.stages.rewiring import rewire_after_gossip
+from repunet_model.stages.thinking import at_once, one_by_one
 
 if TYPE_CHECKING:
     from repunet_model.stages.interaction import Encounter, Side
     from repunet_model.stages.world import World
 
 
-async def wish_to_gossip(side: Side) -> None:
+def wish_to_gossip(side: Side) -> Thought[None]:
     """Say whether one wants to gossip about the partner one just met."""
-    side.wish = await side.ask(
-        WishToGossip(
-            subject=side.partner,
-            account=side.account.text,
-            conduct=side.conduct,
-            conduct_reason=side.conduct_reason,
-            opinion=side.partner_opinion,
-        )
+    question = WishToGossip(
+        subject=side.partner,
+        account=side.account.text,
+        conduct=side.conduct,
+        conduct_reason=side.conduct_reason,
+        opinion=side.partner_opinion,
     )
+    answer: WishAnswer = yield Ask("wish", question, about=side.partner)
+    side.wish = answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,7 @@ class Story:
         subject: Whom it is about.
         subject_role: The subject's role.
         tone: Praise or complaint.
+        source: The way it goes, as coordinates name it.
         account: What the gossiper saw; empty on the second way.
         conduct: The gossiper's evaluation of the subject; None on the second way, and without one.
         reason: Why the gossiper tells it.
@@ -73,271 +81,380 @@ class Story:
     subject: str
     subject_role: str
     tone: Tone
+    source: str
     account: str = ""
     conduct: Level | None = None
     reason: str = ""
     hearsay: Hearsay | None = None
 
+    @property
+    def told_by(self) -> str:
+        """Who the gossiper has it from; empty on the first way."""
+        return "" if self.hearsay is None else self.hearsay.gossiper
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A story that was told.
+
+@dataclass(slots=True)
+class Search:
+    """Somebody's search for a listener.
+
+    Attributes:
+        settled: When it is known whether there is one.
+        message: What comes of it; None if there is nothing to tell, or nobody to tell it to.
+        lapsed: Whether there is something to tell and nobody to tell it to.
+    """
+
+    settled: Milestone = field(default_factory=Milestone)
+    message: Message | None = None
+    lapsed: bool = False
+
+
+@dataclass(slots=True)
+class Message:
+    """A story on its way from a gossiper to a listener.
 
     Attributes:
         story: The story.
-        gossiper: Who told it.
-        listener: Who heard it.
-        dialogue: What was said.
-        judgement: What the listener made of it.
-        onward: Whom the listener tells in turn; None if nobody.
-        lapsed: Whether the listener wanted to pass it on and found nobody to tell.
+        gossiper: Who tells it.
+        listener: The name of who hears it.
+        dialogue: What was said so far.
+        opened: When the gossiper has begun to speak.
+        draft: The listener, with what it makes of this message; on top of what it made of those before.
+        heard: When the listener has judged it.
+        concluded: When the listener has drawn its conclusions.
+        judgement: How it has judged.
+        onward: Its search for somebody to pass it on to.
     """
 
     story: Story
     gossiper: Draft
-    listener: Draft
-    dialogue: tuple[Line, ...]
-    judgement: JudgementAnswer
-    onward: str | None = None
-    lapsed: bool = False
+    listener: str
+    dialogue: tuple[Line, ...] = ()
+    opened: Milestone = field(default_factory=Milestone)
+    draft: Draft | None = None
+    heard: Milestone = field(default_factory=Milestone)
+    concluded: Milestone = field(default_factory=Milestone)
+    judgement: JudgementAnswer | None = None
+    onward: Search = field(default_factory=Search)
 
     @property
-    def hearsay(self) -> Hearsay:
-        """The story as the listener holds it."""
-        return Hearsay(
-            self.gossiper.name,
-            self.judgement.summary,
-            self.story.tone is Tone.POSITIVE,
-            self.judgement.credibility,
-        )
+    def hearer(self) -> Draft:
+        """The listener, once the message is in its queue."""
+        assert self.draft is not None
+        return self.draft
 
+    @property
+    def judged(self) -> JudgementAnswer:
+        """How the listener has judged, once it has."""
+        assert self.judgement is not None
+        return self.judgement
 
-@dataclass(slots=True)
-class Rumours:
-    """What a gossip stage brought about.
-
-    Attributes:
-        told: The stories, first-order ones first, each kind in the order of their numbers.
-        lapsed: Wishes to tell for which there was no listener.
-        listeners: The drafts of all who heard something.
-    """
-
-    told: list[Told] = field(default_factory=list)
-    lapsed: int = 0
-    listeners: dict[str, Draft] = field(default_factory=dict)
+    @property
+    def is_first_hand(self) -> bool:
+        """Whether the gossiper saw it."""
+        return self.story.hearsay is None
 
 
 class Gossip:
-    """The stage in which people talk about those they met."""
+    """The stage in which people talk about those they met: one round of it."""
 
-    async def decide(self, world: World, encounters: Iterable[Encounter]) -> Rumours:
-        """Let everybody who wishes to gossip find a listener and tell."""
-        rumours = Rumours()
-        sides = [
-            side
-            for encounter in encounters
-            for side in encounter.sides
-            if side.wish is not None and side.wish.decision is Wish.GOSSIP
-        ]
-        async with task_group() as group:
-            await _Telling(world, rumours, group).run(sides)
-        return rumours
+    def __init__(self, world: World, group: asyncio.TaskGroup) -> None:
+        """Open a round.
 
-    def apply(self, world: World, rumours: Rumours) -> None:
-        """Carry over records, ties and judgements, and log every story."""
-        for told in rumours.told:
-            world.log.gossip.append(
-                {
-                    "step": world.step,
-                    "order": 1 if told.story.hearsay is None else 2,
-                    "gossiper": told.gossiper.name,
-                    "gossiper_role": told.gossiper.role,
-                    "listener": told.listener.name,
-                    "subject": told.story.subject,
-                    "subject_role": told.story.subject_role,
-                    "origin": told.story.hearsay.gossiper if told.story.hearsay else "",
-                    "tone": told.story.tone.value,
-                    "dialogue": [[line.speaker, line.text] for line in told.dialogue],
-                    "summary": told.judgement.summary,
-                    "credibility": told.judgement.credibility.value,
-                    "passed_on_to": told.onward or "",
-                }
-            )
-        for name in world.agents:
-            if name in rumours.listeners:
-                rumours.listeners[name].commit()
-        world.log.lapsed += rumours.lapsed
-
-
-class _Telling:
-    """One round of telling: first-order stories, then the second-order ones that come of them."""
-
-    def __init__(self, world: World, rumours: Rumours, group: asyncio.TaskGroup) -> None:
+        Args:
+            world: The world; it changes only where the round is applied.
+            group: Where all thinking of the round goes on. When it ends, the round is over.
+        """
         self._world = world
-        self._rumours = rumours
         self._group = group
-        self._queues: dict[str, asyncio.Task[Told]] = {}  # the last story in each listener's queue
+        self._searches: dict[str, Search] = {}
+        self._sides: dict[str, Side] = {}
+        self._queues: dict[str, list[Message]] = {}
+        self._told: list[Message] = []
+        self._lapsed = 0
 
-    async def run(self, sides: list[Side]) -> None:
-        """Tell the stories of all sides that wish to."""
-        searches = [self._group.create_task(self._find_listener(side)) for side in sides]
-        first: list[asyncio.Task[Told]] = []
-        for side, search in zip(sides, searches, strict=True):
-            listener = await search
-            if listener is None:
-                self._rumours.lapsed += 1
-            else:
-                first.append(self._enqueue(listener, self._tell_first(side, listener, self._queues.get(listener))))
-        second: list[asyncio.Task[Told]] = []
-        for task in first:
-            told = await task
-            self._rumours.lapsed += told.lapsed
-            if told.onward is not None:
-                before = self._queues.get(told.onward)
-                second.append(self._enqueue(told.onward, self._tell_second(told, told.onward, before)))
-        self._rumours.told = [await task for task in (*first, *second)]
-
-    def _enqueue(self, listener: str, telling: Coroutine[Any, Any, Told]) -> asyncio.Task[Told]:
-        self._queues[listener] = self._group.create_task(telling)
-        return self._queues[listener]
-
-    def _listener(self, name: str, role: str) -> Draft:
-        """Return the draft of a listener, the same for all it hears in this stage, in the gossiper's role."""
-        draft = self._rumours.listeners.setdefault(name, Draft(self._world, name, "gossip", role))
-        draft.role = role
-        return draft
-
-    async def _find_listener(self, side: Side) -> str | None:
-        assert side.wish is not None
-        gossiper = Draft(self._world, side.name, "gossip", side.role)
-        return await _choose_listener(gossiper, side.partner, side.wish.tone, told_by="")
-
-    async def _tell_first(self, side: Side, name: str, before: asyncio.Task[Told] | None) -> Told:
-        assert side.wish is not None
-        gossiper = Draft(self._world, side.name, "gossip", side.role)
+    async def join(self, side: Side) -> None:
+        """Let one side that has thought about its encounter tell somebody, if it wishes to."""
+        search = self._search(side.name)
+        wish = side.wish
+        if wish is None or wish.decision is not Wish.GOSSIP:
+            search.settled.reach()
+            return
         story = Story(
             subject=side.partner,
             subject_role=side.partner_role,
-            tone=side.wish.tone,
+            tone=wish.tone,
+            source=side.name,
             account=side.account.text,
             conduct=side.conduct,
-            reason=side.wish.reason,
+            reason=wish.reason,
         )
-        listener, dialogue = await self._converse(gossiper, name, story, gossiper.name, before)
-        question = Hear(**_view(gossiper, listener, story, dialogue))
-        judgement = await listener.put(question, about=story.subject, source=gossiper.name)
-        told = await self._take_in(story, gossiper, listener, dialogue, judgement, gossiper.name)
-        if judgement.decision is Passing.KEEP:
-            return told
-        onward = await _choose_listener(listener, story.subject, story.tone, told_by=gossiper.name)
-        return Told(story, gossiper, listener, told.dialogue, judgement, onward, lapsed=onward is None)
+        await self._find_listener(Draft(self._world, side.name, "gossip", side.role, below=side), story, search)
 
-    async def _tell_second(self, first: Told, name: str, before: asyncio.Task[Told] | None) -> Told:
-        origin = first.gossiper
-        gossiper = Draft(self._world, first.listener.name, "gossip", origin.role)
-        source = f"{gossiper.name} < {origin.name}"
-        story = Story(
-            subject=first.story.subject,
-            subject_role=first.story.subject_role,
-            tone=first.story.tone,
-            hearsay=first.hearsay,
-        )
-        listener, dialogue = await self._converse(gossiper, name, story, source, before)
-        question = HearSecondHand(
-            **_view(gossiper, listener, story, dialogue),
-            origin=origin.name,
-            origin_opinion=listener.opinion(origin.name, origin.role),
-        )
-        judgement = await listener.put(question, about=story.subject, source=source)
-        return await self._take_in(story, gossiper, listener, dialogue, judgement, source)
+    async def decide(self, encounters: list[Encounter]) -> None:
+        """Bring all messages into their order: first-order ones by their encounters, then second-order ones."""
+        sides = [side for encounter in encounters for side in encounter.sides]
+        self._sides = {side.name: side for side in sides}
+        for side in sides:
+            await self._enqueue(self._search(side.name))
+        for message in list(self._told):
+            await self._enqueue(message.onward)
 
-    async def _converse(
-        self, gossiper: Draft, name: str, story: Story, source: str, before: asyncio.Task[Told] | None
-    ) -> tuple[Draft, tuple[Line, ...]]:
-        """Let the gossiper open, wait for the listener's turn to listen, and let both talk.
+    def _search(self, name: str) -> Search:
+        return self._searches.setdefault(name, Search())
 
-        They talk until the listener has heard enough or the last turn is left, which comes with its judgement.
+    async def _enqueue(self, search: Search) -> None:
+        """Put what comes of a search at the end of the listener's queue."""
+        await search.settled
+        follow_from_last()
+        self._lapsed += search.lapsed
+        message = search.message
+        if message is None:
+            return
+        before = self._queues.setdefault(message.listener, [])
+        below = before[-1].hearer if before else self._sides.get(message.listener)
+        message.draft = Draft(self._world, message.listener, "gossip", message.gossiper.role, below)
+        self._group.create_task(self._tell(message, tuple(before)))
+        before.append(message)
+        self._told.append(message)
+
+    async def _find_listener(self, gossiper: Draft, story: Story, search: Search) -> None:
+        """Let a gossiper find a listener and begin to speak."""
+        if self._world.fused:
+
+            def tell(draft: Draft) -> Thought[tuple[str, Line] | None]:
+                return telling(draft, story)
+
+            self._found(search, gossiper, story, await at_once(gossiper, Telling, tell, story.subject, story.source))
+            return
+        listener = await one_by_one(gossiper, choosing(gossiper, story, audience(gossiper, story)))
+        if listener is None:
+            search.lapsed = True
+            search.settled.reach()
+            return
+        message = search.message = Message(story, gossiper, listener)
+        search.settled.reach()
+        message.dialogue = (await one_by_one(gossiper, speaking(gossiper, listener, story)),)
+        message.opened.reach()
+
+    def _found(self, search: Search, gossiper: Draft, story: Story, found: tuple[str, Line] | None) -> None:
+        """Take note of a listener and of the gossiper's first words, or that there is nobody to tell."""
+        if found is None:
+            search.lapsed = True
+        else:
+            listener, opening = found
+            search.message = Message(story, gossiper, listener, (opening,))
+            search.message.opened.reach()
+        search.settled.reach()
+
+    async def _tell(self, message: Message, before: tuple[Message, ...]) -> None:
+        """Let a listener hear a message, and draw its conclusions.
+
+        Args:
+            message: The message.
+            before: Those before it in the listener's queue.
         """
-        dialogue: tuple[Line, ...] = (await _speak(gossiper, name, story, source),)
-        if before is not None:
-            await before
-        listener = self._listener(name, gossiper.role)
-        while len(dialogue) + 2 < self._world.dialogue_turns:
+        await message.opened
+        if message.listener in self._sides:
+            await self._sides[message.listener].done
+        if before:
+            await before[-1].heard
+        story, gossiper = message.story, message.gossiper
+        for earlier in before:
+            if earlier.story.subject in {story.subject, gossiper.name, story.told_by}:
+                await earlier.concluded
+        await self._converse(message)
+        if self._world.fused:
+            await self._hear_at_once(message)
+            return
+        message.judgement = await one_by_one(message.hearer, judging(message.hearer, message))
+        message.heard.reach()
+        await together(self._conclude(message), self._pass_on(message, before))
+
+    async def _hear_at_once(self, message: Message) -> None:
+        """Let a listener judge, conclude and pass on in one call."""
+
+        def hear(draft: Draft) -> Thought[tuple[JudgementAnswer, tuple[str, Line] | None]]:
+            judgement: JudgementAnswer = yield from judging(draft, message)
+            yield from concluding(draft, message, judgement)
+            if not _passes_on(judgement):
+                return judgement, None
+            return judgement, (yield from telling(draft, _second(message, judgement), condition="you pass it on"))
+
+        story = message.story
+        judgement, found = await at_once(message.hearer, Hearing, hear, story.subject, story.source)
+        message.judgement = judgement
+        message.heard.reach()
+        message.concluded.reach()
+        if _passes_on(judgement):
+            self._found(message.onward, message.hearer, _second(message, judgement), found)
+        else:
+            message.onward.settled.reach()
+
+    async def _conclude(self, message: Message) -> None:
+        await one_by_one(message.hearer, concluding(message.hearer, message, message.judged))
+        message.concluded.reach()
+
+    async def _pass_on(self, message: Message, before: tuple[Message, ...]) -> None:
+        """Let a listener tell somebody else, if it decided to; whom it knows rests on all it heard before."""
+        if not _passes_on(message.judged):
+            message.onward.settled.reach()
+            return
+        for earlier in before:
+            await earlier.concluded
+        await self._find_listener(message.hearer, _second(message, message.judged), message.onward)
+
+    async def _converse(self, message: Message) -> None:
+        """Let both talk until the listener has heard enough, or only the turn is left that comes with its judgement."""
+        story, gossiper, listener = message.story, message.gossiper, message.hearer
+        while len(message.dialogue) + 2 < self._world.dialogue_turns:
             response = await listener.put(
                 Respond(
                     gossiper=gossiper.name,
                     subject=story.subject,
-                    dialogue=dialogue,
+                    dialogue=message.dialogue,
                     opinion=listener.opinion(story.subject, story.subject_role),
                 ),
                 about=story.subject,
-                source=f"{source} #{len(dialogue) + 1}",
+                source=f"{story.source} #{len(message.dialogue) + 1}",
             )
             if response.decision is Turn.ENOUGH:
                 break
-            dialogue = (*dialogue, Line(listener.name, response.message))
-            dialogue = (*dialogue, await _speak(gossiper, listener.name, story, source, dialogue))
-        return listener, dialogue
+            message.dialogue = (*message.dialogue, Line(listener.name, response.message))
+            answer = await one_by_one(gossiper, speaking(gossiper, listener.name, story, message.dialogue))
+            message.dialogue = (*message.dialogue, answer)
 
-    async def _take_in(
-        self,
-        story: Story,
-        gossiper: Draft,
-        listener: Draft,
-        dialogue: tuple[Line, ...],
-        judgement: JudgementAnswer,
-        source: str,
-    ) -> Told:
-        """Let a listener draw its conclusions: the record, then the tie."""
-        told = Told(story, gossiper, listener, (*dialogue, Line(listener.name, judgement.reply)), judgement)
-        listener.judge_gossip(uncredible=judgement.credibility in {Credibility.UNCREDIBLE, Credibility.VERY_UNCREDIBLE})
-        if self._world.reputation:
-            cause = Cause.FIRST_ORDER_GOSSIP if story.hearsay is None else Cause.SECOND_ORDER_GOSSIP
-            await update_from_gossip(listener, story.subject, story.subject_role, told.hearsay, cause, source)
-        await rewire_after_gossip(listener, story.subject, story.subject_role, told.hearsay, source)
-        return told
-
-
-def _view(gossiper: Draft, listener: Draft, story: Story, dialogue: tuple[Line, ...]) -> dict[str, Any]:
-    """Return what a listener judges a story by, first-hand or not: the fields of `Judge`."""
-    return {
-        "gossiper": gossiper.name,
-        "gossiper_opinion": listener.opinion(gossiper.name, gossiper.role),
-        "subject": story.subject,
-        "tone": story.tone,
-        "dialogue": dialogue,
-        "uncredible_share": listener.uncredible_share(),
-        "opinion": listener.opinion(story.subject, story.subject_role),
-    }
+    def apply(self) -> None:
+        """Carry over records, ties and judgements, and log every story."""
+        for message in self._told:
+            story, onward = message.story, message.onward.message
+            self._world.log.gossip.append(
+                {
+                    "step": self._world.step,
+                    "order": 1 if message.is_first_hand else 2,
+                    "gossiper": message.gossiper.name,
+                    "gossiper_role": message.gossiper.role,
+                    "listener": message.listener,
+                    "subject": story.subject,
+                    "subject_role": story.subject_role,
+                    "origin": story.told_by,
+                    "tone": story.tone.value,
+                    "dialogue": [
+                        *([line.speaker, line.text] for line in message.dialogue),
+                        [message.listener, message.judged.reply],
+                    ],
+                    "summary": message.judged.summary,
+                    "credibility": message.judged.credibility.value,
+                    "passed_on_to": onward.listener if onward is not None else "",
+                }
+            )
+        for name in self._world.agents:
+            for message in self._queues.get(name, ()):
+                message.hearer.commit()
+        self._world.log.lapsed += self._lapsed
 
 
-async def _choose_listener(gossiper: Draft, subject: str, tone: Tone, told_by: str) -> str | None:
-    """Let a gossiper pick whom to tell; None if there is nobody. With one person there is nothing to ask."""
-    people = gossiper.acquaintances(without={subject, told_by})
-    if not people:
-        return None
-    if len(people) == 1:
-        return people[0].name
-    answer = await gossiper.put(
-        ChooseListener(subject=subject, tone=tone, people=people), about=subject, source=told_by
+def _passes_on(judgement: JudgementAnswer) -> bool:
+    return isinstance(judgement, HearingAnswer) and judgement.decision is Passing.PASS_ON
+
+
+def _hearsay(message: Message, judgement: JudgementAnswer) -> Hearsay:
+    """Return the story of a message as its listener holds it."""
+    return Hearsay(
+        message.gossiper.name,
+        judgement.summary,
+        message.story.tone is Tone.POSITIVE,
+        judgement.credibility,
+    )
+
+
+def _second(message: Message, judgement: JudgementAnswer) -> Story:
+    """Return what the listener of a message tells in turn."""
+    return Story(
+        subject=message.story.subject,
+        subject_role=message.story.subject_role,
+        tone=message.story.tone,
+        source=f"{message.listener} < {message.gossiper.name}",
+        hearsay=_hearsay(message, judgement),
+    )
+
+
+def audience(gossiper: Draft, story: Story) -> tuple[Candidate, ...]:
+    """Return whom a story can be told to."""
+    return gossiper.acquaintances(without={story.subject, story.told_by})
+
+
+def choosing(gossiper: Draft, story: Story, people: tuple[Candidate, ...], condition: str = "") -> Thought[str | None]:
+    """Pick whom to tell; None if there is nobody. With one person there is nothing to ask."""
+    if len(people) < 2:
+        return people[0].name if people else None
+    question = ChooseListener(subject=story.subject, tone=story.tone, people=people)
+    answer: ListenerAnswer = yield Ask(
+        "listener", question, about=story.subject, source=story.told_by, condition=condition, shows_view=True
     )
     return answer.listener
 
 
-async def _speak(gossiper: Draft, listener: str, story: Story, source: str, dialogue: tuple[Line, ...] = ()) -> Line:
-    """Let the gossiper speak: the opening, or its next turn."""
-    answer = await gossiper.put(
-        Tell(
-            listener=listener,
-            subject=story.subject,
-            tone=story.tone,
-            account=story.account,
-            conduct=story.conduct,
-            reason=story.reason,
-            hearsay=story.hearsay,
-            dialogue=dialogue,
-        ),
+def speaking(
+    gossiper: Draft, listener: str, story: Story, dialogue: tuple[Line, ...] = (), condition: str = ""
+) -> Thought[Line]:
+    """Say something to the listener: the opening, or the gossiper's next turn."""
+    question = Tell(
+        listener=listener,
+        subject=story.subject,
+        tone=story.tone,
+        account=story.account,
+        conduct=story.conduct,
+        reason=story.reason,
+        hearsay=story.hearsay,
+        dialogue=dialogue,
+    )
+    answer: MessageAnswer = yield Ask(
+        "message",
+        question,
         about=story.subject,
-        source=f"{source} #{len(dialogue) + 1}",
+        source=f"{story.source} #{len(dialogue) + 1}",
+        condition=condition,
+        shows_view=story.hearsay is None,
     )
     return Line(gossiper.name, answer.message)
+
+
+def telling(gossiper: Draft, story: Story, condition: str = "") -> Thought[tuple[str, Line] | None]:
+    """Pick whom to tell, and say the first thing; None if there is nobody."""
+    people = audience(gossiper, story)
+    listener = yield from choosing(gossiper, story, people, condition)
+    if listener is None:
+        return None
+    if condition and len(people) == 1:
+        condition = f"{condition}, to {listener}"
+    return listener, (yield from speaking(gossiper, listener, story, condition=condition))
+
+
+def judging(listener: Draft, message: Message) -> Thought[JudgementAnswer]:
+    """Reply, sum up what was claimed, judge its credibility, and at first hand say whether to pass it on."""
+    story, gossiper = message.story, message.gossiper
+    view: dict[str, Any] = {
+        "gossiper": gossiper.name,
+        "gossiper_opinion": listener.opinion(gossiper.name, gossiper.role),
+        "subject": story.subject,
+        "tone": story.tone,
+        "dialogue": message.dialogue,
+        "uncredible_share": listener.uncredible_share(),
+        "opinion": listener.opinion(story.subject, story.subject_role),
+    }
+    if story.hearsay is not None:
+        origin = story.told_by
+        view |= {"origin": origin, "origin_opinion": listener.opinion(origin, gossiper.role)}
+    question = Hear(**view) if message.is_first_hand else HearSecondHand(**view)
+    answer: JudgementAnswer = yield Ask("judgement", question, about=story.subject, source=story.source)
+    listener.judge_gossip(uncredible=answer.credibility in {Credibility.UNCREDIBLE, Credibility.VERY_UNCREDIBLE})
+    return answer
+
+
+def concluding(listener: Draft, message: Message, judgement: JudgementAnswer) -> Thought[None]:
+    """Draw the conclusions from a message: the record, then the tie."""
+    story, hearsay = message.story, _hearsay(message, judgement)
+    if listener.world.reputation:
+        cause = Cause.FIRST_ORDER_GOSSIP if message.is_first_hand else Cause.SECOND_ORDER_GOSSIP
+        yield from update_from_gossip(listener, story.subject, story.subject_role, hearsay, cause, story.source)
+    yield from rewire_after_gossip(listener, story.subject, story.subject_role, hearsay, story.source)

@@ -1,31 +1,34 @@
 """Interaction: pairs meet and play, and each side thinks about it.
 
 Pairs do not wait for each other, nor the two sides of a pair once the game is played. What a side thinks about
-afterwards is a list of groups: the thoughts of a group go side by side, groups one after another. A mode with less
-in it has a shorter list (`aftermath`), and so has an encounter that did not take place in full; nothing else changes.
+afterwards is a list of groups: the thoughts of a group go side by side, groups one after another; with fused questions
+all of it is one call. A mode with less in it has a shorter list (`aftermath`), and so has an encounter that did not
+take place in full; nothing else changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from repunet_model.concurrency import task_group, together
+from repunet_model.concurrency import Milestone, together
 from repunet_model.games.base import Account, Course, Outcome
 from repunet_model.memory import Event
 from repunet_model.questions.base import Answer, Opinion, Question
+from repunet_model.questions.compound import Aftermath as AftermathQuestions
+from repunet_model.questions.compound import Ask, Thought
 from repunet_model.questions.encounter import Evaluate, EvaluationAnswer
 from repunet_model.questions.gossip import WishAnswer
 from repunet_model.reputation import Level
 from repunet_model.stages.draft import Draft
-from repunet_model.stages.world import Census
+from repunet_model.stages.thinking import at_once, one_by_one
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from repunet_model.stages.pairing import Pair
-    from repunet_model.stages.world import World
+    from repunet_model.games.base import Game
+    from repunet_model.stages.world import Census, World
 
 
 INTERACTION_COLUMNS = (
@@ -53,6 +56,7 @@ class Side(Draft):
         partner_cooperated: Whether the partner cooperated; None where it had no choice.
         evaluation: How it judges both; None before it has evaluated, and if there was nothing to evaluate.
         wish: Whether it wants to gossip; None until asked, and in a run without gossip.
+        done: When it has thought about the encounter.
     """
 
     def __init__(self, world: World, name: str, role: str, partner: str, partner_role: str, census: Census) -> None:
@@ -63,6 +67,7 @@ class Side(Draft):
         self.partner_cooperated: bool | None = None
         self.evaluation: EvaluationAnswer | None = None
         self.wish: WishAnswer | None = None
+        self.done = Milestone()
         self._account: Account | None = None
         self._course: Course | None = None
 
@@ -133,30 +138,53 @@ class Side(Draft):
         self._course = course
 
 
-Thought = Callable[[Side], Coroutine[Any, Any, None]]
-Aftermath = Mapping[Course, tuple[tuple[Thought, ...], ...]]
+Concern = Callable[[Side], Thought[None]]
+"""Begins a line of thought of one side about the encounter."""
+
+Aftermath = Mapping[Course, tuple[tuple[Concern, ...], ...]]
 
 
-@dataclass(frozen=True, slots=True)
 class Encounter:
-    """Two agents that met, what came of it and what they think."""
+    """Two agents that meet, what comes of it and what they think.
 
-    sides: tuple[Side, Side]
-    outcome: Outcome
+    Attributes:
+        sides: Who meets.
+    """
 
-
-async def evaluate(side: Side) -> None:
-    """Judge how both sides behaved."""
-    side.evaluation = await side.ask(
-        Evaluate(
-            partner=side.partner,
-            account=side.account.text,
-            own_cooperated=side.account.cooperated,
-            partner_cooperated=side.partner_cooperated,
-            own_opinion=side.own_opinion,
-            partner_opinion=side.partner_opinion,
+    def __init__(self, world: World, census: Census, first: str, second: str) -> None:
+        role, other_role = world.game.roles
+        self.sides = (
+            Side(world, first, role, second, other_role, census),
+            Side(world, second, other_role, first, role, census),
         )
+        self._outcome: Outcome | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What came of it; known once the game is played."""
+        assert self._outcome is not None
+        return self._outcome
+
+    async def play(self, game: Game) -> Course:
+        """Play the game, and return how far it went."""
+        self._outcome = await game.play(*self.sides)
+        one, other = self._outcome.accounts
+        self.sides[0].played(one, other, self._outcome.course)
+        self.sides[1].played(other, one, self._outcome.course)
+        return self._outcome.course
+
+
+def evaluate(side: Side) -> Thought[None]:
+    """Judge how both sides behaved."""
+    question = Evaluate(
+        partner=side.partner,
+        account=side.account.text,
+        own_cooperated=side.account.cooperated,
+        partner_cooperated=side.partner_cooperated,
+        own_opinion=side.own_opinion,
+        partner_opinion=side.partner_opinion,
     )
+    side.evaluation = yield Ask("evaluation", question, about=side.partner)
 
 
 class Interaction:
@@ -170,29 +198,31 @@ class Interaction:
         """
         self._aftermath = aftermath
 
-    async def decide(self, world: World, pairs: AsyncIterable[Pair]) -> list[Encounter]:
-        """Let all pairs play and think, each from the moment it is settled."""
-        census = Census(world)
-        async with task_group() as group:
-            tasks = [group.create_task(self._meet(world, census, *pair)) async for pair in pairs]
-        return [task.result() for task in tasks]
+    async def decide(self, encounter: Encounter, then: Callable[[Side], Coroutine[Any, Any, None]]) -> None:
+        """Let a pair play and think.
 
-    async def _meet(self, world: World, census: Census, first: str, second: str) -> Encounter:
-        role, other_role = world.game.roles
-        sides = (
-            Side(world, first, role, second, other_role, census),
-            Side(world, second, other_role, first, role, census),
-        )
-        outcome = await world.game.play(*sides)
-        one, other = outcome.accounts
-        sides[0].played(one, other, outcome.course)
-        sides[1].played(other, one, outcome.course)
-        await together(*(self._think(side, outcome.course) for side in sides))
-        return Encounter(sides, outcome)
+        Args:
+            encounter: Who meets.
+            then: What a side goes on with.
+        """
+        course = await encounter.play(encounter.sides[0].world.game)
+        await together(*(self._think(side, self._aftermath[course], then) for side in encounter.sides))
 
-    async def _think(self, side: Side, course: Course) -> None:
-        for group in self._aftermath[course]:
-            await together(*(thought(side) for thought in group))
+    async def _think(
+        self, side: Side, groups: tuple[tuple[Concern, ...], ...], then: Callable[[Side], Coroutine[Any, Any, None]]
+    ) -> None:
+        if side.world.fused:
+
+            def in_turn(draft: Side) -> Thought[None]:
+                for concern in chain.from_iterable(groups):
+                    yield from concern(draft)
+
+            await at_once(side, AftermathQuestions, in_turn, about=side.partner)
+        else:
+            for group in groups:
+                await together(*(one_by_one(side, concern(side)) for concern in group))
+        side.done.reach()
+        await then(side)
 
     def apply(self, world: World, encounters: list[Encounter]) -> None:
         """Carry over payoffs, memories, records, texts and ties, pair by pair."""

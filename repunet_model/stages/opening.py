@@ -7,23 +7,30 @@ reputation and gossip, the same follows in steps 6, 11, ... from all evaluations
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import batched
 from typing import TYPE_CHECKING
 
 from repunet_model.concurrency import together
 from repunet_model.games.base import Declaration
 from repunet_model.questions.base import Answer, Question, said
+from repunet_model.questions.compound import Reading, Thought
 from repunet_model.questions.encounter import News
 from repunet_model.reputation import Cause, Level
 from repunet_model.stages.draft import Draft
 from repunet_model.stages.reputation import update_from_news
 from repunet_model.stages.rewiring import rewire_after_news
+from repunet_model.stages.thinking import at_once, one_by_one
 
 if TYPE_CHECKING:
     from repunet_model.stages.world import Row, World
 
 PERIOD = 5
+
+MOST_AT_ONCE = 10
+"""Most people whose news one call takes in, so that a reply stays short of the limits of models."""
 
 Subject = tuple[str, str]
 """A name and a role."""
@@ -92,13 +99,21 @@ class TakeIn:
 
     async def _read(self, citizen: Citizen) -> Citizen:
         known = [(r.subject, r.role) for r in citizen.agent.ledger.present() if r.subject != citizen.name]
-        news = {subject: item for subject in known if (item := self._press(citizen.name, subject)) is not None}
-        await together(*(self._conclude(citizen, *subject, item) for subject, item in news.items()))
+        news = [(subject, item) for subject in known if (item := self._press(citizen.name, subject)) is not None]
+        if citizen.world.fused:
+            for number, some in enumerate(batched(news, MOST_AT_ONCE), 1):
+                await at_once(citizen, Reading, partial(self._conclude_all, some), about="", source=f"#{number}")
+        else:
+            await together(*(one_by_one(citizen, self._conclude(citizen, *item)) for item in news))
         return citizen
 
-    async def _conclude(self, citizen: Citizen, subject: str, role: str, news: News) -> None:
-        await update_from_news(citizen, subject, role, news, self._cause)
-        await rewire_after_news(citizen, subject, role, news)
+    def _conclude_all(self, news: Sequence[tuple[Subject, News]], citizen: Draft) -> Thought[None]:
+        for number, (subject, item) in enumerate(news, 1):
+            yield from self._conclude(citizen, subject, item, suffix=f"_{number}")
+
+    def _conclude(self, citizen: Draft, subject: Subject, news: News, suffix: str = "") -> Thought[None]:
+        yield from update_from_news(citizen, f"record{suffix}", *subject, news, self._cause)
+        yield from rewire_after_news(citizen, f"tie{suffix}", *subject, news)
 
     def apply(self, world: World, citizens: list[Citizen]) -> None:
         """Carry over records and ties."""
@@ -118,13 +133,16 @@ async def open_step(world: World, *, gossip: bool) -> None:
     if world.game.has_rounds:
         declaring = PublicRound()
         declaring.apply(world, await declaring.decide(world))
+        world.desk.barrier()
         if world.reputation:
             reading = TakeIn(_choices(world), Cause.SIGN_UP)
             reading.apply(world, await reading.decide(world))
+            world.desk.barrier()
     if world.game.publishes_evaluations:
         if world.reputation and gossip:
             reading = TakeIn(_observations(world), Cause.OBSERVATION)
             reading.apply(world, await reading.decide(world))
+            world.desk.barrier()
         world.board.clear()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repunet_model.questions.encounter import Hearsay, News, Reflect, UpdateRecord
+from repunet_model.questions.compound import Ask, Thought
+from repunet_model.questions.encounter import Hearsay, LearnedAnswer, News, RecordAnswer, Reflect, UpdateRecord
 from repunet_model.reputation import Cause, Level, ReputationRecord
 
 if TYPE_CHECKING:
@@ -12,18 +13,23 @@ if TYPE_CHECKING:
     from repunet_model.stages.interaction import Side
 
 
-async def update_self(side: Side) -> None:
+def update_self(side: Side) -> Thought[None]:
     """Rewrite one's own reputation after an encounter."""
-    await _update_from_experience(side, side.name, side.role, side.judged.own, side.judged.own_reason)
+    judged = side.judged
+    return _update_from_experience(side, "own_record", side.name, side.role, judged.own, judged.own_reason)
 
 
-async def update_partner(side: Side) -> None:
+def update_partner(side: Side) -> Thought[None]:
     """Rewrite the partner's reputation after an encounter."""
-    conduct, reason = side.judged.partner, side.judged.partner_reason
-    await _update_from_experience(side, side.partner, side.partner_role, conduct, reason)
+    judged = side.judged
+    return _update_from_experience(
+        side, "partner_record", side.partner, side.partner_role, judged.partner, judged.partner_reason
+    )
 
 
-async def _update_from_experience(side: Side, subject: str, role: str, conduct: Level, reason: str) -> None:
+def _update_from_experience(
+    side: Side, part: str, subject: str, role: str, conduct: Level, reason: str
+) -> Thought[None]:
     is_self = subject == side.name
     question = UpdateRecord(
         subject=subject,
@@ -35,12 +41,12 @@ async def _update_from_experience(side: Side, subject: str, role: str, conduct: 
         account=side.account.text,
         background=side.world.game.background(side.census, subject, is_self=is_self),
     )
-    await _update(side, question, Cause.EXPERIENCE)
+    yield from _update(side, Ask(part, question, about=subject), Cause.EXPERIENCE)
 
 
-async def update_from_gossip(
+def update_from_gossip(
     listener: Draft, subject: str, role: str, hearsay: Hearsay, cause: Cause, source: str
-) -> None:
+) -> Thought[None]:
     """Rewrite a subject's reputation after gossip, weighed by how far it is believed.
 
     Args:
@@ -54,42 +60,44 @@ async def update_from_gossip(
     question = UpdateRecord(
         subject=subject, role=role, is_self=False, previous=listener.record(subject, role), hearsay=hearsay
     )
-    await _update(listener, question, cause, source, hearsay.gossiper)
+    yield from _update(listener, Ask("record", question, about=subject, source=source), cause, hearsay.gossiper)
 
 
-async def update_from_news(agent: Draft, subject: str, role: str, news: News, cause: Cause) -> None:
+def update_from_news(agent: Draft, part: str, subject: str, role: str, news: News, cause: Cause) -> Thought[None]:
     """Rewrite a subject's reputation after something about it became public.
 
     Args:
         agent: Who takes it in.
+        part: The name of the record in a compound answer.
         subject: Whom it is about.
         role: The subject's role.
         news: What became public.
         cause: Observation or sign-up.
     """
     question = UpdateRecord(subject=subject, role=role, is_self=False, previous=agent.record(subject, role), news=news)
-    await _update(agent, question, cause, source=role)
+    yield from _update(agent, Ask(part, question, about=subject, source=role, shows_view=True), cause)
 
 
-async def _update(draft: Draft, question: UpdateRecord, cause: Cause, source: str = "", told_by: str = "") -> None:
-    answer = await draft.put(question, about=question.subject, source=source)
+def _update(draft: Draft, ask: Ask[RecordAnswer], cause: Cause, told_by: str = "") -> Thought[None]:
+    question = ask.question
+    assert isinstance(question, UpdateRecord)
+    answer: RecordAnswer = yield ask
     sure = answer.certainty / 100
     record = ReputationRecord.from_level(question.subject, question.role, answer.text, answer.level, sure)
     draft.write(record, cause, told_by)
 
 
-async def reflect(side: Side) -> None:
+def reflect(side: Side) -> Thought[None]:
     """Rewrite what one acts on."""
-    answer = await side.ask(
-        Reflect(
-            role=side.role,
-            partner=side.partner,
-            account=side.account.text,
-            own=side.judged.own,
-            own_reason=side.judged.own_reason,
-            partner_conduct=side.judged.partner,
-            partner_reason=side.judged.partner_reason,
-            own_opinion=side.own_opinion,
-        )
+    question = Reflect(
+        role=side.role,
+        partner=side.partner,
+        account=side.account.text,
+        own=side.judged.own,
+        own_reason=side.judged.own_reason,
+        partner_conduct=side.judged.partner,
+        partner_reason=side.judged.partner_reason,
+        own_opinion=side.own_opinion,
     )
+    answer: LearnedAnswer = yield Ask("learned", question, about=side.partner)
     side.learn(answer.learned)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repunet_model.questions.encounter import Connect, Connection, Disconnect, Disconnection, Hearsay, News
+from repunet_model.questions.compound import Ask, Thought
+from repunet_model.questions.encounter import (
+    Connect,
+    ConnectAnswer,
+    Connection,
+    Disconnect,
+    DisconnectAnswer,
+    Disconnection,
+    Hearsay,
+    News,
+)
 
 if TYPE_CHECKING:
     from repunet_model.stages.draft import Draft
     from repunet_model.stages.interaction import Side
 
 
-async def rewire(side: Side) -> None:
+def rewire(side: Side) -> Thought[None]:
     """Reconsider the tie to the partner: cut one there is, or make a new one if the interaction was complete."""
     other, role = side.partner, side.partner_role
     if side.is_bound(other, role):
@@ -23,22 +33,21 @@ async def rewire(side: Side) -> None:
             conduct_reason=side.conduct_reason,
             account=side.account.text if side.evaluation is None else "",
         )
-        await _reconsider(side, question)
+        yield from _reconsider(side, Ask("tie", question, about=other))
     elif side.completed:
-        joining = await side.ask(
-            Connect(
-                other=other,
-                role=role,
-                opinion=side.partner_opinion,
-                conduct=side.judged.partner,
-                conduct_reason=side.judged.partner_reason,
-            )
+        connecting = Connect(
+            other=other,
+            role=role,
+            opinion=side.partner_opinion,
+            conduct=side.judged.partner,
+            conduct_reason=side.judged.partner_reason,
         )
+        joining: ConnectAnswer = yield Ask("tie", connecting, about=other)
         if joining.decision is Connection.CONNECT:
             side.tie(other, role, bound=True)
 
 
-async def rewire_after_gossip(listener: Draft, subject: str, role: str, hearsay: Hearsay, source: str) -> None:
+def rewire_after_gossip(listener: Draft, subject: str, role: str, hearsay: Hearsay, source: str) -> Thought[None]:
     """Reconsider the tie to somebody one heard about, if there is one.
 
     Args:
@@ -50,25 +59,28 @@ async def rewire_after_gossip(listener: Draft, subject: str, role: str, hearsay:
     """
     if listener.is_bound(subject, role):
         question = Disconnect(other=subject, role=role, opinion=listener.opinion(subject, role), hearsay=hearsay)
-        await _reconsider(listener, question, source)
+        yield from _reconsider(listener, Ask("tie", question, about=subject, source=source))
 
 
-async def rewire_after_news(agent: Draft, subject: str, role: str, news: News) -> None:
+def rewire_after_news(agent: Draft, part: str, subject: str, role: str, news: News) -> Thought[None]:
     """Reconsider the tie to somebody about whom something became public, if there is one.
 
     Args:
         agent: Who took it in.
+        part: The name of the tie in a compound answer.
         subject: Whom it is about.
         role: The subject's role.
         news: What became public.
     """
     if agent.is_bound(subject, role):
         question = Disconnect(other=subject, role=role, opinion=agent.opinion(subject, role), news=news)
-        await _reconsider(agent, question, source=role)
+        yield from _reconsider(agent, Ask(part, question, about=subject, source=role))
 
 
-async def _reconsider(draft: Draft, question: Disconnect, source: str = "") -> None:
+def _reconsider(draft: Draft, ask: Ask[DisconnectAnswer]) -> Thought[None]:
     """Ask whether to keep a tie, and cut it if not."""
-    answer = await draft.put(question, about=question.other, source=source)
+    question = ask.question
+    assert isinstance(question, Disconnect)
+    answer: DisconnectAnswer = yield ask
     if answer.decision is Disconnection.CUT:
         draft.tie(question.other, question.role, bound=False)

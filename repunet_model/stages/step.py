@@ -10,15 +10,18 @@ from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from repunet_model.concurrency import follow_from, task_group
 from repunet_model.games.base import Course, Outcome
 from repunet_model.stages.gossip import Gossip, wish_to_gossip
-from repunet_model.stages.interaction import Aftermath, Interaction, Thought, evaluate
+from repunet_model.stages.interaction import Aftermath, Concern, Encounter, Interaction, evaluate
 from repunet_model.stages.opening import open_step
 from repunet_model.stages.pairing import Pair, pairs
 from repunet_model.stages.reputation import reflect, update_partner, update_self
 from repunet_model.stages.rewiring import rewire
+from repunet_model.stages.world import Census
 
 if TYPE_CHECKING:
+    from repunet_model.stages.interaction import Side
     from repunet_model.stages.world import World
 
 
@@ -33,6 +36,17 @@ class Activation(StrEnum):
     SEQUENTIAL = "sequential"
 
 
+class Questions(StrEnum):
+    """How agents are asked.
+
+    SINGLE: one question a call, as in the paper. FUSED: what an agent answers one after another from the same view is
+    one call with one compound answer.
+    """
+
+    SINGLE = "single"
+    FUSED = "fused"
+
+
 def aftermath(*, reputation: bool, gossip: bool) -> Aftermath:
     """Return what each side thinks about after a game: groups one after another, the thoughts of a group together.
 
@@ -40,7 +54,7 @@ def aftermath(*, reputation: bool, gossip: bool) -> Aftermath:
         reputation: Whether agents keep reputations.
         gossip: Whether agents gossip.
     """
-    wish: tuple[Thought, ...] = (wish_to_gossip,) if gossip else ()
+    wish: tuple[Concern, ...] = (wish_to_gossip,) if gossip else ()
     return {
         Course.COMPLETED: (
             (evaluate,),
@@ -61,15 +75,24 @@ async def run_step(world: World, *, gossip: bool, activation: Activation) -> lis
         activation: In which order pairs act.
     """
     interaction = Interaction(aftermath(reputation=world.reputation, gossip=gossip))
-    talk = Gossip() if gossip else None
     outcomes: list[Outcome] = []
+    follow_from()
     await open_step(world, gossip=gossip)
     async for batch in _batches(pairs(world), activation):
-        encounters = await interaction.decide(world, batch)
+        census = Census(world)
+        encounters: list[Encounter] = []
+        async with task_group() as group:
+            talk = Gossip(world, group) if gossip else None
+            async for pair in batch:
+                encounters.append(Encounter(world, census, *pair))
+                group.create_task(interaction.decide(encounters[-1], talk.join if talk is not None else _nothing))
+            if talk is not None:
+                await talk.decide(encounters)
         interaction.apply(world, encounters)
         if talk is not None:
-            talk.apply(world, await talk.decide(world, encounters))
+            talk.apply()
         outcomes.extend(encounter.outcome for encounter in encounters)
+        world.desk.barrier()
     return outcomes
 
 
@@ -80,6 +103,10 @@ async def _batches(all_pairs: AsyncIterator[Pair], activation: Activation) -> As
     else:
         for pair in [pair async for pair in all_pairs]:
             yield _only(pair)
+
+
+async def _nothing(side: Side) -> None:
+    """In a run without gossip a side is done when it has thought."""
 
 
 async def _only(pair: Pair) -> AsyncIterator[Pair]:

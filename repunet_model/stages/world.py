@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from repunet_model.backends.base import Backend, Request, Usage
+from repunet_model.concurrency import Cause, causes, follow_from
 from repunet_model.questions.base import Answer, Coordinates, Question
+from repunet_model.questions.compound import Compound
 from repunet_model.questions.prompts import Prompts
 from repunet_model.rng import Streams
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from repunet_model.agents import RepuNetAgent
     from repunet_model.games.base import Game
+    from repunet_model.journal import Mailbox
     from repunet_model.network import SocialNetwork
 
 Row = dict[str, Any]
@@ -56,14 +59,20 @@ class Call:
         request: The question.
         answer: The answer.
         with_prompt: Whether it was answered from the prompt.
+        after: The calls that it waited for, those left out that these waited for themselves.
     """
 
     request: Request[Any]
     answer: Answer
     with_prompt: bool
+    after: tuple[Coordinates, ...]
 
-    def to_row(self) -> Row:
-        """Return the call as plain data, with the order in which options were named and, if it was read, the prompt."""
+    def to_row(self, places: Mapping[Coordinates, int]) -> Row:
+        """Return the call as plain data, with the order in which options were named and, if it was read, the prompt.
+
+        Args:
+            places: The place of every call of the step in their order.
+        """
         where = self.request.coordinates
         row: Row = {
             "stage": where.stage,
@@ -73,7 +82,10 @@ class Call:
             "source": where.source,
             "options": {name: list(order) for name, order in self.request.options.items()},
             "answer": self.answer.model_dump(mode="json"),
+            "after": sorted(places[cause] for cause in self.after),
         }
+        if isinstance(self.request.question, Compound):
+            row["parts"] = {ask.part: [ask.question.name, ask.about, ask.source] for ask in self.request.question.asks}
         if self.with_prompt:
             row |= {"request": self.request.fingerprint, "prompt": self.request.prompt}
         return row
@@ -95,6 +107,7 @@ class Desk:
         prompts: Prompts,
         answering: Mapping[str, Backend],
         on_call: Callable[[str, Usage, bool], None],
+        mailbox: Mailbox | None = None,
     ) -> None:
         """Open the desk for a step.
 
@@ -104,6 +117,7 @@ class Desk:
             prompts: The prompts of the run.
             answering: Who answers for an agent, by its name.
             on_call: Told of each call its question, what it cost, and whether it was answered.
+            mailbox: Of the run; None if it is not stored.
         """
         self.calls: dict[Coordinates, Call] = {}
         self.usage: dict[str, Usage] = {}
@@ -113,6 +127,8 @@ class Desk:
         self._prompts = prompts
         self._answering = answering
         self._on_call = on_call
+        self._last: Cause | None = None
+        self._mailbox = mailbox
 
     async def ask[A: Answer](
         self,
@@ -141,7 +157,9 @@ class Desk:
             raise RuntimeError(f"asked twice: {where}")
         backend = self._answering[agent.name]
         digest = self._streams.digest(*where.key())
-        request = Request(where, question, agent.persona, learned, digest, self._prompts, backend.description)
+        request = Request(
+            where, question, agent.persona, learned, digest, self._prompts, backend.description, mailbox=self._mailbox
+        )
         answer: A | None = None
         try:
             answer = await backend.answer(request)
@@ -151,8 +169,18 @@ class Desk:
             usage.add(request.usage)
             self.spent.add(request.usage)
             usage.add(request.earlier)
-        self.calls[where] = Call(request, answer, backend.reads_prompts)
+        built_on = causes()
+        self.calls[where] = Call(request, answer, backend.reads_prompts, tuple(cause.key for cause in built_on))
+        cause = Cause(where, 1 + max((cause.depth for cause in built_on), default=0))
+        follow_from(cause)
+        if self._last is None or (cause.depth, cause.key) > (self._last.depth, self._last.key):
+            self._last = cause
         return answer
+
+    def barrier(self) -> None:
+        """Let what comes next wait for all calls so far, of which the last one of the longest chain stands for all."""
+        if self._last is not None:
+            follow_from(self._last)
 
     def total(self) -> Usage:
         """Return what all calls cost together."""
@@ -160,6 +188,12 @@ class Desk:
         for usage in self.usage.values():
             total.add(usage)
         return total
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the calls as plain data, in order."""
+        calls = self.in_order()
+        places = {call.request.coordinates: place for place, call in enumerate(calls)}
+        return (call.to_row(places) for call in calls)
 
     def in_order(self) -> list[Call]:
         """Return the calls by stage, agent, question, subject and source, however they arrived."""
@@ -179,6 +213,7 @@ class World:
         step: The step under way, from 1.
         game: The game.
         reputation: Whether agents keep reputations.
+        fused: Whether what an agent answers from one view is asked in one call.
         dialogue_turns: Most turns of a dialogue.
         agents: The agents by name, in the order of the population.
         network: Ties and blacklists.
@@ -191,6 +226,7 @@ class World:
     step: int
     game: Game
     reputation: bool
+    fused: bool
     dialogue_turns: int
     agents: Mapping[str, RepuNetAgent]
     network: SocialNetwork

@@ -40,6 +40,7 @@ from repunet_model.jobs import (
     LimitsTable,
     NewRun,
     Parameters,
+    QuestionsName,
     RunName,
     ScenarioName,
     Section,
@@ -73,6 +74,7 @@ class Grid(Section):
     personas: Values[str] = _one("built-in")
     activation: Values[ActivationName] = _one("simultaneous")
     dialogue_turns: Values[Annotated[int, Field(ge=2, le=parameters.MOST_DIALOGUE_TURNS)]] = _one(2)
+    questions: Values[QuestionsName] = _one("single")
     reputation: Values[bool] = _one(True)
     gossip: Values[bool] = _one(True)
 
