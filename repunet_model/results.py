@@ -184,6 +184,7 @@ def _of_society(folder: RunFolder) -> dict[str, float | None]:
     """Return the measures of the society with which an imported run begins."""
     state = folder.document(0, "state")
     graph = network_of(folder, 0).graph
+    count, modularity = metrics.communities(graph, folder.manifest()["seed"])
     return {
         "ties": metrics.ties(graph),
         "mutual_ties": metrics.mutual_ties(graph),
@@ -191,5 +192,7 @@ def _of_society(folder: RunFolder) -> dict[str, float | None]:
         "reciprocity": metrics.reciprocity(graph),
         "clustering": metrics.clustering(graph),
         "isolated": len(metrics.isolated(graph)),
+        "communities": count,
+        "modularity": modularity,
         "gini": metrics.gini([float(agent["resources"]) for agent in state["agents"]]),
     }

@@ -121,6 +121,11 @@ class Panel:
         frame = pd.DataFrame(columns).sort_index()
         return frame.index.to_numpy(dtype=float), frame.to_numpy(dtype=float).T
 
+    def has(self, measure: str) -> bool:
+        """Whether any run has a measure in any step."""
+        runs = (run.measures for own in self.runs.values() for run in own)
+        return any(measure in measures and bool(measures[measure].notna().any()) for measures in runs)
+
     def by_seed(self, mode: str, measure: str, first: bool = False) -> dict[int, float]:
         """Return a measure's mean over the final phase, or the first steps, of each run that has it, by seed."""
         found = {run.seed: run.mean_of(measure, first) for run in self.runs.get(mode, ())}

@@ -76,7 +76,12 @@ def _grid_of_lines(
     measures: dict[str, str],
     height: float,
 ) -> Figure:
-    """Draw measures over time, a row a measure and a column a panel; rates from 0 to 1."""
+    """Draw measures over time, a row a measure and a column a panel; rates from 0 to 1.
+
+    A measure that no run has gets no row, as long as there is another.
+    """
+    known = {name: label for name, label in measures.items() if any(panel.has(name) for panel in panels)}
+    measures = known or measures
     figure, axes = _figure(len(measures), len(panels), height)
     for row, (measure, label) in zip(axes, measures.items(), strict=True):
         row[0].set_ylabel(label)

@@ -97,7 +97,7 @@ def _of_panels(panels: Sequence[Panel]) -> Iterator[Picture]:
         f"that is isolated at the end. {whiskers}",
         figures.isolation(panels, modes),
     )
-    if remembering and any("score_altruistic" in run.measures for p in panels for r in p.runs.values() for run in r):
+    if remembering and any(panel.has("score_self_interested") or panel.has("score_altruistic") for panel in panels):
         yield Picture(
             "scores",
             "Scores by disposition",
@@ -133,7 +133,7 @@ def _of_panels(panels: Sequence[Panel]) -> Iterator[Picture]:
         f"the end by disposition, in units. {whiskers}",
         figures.resources(panels, modes),
     )
-    if any("calls" in run.measures for panel in panels for runs in panel.runs.values() for run in runs):
+    if any(panel.has("calls") for panel in panels):
         yield Picture(
             "costs",
             "Questions, tokens, cost",
