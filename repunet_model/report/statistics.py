@@ -19,6 +19,9 @@ LEAST_FOR_BOOTSTRAP = 5
 
 RESAMPLES = 9_999
 
+NO_DIFFERENCE = 1e-9
+"""Values that differ by less are equal but for rounding, and have no spread."""
+
 
 def bands(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean of independent runs in each step, and half the width of its 95 % interval, by Student's t.
@@ -68,7 +71,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     mean = float(data.mean())
     if len(data) < LEAST_FOR_BOOTSTRAP:
         return Estimate(mean, None, None, len(data))
-    if np.ptp(data) == 0:
+    if np.ptp(data) < NO_DIFFERENCE:
         return Estimate(mean, mean, mean, len(data))
     drawn = stats.bootstrap(
         (data,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="BCa", rng=np.random.default_rng(1)
@@ -110,7 +113,7 @@ def contrast(first: Mapping[int, float], second: Mapping[int, float]) -> Contras
     average = math.fsum(differences) / len(differences)
     return Contrast(
         estimate(differences),
-        average / spread if spread > 1e-12 else None,
+        average / spread if spread > NO_DIFFERENCE else None,
         sum(difference > 0 for difference in differences) / len(differences),
     )
 
