@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from repunet_model import games, metrics
 from repunet_model.backends.base import Usage
-from repunet_model.errors import StorageError
 from repunet_model.games.base import Account, Course, Game, Outcome
 from repunet_model.modes import mode_of
 from repunet_model.network import SocialNetwork
@@ -134,19 +132,6 @@ def network_of(folder: RunFolder, step: int) -> SocialNetwork:
         StorageError: If it cannot be read.
     """
     return SocialNetwork.from_dict(folder.document(step, "state")["network"])
-
-
-def stored_runs(path: Path) -> list[RunFolder]:
-    """Return the runs in a folder, by name.
-
-    Raises:
-        StorageError: If the folder cannot be read.
-    """
-    try:
-        found = sorted(each for each in path.iterdir() if (each / "manifest.json").is_file())
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror or error}") from error
-    return [RunFolder(each) for each in found]
 
 
 def _of_past(folder: RunFolder, game: Game) -> list[Row]:

@@ -251,6 +251,7 @@ def test_a_damaged_run_is_listed_as_a_failure(capsys: pytest.CaptureFixture[str]
         ("[grid]\nbackend = 'oracle'", "unknown backend 'oracle'"),
         ("[grid]\nbackend = 'openai'", "OPENAI_API_KEY is not set"),
         ("[grid]\nbackend = 'human'", "a human has the keyboard to themselves"),
+        ("[grid]\nbackend = 'replay:first'", "a replay repeats one run, and cannot be swept"),
         ("[grid]\npersonas = 'none.json'", "persona file none.json: no such file"),
         ("[grid.rules]\nmood = 1.0", "unknown parameter 'mood'"),
         ("[grid.rules]\nhearsay = [0.5, 2.0]", "rules.hearsay is 2.0"),

@@ -82,8 +82,10 @@ class Grid(Section):
         """Return every backend with every combination of parameters of the rules.
 
         Raises:
-            ConfigurationError: If there are such parameters for a backend that has none.
+            ConfigurationError: If there are such parameters for a backend that has none, or a backend is a replay.
         """
+        if any(backend.startswith("replay") for backend in self.backend):
+            raise ConfigurationError("backend: a replay repeats one run, and cannot be swept")
         if not self.rules:
             return self.backend
         named = [[f"{name}={value!r}" for value in values] for name, values in self.rules.items()]

@@ -16,7 +16,7 @@ import pandas as pd
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.prices import Prices
 from repunet_model.batch import Batch, Plan
-from repunet_model.errors import ConfigurationError, RepuNetError
+from repunet_model.errors import ConfigurationError
 from repunet_model.jobs import Job, NewRun, Outcome, Runner, new_job
 from repunet_model.sweep.folder import SweepFolder
 from repunet_model.sweep.grid import Sweep
@@ -117,14 +117,3 @@ def _pool(prepared: Prepared, workers: int | None, scheduler: str | None) -> Ite
             return Batch(plan, folder.logs)
 
         yield here
-
-
-def check_whole(others: Sequence[Outcome]) -> None:
-    """Make sure that a sweep is whole.
-
-    Raises:
-        RepuNetError: If it is not.
-    """
-    if others:
-        first = others[0]
-        raise RepuNetError(f"{len(others)} runs are not whole, such as {first.name}: {first.reason or first.result}")
