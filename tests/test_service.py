@@ -169,7 +169,7 @@ def test_an_endpoint_that_fails_from_the_third_step_on_loses_nothing(
 
     def fault(number: int, body: Body) -> web.Response | Hang | None:
         nonlocal is_down
-        is_down = is_down or number == before + 15
+        is_down = is_down or number == before + 5
         return error(503, "down for maintenance") if is_down else None
 
     draw = random.Random(1)
