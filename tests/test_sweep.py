@@ -224,6 +224,16 @@ def test_what_is_in_the_way_is_one_clear_line_and_nothing_is_written(capsys: pyt
     assert "--seeds: varied.toml says" in complaint(["sweep", "varied.toml", "--seeds", "1-3"], capsys)
 
 
+def test_what_a_killed_process_left_of_a_run_is_removed() -> None:
+    left = Path("sim_storage/sweep/runs/.0123.part")
+    words = ["sweep", "--steps", "1", "-n", "4", "--workers", "1"]
+    assert main(words) == 0
+    left.mkdir()
+    (left / "manifest.json").write_text("{}")
+    assert main(words) == 0
+    assert not left.exists()
+
+
 def test_a_damaged_run_is_listed_as_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["sweep", "--seeds", "1-2", "--steps", "2", "-n", "4", "--workers", "1"]
     assert main(words) == 0

@@ -17,6 +17,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,6 +125,11 @@ class SweepFolder:
         except Timeout:
             raise StorageError(f"another process runs the sweep {self.path}: let it end") from None
         return lock
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed process left of a run that it was about to make; nobody else may be making any."""
+        for part in self.runs.glob(".*.part"):
+            shutil.rmtree(part, ignore_errors=True)
 
     def whole_runs(self) -> list[RunFolder]:
         """Return the runs of the sweep that have all their steps, in the order of its cells."""

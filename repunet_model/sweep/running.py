@@ -96,6 +96,7 @@ def complete(
     with _pool(prepared, workers, scheduler) as run_in:
         folder = SweepFolder.prepare(prepared.storage, prepared.sweep)
         with folder.lock():
+            folder.remove_leftovers()
             outcomes = watch(run_in(folder))
             return folder, *folder.gather(outcomes)
 
