@@ -17,6 +17,7 @@ from json import dumps, loads
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import openai
 
 from repunet_model.backends.courier import LONGEST_LINE
@@ -106,11 +107,8 @@ class Courier:
                     "retry_after": error.response.headers.get("retry-after", ""),
                 }
             }
-        except openai.APITimeoutError as error:
-            told = {"lost": {"reason": str(error), "is_timeout": True}}
         except openai.APIConnectionError as error:
-            cause = error.__cause__ or error
-            told = {"lost": {"reason": str(cause), "may_have_arrived": type(cause).__name__ != "ConnectError"}}
+            told = {"lost": _loss(error)}
         except Exception as error:
             told = {"lost": {"reason": f"{type(error).__name__}: {error}"}}
         finally:
@@ -128,6 +126,18 @@ class Courier:
             bag.leave()
 
 
+def _loss(error: openai.APIConnectionError) -> Message:
+    """Say why no reply came. The SDK calls whatever goes wrong with aiohttp a timeout, so its causes are looked at."""
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    for cause in causes:
+        if isinstance(cause, aiohttp.ClientConnectorError):
+            return {"reason": cause.os_error.strerror or str(cause), "may_have_arrived": False}
+    is_timeout = any(isinstance(cause, TimeoutError) for cause in causes)
+    return {"reason": str(causes[-1]), "is_timeout": is_timeout}
+
+
 def _client(message: Message) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(
         api_key=message["key"],
@@ -135,7 +145,7 @@ def _client(message: Message) -> openai.AsyncOpenAI:
         max_retries=0,
         timeout=openai.Timeout(message["timeout"], connect=message["connect_timeout"]),
         # Prompts go where they were sent and nowhere else.
-        http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, trust_env=message["trust_env"]),
+        http_client=openai.DefaultAioHttpClient(follow_redirects=False, trust_env=message["trust_env"]),
     )
 
 
@@ -152,3 +162,4 @@ async def work(connection: socket.socket, locks: socket.socket) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     asyncio.run(work(*(socket.socket(fileno=int(number)) for number in sys.argv[1:])))
+    os._exit(0)  # at once: connections that are kept open have nothing to say

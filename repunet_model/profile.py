@@ -1,0 +1,93 @@
+"""What the calls of a step waited for, and the longest chain among them, which no concurrency can shorten.
+
+Each call of a stored step names the calls it waited for, by their places among the calls of the step. A step takes at
+least as long as its critical path: the longest chain of calls of which each waits for the one before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from repunet_model.storage import Row, RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class StepProfile:
+    """The calls of a step.
+
+    Attributes:
+        step: The step.
+        calls: How many there are.
+        path: The critical path, first call first.
+    """
+
+    step: int
+    calls: int
+    path: tuple[Row, ...]
+
+
+def critical_path(calls: Sequence[Row]) -> list[int]:
+    """Return the places of the calls on the longest chain, the first call first; of equal chains the first found.
+
+    Args:
+        calls: Rows of the calls of a step, each with the places of those it waited for under "after".
+    """
+    length: dict[int, int] = {}
+    for start in range(len(calls)):
+        pending = [start]
+        while pending:
+            place = pending[-1]
+            open_ones = [other for other in calls[place]["after"] if other not in length]
+            if open_ones:
+                pending.extend(open_ones)
+                continue
+            length[pending.pop()] = 1 + max((length[other] for other in calls[place]["after"]), default=0)
+    path: list[int] = []
+    place = max(range(len(calls)), key=lambda one: length[one], default=-1)
+    while place >= 0:
+        path.append(place)
+        place = max(calls[place]["after"], key=lambda one: length[one], default=-1)
+    return path[::-1]
+
+
+def of_step(folder: RunFolder, step: int) -> StepProfile:
+    """Return the profile of a step of a stored run.
+
+    Raises:
+        StorageError: If the step cannot be read.
+    """
+    calls = folder.table(step, "calls")
+    return StepProfile(step, len(calls), tuple(calls[place] for place in critical_path(calls)))
+
+
+def table(profiles: Sequence[StepProfile]) -> Table:
+    """Return what the steps of a run had to wait for."""
+    columns = ("step", "calls", "critical path", "calls / path", "where the path goes")
+    result = Table(*columns, title="What waits for what", box=box.SIMPLE)
+    for column in result.columns[:4]:
+        column.justify = "right"
+    for profile in profiles:
+        stages = Counter(call["stage"] for call in profile.path)
+        result.add_row(
+            str(profile.step),
+            f"{profile.calls:,}",
+            str(len(profile.path)),
+            f"{profile.calls / len(profile.path):.1f}" if profile.path else "-",
+            ", ".join(f"{count} {stage}" for stage, count in stages.items()),
+        )
+    return result
+
+
+def path_in_words(profile: StepProfile) -> list[str]:
+    """Return the calls of a critical path, a line each."""
+    return [
+        f"  {number:2}  {call['question']} to {call['agent']}" + (f" about {call['about']}" if call["about"] else "")
+        for number, call in enumerate(profile.path, 1)
+    ]
