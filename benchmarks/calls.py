@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.chances import Chances
 from repunet_model import RepuNetModel
 from repunet_model.backends.base import Request
+from repunet_model.modes import MODES
 from repunet_model.questions.base import Answer
-from repunet_model.sweep import MODES
 
 STEPS = 10
 SEEDS = range(1, 6)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import networkx as nx
@@ -93,13 +92,11 @@ def export_tables(folder: RunFolder, step: int, out: Path, layout: str) -> None:
         folder: The run.
         step: The last step. The past of an imported run is included, its rows with the step they had there.
         out: The folder to make.
-        layout: "csv" or "parquet", which needs pyarrow.
+        layout: "csv" or "parquet".
 
     Raises:
-        RepuNetError: If the run cannot be read, pyarrow is missing, or `out` is there or cannot be written.
+        RepuNetError: If the run cannot be read, or `out` is there or cannot be written.
     """
-    if layout == "parquet" and find_spec("pyarrow") is None:
-        raise ConfigurationError("--layout parquet needs pyarrow: pip install 'repunet-mesa[parquet]', or --layout csv")
     with whole(out) as place:
         for name in TABLES:
             rows = [_flat(row) for row in _all_rows(folder, step, name)]

@@ -78,7 +78,7 @@ def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respon
         game.rules, reputation=manifest["reputation"], gossip=manifest["gossip"], random_pairs=game.random_pairs
     )
     where = Coordinates(step, "interview", Interview.name, name, about=asked)
-    digest = Streams(manifest["seed"]).digest(*where.key())
+    digest = Streams(manifest["seed"]).digest(*where)
     learned = _learned(chronicle.agent_state(name, step)["learned"])
     question = _question(chronicle, step, name, asked)
     request = Request(where, question, persona, learned, digest, prompts, backend.description)

@@ -18,11 +18,12 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from rich.console import Console
 
-from repunet_model import games, inspection, tables
+from repunet_model import games, inspection
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import respondents
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.model import RepuNetModel
+from repunet_model.report.tables import rates_table
 from repunet_model.starting import check_nobody_types, parameters_of, resumed
 from repunet_model.storage import RunFolder
 from repunet_model.words import SCENARIOS, at_step, replayable, scenario, yes_or_no
@@ -319,7 +320,7 @@ class Shell:
             ) from None
         finally:
             if model.steps >= first:
-                self._console.print(tables.rates_table(model, first))
+                self._console.print(rates_table(model, first))
 
     def _status(self, model: RepuNetModel) -> None:
         self._say(self._whereabouts(model))

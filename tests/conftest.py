@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from repunet_model import sweep
 from repunet_model.cli import main
+from repunet_model.modes import MODES as MODES_BY_NAME
 
 pytest_plugins = ["repunet_model.testing"]
 
-MODE_NAMES = list(sweep.MODES)
-MODES = list(sweep.MODES.values())
+MODE_NAMES = list(MODES_BY_NAME)
+MODES = list(MODES_BY_NAME.values())
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import repunet_model
 PACKAGE = Path(repunet_model.__file__).parent
 
 LAYERS = [
-    {"errors", "rng", "exact", "runtime", "concurrency", "words"},
+    {"errors", "rng", "exact", "runtime", "concurrency", "words", "modes"},
     {"reputation", "network", "memory", "personas", "populations", "storage", "journal", "metrics"},
     {"questions"},
     {"backends"},
@@ -20,20 +20,20 @@ LAYERS = [
     {"stages"},
     {"agents", "parameters", "persistence", "model"},
     {
-        "sweep",
-        "tables",
-        "profile",
-        "report",
+        "results",
         "inspection",
         "estimate",
         "export",
         "reference_layout",
         "starting",
-        "shell",
-        "batch",
+        "report",
+        "profile",
         "chronicle",
         "interviewing",
     },
+    {"jobs", "batch", "shell"},
+    {"sweep"},
+    {"study"},
     {"cli", "testing"},
 ]
 """From the ground up: a part imports from its own layer and those before it."""

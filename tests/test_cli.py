@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from repunet_model.cli import main
 from repunet_model.errors import RepuNetError
 from repunet_model.model import RepuNetModel
-from tests.conftest import MODE_NAMES, MODES, complaint
+from tests.conftest import complaint
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,7 +84,6 @@ def test_a_picture_that_cannot_be_drawn_is_named_before_the_work(
     figure: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     complaint(["compare", "--figure", figure], capsys)
-    complaint(["modes", "--figure", figure], capsys)
 
 
 def test_a_storage_that_cannot_be_written_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,28 +176,6 @@ def test_show_tells_what_an_agent_went_through(capsys: pytest.CaptureFixture[str
     assert "no run at sim_storage/dream" in complaint(["show", "dream"], capsys)
 
 
-@pytest.mark.parametrize("processes", ["1", "2"])
-def test_modes_prints_an_interval_for_each_mode_and_draws(processes: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["modes", "--scenario", "i", "--seeds", "2", "--steps", "4", "--last", "2", "--processes", processes]
-    assert main(words) == 0
-    shown = capsys.readouterr().out
-    assert "steps 3-4, 2 seeds" in " ".join(shown.split())
-    assert Path("outputs/cooperation_by_mode.png").read_bytes().startswith(b"\x89PNG")
-    for mode, (reputation, gossip) in zip(MODE_NAMES, MODES, strict=True):
-        rates = []
-        for seed in (1, 2):
-            model = RepuNetModel(game="investment", reputation=reputation, gossip=gossip, rng=seed)
-            for _ in range(4):
-                model.step()
-            data = model.datacollector.get_model_vars_dataframe()
-            rates.append(data["cooperation_rate"].tail(2).mean())
-        assert re.search(rf"{mode} +│ +{sum(rates) / 2:.3f} ", shown)
-
-
-def test_modes_of_more_last_steps_than_steps_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--last" in complaint(["modes", "--steps", "3", "--last", "4"], capsys)
-
-
 def test_without_a_command_the_main_job_runs_offline_and_draws() -> None:
     done = subprocess.run([sys.executable, ROOT / "run.py"], capture_output=True, text=True, timeout=60, check=True)
     assert "cooperation, steps 26-30" in done.stdout
@@ -211,4 +187,4 @@ def test_without_a_command_the_main_job_runs_offline_and_draws() -> None:
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(command in shown for command in ("run", "resume", "compare", "modes"))
+    assert all(command in shown for command in ("run", "resume", "compare", "sweep", "report", "study"))

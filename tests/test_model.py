@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import mesa
+import pandas as pd
 import pytest
 
 from repunet_model import RepuNetError, RepuNetModel
@@ -176,6 +178,27 @@ def test_batch_run_works_from_a_plain_script(tmp_path: Path) -> None:
         for seed in (1, 2)
     )
     assert second == str(expected)
+
+
+@pytest.mark.parametrize("period", [1, 2, -1])
+def test_batch_run_works_in_every_scenario_mode_and_period(period: int) -> None:
+    games = ["prisoners_dilemma", "investment", "sign_up"]
+    rows = mesa.batch_run(
+        RepuNetModel,
+        {"game": games, "reputation": [True, False], "gossip": [True, False], "n_agents": 4},
+        rng=[3],
+        max_steps=3,
+        data_collection_period=period,
+        display_progress=False,
+    )
+    table = pd.DataFrame(rows)
+    assert table.groupby(["game", "reputation", "gossip"]).ngroups == 12
+    assert set(table["Step"]) == {1: {0, 1, 2, 3}, 2: {0, 2}, -1: {3}}[period]
+    step = int(table["Step"].max())
+    last = table[(table["game"] == "investment") & table["reputation"] & table["gossip"] & (table["Step"] == step)]
+    model = run(step, game="investment", n_agents=4, rng=3)
+    assert set(last["ties"]) == {model.measures["ties"]}
+    assert sorted(last["resources"]) == sorted(float(agent.resources) for agent in model.agents)
 
 
 def test_no_column_hides_a_parameter_in_the_rows_of_batch_run() -> None:

@@ -226,7 +226,7 @@ def test_a_replay_of_planted_agents_has_the_same_bytes(tmp_path: Path) -> None:
     [
         (["--backend-for", "Emma=always_defect"], "no agent is called 'Emma'"),
         (["--backend-for", f"{EMMA}=always_waver"], "unknown backend 'always_waver': choose one of rules, always_coop"),
-        (["--backend-for", f"{EMMA}=always_defect:2"], "unknown backend 'always_defect:2'"),
+        (["--backend-for", f"{EMMA}=always_defect:2"], "backend 'always_defect:2': '2' must read NAME=VALUE"),
         (["--backend-for", f"{EMMA}=ALWAYS_DEFECT"], "unknown backend 'ALWAYS_DEFECT'"),
         (["--backend-for", "always_defect"], "must read NAME=BACKEND"),
         (["--backend-for", "=always_defect"], "must read NAME=BACKEND"),

@@ -623,15 +623,7 @@ def test_tables_are_exported(stored: RepuNetModel) -> None:
     assert json.loads(records["distribution"][0]) == stored.folder.table(1, "records")[0]["distribution"]  # type: ignore[union-attr]
 
 
-def test_parquet_needs_pyarrow_or_holds_the_same(
-    stored: RepuNetModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    capsys.readouterr()
-    with monkeypatch.context() as without:
-        without.setattr("repunet_model.export.find_spec", lambda name: None)
-        assert main(["export", "demo", "tables", "--layout", "parquet"]) == 2
-    assert "needs pyarrow" in capsys.readouterr().err
-    pytest.importorskip("pyarrow")
+def test_tables_are_exported_as_parquet(stored: RepuNetModel) -> None:
     assert main(["export", str(stored.folder.path), "tables", "--layout", "parquet"]) == 0  # type: ignore[union-attr]
     assert len(pd.read_parquet("tables/interactions.parquet")) == 30
 

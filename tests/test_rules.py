@@ -11,6 +11,7 @@ import pytest
 from repunet_model import RepuNetError, RepuNetModel, Rules, RulesBackend
 from repunet_model.backends import rules as policies
 from repunet_model.backends.rules import Mind
+from repunet_model.backends.setup import respondents
 from repunet_model.games.prisoners_dilemma import ChooseMove, Move, choose_move
 from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Persona
@@ -186,3 +187,31 @@ def test_parameters_can_be_set_and_are_part_of_what_a_run_is() -> None:
 def test_parameters_out_of_range_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(RepuNetError, match=f"rules.{next(iter(wrong))}"):
         Rules(**wrong)
+
+
+def test_parameters_come_with_the_name_and_are_in_the_manifest() -> None:
+    model = RepuNetModel(backend="rules:learning_rate=0.3, gossip_threshold=1", n_agents=4, rng=1)
+    assert model.manifest()["backend"]["learning_rate"] == 0.3
+    assert model.manifest()["backend"]["gossip_threshold"] == 1.0
+    model.step()
+    assert model.measures["gossip_told"] == 0
+    planted = respondents("tit_for_tat:hearsay=0.1").to_dict()["backend"]
+    assert (planted["backend"], planted["hearsay"]) == ("tit_for_tat", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("backend", "problem"),
+    [
+        ("rules:precision", "'precision' must read NAME=VALUE"),
+        ("rules:mood=1", "unknown parameter 'mood'; known are precision, altruism"),
+        ("rules:hearsay=high", "hearsay is 'high': must be a number"),
+        ("rules:precision=inf", "precision is 'inf': must be a number"),
+        ("rules:hearsay=2", "rules.hearsay is 2.0: must be from 0.0 to 1.0"),
+        ("rules:hearsay=1,hearsay=1", "hearsay is there twice"),
+    ],
+)
+def test_a_parameter_that_cannot_be_used_is_named(backend: str, problem: str) -> None:
+    with pytest.raises(RepuNetError) as caught:
+        RepuNetModel(backend=backend)
+    assert str(caught.value).startswith(f"backend {backend!r}: ")
+    assert problem in str(caught.value)

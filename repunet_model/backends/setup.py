@@ -1,8 +1,10 @@
 """Who answers for whom: backends by their names, and the mapping from agents to backends.
 
 rules                    offline and free (`backends.rules`)
+rules:NAME=VALUE,...     the same, with other parameters, as in rules:learning_rate=0.3,gossip_threshold=0.5
 always_cooperate, always_defect, tit_for_tat
-                         the same, with a fixed policy for the cooperative choice (`backends.policies`)
+                         the same, with a fixed policy for the cooperative choice (`backends.policies`), and with
+                         parameters in the same way
 human                    somebody at the keyboard of this process (`backends.human`)
 openai, openai:MODEL     an endpoint, configured by OPENAI_API_KEY and the LLM_* variables (`backends.openai`)
 local:FILE, local        a GGUF file on this machine, by default that of LLM_GGUF (`backends.local`)
@@ -11,10 +13,11 @@ replay:RUN               the recorded answers of the run in a folder (`backends.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,10 @@ from repunet_model.backends.replay import Recording, ReplayBackend
 from repunet_model.backends.rules import Rules, RulesBackend
 from repunet_model.errors import ConfigurationError
 
-KNOWN = f"rules, {', '.join(FixedPolicy)}, human, openai, openai:MODEL, local:FILE, replay:RUN"
+KNOWN = (
+    f"rules, {', '.join(FixedPolicy)} (each also with parameters, as in rules:learning_rate=0.3), human, openai, "
+    "openai:MODEL, local:FILE, replay:RUN"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +117,10 @@ def respondents(
 def _named(name: str, environment: Mapping[str, str]) -> Backend:
     kind, _, detail = name.partition(":")
     match kind, detail:
-        case "rules", "":
-            return RulesBackend()
-        case policy, "" if policy in FixedPolicy:
-            return PlantedBackend(FixedPolicy(policy))
+        case "rules", values:
+            return RulesBackend(_rules(name, values))
+        case policy, values if policy in FixedPolicy:
+            return PlantedBackend(FixedPolicy(policy), _rules(name, values))
         case "human", "":
             return _human()
         case "openai", "":
@@ -126,6 +132,38 @@ def _named(name: str, environment: Mapping[str, str]) -> Backend:
         case "replay", _:
             raise ConfigurationError("replay:RUN repeats all agents of a run: it cannot stand for single ones")
     raise ConfigurationError(f"unknown backend {name!r}: choose one of {KNOWN}")
+
+
+def _rules(backend: str, values: str) -> Rules:
+    """Return the parameters of offline agents, as the name of a backend says.
+
+    Args:
+        backend: The name.
+        values: What of it follows the colon: NAME=VALUE, ...; empty for the defaults.
+
+    Raises:
+        ConfigurationError: If a parameter is unknown or named twice, or a value cannot be used.
+    """
+    known = [field.name for field in fields(Rules)]
+    given: dict[str, float] = {}
+    for part in values.split(",") if values else ():
+        name, is_there, value = (word.strip() for word in part.partition("="))
+        if not is_there:
+            raise ConfigurationError(f"backend {backend!r}: {part!r} must read NAME=VALUE")
+        if name not in known:
+            raise ConfigurationError(f"backend {backend!r}: unknown parameter {name!r}; known are {', '.join(known)}")
+        if name in given:
+            raise ConfigurationError(f"backend {backend!r}: {name} is there twice")
+        try:
+            given[name] = float(value)
+        except ValueError:
+            given[name] = math.nan
+        if not math.isfinite(given[name]):
+            raise ConfigurationError(f"backend {backend!r}: {name} is {value!r}: must be a number")
+    try:
+        return Rules(**given)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"backend {backend!r}: {error}") from None
 
 
 def _human() -> HumanBackend:

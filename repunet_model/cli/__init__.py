@@ -11,14 +11,14 @@ import sys
 
 import typer
 
-from repunet_model.cli import page, runs, stored, studies
+from repunet_model.cli import comparison, page, runs, stored, sweeps
 from repunet_model.cli.app import app
 from repunet_model.errors import RepuNetError
 
-MAIN_JOB = studies.compare.__name__
+MAIN_JOB = comparison.compare.__name__
 """The command that runs when none is named."""
 
-__all__ = ["main", "page", "runs", "stored", "studies"]
+__all__ = ["comparison", "main", "page", "runs", "stored", "sweeps"]
 
 
 def main(arguments: list[str] | None = None) -> int:

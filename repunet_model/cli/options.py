@@ -121,8 +121,9 @@ Gguf = Annotated[
 BackendName = Annotated[
     str,
     typer.Option(
-        help="rules (offline, free), always_cooperate, always_defect, tit_for_tat, openai or openai:MODEL "
-        "(OPENAI_API_KEY, LLM_*), local or local:FILE (a model on this machine), replay:RUN."
+        help="rules (offline, free; with parameters as rules:NAME=VALUE,...), always_cooperate, always_defect, "
+        "tit_for_tat, openai or openai:MODEL (OPENAI_API_KEY, LLM_*), local or local:FILE (a model on this machine), "
+        "replay:RUN."
     ),
 ]
 

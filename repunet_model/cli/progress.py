@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from repunet_model.backends.base import Usage
-    from repunet_model.batch import Batch, Outcome
+    from repunet_model.jobs import Outcome, Runner
     from repunet_model.model import RepuNetModel
 
 
@@ -27,12 +28,12 @@ def run_and_show(model: RepuNetModel, steps: int) -> None:
     first = model.steps + 1
     with model:
         run_steps(model, steps, "step")
-    from repunet_model import tables
+    from repunet_model.report.tables import rates_table, usage_table
 
     console = make_console()
-    console.print(tables.rates_table(model, first))
+    console.print(rates_table(model, first))
     if model.usage.attempts:
-        console.print(tables.usage_table(model.usage_by_question, "What the questions cost"))
+        console.print(usage_table(model.usage_by_question, "What the questions cost"))
     if model.usage.adaptations:
         console.print(f"The endpoint was asked: {', '.join(sorted(model.usage.adaptations))}.", highlight=False)
     console.print(f"Run: {folder_of(model)}", soft_wrap=True)
@@ -121,7 +122,7 @@ def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Cal
 
 
 @contextmanager
-def stopping_jobs(jobs: Batch) -> Iterator[None]:
+def stopping_jobs(jobs: Runner) -> Iterator[None]:
     """Let an interrupt stop all jobs once replies under way are there, and a second one at once."""
     import signal
 
@@ -142,20 +143,33 @@ def stopping_jobs(jobs: Batch) -> Iterator[None]:
 
 
 @contextmanager
-def showing_jobs(jobs: Batch, count: int) -> Iterator[Callable[[Outcome], None]]:
-    """Show a line for each job that has ended, and the total: on a terminal live, elsewhere in each line."""
+def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[Outcome], None]]:
+    """Show a line for each job that has ended, and the total: on a terminal live, elsewhere in each line.
+
+    Args:
+        jobs: Whoever runs them.
+        seconds: How long to say nothing of jobs that are done after the last such line; failures are always told.
+    """
     from rich.progress import BarColumn, Progress, ProgressColumn, Task
     from rich.text import Text
 
-    from repunet_model.batch import in_words
+    from repunet_model.jobs import Result, in_words
 
     console = make_console(stderr=True)
-    ended = 0
+    ended, said = 0, -math.inf
+
+    def counts_as_news(outcome: Outcome) -> bool:
+        """Count an outcome, and tell whether to say it."""
+        nonlocal ended, said
+        ended += 1
+        now = time.monotonic()
+        if outcome.result is Result.DONE and ended < jobs.count and now - said < seconds:
+            return False
+        said = now
+        return True
 
     def line(outcome: Outcome) -> str:
-        nonlocal ended
-        ended += 1
-        return f"{ended}/{count} {outcome.job.name}: {in_words(outcome)}, {outcome.steps}/{outcome.job.steps} steps"
+        return f"{ended}/{jobs.count} {outcome.name}: {in_words(outcome)}, {outcome.steps}/{outcome.wanted} steps"
 
     def total() -> str:
         calls, usage = jobs.total()
@@ -163,7 +177,12 @@ def showing_jobs(jobs: Batch, count: int) -> Iterator[Callable[[Outcome], None]]
         return f"{jobs.steps_done}/{jobs.steps_wanted} steps, {calls:,} calls, {spending(usage)}{left}"
 
     if not console.is_terminal:
-        yield lambda outcome: print(f"{line(outcome)}; in all {total()}", file=sys.stderr)
+
+        def tell(outcome: Outcome) -> None:
+            if counts_as_news(outcome):
+                print(f"{line(outcome)}; in all {total()}", file=sys.stderr)
+
+        yield tell
         return
 
     class Total(ProgressColumn):
@@ -173,7 +192,12 @@ def showing_jobs(jobs: Batch, count: int) -> Iterator[Callable[[Outcome], None]]
 
     with Progress(BarColumn(), Total(), console=console) as progress:
         progress.add_task("jobs", total=jobs.steps_wanted)
-        yield lambda outcome: console.print(line(outcome), markup=False, highlight=False, soft_wrap=True)
+
+        def show(outcome: Outcome) -> None:
+            if counts_as_news(outcome):
+                console.print(line(outcome), markup=False, highlight=False, soft_wrap=True)
+
+        yield show
 
 
 class _ProgressLines:

@@ -274,10 +274,10 @@ def estimate(
 ) -> None:
     """Predict calls, tokens and cost of a run from its prompts, without asking anybody."""
     with quietly_imported() as model_class:
-        from repunet_model import tables
         from repunet_model.backends.prices import Prices
         from repunet_model.backends.setup import respondents
         from repunet_model.estimate import CHARACTERS_PER_SENTENCE, CHARACTERS_PER_TOKEN, estimating
+        from repunet_model.report.tables import usage_table
 
         without_key = {**os.environ, "OPENAI_API_KEY": os.environ.get("OPENAI_API_KEY") or "none"}
         table = Prices.load(prices)
@@ -300,7 +300,7 @@ def estimate(
             model.step()
             done()
     console = make_console()
-    console.print(tables.usage_table(model.usage_by_question, f"Estimated cost of {steps} steps"))
+    console.print(usage_table(model.usage_by_question, f"Estimated cost of {steps} steps"))
     per_step = model.usage.tokens / steps
     console.print(
         f"About {model.usage.attempts / steps:,.0f} calls and {per_step:,.0f} tokens a step. An estimate: the rules "
@@ -343,11 +343,12 @@ def batch(
     """Run a list of jobs side by side, under one gate and one budget. Run again, it completes what is not done."""
     with quietly_imported():
         from repunet_model.backends.prices import Prices
-        from repunet_model.batch import Batch, Plan, Result, outcomes_table
+        from repunet_model.batch import Batch, Plan
+        from repunet_model.jobs import Result, outcomes_table
 
         plan = Plan.load(jobs, storage, Prices.load(prices))
     all_jobs = Batch(plan, logs)
-    with showing_jobs(all_jobs, len(plan.jobs)) as note, stopping_jobs(all_jobs):
+    with showing_jobs(all_jobs) as note, stopping_jobs(all_jobs):
         outcomes = all_jobs.run(note)
     console = make_console()
     console.print(outcomes_table(outcomes))

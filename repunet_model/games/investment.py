@@ -16,7 +16,7 @@ accepting investor invests; the mean of max(0, 1 - actual / promised share), whi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
@@ -255,22 +255,27 @@ class Investment(Game):
         return {name: known.get(name) for name in self.facts}
 
     def measure(self, outcomes: Sequence[Outcome], declared: Sequence[bool | None]) -> dict[str, float | None]:
-        """Return the rates named at the top of this file."""
+        """Return the rates named at the top of this file; what an imported run does not tell is left out of them."""
         accepted = [outcome.facts for outcome in outcomes if outcome.facts["accepted"]]
-        honoured = [facts["actual_share"] >= facts["promised_share"] for facts in accepted]
-        cheating = [
-            max(0.0, 1.0 - facts["actual_share"] / facts["promised_share"]) if facts["promised_share"] else 0.0
-            for facts in accepted
-        ]
-        invested = [facts["amount"] / facts["holdings"] for facts in accepted]
+        paid = _told(accepted, "actual_share", "promised_share")
+        honoured = [actual >= promised for actual, promised in paid]
+        cheating = [max(0.0, 1.0 - actual / promised) if promised else 0.0 for actual, promised in paid]
+        invested = [amount / holdings for amount, holdings in _told(accepted, "amount", "holdings")]
+        encounters = len(outcomes) - len(accepted) + len(paid)
         return {
-            "cooperation_rate": sum(honoured) / len(outcomes) if outcomes else None,
+            "cooperation_rate": sum(honoured) / encounters if encounters else None,
             "acceptance_rate": len(accepted) / len(outcomes) if outcomes else None,
             "honoured_rate": share(honoured),
-            "honest_report_rate": share(facts["reported_outcome"] == facts["outcome"] for facts in accepted),
+            "honest_report_rate": share(said == done for said, done in _told(accepted, "reported_outcome", "outcome")),
             "invested_share": mean(invested) if invested else None,
             "cheating": mean(cheating) if cheating else None,
         }
+
+
+def _told(accepted: Sequence[Mapping[str, Any]], first: str, second: str) -> list[tuple[float, float]]:
+    """Return two facts of each encounter that tells both."""
+    pairs = ((facts[first], facts[second]) for facts in accepted)
+    return [(a, b) for a, b in pairs if a is not None and b is not None]
 
 
 def _exact(number: float) -> Decimal:

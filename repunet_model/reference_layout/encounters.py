@@ -9,7 +9,7 @@ from typing import Any
 
 from repunet_model.games import find
 from repunet_model.games.base import Course
-from repunet_model.games.investment import GROWTH
+from repunet_model.games.investment import CENT, GROWTH
 from repunet_model.games.prisoners_dilemma import PAYOFFS, Move
 from repunet_model.reference_layout.words import AVOIDED, SAYS_AVOIDED
 from repunet_model.stages.interaction import INTERACTION_COLUMNS
@@ -86,14 +86,16 @@ def _settled(
 ) -> Row:
     """Return the row of a deal with what follows from its numbers; what does not follow stays null.
 
-    The actual share is in per cent of the doubled amount, as the game has it, whether or not both parts make it up.
+    The actual share is in per cent of the doubled amount, as the game has it, whether or not both parts make it up. It
+    is the promised one where what was returned differs from that by less than a hundredth of a unit, as rounding does.
     """
     outcome = None if amount is None else GROWTH * amount
     if outcome and share is not None:
         returned = outcome * share / 100 if returned is None else returned
         kept = outcome - returned if kept is None else kept
     if outcome and share is None and returned is not None:
-        share = 100 * returned / outcome
+        is_promised = promised is not None and abs(returned - outcome * promised / 100) < CENT
+        share = promised if is_promised else 100 * returned / outcome
     return {
         **row,
         "first_cooperated": True,

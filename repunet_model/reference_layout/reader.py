@@ -11,7 +11,7 @@ rule named here, and a line of the import report says so:
 - The step and cause of a record are those at which the one before it was replaced; of a first record they are unknown.
 - The disposition of an agent is in no file. It is that of a given persona file or, of the built-in personas, that of
   their name.
-- Payoffs and shares follow from amounts by the rules of the game.
+- Payoffs and shares follow from amounts by the rules of the game; what differs from a promise by rounding keeps it.
 """
 
 from __future__ import annotations

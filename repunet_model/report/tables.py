@@ -1,19 +1,25 @@
-"""A run as tables: its rates by step, and what its questions cost. It loads nothing that draws."""
+"""Tables of runs for the terminal."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from statistics import mean
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 
 from repunet_model import games
+from repunet_model.agents import START_RESOURCES
 from repunet_model.backends.base import Usage
+from repunet_model.personas import Disposition
 
 if TYPE_CHECKING:
     from repunet_model.model import RepuNetModel
+
+WINDOW = 5
+"""Steps that are averaged in tables and pictures."""
 
 RATES_SHOWN = 4
 """How many of a game's rates fit into a terminal of 80 columns."""
@@ -39,7 +45,7 @@ def rates_table(model: RepuNetModel, first: int) -> Table:
         table.add_column(heading, justify="right")
     data = model.datacollector.get_model_vars_dataframe()
     for step in range(first, model.steps + 1):
-        table.add_row(str(step), *(shown(data[name].iloc[step], form) for name, form in columns.values()))
+        table.add_row(str(step), *(_shown(data[name].iloc[step], form) for name, form in columns.values()))
     return table
 
 
@@ -84,6 +90,46 @@ def _dollars(usage: Usage) -> str:
     return f"{usage.usd:,.4f} + ?" if usage.usd else "?"
 
 
-def shown(value: float | None, form: str) -> str:
+def _shown(value: float | None, form: str) -> str:
     """Return a measure in words, a dash where there is none."""
     return "-" if value is None or math.isnan(value) else form.format(value)
+
+
+def share_in_words(value: float | None) -> str:
+    """Return a share in per cent, a dash where there is none."""
+    return _shown(value, "{:.0%}")
+
+
+def comparison_table(models: Mapping[str, RepuNetModel]) -> Table:
+    """Return what became of some runs of equal length, side by side.
+
+    Args:
+        models: The models, by the heading of their column.
+    """
+    table = Table(title="The same agents, side by side")
+    table.add_column("")
+    for label in models:
+        table.add_column(label, justify="right")
+    frames = [model.datacollector.get_model_vars_dataframe() for model in models.values()]
+    steps = min(len(frame) for frame in frames) - 1
+    for start in range(1, steps + 1, WINDOW):
+        end = min(start + WINDOW - 1, steps)
+        table.add_row(
+            f"cooperation, steps {start}-{end}",
+            *(share_in_words(frame["cooperation_rate"].iloc[start : end + 1].mean()) for frame in frames),
+        )
+    table.add_section()
+    for disposition in (Disposition.ALTRUISTIC, Disposition.SELF_INTERESTED):
+        table.add_row(
+            f"units gained, {disposition.value} agents", *(_gained(model, disposition) for model in models.values())
+        )
+    for name, heading in (("ties", "ties"), ("mutual_ties", "mutual ties")):
+        table.add_row(f"{heading} at the end", *(f"{frame[name].iloc[-1]:.0f}" for frame in frames))
+    table.add_row("gossip told", *(f"{frame['gossip_told'].sum():.0f}" for frame in frames))
+    table.add_row("questions answered", *(f"{frame['calls'].sum():,.0f}" for frame in frames))
+    return table
+
+
+def _gained(model: RepuNetModel, disposition: Disposition) -> str:
+    resources = [float(agent.resources) for agent in model.agents if agent.persona.disposition is disposition]
+    return f"{mean(resources) - float(START_RESOURCES):.1f}" if resources else "-"

@@ -1,0 +1,251 @@
+"""Commands about many runs: sweeps, reports, and the study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from repunet_model.cli.app import app
+from repunet_model.cli.options import (
+    BudgetTokens,
+    BudgetUsd,
+    Concurrency,
+    PriceFile,
+    RequestsPerMinute,
+    Storage,
+    TokensPerMinute,
+    is_given,
+)
+from repunet_model.cli.progress import make_console, quietly_imported, showing_jobs, stopping_jobs
+from repunet_model.errors import ConfigurationError
+from repunet_model.words import check_name, path_of, yes_or_no
+
+if TYPE_CHECKING:
+    from repunet_model.jobs import Outcome, Runner
+
+SECONDS_BETWEEN_LINES = 5.0
+"""How often a sweep says how far it is, where there is no terminal."""
+
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="In how many processes; by default one a processor, and one for what asks endpoints."),
+]
+Scheduler = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Run on the Dask cluster with this scheduler (extra cluster).")
+]
+
+
+@app.command()
+def sweep(
+    context: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[SWEEP.toml]", help="The sweep; see repunet_model/sweep/grid.py.")
+    ] = None,
+    scenario: Annotated[str, typer.Option(metavar="NAMES", help="As in pd,investment,sign_up.")] = "pd",
+    reputation: Annotated[str, typer.Option(metavar="y,n", help="With, without, or both.")] = "y",
+    gossip: Annotated[str, typer.Option(metavar="y,n", help="With, without, or both.")] = "y",
+    seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9.")] = "1",
+    steps: Annotated[int, typer.Option(min=1, help="How many steps each run has at its end.")] = 30,
+    n_agents: Annotated[str | None, typer.Option("-n", "--n-agents", metavar="NUMBERS", help="As in 20,50.")] = None,
+    backend: Annotated[
+        list[str] | None, typer.Option(metavar="BACKEND", help="As in run; may be given more than once.")
+    ] = None,
+    rules: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUES",
+            help="A parameter of the backend rules, as in learning_rate=0.2,0.4; may be given more than once.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the sweep; by default that of the file, or sweep.")
+    ] = None,
+    storage: Storage = Path("sim_storage"),
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    concurrency: Concurrency = 32,
+    requests_per_minute: RequestsPerMinute = None,
+    tokens_per_minute: TokensPerMinute = None,
+    budget_tokens: BudgetTokens = None,
+    budget_usd: BudgetUsd = None,
+    prices: PriceFile = None,
+) -> None:
+    """Run a grid of parameters with many seeds, and gather one table. Run again, it completes what is not whole.
+
+    Give a file, or the grid by options.
+    """
+    with quietly_imported():
+        from repunet_model.backends.prices import Prices
+        from repunet_model.sweep import running
+        from repunet_model.sweep.grid import Sweep
+    options = {
+        "scenario": _each(scenario),
+        "reputation": _yes_and_no("--reputation", reputation),
+        "gossip": _yes_and_no("--gossip", gossip),
+        **({} if n_agents is None else {"n_agents": [_whole("--n-agents", word) for word in _each(n_agents)]}),
+        **({} if backend is None else {"backend": backend}),
+        "rules": dict(_values(option) for option in rules or ()),
+    }
+    limits = {
+        "concurrency": concurrency,
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+        "budget_tokens": budget_tokens,
+        "budget_usd": budget_usd,
+    }
+    if file is not None:
+        grid_options = ["scenario", "reputation", "gossip", "seeds", "steps", "n_agents", "backend", "rules", *limits]
+        doubled = next((option for option in grid_options if is_given(context, option)), None)
+        if doubled is not None:
+            raise ConfigurationError(f"--{doubled.replace('_', '-')}: {file} says what the sweep is; write it there")
+        wanted = Sweep.load(file, None if name is None else check_name(name))
+    else:
+        wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, options, limits)
+    prepared = running.prepare(wanted, storage, Prices.load(prices))
+    folder, table, others = running.complete(prepared, _watch, workers=workers, scheduler=scheduler)
+    console = make_console()
+    whole = len(prepared.cells) - len(others)
+    console.print(f"{whole} of {len(prepared.cells)} runs are whole", highlight=False)
+    if others:
+        from repunet_model.jobs import outcomes_table
+
+        console.print(outcomes_table(others))
+    files = f"{folder.path / 'results.parquet'} and results.csv, {len(table):,} rows"
+    console.print(f"Results: {files}", soft_wrap=True, highlight=False)
+    _end(others)
+
+
+def _watch(runner: Runner) -> Sequence[Outcome]:
+    """Run a runner to its end, and show how far it is."""
+    with showing_jobs(runner, seconds=SECONDS_BETWEEN_LINES) as note, stopping_jobs(runner):
+        return runner.run(note)
+
+
+def _end(others: Sequence[Outcome]) -> None:
+    """End with the exit code that says what became of the runs: 1 if any failed, 130 if any was stopped."""
+    from repunet_model.jobs import Result
+
+    if others:
+        raise typer.Exit(130 if any(each.result is Result.STOPPED for each in others) else 1)
+
+
+def _each(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
+
+
+def _yes_and_no(option: str, text: str) -> list[bool]:
+    try:
+        return [yes_or_no(word) for word in _each(text)]
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{option}: {error}") from None
+
+
+def _whole(option: str, word: str) -> int:
+    if not word.isdecimal():
+        raise ConfigurationError(f"{option} {word!r}: must be a whole number")
+    return int(word)
+
+
+def _values(option: str) -> tuple[str, list[float]]:
+    """Return a parameter and its values, from NAME=VALUE,VALUE."""
+    name, is_there, values = option.partition("=")
+    try:
+        if not is_there:
+            raise ValueError
+        return name.strip(), [float(word) for word in _each(values)]
+    except ValueError:
+        raise ConfigurationError(f"--rules {option!r}: must read NAME=NUMBER,NUMBER,...") from None
+
+
+@app.command()
+def report(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="RUN|SWEEP ...", help="Stored runs and sweeps, by name or folder.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write it; an earlier report there is replaced.")],
+    title: Annotated[str | None, typer.Option(help="Its heading.")] = None,
+    storage: Storage = Path("sim_storage"),
+) -> None:
+    """Write a report of runs and sweeps: figures (PNG and SVG) and one page that needs no network (index.html)."""
+    from repunet_model.report import page
+
+    page.check_place(out)
+    with quietly_imported():
+        from repunet_model.report.evidence import read
+        from repunet_model.storage import RunFolder
+        from repunet_model.sweep.folder import SweepFolder, is_sweep
+
+    folders, not_whole = [], []
+    for text in paths:
+        path = path_of(text, storage)
+        if is_sweep(path):
+            found = SweepFolder.open(path)
+            folders += found.whole_runs()
+            not_whole += found.failures()
+        else:
+            folders.append(RunFolder.open(path))
+    page.write(read(folders), out, title or f"RepuNet: {', '.join(paths)}", not_whole=not_whole)
+    print(f"Report: {out / 'index.html'} ({len(folders)} runs)")
+
+
+@app.command()
+def study(
+    seeds: Annotated[str, typer.Option(help="As in 1-20; at least two.")] = "1-20",
+    steps: Annotated[int, typer.Option(min=2, help="How many steps each run has.")] = 30,
+    trajectories: Annotated[int, typer.Option(min=2, help="Random starts of the screening.")] = 6,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of its sweeps: NAME and NAME-screening.")] = "study",
+    storage: Storage = Path("sim_storage"),
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write the report.")] = Path("outputs") / "study",
+    results: Annotated[
+        Path, typer.Option(metavar="FILE.md", help="Where to write the results; pictures go to a folder beside it.")
+    ] = Path("outputs") / "results.md",
+) -> None:
+    """Run all scenarios in all modes over many seeds, offline, and answer the paper's claims with what was measured.
+
+    Killed or stopped, it goes on where it was.
+    """
+    from repunet_model.report import page
+
+    page.check_place(out)
+    if results.suffix != ".md":
+        raise ConfigurationError(f"--results {str(results)!r}: name a file that ends in .md")
+    with quietly_imported():
+        from repunet_model.games import GAMES
+        from repunet_model.report.evidence import read
+        from repunet_model.study import questions, screening, writing
+        from repunet_model.sweep import running
+        from repunet_model.sweep.grid import Sweep, seeds_of
+
+    numbers = seeds_of(seeds)
+    if len(numbers) < 2:
+        raise ConfigurationError(f"--seeds {seeds}: name at least two")
+    few = numbers[: screening.SEEDS]
+    values = {"scenario": list(GAMES), "reputation": [True, False], "gossip": [True, False]}
+    main_sweep = Sweep.of_values(check_name(name), steps, numbers, values)
+    screen = screening.sweep(f"{name}-screening", list(GAMES), steps, few, trajectories)
+    gathered = []
+    for wanted in (main_sweep, screen):
+        prepared = running.prepare(wanted, storage)
+        folder, table, others = running.complete(prepared, _watch, workers=workers, scheduler=scheduler)
+        if others:
+            from repunet_model.jobs import outcomes_table
+
+            make_console().print(outcomes_table(others))
+            print(f"The study goes on with the same command: {len(others)} runs of {folder.path} are not whole.")
+            _end(others)
+        gathered.append((folder, table))
+    (folder, _), (_, screened_table) = gathered
+    evidence = read(folder.whole_runs())
+    answers = questions.answers(evidence)
+    screened = screening.screened(screened_table, evidence, trajectories)
+    last = (screening.section(screened), screening.picture(screened, len(few)))
+    page.write(evidence, out, "RepuNet: the study", before=[questions.section(answers)], after=[last])
+    command = f"uv run run.py study --seeds {seeds} --steps {steps} --trajectories {trajectories} --results {results}"
+    writing.write(results, command, out, evidence, answers, screened, len(few))
+    print("\n".join([*questions.lines(answers), "", *screening.sentences(screened), ""]))
+    print(f"Results: {results}\nReport:  {out / 'index.html'}\nRuns:    {folder.path}")

@@ -1,0 +1,91 @@
+"""The picture of the main job: the same agents with and without RepuNet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.report.drawing import BLUE, VERMILION, draw_network, network_legend, save, tidy_axes
+from repunet_model.report.tables import WINDOW, share_in_words
+from repunet_model.results import PHASE, cooperation_by_agent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+
+    from repunet_model.model import RepuNetModel
+
+COLOURS = (BLUE, VERMILION)
+"""Of the two societies."""
+
+
+def comparison_figure(models: Mapping[str, RepuNetModel], path: Path) -> None:
+    """Draw cooperation over time, and each society's ties at the end.
+
+    Args:
+        models: The models, by their labels.
+        path: Where to write the picture.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    figure = Figure(figsize=(14, 5.6), layout="constrained")
+    axes = figure.subplots(1, 1 + len(models), width_ratios=(1.3, *(1 for _ in models)))
+    _draw_cooperation(axes[0], models)
+    for ax, (label, model), colour in zip(axes[1:], models.items(), COLOURS, strict=True):
+        nodes = _draw_society(ax, model)
+        ax.set_title(f"{label}, step {model.steps}", color=colour, fontweight="bold")
+    bar = figure.colorbar(nodes, ax=axes[1:], orientation="horizontal", shrink=0.5, aspect=40, pad=0.01)
+    bar.set_label(f"how often an agent cooperated in the last {PHASE} steps")
+    bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    figure.legend(handles=network_legend(), loc="outside lower center", ncols=4, frameon=False)
+    figure.suptitle(_headline(models), fontsize=15, fontweight="bold")
+    save(figure, path)
+
+
+def check_place(path: Path) -> None:
+    """Make sure that a picture can be written, before the work that it shows.
+
+    Raises:
+        ConfigurationError: If the name is not that of a picture, or its folder cannot be written.
+    """
+    if path.suffix.lower() not in {".png", ".svg", ".pdf"}:
+        raise ConfigurationError(f"--figure {str(path)!r}: name a file that ends in .png, .svg or .pdf")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+    if not os.access(path.parent, os.W_OK):
+        raise StorageError(f"{path} cannot be written: no permission for its folder")
+
+
+def _headline(models: Mapping[str, RepuNetModel]) -> str:
+    parts = []
+    for label, model in models.items():
+        rates = model.datacollector.get_model_vars_dataframe()["cooperation_rate"]
+        parts.append(f"{share_in_words(rates.tail(PHASE).mean())} {label}")
+    return f"Cooperation in the last {PHASE} steps: {', '.join(parts)}"
+
+
+def _draw_cooperation(ax: Axes, models: Mapping[str, RepuNetModel]) -> None:
+    for (label, model), colour in zip(models.items(), COLOURS, strict=True):
+        rates = model.datacollector.get_model_vars_dataframe()["cooperation_rate"].iloc[1:].astype(float)
+        ax.plot(rates.index, rates, color=colour, alpha=0.25, linewidth=1)
+        smooth = rates.rolling(WINDOW, min_periods=1).mean()
+        ax.plot(smooth.index, smooth, color=colour, linewidth=3)
+        ax.text(smooth.index[-1], smooth.iloc[-1] + 0.04, label, color=colour, ha="right", fontweight="bold")
+    model = next(iter(models.values()))
+    ax.set(xlabel="step", ylabel="cooperations / choices", xlim=(0.5, model.steps + 0.5))
+    ax.set_title(f"{len(model.graph)} agents, seed {model.seed} (bold: mean of {WINDOW} steps)")
+    tidy_axes(ax, share=True)
+
+
+def _draw_society(ax: Axes, model: RepuNetModel) -> ScalarMappable:
+    rows = model.datacollector.get_table_dataframe("interactions").to_dict("records")
+    cooperation = cooperation_by_agent(row for row in rows if row["step"] > model.steps - PHASE)
+    return draw_network(ax, model.graph, {agent.name: agent.persona.disposition for agent in model.agents}, cooperation)

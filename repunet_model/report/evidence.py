@@ -1,0 +1,255 @@
+"""What a report is made from: stored runs, read once, by panel, mode and seed.
+
+A panel is a scenario with all parameters that are neither the mode nor the seed; runs of one panel differ in these
+alone, so that modes can be compared seed by seed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from repunet_model import games
+from repunet_model.errors import ConfigurationError
+from repunet_model.metrics import isolated
+from repunet_model.modes import MODES
+from repunet_model.personas import Disposition
+from repunet_model.results import PHASE, cooperation_by_agent, measures_of, network_of, parameters_of
+from repunet_model.storage import Row, RunFolder
+
+EXPLOITS_BELOW = 0.5
+"""Whoever makes fewer than this share of its choices cooperatively in the final phase is called an exploiter."""
+
+Gossip = Counter[tuple[str | None, int, str | None]]
+"""How many messages there were, by tone, order and credibility."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run.
+
+    Attributes:
+        folder: Where it is.
+        parameters: Its parameters, by column.
+        measures: Its measures by step, with the column `step`.
+        agents: A row for each agent at the end: name, disposition, resources, score (None without any record of it),
+            ties_to (how many are bound to it), cooperation (share of its choices in the final phase; None without
+            any) and gossip (how often it told something).
+        gossip: Its messages.
+        graph: Its ties at the end.
+    """
+
+    folder: RunFolder
+    parameters: Mapping[str, Any]
+    measures: pd.DataFrame
+    agents: pd.DataFrame
+    gossip: Gossip
+    graph: nx.DiGraph[str]
+
+    @property
+    def mode(self) -> str:
+        """The name of its mode."""
+        return str(self.parameters["mode"])
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        return int(self.parameters["seed"])
+
+    @property
+    def last_step(self) -> int:
+        """The number of its last step."""
+        return int(self.measures["step"].iloc[-1])
+
+    @property
+    def dispositions(self) -> dict[str, Disposition]:
+        """The disposition of each agent, by name."""
+        pairs = zip(self.agents["name"], self.agents["disposition"], strict=True)
+        return {str(name): Disposition(disposition) for name, disposition in pairs}
+
+    @property
+    def cooperation(self) -> dict[str, float]:
+        """The share of each agent's choices in the final phase that were cooperative, for those that had any."""
+        known = self.agents.dropna(subset=["cooperation"])
+        return dict(zip(known["name"], known["cooperation"].astype(float), strict=True))
+
+    def mean_of(self, measure: str, first: bool = False) -> float | None:
+        """Return the mean of a measure over the last steps, or over as few first ones as are the half of that.
+
+        Args:
+            measure: Its name.
+            first: Whether it is of the first steps.
+
+        Returns:
+            None where it was never measured.
+        """
+        if measure not in self.measures:
+            return None
+        values = self.measures[measure]
+        phase = (values.head(PHASE // 2) if first else values.tail(PHASE)).dropna()
+        return float(phase.mean()) if len(phase) else None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The runs of a scenario with equal parameters, by mode.
+
+    Attributes:
+        title: The scenario, and whatever distinguishes it from other panels of the report.
+        game: The name of the scenario.
+        runs: By mode, in the order of their seeds; modes without runs are not there.
+    """
+
+    title: str
+    game: str
+    runs: Mapping[str, Sequence[Run]]
+
+    def series(self, mode: str, measure: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return steps, and a measure of all runs of a mode, runs × steps; NaN where it was not measured."""
+        columns = {
+            number: run.measures.set_index("step")[measure] if measure in run.measures else pd.Series(dtype=float)
+            for number, run in enumerate(self.runs[mode])
+        }
+        frame = pd.DataFrame(columns).sort_index()
+        return frame.index.to_numpy(dtype=float), frame.to_numpy(dtype=float).T
+
+    def has(self, measure: str) -> bool:
+        """Whether any run has a measure in any step."""
+        runs = (run.measures for own in self.runs.values() for run in own)
+        return any(measure in measures and bool(measures[measure].notna().any()) for measures in runs)
+
+    def by_seed(self, mode: str, measure: str, first: bool = False) -> dict[int, float]:
+        """Return a measure's mean over the final phase, or the first steps, of each run that has it, by seed."""
+        found = {run.seed: run.mean_of(measure, first) for run in self.runs.get(mode, ())}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All runs of a report.
+
+    Attributes:
+        runs: The runs.
+    """
+
+    runs: Sequence[Run]
+
+    @cached_property
+    def panels(self) -> list[Panel]:
+        """The runs by panel."""
+        apart = _varying(self.runs)
+        found: dict[tuple[str, str], dict[str, list[Run]]] = {}
+        for run in self.runs:
+            words = ", ".join(_in_words(name, run.parameters.get(name)) for name in apart)
+            by_mode = found.setdefault((str(run.parameters["game"]), words), {mode: [] for mode in MODES})
+            by_mode[run.mode].append(run)
+        panels = []
+        for (game, words), by_mode in found.items():
+            runs = {mode: sorted(own, key=lambda run: run.seed) for mode, own in by_mode.items() if own}
+            for mode, own in runs.items():
+                if len({run.seed for run in own}) < len(own):
+                    names = ", ".join(str(run.folder.path) for run in own[:4])
+                    raise ConfigurationError(
+                        f"two runs of {game} with {mode} have the same parameters and seed: give one of {names}"
+                    )
+            title = games.find(game).title
+            panels.append(Panel(f"{title}, {words}" if words else title, game, runs))
+        return panels
+
+    @property
+    def modes(self) -> list[str]:
+        """The modes that there are."""
+        return [mode for mode in MODES if any(mode in panel.runs for panel in self.panels)]
+
+    def cells(self) -> Iterator[tuple[Panel, str, Sequence[Run]]]:
+        """Yield each panel and mode with its runs."""
+        for panel in self.panels:
+            for mode, runs in panel.runs.items():
+                yield panel, mode, runs
+
+
+_NOT_APART = {"run", "game", "mode", "reputation", "gossip", "seed"}
+
+
+def _varying(runs: Sequence[Run]) -> list[str]:
+    """Return the parameters that differ between runs of one scenario, beside mode and seed."""
+    names = dict.fromkeys(name for run in runs for name in run.parameters if name not in _NOT_APART)
+    return [name for name in names if len({run.parameters.get(name) for run in runs}) > 1]
+
+
+def _in_words(name: str, value: object) -> str:
+    return f"{name.removeprefix('backend.').replace('_', ' ')} {value}"
+
+
+def read(folders: Sequence[RunFolder]) -> Evidence:
+    """Read some stored runs.
+
+    Args:
+        folders: The runs.
+
+    Raises:
+        ConfigurationError: If there is none, one has no step, or one is there twice.
+        StorageError: If one cannot be read.
+    """
+    runs = [_read(folder) for folder in folders]
+    if not runs:
+        raise ConfigurationError("there is no whole run to report")
+    return Evidence(runs)
+
+
+def _read(folder: RunFolder) -> Run:
+    measures = measures_of(folder)
+    if measures.empty:
+        raise ConfigurationError(f"{folder.path} has no step to report: run some first")
+    last = folder.steps()[-1]
+    interactions: list[Row] = []
+    messages: list[Row] = []
+    if "imported" in folder.manifest():
+        interactions += folder.table(0, "interactions")
+        messages += folder.table(0, "gossip")
+    for step in range(1, last + 1):
+        messages += folder.table(step, "gossip")
+        if step > last - PHASE:
+            interactions += folder.table(step, "interactions")
+    first = int(measures["step"].iloc[-1]) - PHASE
+    cooperation = cooperation_by_agent(row for row in interactions if row["step"] > first)
+    graph = network_of(folder, last).graph
+    return Run(
+        folder,
+        parameters_of(folder),
+        measures,
+        _agents(folder, last, graph, cooperation, Counter(row["gossiper"] for row in messages)),
+        Counter((row["tone"], row["order"], row["credibility"]) for row in messages),
+        graph,
+    )
+
+
+def _agents(
+    folder: RunFolder, step: int, graph: nx.DiGraph[str], cooperation: Mapping[str, float], told: Mapping[str, int]
+) -> pd.DataFrame:
+    """Return the agents after a step; see `Run.agents`."""
+    state = folder.document(step, "state")
+    dispositions = {row["name"]: row["disposition"] for row in folder.document(0, "personas")}
+    unloved = set(isolated(graph))
+    rows = [
+        {
+            "name": agent["name"],
+            "disposition": dispositions[agent["name"]],
+            "resources": float(agent["resources"]),
+            "score": state["scores"].get(agent["name"]),
+            "ties_to": graph.in_degree(agent["name"]),
+            "isolated": agent["name"] in unloved,
+            "cooperation": cooperation.get(agent["name"]),
+            "gossip": told.get(agent["name"], 0),
+        }
+        for agent in state["agents"]
+    ]
+    return pd.DataFrame(rows).astype({"score": float, "cooperation": float})

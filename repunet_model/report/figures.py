@@ -1,0 +1,342 @@
+"""How the pictures of a report are drawn; `pictures` says what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from repunet_model.personas import Disposition
+from repunet_model.questions.base import Credibility
+from repunet_model.report.drawing import (
+    BLUE,
+    GREY,
+    MODE_LOOKS,
+    VERMILION,
+    draw_band,
+    draw_network,
+    mode_legend,
+    network_legend,
+    tidy_axes,
+)
+from repunet_model.report.evidence import Panel, Run
+from repunet_model.report.statistics import Contrast, Line, bands, contrast, regression
+from repunet_model.results import PHASE, cooperation_by_agent, network_of
+
+CONTRASTS = (
+    ("reputation and gossip", "neither"),
+    ("reputation only", "neither"),
+    ("gossip only", "neither"),
+    ("reputation and gossip", "reputation only"),
+    ("reputation and gossip", "gossip only"),
+)
+"""Which modes are compared: what both add, what each adds alone, and what each adds to the other."""
+
+SHOWN_AGENTS = 3000
+"""How many agents a scatter shows at most; the line is fitted to all."""
+
+
+def _figure(rows: int, columns: int, height: float = 3.1) -> tuple[Figure, NDArray[np.object_]]:
+    # A single panel is drawn as wide as two, so that it fills the page as well.
+    width = 12.0 if columns > 1 else 7.5
+    figure = Figure(figsize=(width, height * rows + 0.6), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _lines(ax: Axes, panel: Panel, measure: str, modes: Sequence[str], **looks: Any) -> bool:
+    """Draw a measure over time by mode, and return whether there was anything to draw."""
+    drawn = False
+    for mode in modes:
+        if mode not in panel.runs:
+            continue
+        steps, values = panel.series(mode, measure)
+        if np.isnan(values).all():
+            continue
+        colour, line = MODE_LOOKS[mode]
+        draw_band(ax, steps, *bands(values), **{"color": colour, "linestyle": line, **looks})
+        drawn = True
+    return drawn
+
+
+def _empty(ax: Axes, reason: str) -> None:
+    """Say in place of a picture why there is none."""
+    ax.text(0.5, 0.5, reason, ha="center", va="center", color=GREY, transform=ax.transAxes, wrap=True)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[["top", "right", "left", "bottom"]].set_visible(False)
+
+
+def _grid_of_lines(
+    panels: Sequence[Panel],
+    modes: Sequence[str],
+    measures: dict[str, str],
+    height: float,
+) -> Figure:
+    """Draw measures over time, a row a measure and a column a panel; rates from 0 to 1.
+
+    A measure that no run has gets no row, as long as there is another.
+    """
+    known = {name: label for name, label in measures.items() if any(panel.has(name) for panel in panels)}
+    measures = known or measures
+    figure, axes = _figure(len(measures), len(panels), height)
+    for row, (measure, label) in zip(axes, measures.items(), strict=True):
+        row[0].set_ylabel(label)
+        for ax, panel in zip(row, panels, strict=True):
+            if _lines(ax, panel, measure, modes):
+                tidy_axes(ax, share=measure.endswith("_rate"))
+            else:
+                _empty(ax, "nothing to measure")
+    for top, bottom, panel in zip(axes[0], axes[-1], panels, strict=True):
+        top.set_title(panel.title, fontsize=10)
+        bottom.set_xlabel("step")
+    figure.legend(handles=mode_legend(modes), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def cooperation(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
+    """Draw cooperation over time by mode."""
+    return _grid_of_lines(panels, modes, {"cooperation_rate": "cooperation rate"}, 3.6)
+
+
+def contrasts_of(panel: Panel) -> list[tuple[str, Contrast]]:
+    """Return the contrasts between modes in the final phase, paired by seed, where both modes have seeds in common."""
+    found = []
+    for first, second in CONTRASTS:
+        difference = contrast(panel.by_seed(first, "cooperation_rate"), panel.by_seed(second, "cooperation_rate"))
+        if difference is not None:
+            found.append((f"{first} − {second}", difference))
+    return found
+
+
+def contrasts(panels: Sequence[Panel]) -> Figure:
+    """Draw by how much modes differ in final cooperation."""
+    figure, axes = _figure(1, len(panels), 2.6)
+    for ax, panel in zip(axes[0], panels, strict=True):
+        found = contrasts_of(panel)
+        for place, (_, each) in enumerate(reversed(found)):
+            difference = each.difference
+            if difference.low is not None and difference.high is not None:
+                ax.plot([difference.low, difference.high], [place, place], color="black", linewidth=2)
+            ax.plot(difference.mean, place, "o", color="black")
+        ax.axvline(0, color=GREY, linewidth=1)
+        ax.set_yticks(range(len(found)), [name.replace(" − ", "\n− ") for name, _ in reversed(found)], fontsize=8)
+        ax.tick_params("y", labelleft=bool(ax is axes[0, 0]))
+        ax.set_title(panel.title, fontsize=10)
+        ax.set_xlabel("difference in cooperation rate")
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(axis="x", alpha=0.3)
+        ax.set_ylim(-0.5, max(len(found) - 0.5, 0.5))
+    return figure
+
+
+NETWORK_MEASURES = {
+    "ties": "ties",
+    "mutual_ties": "mutual ties",
+    "clustering": "clustering",
+    "communities": "communities",
+    "modularity": "modularity",
+    "assortativity_disposition": "assortativity:\ndisposition",
+    "assortativity_cooperation": "assortativity:\ncooperation",
+}
+
+
+def network_measures(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
+    """Draw ties, clustering, communities and assortativity over time by mode."""
+    return _grid_of_lines(panels, modes, NETWORK_MEASURES, 1.75)
+
+
+def _snapshots(panel: Panel) -> list[tuple[str, Run, int]]:
+    """Return which societies to draw of a panel: the first seed of each mode at its end, or one run at three steps."""
+    if len(panel.runs) > 1:
+        return [(f"{mode}\n", runs[0], runs[0].folder.steps()[-1]) for mode, runs in panel.runs.items()]
+    (run,) = (runs[0] for runs in panel.runs.values())
+    last = run.folder.steps()[-1]
+    return [("", run, step) for step in sorted({max(last // 3, min(last, 1)), 2 * last // 3, last}) if step or not last]
+
+
+def networks(panels: Sequence[Panel]) -> Figure:
+    """Draw networks."""
+    columns = max(len(_snapshots(panel)) for panel in panels)
+    figure, axes = _figure(len(panels), columns, 3.2)
+    drawn = None
+    for row, panel in zip(axes, panels, strict=True):
+        for ax in row:
+            ax.set_axis_off()
+        for ax, (label, run, step) in zip(row, _snapshots(panel), strict=False):
+            at = run.last_step - run.folder.steps()[-1] + step
+            shown = run.cooperation if at == run.last_step else _cooperation_until(run, step)
+            drawn = draw_network(ax, network_of(run.folder, step).graph, run.dispositions, shown, size=55)
+            ax.set_title(f"{panel.title}\n{label}step {at}, seed {run.seed}", fontsize=9)
+    assert drawn is not None
+    bar = figure.colorbar(drawn, ax=axes, orientation="horizontal", shrink=0.4, aspect=50, pad=0.01)
+    bar.set_label(f"share of cooperative choices in the {PHASE} steps up to then", fontsize=9)
+    bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    figure.legend(handles=network_legend(), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def _cooperation_until(run: Run, step: int) -> dict[str, float]:
+    rows = (run.folder.table(number, "interactions") for number in range(max(step - PHASE + 1, 1), step + 1))
+    return cooperation_by_agent(row for table in rows for row in table)
+
+
+def _bars(ax: Axes, groups: Sequence[str], values: dict[str, list[NDArray[np.float64]]], modes: Sequence[str]) -> None:
+    """Draw means of runs with their intervals side by side.
+
+    Args:
+        ax: Where.
+        groups: The labels below the bars.
+        values: For each mode the values of its runs in each group.
+        modes: The modes.
+    """
+    shown = [mode for mode in modes if mode in values]
+    width = 0.8 / max(len(shown), 1)
+    for place, mode in enumerate(shown):
+        x = np.arange(len(groups)) + (place - (len(shown) - 1) / 2) * width
+        pairs = [bands(own[:, None]) if own.size else (np.array([np.nan]), np.array([np.nan])) for own in values[mode]]
+        centres = np.array([centre[0] for centre, _ in pairs])
+        halves = np.nan_to_num(np.array([half[0] for _, half in pairs]))
+        colour = MODE_LOOKS[mode][0]
+        ax.bar(
+            x, centres, width * 0.92, yerr=halves, color=colour, label=mode, error_kw={"elinewidth": 1, "capsize": 2}
+        )
+    ax.set_xticks(np.arange(len(groups)), groups, fontsize=8)
+    ax.set_xlim(-0.5, len(groups) - 0.5)
+    tidy_axes(ax, steps=False)
+    ax.set_ylim(bottom=0)
+
+
+_DISPOSITIONS = (Disposition.ALTRUISTIC, Disposition.SELF_INTERESTED)
+
+
+def _by_disposition(runs: Sequence[Run], column: str) -> list[NDArray[np.float64]]:
+    """Return the mean of a column of agents in each run, by disposition."""
+    found = []
+    for disposition in _DISPOSITIONS:
+        means = [run.agents.loc[run.agents["disposition"] == disposition.value, column].mean() for run in runs]
+        found.append(np.array([mean for mean in means if not pd.isna(mean)], dtype=float))
+    return found
+
+
+def _over_time_and_at_the_end(
+    panels: Sequence[Panel], modes: Sequence[str], measure: str, label: str, column: str, end_label: str
+) -> Figure:
+    """Draw a measure over time, and below what comes of it for either disposition at the end."""
+    figure, axes = _figure(2, len(panels), 2.5)
+    for top, bottom, panel in zip(axes[0], axes[1], panels, strict=True):
+        top.set_title(panel.title, fontsize=10)
+        if _lines(top, panel, measure, modes):
+            tidy_axes(top)
+            top.set_ylim(bottom=0)
+            top.set_xlabel("step")
+        else:
+            _empty(top, "nothing to measure")
+        values = {mode: _by_disposition(runs, column) for mode, runs in panel.runs.items()}
+        _bars(bottom, [disposition.value for disposition in _DISPOSITIONS], values, modes)
+    axes[0][0].set_ylabel(label)
+    axes[1][0].set_ylabel(end_label)
+    figure.legend(handles=mode_legend(modes), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def isolation(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
+    """Draw how many agents are isolated, and of which disposition they are."""
+    return _over_time_and_at_the_end(
+        panels, modes, "isolated", "isolated agents", "isolated", "share isolated\nat the end"
+    )
+
+
+def resources(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
+    """Draw how unequal resources are, and who has them at the end."""
+    return _over_time_and_at_the_end(panels, modes, "gini", "Gini of resources", "resources", "units at the end")
+
+
+def scores(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
+    """Draw mean scores over time by mode and disposition."""
+    measures = {"score_altruistic": "score of altruists", "score_self_interested": "score of the\nself-interested"}
+    figure = _grid_of_lines(panels, modes, measures, 2.4)
+    drawn = [ax for ax in figure.axes if ax.lines]
+    if drawn:
+        # One scale, so that dispositions and scenarios can be compared.
+        low, high = min(ax.get_ylim()[0] for ax in drawn), max(ax.get_ylim()[1] for ax in drawn)
+        for ax in drawn:
+            ax.set_ylim(low, high)
+    return figure
+
+
+def gossip(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
+    """Draw how much gossip there was in a run, by tone, order and credibility."""
+    figure, axes = _figure(len(panels), 3, 2.6)
+    kinds: list[tuple[str, list[str], Callable[[Run], list[int]]]] = [
+        ("tone", ["positive", "negative"], lambda run: _counts(run, 0, ["positive", "negative"])),
+        ("order", ["first", "second"], lambda run: _counts(run, 1, [1, 2])),
+        (
+            "found credible",
+            [level.value.replace(" ", "\n") for level in Credibility],
+            lambda run: _counts(run, 2, [level.value for level in Credibility]),
+        ),
+    ]
+    for row, panel in zip(axes, panels, strict=True):
+        for ax, (what, labels, count) in zip(row, kinds, strict=True):
+            values = {
+                mode: list(np.array([count(run) for run in runs], dtype=float).T)
+                for mode, runs in panel.runs.items()
+                if mode in modes
+            }
+            _bars(ax, labels, values, modes)
+            ax.set_title(f"{panel.title}: {what}", fontsize=9)
+        row[0].set_ylabel("messages in a run")
+    figure.legend(handles=mode_legend(modes, bars=True), loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def _counts(run: Run, place: int, kinds: Sequence[object]) -> list[int]:
+    return [sum(count for key, count in run.gossip.items() if key[place] == kind) for kind in kinds]
+
+
+GOSSIPING = "reputation and gossip"
+"""The mode in which there is both a score and gossip."""
+
+
+def gossip_line(panel: Panel) -> Line | None:
+    """Return the line of scores on how often an agent gossips; None without a line."""
+    agents = _scored(panel)
+    return regression(agents["gossip"].tolist(), agents["score"].tolist(), agents["run"].tolist())
+
+
+def _scored(panel: Panel) -> pd.DataFrame:
+    frames = [run.agents.assign(run=number) for number, run in enumerate(panel.runs.get(GOSSIPING, ()))]
+    return (
+        pd.concat(frames).dropna(subset=["score"]) if frames else pd.DataFrame({"gossip": [], "score": [], "run": []})
+    )
+
+
+def gossip_and_score(panels: Sequence[Panel]) -> Figure:
+    """Draw how often agents gossip, and what is thought of them."""
+    figure, axes = _figure(1, len(panels), 3.4)
+    for ax, panel in zip(axes[0], panels, strict=True):
+        agents, line = _scored(panel), gossip_line(panel)
+        ax.set_title(panel.title, fontsize=10)
+        if line is None:
+            _empty(ax, "no line: too few agents,\nor all alike")
+            continue
+        shown = agents.sample(min(len(agents), SHOWN_AGENTS), random_state=1)
+        ax.scatter(shown["gossip"], shown["score"], s=9, alpha=0.3, linewidth=0, rasterized=True, color=BLUE)
+        x = np.array([agents["gossip"].min(), agents["gossip"].max()], dtype=float)
+        ax.plot(x, line.intercept + line.slope * x, color=VERMILION, linewidth=2)
+        ax.set(xlabel="messages told in the run", ylabel="score at the end", ylim=(-1.05, 1.05))
+        tidy_axes(ax)
+    return figure
+
+
+def costs(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
+    """Draw calls, and where endpoints were asked tokens and dollars, by step."""
+    measures = {"calls": "questions answered"}
+    for name, label in (("tokens", "tokens"), ("usd", "US dollars")):
+        if any(name in run.measures and run.measures[name].sum() for p in panels for r in p.runs.values() for run in r):
+            measures[name] = label
+    return _grid_of_lines(panels, modes, measures, 2.8)

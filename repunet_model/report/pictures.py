@@ -1,0 +1,161 @@
+"""The pictures of a report. Each says in its caption what it shows, what its bands are, and over how many seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import batched
+
+from matplotlib.figure import Figure
+
+from repunet_model.report import figures
+from repunet_model.report.drawing import MODE_LOOKS
+from repunet_model.report.evidence import Evidence, Panel
+from repunet_model.results import PHASE
+
+ACROSS = 3
+"""Panels beside each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a report.
+
+    Attributes:
+        name: That of its files.
+        title: What it is about.
+        caption: What it shows, with its bands and its number of seeds.
+        figure: The picture.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+def pictures(evidence: Evidence) -> Iterator[Picture]:
+    """Yield the pictures of a report; what the runs cannot show is left out.
+
+    Args:
+        evidence: The runs.
+    """
+    together = [list(part) for part in batched(evidence.panels, ACROSS)]
+    for number, panels in enumerate(together, start=1):
+        mark = f"_{number}" if len(together) > 1 else ""
+        for picture in _of_panels(panels):
+            yield Picture(f"{picture.name}{mark}", picture.title, picture.caption, picture.figure)
+
+
+def _of_panels(panels: Sequence[Panel]) -> Iterator[Picture]:
+    modes = [mode for mode in MODE_LOOKS if any(mode in panel.runs for panel in panels)]
+    remembering = [mode for mode in modes if mode.startswith("reputation")]
+    gossiping = [mode for mode in modes if "gossip" in mode]
+    lines = _bands_in_words(panels)
+    whiskers = f"Bars are means over {seeds_of(panels)} a mode, whiskers their 95 % intervals (Student's t)."
+    yield Picture(
+        "cooperation",
+        "Cooperation over time",
+        f"The cooperation rate in each step, by mode. {lines}",
+        figures.cooperation(panels, modes),
+    )
+    if any(figures.contrasts_of(panel) for panel in panels):
+        pairs = sorted({each.difference.n for panel in panels for _, each in figures.contrasts_of(panel)})
+        count = counted(pairs[0]) if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]} seeds"
+        yield Picture(
+            "contrasts",
+            "What the modes change in the end",
+            f"Difference between two modes in the mean cooperation rate of the last {PHASE} steps, paired by seed "
+            f"({count}). Dots are mean differences, lines their 95 % bootstrap intervals (BCa, from five seeds on); to "
+            "the right of the line at 0 the mode named first has more cooperation.",
+            figures.contrasts(panels),
+        )
+    single = all(len(panel.runs) == 1 for panel in panels)
+    yield Picture(
+        "networks",
+        "Who is tied to whom",
+        f"{'One run at several steps' if single else 'The first seed of each mode at its end'}: one run each, not a "
+        f"mean. "
+        "Colour is how often an agent chose cooperatively, the shape its disposition; white made no choice.",
+        figures.networks(panels),
+    )
+    yield Picture(
+        "network_measures",
+        "Ties, clustering, communities, assortativity",
+        "Directed ties, pairs tied to each other, mean clustering coefficient (Fagiolo 2007), number of communities "
+        "and "
+        "their modularity (Louvain method, every fifth step), and how alike tied agents are in disposition and in "
+        "recent "
+        f"cooperation (Pearson's correlation over ties; none where all agents are alike). {lines}",
+        figures.network_measures(panels, modes),
+    )
+    yield Picture(
+        "isolation",
+        "Isolated agents and their dispositions",
+        f"Above: agents to whom nobody is tied, in each step. {lines} Below: the share of the agents of either "
+        f"disposition "
+        f"that is isolated at the end. {whiskers}",
+        figures.isolation(panels, modes),
+    )
+    if remembering and any(panel.has("score_self_interested") or panel.has("score_altruistic") for panel in panels):
+        yield Picture(
+            "scores",
+            "Scores by disposition",
+            "The mean score of altruistic and of self-interested agents in the eyes of all who know them, from −1 to "
+            "1, "
+            f"in the modes with reputation. {lines}",
+            figures.scores(panels, remembering),
+        )
+    if gossiping and any(run.gossip for panel in panels for runs in panel.runs.values() for run in runs):
+        yield Picture(
+            "gossip",
+            "Gossip by tone, order and credibility",
+            f"Messages told in a whole run, in the modes with gossip. {whiskers}",
+            figures.gossip(panels, gossiping),
+        )
+    if any(figures.gossip_line(panel) is not None for panel in panels):
+        runs = sorted({len(panel.runs.get(figures.GOSSIPING, ())) for panel in panels} - {0})
+        count = counted(runs[0]) if len(runs) == 1 else f"{runs[0]} to {runs[-1]} seeds"
+        yield Picture(
+            "gossip_and_score",
+            "Who gossips, and what is thought of them",
+            f"Each dot is an agent of one of the runs with reputation and gossip ({count}): how often it told "
+            f"something "
+            "in the run, and its mean score at the end. The line is fitted by ordinary least squares; see the table "
+            "below.",
+            figures.gossip_and_score(panels),
+        )
+    yield Picture(
+        "resources",
+        "Resources and their inequality",
+        f"Above: the Gini coefficient of resources in each step (0: all have the same). {lines} Below: mean "
+        f"resources at "
+        f"the end by disposition, in units. {whiskers}",
+        figures.resources(panels, modes),
+    )
+    if any(panel.has("calls") for panel in panels):
+        yield Picture(
+            "costs",
+            "Questions, tokens, cost",
+            "Questions that agents answered in each step, and where endpoints were asked their tokens and price. "
+            f"{lines}",
+            figures.costs(panels, modes),
+        )
+
+
+def counted(runs: int) -> str:
+    """Return how many seeds there are, in words."""
+    return "one seed" if runs == 1 else f"{runs} seeds"
+
+
+def seeds_of(panels: Sequence[Panel]) -> str:
+    """Return over how many seeds the modes of some panels are, in words."""
+    numbers = sorted({len(runs) for panel in panels for runs in panel.runs.values()})
+    return counted(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
+
+
+def _bands_in_words(panels: Sequence[Panel]) -> str:
+    most = max(len(runs) for panel in panels for runs in panel.runs.values())
+    if most == 1:
+        return f"Lines are single runs ({seeds_of(panels)}), so there are no bands."
+    return f"Lines are means over {seeds_of(panels)} a mode, bands their 95 % intervals in each step (Student's t)."

@@ -1,0 +1,199 @@
+"""The paper's claims as questions, and what runs answer to them, "no" included.
+
+Each question is about the sign of a number that every run gives: "yes" if its 95 % bootstrap interval over seeds lies
+above 0, "no" if it lies below, "not shown" if it holds 0, and "no difference" if all seeds give 0. The claims are those
+of Ren et al. (AAMAS 2026); the answers are those of whoever answered in the runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from repunet_model.report.evidence import EXPLOITS_BELOW, Evidence, Panel, Run
+from repunet_model.report.page import Section, Table, in_words
+from repunet_model.report.statistics import Estimate, estimate
+from repunet_model.results import PHASE
+
+FULL, NONE, REPUTATION = "reputation and gossip", "neither", "reputation only"
+
+MARGIN = 0.1
+"""Cooperation that loses less than this still counts as persisting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question.
+
+    Attributes:
+        text: The question.
+        measured: The number of a run that is above 0 if the answer is yes, in words.
+        measure: Returns that number of each run of a panel that has it, by seed.
+    """
+
+    text: str
+    measured: str
+    measure: Callable[[Panel], Mapping[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the runs of a scenario answer to a question.
+
+    Attributes:
+        question: The question.
+        scenario: The scenario.
+        measured: The mean over seeds; None if no run has the number.
+        verdict: yes, no, not shown, or why there is none.
+    """
+
+    question: Question
+    scenario: str
+    measured: Estimate | None
+    verdict: str
+
+
+def _difference(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
+    return {seed: first[seed] - second[seed] for seed in sorted(set(first) & set(second))}
+
+
+def _change(panel: Panel, mode: str) -> dict[int, float]:
+    """Return by how much cooperation has risen from the first steps to the final phase."""
+    return _difference(panel.by_seed(mode, "cooperation_rate"), panel.by_seed(mode, "cooperation_rate", first=True))
+
+
+def _final(panel: Panel, first: str, second: str, measure: str = "cooperation_rate") -> dict[int, float]:
+    """Return by how much a measure is higher in one mode than in another in the final phase."""
+    return _difference(panel.by_seed(first, measure), panel.by_seed(second, measure))
+
+
+def _of_runs(panel: Panel, number: Callable[[Run], float | None]) -> dict[int, float]:
+    found = {run.seed: number(run) for run in panel.runs.get(FULL, ())}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def _others_less_exploiters(column: str) -> Callable[[Run], float | None]:
+    def number(run: Run) -> float | None:
+        chose = run.agents.dropna(subset=["cooperation"])
+        exploits = chose["cooperation"] < EXPLOITS_BELOW
+        if not exploits.any() or exploits.all():
+            return None
+        return float(chose.loc[~exploits, column].mean() - chose.loc[exploits, column].mean())
+
+    return number
+
+
+def _excess_of_praise(run: Run) -> float | None:
+    told = {tone: sum(n for key, n in run.gossip.items() if key[0] == tone) for tone in ("positive", "negative")}
+    total = sum(told.values())
+    return told["positive"] / total - 0.5 if total else None
+
+
+_FIRST, _LAST = f"first {PHASE // 2} steps", f"last {PHASE} steps"
+_EXPLOITERS = f"agents that chose cooperatively in fewer than {EXPLOITS_BELOW:.0%} of their choices of the {_LAST}"
+
+QUESTIONS = (
+    Question(
+        "Does cooperation collapse without reputation and gossip?",
+        f"cooperation rate, neither: {_FIRST} − {_LAST}",
+        lambda panel: {seed: -change for seed, change in _change(panel, NONE).items()},
+    ),
+    Question(
+        "Does cooperation persist with reputation and gossip?",
+        f"cooperation rate, both: {_LAST} − {_FIRST} + {MARGIN:g} (it persists if it loses less than {MARGIN:g})",
+        lambda panel: {seed: change + MARGIN for seed, change in _change(panel, FULL).items()},
+    ),
+    Question(
+        "Is there more cooperation in the end with both than with neither?",
+        f"cooperation rate of the {_LAST}: both − neither",
+        lambda panel: _final(panel, FULL, NONE),
+    ),
+    Question(
+        "Does gossip add to reputation?",
+        f"cooperation rate of the {_LAST}: both − reputation only",
+        lambda panel: _final(panel, FULL, REPUTATION),
+    ),
+    Question(
+        "Do cooperative clusters form?",
+        f"assortativity of ties by recent cooperation, both, {_LAST}",
+        lambda panel: panel.by_seed(FULL, "assortativity_cooperation"),
+    ),
+    Question(
+        "Are they more marked than with neither?",
+        f"the same, both − neither, {_LAST}",
+        lambda panel: _final(panel, FULL, NONE, "assortativity_cooperation"),
+    ),
+    Question(
+        "Are exploiters isolated?",
+        f"share with nobody tied to them at the end, both: exploiters − others (exploiters: {_EXPLOITERS})",
+        lambda panel: {seed: -value for seed, value in _of_runs(panel, _others_less_exploiters("isolated")).items()},
+    ),
+    Question(
+        "Are fewer people tied to exploiters?",
+        "ties to an agent at the end, both: others − exploiters",
+        lambda panel: _of_runs(panel, _others_less_exploiters("ties_to")),
+    ),
+    Question(
+        "Is positive gossip more frequent than negative?",
+        "share of positive messages in the run, both, − one half",
+        lambda panel: _of_runs(panel, _excess_of_praise),
+    ),
+)
+
+
+def verdict(measured: Estimate) -> str:
+    """Return what a number says of a question."""
+    if measured.low is None or measured.high is None:
+        return "too few seeds"
+    if measured.low == measured.high == 0:
+        return "no difference"
+    if measured.low > 0:
+        return "yes"
+    return "no" if measured.high < 0 else "not shown"
+
+
+def answers(evidence: Evidence) -> list[Answer]:
+    """Return the answers to every question, scenario by scenario."""
+    found = []
+    for question in QUESTIONS:
+        for panel in evidence.panels:
+            values = list(question.measure(panel).values())
+            if values:
+                measured = estimate(values)
+                found.append(Answer(question, panel.title, measured, verdict(measured)))
+            else:
+                found.append(Answer(question, panel.title, None, "nothing to measure"))
+    return found
+
+
+def table(found: Sequence[Answer]) -> Table:
+    """Return answers as a table."""
+    rows = []
+    for answer in found:
+        numbers = ("–", "–", "0") if answer.measured is None else (*in_words(answer.measured), str(answer.measured.n))
+        rows.append([answer.question.text, answer.scenario, answer.verdict, *numbers])
+    caption = (
+        "Yes: the 95 % bootstrap interval of the mean over seeds lies above 0; no: below 0; not shown: it holds 0; "
+        "no difference: all "
+        "seeds give 0. "
+        "Seeds: runs that have the number."
+    )
+    return Table(caption, ["question", "scenario", "answer", "mean", "95 % interval", "seeds"], rows, words=3)
+
+
+def lines(found: Sequence[Answer]) -> list[str]:
+    """Return answers as lines of text, below each question what every scenario says."""
+    told = []
+    for question in QUESTIONS:
+        told.append(question.text)
+        for answer in found:
+            if answer.question is question:
+                mean = "" if answer.measured is None else f": {answer.measured}"
+                told.append(f"  {answer.scenario}: {answer.verdict}{mean}")
+    return told
+
+
+def section(found: Sequence[Answer]) -> Section:
+    """Return answers as a section of a report."""
+    measured = tuple(f"{question.text} Measured: {question.measured}." for question in QUESTIONS)
+    return Section("questions", "The paper's claims as questions", measured, tables=[table(found)])

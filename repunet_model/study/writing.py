@@ -1,0 +1,83 @@
+"""The study as a page in Markdown, with its pictures beside it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from repunet_model.errors import StorageError
+from repunet_model.report.evidence import Evidence
+from repunet_model.report.page import Table, contrast_table, final_table, lead
+from repunet_model.report.pictures import pictures
+from repunet_model.study import questions, screening
+from repunet_model.study.questions import Answer
+from repunet_model.study.screening import Screened
+
+SHOWN = ("cooperation", "contrasts", "isolation", "gossip")
+"""The pictures of the report that the page shows, before that of the screening."""
+
+
+def in_markdown(table: Table) -> str:
+    """Return a table in Markdown."""
+    rule = ["---" if place < table.words else "---:" for place in range(len(table.headings))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (table.headings, rule, *table.rows))
+
+
+def write(
+    path: Path,
+    command: str,
+    report: Path,
+    evidence: Evidence,
+    answers: Sequence[Answer],
+    screened: Sequence[Screened],
+    seeds: int,
+) -> None:
+    """Write the page, and copy its pictures to a folder of its name.
+
+    Args:
+        path: Of the page.
+        command: By which it was made.
+        report: The folder of the report, which has the pictures.
+        evidence: The runs.
+        answers: To the paper's claims.
+        screened: What became of the screening.
+        seeds: Over how many seeds every point of it is.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    folder = path.with_suffix("")
+    shown = [each for each in pictures(evidence) if each.name in SHOWN]
+    shown.append(screening.picture(screened, seeds))
+    environment = Environment(
+        loader=PackageLoader("repunet_model.study"), undefined=StrictUndefined, trim_blocks=True, autoescape=False
+    )
+    tables = {
+        "answers": questions.table(answers),
+        "final": final_table(evidence),
+        "contrasts": contrast_table(evidence),
+        "screening": screening.table(screened),
+    }
+    text = environment.get_template("results.md.j2").render(
+        command=command,
+        lead=lead(evidence),
+        folder=folder.name,
+        pictures={each.name: each for each in shown},
+        questions=questions.QUESTIONS,
+        sentences=screening.sentences(screened),
+        **{name: in_markdown(table) for name, table in tables.items()},
+        **{f"{name}_caption": table.caption for name, table in tables.items()},
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in shown:
+            shutil.copyfile(report / f"{each.name}.png", folder / f"{each.name}.png")
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error

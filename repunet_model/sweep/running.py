@@ -1,0 +1,120 @@
+"""Where a sweep runs: in this process under one gate, in worker processes, or on a Dask cluster.
+
+The results are the same whichever way, byte for byte: a run depends on its parameters alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from repunet_model.backends.limits import Limits
+from repunet_model.backends.prices import Prices
+from repunet_model.batch import Batch, Plan
+from repunet_model.errors import ConfigurationError
+from repunet_model.jobs import Job, NewRun, Outcome, Runner, new_job
+from repunet_model.sweep.folder import SweepFolder
+from repunet_model.sweep.grid import Sweep
+from repunet_model.sweep.spread import Spread, dask_cluster, worker_processes
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A sweep whose every cell was checked; nothing is written yet.
+
+    Attributes:
+        sweep: The sweep.
+        storage: The folder of all sweeps and runs.
+        cells: Its runs.
+        jobs: The same, checked down to backends and personas.
+        limits: What all of them may not exceed together.
+    """
+
+    sweep: Sweep
+    storage: Path
+    cells: Sequence[NewRun]
+    jobs: Sequence[Job]
+    limits: Limits
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether any run asks an endpoint."""
+        return any(job.is_costly for job in self.jobs)
+
+
+def prepare(sweep: Sweep, storage: Path, prices: Prices | None = None) -> Prepared:
+    """Check a sweep as a whole, and write nothing.
+
+    Args:
+        sweep: The sweep.
+        storage: The folder of all sweeps and runs.
+        prices: What tokens cost.
+
+    Raises:
+        ConfigurationError: If a cell cannot be run; the message names it.
+    """
+    try:
+        limits = Limits(**sweep.limits.model_dump(), prices=prices)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"limits: {error}") from None
+    cells = sweep.cells()
+    runs = storage / sweep.name / "runs"
+    return Prepared(sweep, storage, cells, [new_job(cell, cell.sim_name, runs, limits) for cell in cells], limits)
+
+
+def complete(
+    prepared: Prepared,
+    watch: Callable[[Runner], Sequence[Outcome]],
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> tuple[SweepFolder, pd.DataFrame, list[Outcome]]:
+    """Run whatever of a sweep is not whole yet, and gather its results.
+
+    Args:
+        prepared: The sweep.
+        watch: Runs the runner, and shows how far it is.
+        workers: In how many processes; None for as many as there are processors, one for whatever asks endpoints.
+        scheduler: The address of a Dask scheduler, to run on its cluster instead.
+
+    Returns:
+        The sweep on disk, its results, and what became of all runs that are not whole.
+
+    Raises:
+        RepuNetError: If the sweep cannot be run where it should, or its folder cannot be written.
+    """
+    if prepared.is_costly and (scheduler is not None or (workers or 1) > 1):
+        where = "--scheduler" if scheduler is not None else f"--workers {workers}"
+        raise ConfigurationError(
+            f"{where}: the sweep asks endpoints, whose limits hold in one process only; leave the option out"
+        )
+    with _pool(prepared, workers, scheduler) as run_in:
+        folder = SweepFolder.prepare(prepared.storage, prepared.sweep)
+        with folder.lock():
+            folder.remove_leftovers()
+            outcomes = watch(run_in(folder))
+            return folder, *folder.gather(outcomes)
+
+
+@contextmanager
+def _pool(prepared: Prepared, workers: int | None, scheduler: str | None) -> Iterator[Callable[[SweepFolder], Runner]]:
+    """Give what makes the runner of a sweep, once its folder is there."""
+    count = workers or (1 if prepared.is_costly else min(os.cpu_count() or 1, len(prepared.cells)))
+    if scheduler is not None:
+        with dask_cluster(scheduler) as (cluster, at_once):
+            yield lambda folder: Spread(prepared.cells, folder.runs, folder.logs, cluster, at_once)
+    elif count > 1:
+        with worker_processes(count) as pool:
+            yield lambda folder: Spread(prepared.cells, folder.runs, folder.logs, pool, count)
+    else:
+
+        def here(folder: SweepFolder) -> Runner:
+            plan = Plan(prepared.jobs, prepared.limits, prepared.sweep.limits.concurrency, folder.runs)
+            return Batch(plan, folder.logs)
+
+        yield here
