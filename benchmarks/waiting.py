@@ -119,20 +119,21 @@ def small(storage: str, questions: str, console: Console) -> None:
     for heading in ("calls", "critical path", "seconds a step", "seconds / path", "published", "times faster"):
         table.add_column(heading, justify="right")
     for game in GAMES:
-        timed = [one for seed in range(1, RUNS + 1) for one in run(game, questions, 20, seed, STEPS, storage)]
-        ratio = median(one.ratio for one in timed)
-        compared = PUBLISHED[game]
-        for number, theirs in enumerate(compared, 1):
-            own = [one for one in timed if len(compared) == 1 or one.step == number]
-            seconds = (
-                median(mean(one.seconds for one in own[first::RUNS] or own) for first in range(RUNS))
-                if len(compared) == 1
-                else median(one.seconds for one in own)
-            )
+        runs = [list(run(game, questions, 20, seed, STEPS, storage)) for seed in range(1, RUNS + 1)]
+        ratio = median(one.ratio for steps in runs for one in steps)
+        if len(PUBLISHED[game]) == 1:
+            compared = [(game, runs)]
+        else:
+            compared = [
+                (f"{game}, step {number + 1}", [[steps[number]] for steps in runs])
+                for number in range(len(PUBLISHED[game]))
+            ]
+        for (name, timed), theirs in zip(compared, PUBLISHED[game], strict=True):
+            seconds = median(mean(one.seconds for one in steps) for steps in timed)
             table.add_row(
-                game + (f", step {number}" if len(compared) > 1 else ""),
-                f"{mean(one.calls for one in own):.0f}",
-                f"{mean(one.path for one in own):.1f}",
+                name,
+                f"{mean(one.calls for steps in timed for one in steps):.0f}",
+                f"{mean(one.path for steps in timed for one in steps):.1f}",
                 f"{seconds:.2f}",
                 f"{ratio:.2f}",
                 f"{theirs:.1f}",
