@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from repunet_model import RepuNetModel
+from repunet_model import RepuNetModel, profile
 from repunet_model.backends.base import Request
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.cli import main
 from repunet_model.questions import compound
 from repunet_model.questions.base import Answer, Question
 from repunet_model.questions.compound import Compound
+from repunet_model.storage import RunFolder
 from repunet_model.testing import completion, endpoint, random_reply, reply_to
 from tests import test_games
 from tests.backends import Overheard
@@ -148,3 +150,33 @@ def test_a_fused_run_is_replayed_resumed_and_shown(
     shown = capsys.readouterr().out
     assert "wish to gossip: " in shown
     assert "conduct good: «" in shown
+
+
+def test_both_ways_of_asking_are_compared_over_the_same_seeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["questions", "--seeds", "1-2", "--steps", "3", "--storage", str(tmp_path), "--name", "both"]
+    assert main(words) == 0
+    rows = {line[:27].strip(): line[27:].split() for line in capsys.readouterr().out.splitlines()}
+    single, fused = float(rows["calls"][0]), float(rows["calls"][1])
+    assert fused < single / 2
+    assert rows["cooperation rate"][0] == rows["cooperation rate"][1]
+    assert "tokens" not in rows
+    assert len(list((tmp_path / "both" / "runs").iterdir())) == 4
+
+
+def test_what_a_step_waited_for_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    storage = ["--storage", str(tmp_path)]
+    assert main(["run", "-n", "6", "--steps", "3", "--sim-name", "it", *storage]) == 0
+    calls = RunFolder(tmp_path / "it").table(3, "calls")
+    chain = profile.critical_path(calls)
+    for before, after in pairwise(chain):
+        assert before in calls[after]["after"]
+    assert calls[chain[0]]["after"] == []
+    capsys.readouterr()
+    assert main(["profile", "it/step_3", *storage]) == 0
+    shown = capsys.readouterr().out
+    assert f"The critical path of step 3: {len(chain)} calls" in shown
+    assert f"{calls[chain[-1]]['question']} to {calls[chain[-1]]['agent']}" in shown
+    assert main(["profile", "it/step_0", *storage]) == 2
+    assert "has no steps yet" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import typer
 
 from repunet_model.cli.app import app
 from repunet_model.cli.options import RunAtStep, Storage, open_at_step, parse_scenario, parse_yes_no
+from repunet_model.cli.progress import make_console
 from repunet_model.errors import ConfigurationError
 from repunet_model.words import at_step, path_of, quoted
 
@@ -55,6 +56,21 @@ def show(
     folder.check_step(shown)
     lines = inspection.of_step(folder, shown) if agent is None else inspection.of_agent(folder, agent, shown)
     for line in lines:
+        print(line)
+
+
+@app.command()
+def profile(run_folder: RunAtStep, storage: Storage = Path("sim_storage")) -> None:
+    """What the calls of a stored run waited for: the critical path of each step, and that of one step call by call."""
+    from repunet_model import profile as profiling
+
+    folder, last = open_at_step(run_folder, storage)
+    if last == 0:
+        raise ConfigurationError(f"{folder.path} has no steps yet: there is nothing that could have waited")
+    profiles = [profiling.of_step(folder, step) for step in range(1, last + 1)]
+    make_console().print(profiling.table(profiles))
+    print(f"The critical path of step {last}: {len(profiles[-1].path)} calls, each of which waits for the one before.")
+    for line in profiling.path_in_words(profiles[-1]):
         print(line)
 
 

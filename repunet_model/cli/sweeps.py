@@ -13,8 +13,11 @@ from repunet_model.cli.options import (
     BudgetTokens,
     BudgetUsd,
     Concurrency,
+    Gossip,
     PriceFile,
+    Reputation,
     RequestsPerMinute,
+    Scenario,
     Storage,
     TokensPerMinute,
     is_given,
@@ -50,6 +53,7 @@ def sweep(
     seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9.")] = "1",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has at its end.")] = 30,
     n_agents: Annotated[str | None, typer.Option("-n", "--n-agents", metavar="NUMBERS", help="As in 20,50.")] = None,
+    questions: Annotated[str, typer.Option(metavar="NAMES", help="single, fused, or both.")] = "single",
     backend: Annotated[
         list[str] | None, typer.Option(metavar="BACKEND", help="As in run; may be given more than once.")
     ] = None,
@@ -85,6 +89,7 @@ def sweep(
         "scenario": _each(scenario),
         "reputation": _yes_and_no("--reputation", reputation),
         "gossip": _yes_and_no("--gossip", gossip),
+        "questions": _each(questions),
         **({} if n_agents is None else {"n_agents": [_whole("--n-agents", word) for word in _each(n_agents)]}),
         **({} if backend is None else {"backend": backend}),
         "rules": dict(_values(option) for option in rules or ()),
@@ -97,7 +102,18 @@ def sweep(
         "budget_usd": budget_usd,
     }
     if file is not None:
-        grid_options = ["scenario", "reputation", "gossip", "seeds", "steps", "n_agents", "backend", "rules", *limits]
+        grid_options = [
+            "scenario",
+            "reputation",
+            "gossip",
+            "questions",
+            "seeds",
+            "steps",
+            "n_agents",
+            "backend",
+            "rules",
+            *limits,
+        ]
         doubled = next((option for option in grid_options if is_given(context, option)), None)
         if doubled is not None:
             raise ConfigurationError(f"--{doubled.replace('_', '-')}: {file} says what the sweep is; write it there")
@@ -115,6 +131,60 @@ def sweep(
         console.print(outcomes_table(others))
     files = f"{folder.path / 'results.parquet'} and results.csv, {len(table):,} rows"
     console.print(f"Results: {files}", soft_wrap=True, highlight=False)
+    _end(others)
+
+
+@app.command()
+def questions(
+    scenario: Scenario = "pd",
+    reputation: Reputation = "y",
+    gossip: Gossip = "y",
+    seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9; intervals need five.")] = "1-5",
+    steps: Annotated[int, typer.Option(min=1, help="How many steps each run has.")] = 5,
+    backend: Annotated[str, typer.Option(metavar="BACKEND", help="As in run.")] = "rules",
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the sweep of these runs.")] = "questions",
+    storage: Storage = Path("sim_storage"),
+    concurrency: Concurrency = 32,
+    requests_per_minute: RequestsPerMinute = None,
+    tokens_per_minute: TokensPerMinute = None,
+    budget_tokens: BudgetTokens = None,
+    budget_usd: BudgetUsd = None,
+    prices: PriceFile = None,
+) -> None:
+    """Compare one question a call with fused questions over the same seeds: what a step costs, and what comes of it.
+
+    The runs are a sweep, for report and show; killed or stopped, it goes on where it was.
+    """
+    with quietly_imported():
+        from repunet_model.backends.prices import Prices
+        from repunet_model.report.questions import questions_table
+        from repunet_model.sweep import running
+        from repunet_model.sweep.grid import Sweep
+    grid = {
+        "scenario": scenario,
+        "reputation": reputation,
+        "gossip": gossip,
+        "backend": backend,
+        "questions": ["single", "fused"],
+    }
+    limits = {
+        "concurrency": concurrency,
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+        "budget_tokens": budget_tokens,
+        "budget_usd": budget_usd,
+    }
+    prepared = running.prepare(
+        Sweep.of_values(check_name(name), steps, seeds, grid, limits), storage, Prices.load(prices)
+    )
+    folder, table, others = running.complete(prepared, _watch)
+    if others:
+        from repunet_model.jobs import outcomes_table
+
+        make_console().print(outcomes_table(others))
+    else:
+        make_console().print(questions_table(table))
+    print(f"Sweep: {folder.path}")
     _end(others)
 
 
