@@ -94,13 +94,7 @@ def sweep(
         **({} if backend is None else {"backend": backend}),
         "rules": dict(_values(option) for option in rules or ()),
     }
-    limits = {
-        "concurrency": concurrency,
-        "requests_per_minute": requests_per_minute,
-        "tokens_per_minute": tokens_per_minute,
-        "budget_tokens": budget_tokens,
-        "budget_usd": budget_usd,
-    }
+    limits = _limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd)
     if file is not None:
         grid_options = [
             "scenario",
@@ -167,13 +161,7 @@ def questions(
         "backend": backend,
         "questions": ["single", "fused"],
     }
-    limits = {
-        "concurrency": concurrency,
-        "requests_per_minute": requests_per_minute,
-        "tokens_per_minute": tokens_per_minute,
-        "budget_tokens": budget_tokens,
-        "budget_usd": budget_usd,
-    }
+    limits = _limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd)
     prepared = running.prepare(
         Sweep.of_values(check_name(name), steps, seeds, grid, limits), storage, Prices.load(prices)
     )
@@ -200,6 +188,23 @@ def _end(others: Sequence[Outcome]) -> None:
 
     if others:
         raise typer.Exit(130 if any(each.result is Result.STOPPED for each in others) else 1)
+
+
+def _limits(
+    concurrency: int,
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+    budget_tokens: int | None,
+    budget_usd: float | None,
+) -> dict[str, float | None]:
+    """Return the limits of a sweep, as in a file."""
+    return {
+        "concurrency": concurrency,
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+        "budget_tokens": budget_tokens,
+        "budget_usd": budget_usd,
+    }
 
 
 def _each(text: str) -> list[str]:
