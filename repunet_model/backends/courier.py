@@ -107,6 +107,7 @@ class Courier(asyncio.Protocol):
     """
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = None
         self._begun = b""
         self._numbers = count()
@@ -185,8 +186,13 @@ class Courier(asyncio.Protocol):
             self._write({"mailbox": number, "path": str(mailbox.path)})
             with suppress(OSError):  # it is gone, which `send` will find out
                 socket.send_fds(self._handing, [b"."], [mailbox.hold.file])
-            weakref.finalize(mailbox.hold, self._write, {"forget": number})
+            weakref.finalize(mailbox.hold, self._forget, number).atexit = False
         return self._mailboxes[mailbox.hold]
+
+    def _forget(self, number: int) -> None:
+        """Have the courier give up its share in the lock of a mailbox; called on whichever thread let go of it."""
+        with suppress(RuntimeError):  # the loop is closed, and the courier gone with it
+            self._loop.call_soon_threadsafe(self._write, {"forget": number})
 
     def _write(self, message: dict[str, Any], body: str = "") -> None:
         if self.is_gone:
