@@ -27,7 +27,6 @@ from repunet_model.stages.thinking import at_once, one_by_one
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from repunet_model.games.base import Game
     from repunet_model.stages.world import Census, World
 
 
@@ -167,9 +166,9 @@ class Encounter:
         assert self._outcome is not None
         return self._outcome
 
-    async def play(self, game: Game) -> Course:
+    async def play(self) -> Course:
         """Play the game, and return how far it went."""
-        self._outcome = await game.play(*self.sides)
+        self._outcome = await self.sides[0].world.game.play(*self.sides)
         one, other = self._outcome.accounts
         self.sides[0].played(one, other, self._outcome.course)
         self.sides[1].played(other, one, self._outcome.course)
@@ -207,7 +206,7 @@ class Interaction:
             encounter: Who meets.
             then: What a side goes on with.
         """
-        course = await encounter.play(encounter.sides[0].world.game)
+        course = await encounter.play()
         await together(*(self._think(side, self._aftermath[course], then) for side in encounter.sides))
 
     async def _think(
