@@ -18,7 +18,7 @@ LAYERS = [
     {"backends"},
     {"games"},
     {"stages"},
-    {"agents", "parameters", "persistence", "model"},
+    {"agents", "parameters", "persistence", "measures", "archive", "stepping", "model"},
     {
         "results",
         "inspection",
@@ -38,7 +38,7 @@ LAYERS = [
 ]
 """From the ground up: a part imports from its own layer and those before it."""
 
-KNOW_MESA = {"model", "agents"}
+KNOW_MESA = {"stepping", "model", "agents"}
 
 
 def imports(file: Path) -> set[str]:
