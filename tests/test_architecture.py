@@ -12,7 +12,7 @@ import repunet_model
 PACKAGE = Path(repunet_model.__file__).parent
 
 LAYERS = [
-    {"errors", "rng", "exact", "runtime", "concurrency", "words", "modes"},
+    {"errors", "rng", "exact", "runtime", "concurrency", "words", "modes", "extensions"},
     {"reputation", "network", "memory", "personas", "populations", "storage", "journal", "metrics"},
     {"questions"},
     {"backends"},
