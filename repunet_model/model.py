@@ -36,6 +36,7 @@ from repunet_model.personas import BUILT_IN, Persona, describe, population
 from repunet_model.questions.prompts import Prompts, prompt_hash
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
+from repunet_model.stages.gossip import GOSSIP_COLUMNS
 from repunet_model.stages.interaction import INTERACTION_COLUMNS
 from repunet_model.stages.step import Questions, run_step
 from repunet_model.stages.world import Desk, StepLog, World
@@ -44,22 +45,6 @@ from repunet_model.storage import RunFolder
 
 Watcher = Callable[[World, Mapping[str, Any], Mapping[str, float | None]], None]
 """Told of a step that is done: the world with its log and its calls, the state after it, its measures."""
-
-GOSSIP_COLUMNS = (
-    "step",
-    "order",
-    "gossiper",
-    "gossiper_role",
-    "listener",
-    "subject",
-    "subject_role",
-    "origin",
-    "tone",
-    "dialogue",
-    "summary",
-    "credibility",
-    "passed_on_to",
-)
 
 
 class RepuNetModel(SteppedModel):

@@ -21,6 +21,7 @@ LAYERS = [
     {"agents", "parameters", "persistence", "measures", "archive", "stepping", "model"},
     {
         "results",
+        "stored_run",
         "inspection",
         "estimate",
         "export",
