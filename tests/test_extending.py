@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -100,7 +101,7 @@ def test_a_backend_in_one_file_answers_all_questions(tmp_path: Path) -> None:
         shares = [list(row) for run in runs for row in run.records["distribution"]]
         assert shares
         assert all(len(row) == 5 and sum(row) == pytest.approx(1) and min(row) >= 0 for row in shares)
-    place.do("run -n 4 --steps 1 --backend-for 'Emma Dubois=zero_intelligence' --sim-name mixed")
+    place.do("run -n 4 --steps 1 --backend-for 'Akiko Sato=zero_intelligence' --sim-name mixed")
 
     alone = place.run("resume pd --steps 1")
     assert alone.returncode == 2
@@ -223,7 +224,7 @@ def test_a_component_in_one_file_is_drawn(browser: Browser) -> None:
         page.goto(running.url)
         page.get_by_text("Nobody has a reputation yet.").wait_for()
         page.get_by_role("button", name="Step").click()
-        page.get_by_text("1. ").wait_for()
+        page.get_by_text(re.compile(r"^1\. ")).wait_for()
 
 
 def test_the_notebook_runs_plots_and_inspects(tmp_path: Path) -> None:
