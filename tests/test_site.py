@@ -1,4 +1,4 @@
-"""The documentation as a site: it builds without a warning or a network, its links lead somewhere, nothing is missing."""
+"""The documentation as a site: it builds without a warning or a network, and everything in it leads somewhere."""
 
 from __future__ import annotations
 
