@@ -1,4 +1,4 @@
-"""The tables of docs/odd.md say what the code does."""
+"""The tables of docs/odd.md and docs/reproducibility.md say what the code does."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ from repunet_model.questions.base import Credibility, Question
 from repunet_model.questions.compound import Compound
 from repunet_model.questions.encounter import Evaluate, Hearsay, UpdateRecord
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "odd.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGES = "\n".join((DOCS / page).read_text(encoding="utf-8") for page in ("odd.md", "reproducibility.md"))
 OWN_GAMES = ("prisoners_dilemma", "investment", "sign_up")
 ANN = Persona(name="Ann", disposition=Disposition.ALTRUISTIC)
 
 
 def table(heading: str) -> list[list[str]]:
-    """Return the rows of the one table whose first column has a heading, without the marks of code."""
-    (found,) = re.findall(rf"^\| {heading} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    """Return the rows of the one table of all pages whose first column has a heading, without the marks of code."""
+    (found,) = re.findall(rf"^\| {heading} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", PAGES, re.MULTILINE)
     return [[cell.strip().replace("`", "") for cell in row.strip("|").split("|")] for row in found.splitlines()]
 
 
@@ -180,3 +181,16 @@ def test_belief_by_the_rules() -> None:
         expected = float(belief)
         assert answer.level.value == ("neutral" if not expected else "very good" if expected > 0.6 else "good")
         assert answer.certainty == (100 * expected or 50)
+
+
+def test_manifest(tmp_path: Path) -> None:
+    model = RepuNetModel(n_agents=2, rng=1, storage=str(tmp_path), run_name="run")
+    assert model.folder is not None
+    with model:
+        model.step()
+        fork = model.folder.fork(1, tmp_path, "fork", {"seed": 2})
+    assert list(column("field")) == list(fork.manifest())
+    assert list(column("field"))[:-1] == list(model.folder.manifest())
+    assert "parent" in fork.manifest()
+    packages = re.split(r", | and ", column("field")["versions"].removeprefix("of "))
+    assert [name.lower() for name in packages] == list(fork.manifest()["versions"])
