@@ -33,6 +33,8 @@ napoleon_use_ivar = True
 nitpick_ignore_regex = [
     # Types of other libraries: to look them up takes a network.
     (r"py:.*", r"(abc|aiohttp|collections|decimal|enum|mesa|networkx|nx|pandas|pathlib|pd|pydantic|random)\..*"),
+    # Type variables, and types that are imported for type checkers alone: they have no full name.
+    (r"py:class", r"[A-Z]\w*"),
     # Types of parts that are internal, so that the reference does not describe them.
     (r"py:.*", r"repunet_model\.(backends\.prices|jobs|journal|questions\.(compound|prompts)|stages)\..*"),
 ]

@@ -24,7 +24,7 @@ SCENARIOS = {
     "sign": "sign_up",
     "s": "sign_up",
 }
-"""The games by the names they have on a command line, those of the published runner included."""
+"""The games by the names they have on a command line, those of the published runner included; `games.register` adds."""
 
 
 def scenario(text: str) -> str:
@@ -36,7 +36,9 @@ def scenario(text: str) -> str:
     try:
         return SCENARIOS[text]
     except KeyError:
-        raise ConfigurationError(f"unknown scenario {text!r}: choose pd, investment or sign_up") from None
+        first = {game: name for name, game in reversed(SCENARIOS.items())}
+        known = ", ".join(first[game] for game in dict.fromkeys(SCENARIOS.values()))
+        raise ConfigurationError(f"unknown scenario {text!r}: choose {known}") from None
 
 
 def yes_or_no(text: str) -> bool:

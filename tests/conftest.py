@@ -25,6 +25,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "LLM_MODEL",
         "LLM_PRICES",
         "LLM_GGUF",
+        "REPUNET_EXTENSIONS",
         "REPUNET_STORAGE",
     )
     for name in names:

@@ -12,15 +12,16 @@ import repunet_model
 PACKAGE = Path(repunet_model.__file__).parent
 
 LAYERS = [
-    {"errors", "rng", "exact", "runtime", "concurrency", "words", "modes"},
+    {"errors", "rng", "exact", "runtime", "concurrency", "words", "modes", "extensions"},
     {"reputation", "network", "memory", "personas", "populations", "storage", "journal", "metrics"},
     {"questions"},
     {"backends"},
     {"games"},
     {"stages"},
-    {"agents", "parameters", "persistence", "model"},
+    {"agents", "parameters", "persistence", "measures", "archive", "stepping", "model"},
     {
         "results",
+        "stored_run",
         "inspection",
         "estimate",
         "export",
@@ -38,7 +39,7 @@ LAYERS = [
 ]
 """From the ground up: a part imports from its own layer and those before it."""
 
-KNOW_MESA = {"model", "agents"}
+KNOW_MESA = {"stepping", "model", "agents"}
 
 
 def imports(file: Path) -> set[str]:

@@ -32,6 +32,7 @@ socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 
 PUBLIC = (
     "repunet_model.model",
+    "repunet_model.stored_run",
     "repunet_model.agents",
     "repunet_model.errors",
     "repunet_model.personas",
@@ -44,9 +45,12 @@ PUBLIC = (
     "repunet_model.questions.encounter",
     "repunet_model.questions.gossip",
     "repunet_model.backends.base",
+    "repunet_model.backends.setup",
     "repunet_model.backends.policies",
     "repunet_model.backends.limits",
     "repunet_model.metrics",
+    "repunet_model.measures",
+    "repunet_model.extensions",
     "repunet_model.storage",
     "repunet_model.results",
     "repunet_model.sweep.grid",

@@ -21,7 +21,7 @@ from repunet_model.backends.rules import Mind, Rules, evaluate, update_record
 from repunet_model.errors import ConfigurationError
 from repunet_model.games import GAMES, find
 from repunet_model.games.prisoners_dilemma import PAYOFFS, Move
-from repunet_model.model import MEASURES
+from repunet_model.measures import MEASURES
 from repunet_model.personas import Disposition, Persona, built_in
 from repunet_model.questions.base import Credibility, Question
 from repunet_model.questions.compound import Compound
