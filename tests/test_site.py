@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections import defaultdict
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -150,6 +151,18 @@ def test_every_public_name_is_there(pages: dict[Path, Page]) -> None:
     for part in repunet_model.__all__:
         value = getattr(repunet_model, part)
         assert f"{value.__module__}.{part}" in described
+
+
+@pytest.mark.parametrize("paper", ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_links_of_papers_lead_somewhere(paper: str) -> None:
+    for link in re.findall(r"\]\(([^)#]+)", (ROOT / paper).read_text(encoding="utf-8")):
+        assert link.startswith("https://") or (ROOT / link).exists(), link
+
+
+def test_the_citation_names_the_version() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"\nversion: {project['version']}\n" in citation
 
 
 def test_a_link_to_nowhere_fails(tmp_path: Path) -> None:
