@@ -1,6 +1,6 @@
 """What a model measures after each step: its game's rates, what all societies have in common, and one's own measures.
 
-A measure of one's own is a function of the model, registered before the model is made:
+A measure of one's own is a function of the model, registered before the model is made::
 
     @measures.register
     def largest_holding(model: RepuNetModel) -> float:

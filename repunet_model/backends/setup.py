@@ -1,14 +1,16 @@
 """Who answers for whom: backends by their names, and the mapping from agents to backends.
 
-rules                    offline and free (`backends.rules`)
-rules:NAME=VALUE,...     the same, with other parameters, as in rules:learning_rate=0.3,gossip_threshold=0.5
-always_cooperate, always_defect, tit_for_tat
-                         the same, with a fixed policy for the cooperative choice (`backends.policies`), and with
-                         parameters in the same way
-human                    somebody at the keyboard of this process (`backends.human`)
-openai, openai:MODEL     an endpoint, configured by OPENAI_API_KEY and the LLM_* variables (`backends.openai`)
-local:FILE, local        a GGUF file on this machine, by default that of LLM_GGUF (`backends.local`)
-replay:RUN               the recorded answers of the run in a folder (`backends.replay`)
+The names, as `RepuNetModel(backend=...)` and `--backend` take them::
+
+    rules                    offline and free (`backends.rules`)
+    rules:NAME=VALUE,...     the same, with other parameters, as in rules:learning_rate=0.3,gossip_threshold=0.5
+    always_cooperate, always_defect, tit_for_tat
+                             the same, with a fixed policy for the cooperative choice (`backends.policies`), and with
+                             parameters in the same way
+    human                    somebody at the keyboard of this process (`backends.human`)
+    openai, openai:MODEL     an endpoint, configured by OPENAI_API_KEY and the LLM_* variables (`backends.openai`)
+    local:FILE, local        a GGUF file on this machine, by default that of LLM_GGUF (`backends.local`)
+    replay:RUN               the recorded answers of the run in a folder (`backends.replay`)
 
 A backend of one's own gets a name by `register`.
 """
