@@ -1,6 +1,7 @@
 """What users write, understood: scenarios by their short names, yes and no, runs by name or path, and steps of them.
 
-Nothing here takes long to import, so that whoever reads words can complain at once.
+Also the way back: how texts of others are shown. Nothing here takes long to import, so that whoever reads words can
+complain at once.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import unicodedata
 from pathlib import Path
 
 from repunet_model.errors import ConfigurationError
@@ -104,3 +106,23 @@ def to_go_on(path: Path, steps: int) -> str:
         steps: How many steps.
     """
     return f"uv run run.py resume {quoted(path)} --steps {steps}"
+
+
+def visible(text: str) -> str:
+    """Return a text as it can be shown: whatever steers a terminal, turns or hides letters is escaped.
+
+    Printable characters, spaces and new lines stay as they are. What is stored is never changed, only what is shown.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char
+        if char == "\n" or char.isprintable() or unicodedata.category(char) == "Zs"
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def one_line(text: str) -> str:
+    """Return a text of somebody's in one line, with single blanks between its words."""
+    return " ".join(text.split())
