@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -183,13 +184,15 @@ class Machine:
         return os.pathsep.join([str(self.programs), str(self.folder / "bin"), *others])
 
     def set_up(self, stand_ins: Mapping[str, str]) -> None:
-        """Make the virtual environment and the clone.
+        """Make the virtual environment and the clone, in place of any that were there.
 
         Args:
             stand_ins: Programs by their names, to stand for ones that a reader has.
         """
         python = f"python{sys.version_info.major}.{sys.version_info.minor}"
         own = self.folder / "bin"
+        for old in (own, self.programs.parent, self.clone):
+            shutil.rmtree(old, ignore_errors=True)
         own.mkdir()
         (own / python).symlink_to(Path(sys.base_prefix) / "bin" / python)
         subprocess.run([own / python, "-m", "venv", self.folder / "python"], check=True)

