@@ -18,7 +18,6 @@ from typing import Annotated, Any, Protocol
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from repunet_model import parameters
 from repunet_model.backends.base import Usage
@@ -315,7 +314,7 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
     table.add_column("steps", justify="right")
     table.add_column("result", overflow="fold")
     for outcome in outcomes:
-        table.add_row(outcome.name, f"{outcome.steps}/{outcome.wanted}", Text(in_words(outcome)))
+        table.add_row(outcome.name, f"{outcome.steps}/{outcome.wanted}", in_words(outcome))
     return table
 
 
@@ -331,11 +330,11 @@ def check_same(folder: RunFolder, manifest: Row, people: Sequence[Row]) -> None:
         ConfigurationError: If it is another.
         StorageError: If it cannot be read.
     """
-    stored = folder.manifest()
+    stored = {"measures": [], **folder.manifest()}
     if "parent" in stored:
         raise ConfigurationError(f"{folder.path} is a fork: go on with it by resume, or choose another sim_name")
     wanted = json.loads(json.dumps(manifest))
-    for name in (*PARAMETERS, "backend", "backend_for"):
+    for name in (*PARAMETERS, "backend", "backend_for", "measures"):
         if stored.get(name) != wanted[name]:
             raise ConfigurationError(
                 f"{folder.path} is another run: its {name} is {json.dumps(stored.get(name))}, the job's "

@@ -1,5 +1,7 @@
 """Run folders: every step of a run on disk, whole or absent.
 
+What lies where::
+
     <storage>/<run>/
         manifest.json              what the run is: parameters, seed, backends, versions, its parent if it is a fork
         manifest.sha256            its hash

@@ -17,6 +17,7 @@ from multiprocessing import active_children, connection, get_context, parent_pro
 from pathlib import Path
 from time import monotonic
 
+from repunet_model import extensions
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.batch import POLL, Batch, Plan
@@ -70,17 +71,19 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGKILL)  # at once: whoever goes on must find no other writer
 
 
-def run_job(wanted: NewRun, runs: str, logs: str) -> Outcome:
+def run_job(wanted: NewRun, runs: str, logs: str, files: Sequence[str]) -> Outcome:
     """Run one job to its end, in the process in which this is called.
 
     Args:
         wanted: The run.
         runs: The folder of all runs.
         logs: The folder of the logs.
+        files: Extensions to load before.
 
     Raises:
         RepuNetError: If it cannot be run at all.
     """
+    extensions.load(files)
     limits = Limits()
     job = new_job(wanted, wanted.sim_name, Path(runs), limits)
     (outcome,) = Batch(Plan([job], limits, 1, Path(runs)), Path(logs)).run(lambda _: None)
@@ -174,7 +177,7 @@ class Spread:
     def _submit(self, wanted: NewRun) -> Future[Outcome]:
         """Hand out a job; where no worker is left to take it, it has failed."""
         try:
-            return self._pool.submit(run_job, _at_home(wanted), self._runs, self._logs)
+            return self._pool.submit(run_job, _at_home(wanted), self._runs, self._logs, extensions.loaded())
         except RuntimeError as error:
             lost: Future[Outcome] = Future()
             lost.set_exception(error)
