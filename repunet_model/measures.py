@@ -61,6 +61,9 @@ MEASURES = (
 None has the name of a parameter: `mesa.batch_run` writes both into one row.
 """
 
+COSTS = ("attempts", "tokens", "usd")
+"""What a step has cost, beside its measures in tables: requests, tokens, and US dollars as far as prices are known."""
+
 _OWN: dict[str, Measure] = {}
 
 
@@ -74,21 +77,16 @@ def register[M: Measure](measure: M) -> M:
     return measure
 
 
-def forget(name: str) -> None:
-    """Undo `register`."""
-    del _OWN[name]
-
-
 def registered(taken: Iterable[str]) -> dict[str, Measure]:
     """Return all measures of one's own by name.
 
     Args:
-        taken: Names that other columns have.
+        taken: Names that other columns of the model have.
 
     Raises:
         ConfigurationError: If one has such a name.
     """
-    clash = sorted(set(_OWN) & {*taken, *MEASURES})
+    clash = sorted(set(_OWN) & {*taken, *MEASURES, *COSTS, "step"})
     if clash:
         raise ConfigurationError(f"measure {clash[0]!r}: another measure or a parameter has this name; rename it")
     return dict(_OWN)

@@ -37,7 +37,7 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from repunet_model.errors import ConfigurationError, StorageError
-from repunet_model.words import check_name
+from repunet_model.words import check_name, command, quoted
 
 Row = dict[str, Any]
 
@@ -444,9 +444,8 @@ class RunFolder:
         hashes = self._usage_hashes(step) if file.startswith("usage") else self._step_manifest(step)["files"]
         content = _content(path)
         if hashes.get(file) != _hash(content):
-            raise StorageError(
-                f"{path} is not what was written; steps before it may be whole: see `run.py check {self.path}`"
-            )
+            check = command(f"check {quoted(self.path)}")
+            raise StorageError(f"{path} is not what was written; steps before it may be whole: see `{check}`")
         return content
 
 

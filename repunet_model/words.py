@@ -1,5 +1,7 @@
 """What users write, understood: scenarios by their short names, yes and no, runs by name or path, and steps of them.
 
+Beside it, what they can type next: commands, by the name under which the program was called.
+
 Nothing here takes long to import, so that whoever reads words can complain at once.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 from pathlib import Path
 
 from repunet_model.errors import ConfigurationError
@@ -105,4 +108,23 @@ def to_go_on(path: Path, steps: int) -> str:
         path: The folder of the run.
         steps: How many steps.
     """
-    return f"uv run run.py resume {quoted(path)} --steps {steps}"
+    return command(f"resume {quoted(path)} --steps {steps}")
+
+
+def program() -> str:
+    """Return how the command line is called: in the process of run.py as a checkout calls it, elsewhere `repunet`."""
+    return "uv run run.py" if Path(sys.argv[0]).name == "run.py" else "repunet"
+
+
+def command(words: str) -> str:
+    """Return a command line that a user can type.
+
+    Args:
+        words: What follows the program's name.
+    """
+    return f"{program()} {words}"
+
+
+def to_install(extra: str) -> str:
+    """Return how an extra of this package is installed."""
+    return f"pip install 'repunet-mesa[{extra}]', or uv sync --extra {extra} in a checkout"

@@ -14,6 +14,7 @@ import typer
 from repunet_model.cli import comparison, page, runs, stored, sweeps
 from repunet_model.cli.app import app
 from repunet_model.errors import RepuNetError
+from repunet_model.words import program
 
 MAIN_JOB = comparison.compare.__name__
 """The command that runs when none is named."""
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(words or [MAIN_JOB], standalone_mode=False)
+        code = app(words or [MAIN_JOB], prog_name=program(), standalone_mode=False)
     except typer.TyperException as error:
         return _complain(error.format_message())
     except RepuNetError as error:

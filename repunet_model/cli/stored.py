@@ -13,7 +13,7 @@ from repunet_model.cli.app import app
 from repunet_model.cli.options import RunAtStep, Storage, open_at_step, parse_scenario, parse_yes_no
 from repunet_model.cli.progress import make_console
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import at_step, path_of, quoted
+from repunet_model.words import at_step, command, path_of, quoted
 
 LAYOUTS = ("published", "graphml", "gexf", "csv", "parquet")
 
@@ -31,9 +31,7 @@ def check(
     for damage in damages:
         print(damage)
     if damages:
-        print(
-            f"{len(damages)} damages; to go on from a whole step N: uv run run.py resume {quoted(folder.path)}/step_N"
-        )
+        print(f"{len(damages)} damages; to go on from a whole step N: {command('resume')} {quoted(folder.path)}/step_N")
         raise typer.Exit(1)
     print(f"{folder.path}: whole, {folder.steps()[-1]} steps")
 
@@ -175,4 +173,4 @@ def generate_personas(
     path = Path(f"personas_{n}.json") if out is None else out
     write_new(path, "[\n  " + ",\n  ".join(rows) + "\n]\n")
     print(f"Personas: {path}")
-    print(f"Use them with: uv run run.py run --personas {quoted(path)}")
+    print(f"Use them with: {command('run --personas')} {quoted(path)}")

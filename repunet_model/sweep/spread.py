@@ -23,6 +23,7 @@ from repunet_model.backends.limits import Limits
 from repunet_model.batch import POLL, Batch, Plan
 from repunet_model.errors import ConfigurationError
 from repunet_model.jobs import NewRun, Outcome, Result, new_job
+from repunet_model.words import to_install
 
 AHEAD = 2
 """Jobs handed out for each worker at a time: enough that none waits, few enough that a stop is soon."""
@@ -43,9 +44,7 @@ def dask_cluster(address: str) -> Iterator[tuple[Executor, int]]:
         ConfigurationError: If the extra `cluster` is not installed, or nobody answers at the address.
     """
     if find_spec("distributed") is None:
-        raise ConfigurationError(
-            "--scheduler needs Dask: pip install 'repunet-mesa[cluster]', or uv sync --extra cluster"
-        )
+        raise ConfigurationError(f"--scheduler needs Dask: {to_install('cluster')}")
     from distributed import Client  # noqa: PLC0415 - an extra
 
     try:
@@ -69,7 +68,7 @@ def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
-    os._exit(1)
+    os.kill(os.getpid(), signal.SIGKILL)  # at once: whoever goes on must find no other writer
 
 
 def run_job(wanted: NewRun, runs: str, logs: str, files: Sequence[str]) -> Outcome:
