@@ -148,6 +148,7 @@ def test_every_public_name_is_there(pages: dict[Path, Page]) -> None:
         }
         assert own, name
         assert own <= described, sorted(own - described)
+    assert {f"repunet_model.model.RepuNetModel.{part}" for part in ("step", "astep", "interrupt", "load")} <= described
     for part in repunet_model.__all__:
         value = getattr(repunet_model, part)
         assert f"{value.__module__}.{part}" in described
