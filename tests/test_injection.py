@@ -526,3 +526,48 @@ def test_a_run_whose_folder_has_a_hostile_name_is_shown_harmlessly(
         shown = capsys.readouterr()
         assert hostile.is_harmless(shown.out + shown.err)
         assert not any(line.startswith("forged") for line in (shown.out + shown.err).splitlines())
+
+
+@pytest.mark.parametrize("kind", ["list", "text", "number", "nothing"])
+def test_a_sealed_folder_that_holds_no_run_is_one_line_for_whoever_reads_it(
+    kind: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    instead: Any = {"list": [1], "text": "\x1b[31m", "number": 7, "nothing": {}}[kind]
+    reseal(run, 3, {"state": instead, "calls": [{"after": [0], "stage": instead}], "personas": [instead] * 6})
+    for command in (
+        ["show", "run"],
+        ["show", "run", "--agent", "Ann"],
+        ["profile", "run"],
+        ["profiles", "--seeds", "run", "--out", "p.json"],
+        ["report", "run", "--out", "report"],
+        ["export", "run", "out"],
+        ["export", "run", "out.graphml", "--layout", "graphml"],
+        ["seed", "--from-seed", "run", "--sim-name", "seed"],
+        ["resume", "run"],
+        ["ask", "run", hostile.NAMES[0], "Why?"],
+    ):
+        capsys.readouterr()
+        assert main(command) == 2, command
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err.count("\n") == 1
+        assert hostile.is_harmless(shown.err)
+    assert sorted(path.name for path in Path().iterdir()) == ["sim_storage"]
+
+
+def reseal(folder: Path, last: int, content: dict[str, Any]) -> None:
+    """Write other content into the last step, and personas into the first, with the hashes of a whole run."""
+    previous = None
+    for step in range(last + 1):
+        place = folder / f"step_{step}"
+        manifest = json.loads((place / "manifest.json").read_text())
+        for file in manifest["files"]:
+            name, _, kind = file.partition(".")
+            if name in content and (step == last or name == "personas"):
+                rows = content[name]
+                text = json.dumps(rows) if kind == "json" else "".join(f"{json.dumps(row)}\n" for row in rows)
+                (place / file).write_text(text)
+                manifest["files"][file] = sha256(text.encode()).hexdigest()
+        sealed = json.dumps({**manifest, "previous": previous})
+        (place / "manifest.json").write_text(sealed)
+        previous = sha256(sealed.encode()).hexdigest()
