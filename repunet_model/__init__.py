@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from repunet_model.backends.rules import Rules, RulesBackend
     from repunet_model.errors import RepuNetError
     from repunet_model.model import RepuNetModel
+    from repunet_model.stored_run import StoredRun, load_run
 
-__all__ = ["RepuNetAgent", "RepuNetError", "RepuNetModel", "Rules", "RulesBackend"]
+__all__ = ["RepuNetAgent", "RepuNetError", "RepuNetModel", "Rules", "RulesBackend", "StoredRun", "load_run"]
 
 _HOMES = {
     "RepuNetAgent": "repunet_model.agents",
@@ -22,6 +23,8 @@ _HOMES = {
     "RepuNetModel": "repunet_model.model",
     "Rules": "repunet_model.backends.rules",
     "RulesBackend": "repunet_model.backends.rules",
+    "StoredRun": "repunet_model.stored_run",
+    "load_run": "repunet_model.stored_run",
 }
 
 

@@ -330,11 +330,11 @@ def check_same(folder: RunFolder, manifest: Row, people: Sequence[Row]) -> None:
         ConfigurationError: If it is another.
         StorageError: If it cannot be read.
     """
-    stored = folder.manifest()
+    stored = {"measures": [], **folder.manifest()}
     if "parent" in stored:
         raise ConfigurationError(f"{folder.path} is a fork: go on with it by resume, or choose another sim_name")
     wanted = json.loads(json.dumps(manifest))
-    for name in (*PARAMETERS, "backend", "backend_for"):
+    for name in (*PARAMETERS, "backend", "backend_for", "measures"):
         if stored.get(name) != wanted[name]:
             raise ConfigurationError(
                 f"{folder.path} is another run: its {name} is {json.dumps(stored.get(name))}, the job's "

@@ -72,7 +72,7 @@ def assortativity(graph: nx.DiGraph[str], values: Mapping[str, float]) -> float 
         values: The value of each agent; ties of agents without one do not count.
 
     Returns:
-        Pearson's correlation over ties; None where it is not defined: without ties, or with one value only.
+        Pearson's correlation over ties; None where it is not defined, without ties or with one value only.
     """
     pairs = [(values[a], values[b]) for a, b in graph.edges if a in values and b in values]
     if not pairs:

@@ -9,96 +9,45 @@ and gossip. A step is whole or absent: if it fails, the model is as it was befor
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
+from inspect import signature
 from pathlib import Path
 from typing import Any, Self
 
 import mesa
 import networkx as nx
-from mesa.time import EventGenerator, Priority, Schedule
 
-from repunet_model import games, metrics, parameters, persistence, runtime
+from repunet_model import games, measures, parameters, persistence, runtime
 from repunet_model.agents import RepuNetAgent
+from repunet_model.archive import Archive
 from repunet_model.backends import policies
 from repunet_model.backends.base import Backend, Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.replay import ReplayBackend
 from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.backends.wrappers import service
-from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
-from repunet_model.journal import Journal, Mailbox
+from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
-from repunet_model.personas import BUILT_IN, Disposition, Persona, describe, population
+from repunet_model.personas import BUILT_IN, Persona, describe, population
 from repunet_model.questions.prompts import Prompts, prompt_hash
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
+from repunet_model.stages.gossip import GOSSIP_COLUMNS
 from repunet_model.stages.interaction import INTERACTION_COLUMNS
 from repunet_model.stages.step import Questions, run_step
 from repunet_model.stages.world import Desk, StepLog, World
+from repunet_model.stepping import SteppedModel
 from repunet_model.storage import RunFolder
-
-_PREPARED: ContextVar[runtime.Job[None] | None] = ContextVar("prepared", default=None)
-"""The job of a step that `astep` is about to start on a thread: it can be cancelled before it begins."""
 
 Watcher = Callable[[World, Mapping[str, Any], Mapping[str, float | None]], None]
 """Told of a step that is done: the world with its log and its calls, the state after it, its measures."""
 
-COMMUNITY_INTERVAL = 5
-"""Steps between two looks for communities."""
 
-GOSSIP_COLUMNS = (
-    "step",
-    "order",
-    "gossiper",
-    "gossiper_role",
-    "listener",
-    "subject",
-    "subject_role",
-    "origin",
-    "tone",
-    "dialogue",
-    "summary",
-    "credibility",
-    "passed_on_to",
-)
-MEASURES = (
-    "score_self_interested",
-    "score_altruistic",
-    "ties",
-    "mutual_ties",
-    "density",
-    "reciprocity",
-    "clustering",
-    "isolated",
-    "assortativity_disposition",
-    "assortativity_cooperation",
-    "communities",
-    "modularity",
-    "gini",
-    "gossip_told",
-    "gossip_positive",
-    "gossip_negative",
-    "gossip_first_order",
-    "gossip_second_order",
-    "gossip_credible",
-    "gossip_uncredible",
-    "gossip_lapsed",
-    "calls",
-)
-"""The measures that all games share; a game's own rates come before them, and `tokens` from the usage after them.
-
-None has the name of a parameter: `mesa.batch_run` writes both into one row.
-"""
-
-
-class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
+class RepuNetModel(SteppedModel):
     """A society of agents that play a social dilemma.
 
     Attributes:
@@ -108,13 +57,12 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         seed: The seed of the run; with the replies it determines everything.
         network: Ties and blacklists.
         scores: Each known agent's mean score over all records held of it, averaged over its roles.
-        measures: The measures of the last step: the game's rates, and those named in `MEASURES`.
+        measures: The measures of the last step: the game's rates, those of `measures.MEASURES`, and those registered.
         usage: What the run has cost since this object was made.
         usage_by_question: The same by the name of the question.
         step_usage: What the last step cost.
         calls: Questions answered since this object was made, those of a step under way included.
         datacollector: Measures by step, agents by step, and the tables `interactions` and `gossip`.
-        folder: Where the run is stored; None if it is not.
         limits: What requests to endpoints may not exceed.
         watchers: Told of each step once it is done, on the thread of the event loop.
     """
@@ -161,8 +109,6 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             RepuNetError: If a parameter cannot be used; nothing is written then.
         """
         seed = parameters.seed_of(rng)
-        self._stepping = threading.Lock()
-        self._job: runtime.Job[None] | None = None
         super().__init__(rng=abs(seed))
         self.seed = seed
         self._game = games.find(parameters.text("game", game))
@@ -175,8 +121,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         wanted = None if n_agents is None else parameters.whole("n_agents", n_agents, 2)
         people = population(parameters.personas(personas), game, self._game.roles, wanted)
         self.limits = limits if limits is not None else Limits()
-        self._journal = Journal()
-        self._mailbox: Mailbox | None = None
+        self._archive = Archive()
         self._respondents = respondents(backend, backend_for)
         policies.check(self._respondents.distinct(), game, self._game.choices)
         self._answering = self._services([persona.name for persona in people])
@@ -198,19 +143,15 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.calls = 0
         self.scores: dict[str, float] = {}
         self.measures: dict[str, float | None] = {}
+        self._own_measures = measures.registered({*self._game.rates, *signature(RepuNetModel).parameters})
         self._measure(dict.fromkeys(self._game.rates), StepLog(), calls=0)
         self.step_usage = Usage()
         self.datacollector = self._collector()
         self.datacollector.collect(self)
-        self._committed, self._committed_step = self._state(), 0
+        self._committed = self._state()
         self.watchers: list[Watcher] = []
-        self.folder: RunFolder | None = None
         if storage is not None:
-            self._store_in(self._create_folder(Path(parameters.text("storage", storage)), run_name))
-
-    steps: int
-    time: float
-    _default_schedule: EventGenerator
+            self._archive.keep_in(self._create_folder(Path(parameters.text("storage", storage)), run_name), step=0)
 
     # What the model is made of
 
@@ -218,6 +159,11 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
     def graph(self) -> nx.DiGraph[str]:
         """The directed graph of ties; nodes are names, an edge's attribute `roles` says in which roles."""
         return self.network.graph
+
+    @property
+    def folder(self) -> RunFolder | None:
+        """Where the run is stored; None if it is not."""
+        return self._archive.folder
 
     @property
     def has_human(self) -> bool:
@@ -252,7 +198,8 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         for backend in self._respondents.distinct():
             if isinstance(backend, ReplayBackend):
                 backend.check(self._parameters())
-        served = {id(backend): service(backend, self.limits, self._journal) for backend in self._respondents.distinct()}
+        journal = self._archive.journal
+        served = {id(backend): service(backend, self.limits, journal) for backend in self._respondents.distinct()}
         return {name: served[id(self._respondents.of(name))] for name in names}
 
     def _first_learned(self, persona: Persona) -> dict[str, str]:
@@ -266,7 +213,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         return mesa.DataCollector(
             # Mesa calls a reporter with the model only if it is a plain function or a list of one with arguments.
             model_reporters={
-                **{name: [_measure, [self, name]] for name in (*self._game.rates, *MEASURES)},
+                **{name: [_measure, [self, name]] for name in self.measures},
                 "tokens": _tokens,
             },
             agent_reporters={
@@ -285,71 +232,10 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
     # Steps
 
-    def step(self) -> None:
-        """Run one step to its end.
-
-        Raises:
-            RepuNetError: If the step failed; the model is then as it was before it.
-        """
-        self._job = _PREPARED.get() or runtime.Job()
-        self._job.start(self._step())
-        self._job.result()
-
-    async def astep(self) -> None:
-        """Run one step without blocking the event loop of the caller; cancelling it undoes the step."""
-        job = runtime.Job[None]()
-        prepared = _PREPARED.set(job)
-        step = asyncio.create_task(asyncio.to_thread(self.step))
-        _PREPARED.reset(prepared)
-        try:
-            await asyncio.shield(step)
-        except asyncio.CancelledError:
-            job.cancel()
-            await asyncio.wait([step])
-            if not step.cancelled():
-                step.exception()
-            raise
-
-    def _wrapped_step(self) -> None:
-        """Keep steps from overlapping, of which Mesa would lose count, and set the clock right after a failure.
-
-        Raises:
-            RepuNetError: If a step is under way.
-        """
-        if not self._stepping.acquire(blocking=False):
-            raise RepuNetError("a step of this model is under way: wait for it to end")
-        try:
-            super()._wrapped_step()
-        except BaseException:
-            try:
-                if self._job is not None:
-                    self._job.stop()
-            finally:
-                self._set_clock(self._committed_step)
-            raise
-        finally:
-            self._job = None
-            self._stepping.release()
-
-    def interrupt(self) -> bool:
-        """Ask the step under way to stop, from another thread; its `step` then raises `CancelledError`.
-
-        Replies under way are waited for and recorded; a second time gives them up.
-
-        Returns:
-            Whether a step was under way.
-        """
-        job = self._job
-        if job is not None:
-            job.cancel()
-        return job is not None
-
     def close(self) -> None:
         """Give back the connections of the backends, and let others write to the run."""
         runtime.run(self._respondents.close())
-        if self.folder is not None and self._mailbox is not None:
-            self.folder.release()
-            self._mailbox.close()
+        self._archive.close()
 
     def __enter__(self) -> Self:
         """Return the model; it is closed at the end of the block."""
@@ -359,7 +245,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         """Close the model."""
         self.close()
 
-    async def _step(self) -> None:
+    async def _run_step(self) -> None:
         """Run one step, and look for garbage only when most of what it has made is gone again."""
         # Where models answer, a step may take hours, beside which collecting takes no time.
         with contextlib.nullcontext() if self.asks_models else _uncollected():
@@ -368,7 +254,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
     async def _whole_step(self) -> None:
         """Decide, apply, collect, persist; all of it or nothing. `steps` already counts the step under way."""
         memories = {name: agent.memory.snapshot() for name, agent in self._agents_by_name.items()}
-        desk = Desk(self.steps, self._streams, self._prompts, self._answering, self._count, self._mailbox)
+        desk = Desk(self.steps, self._streams, self._prompts, self._answering, self._count, self._archive.mailbox)
         world = World(
             step=self.steps,
             game=self._game,
@@ -383,33 +269,23 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             desk=desk,
             log=StepLog(),
         )
-        measures = self.measures
+        before = self.measures
         try:
-            if self.folder is not None:
-                if self.folder.hold():
-                    assert self._mailbox is not None
-                    await self._mailbox.open()
-                    self._journal.open(self.folder.replies, self._committed_step)
-                self.folder.check_next(self.steps)
+            await self._archive.begin(self.steps)
             for agent in self._agents_by_name.values():
                 agent.payoff = None
             outcomes = await run_step(world, gossip=self.gossip, activation=self.activation)
             declared = [agent.declared for agent in self._agents_by_name.values()]
             self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
             state = self._state()
-            if self.folder is not None:
-                persistence.write_step(self.folder, world, state, self.measures)
+            self._archive.write(world, state, self.measures)
         except BaseException as error:
             self._roll_back(world.step, memories)
-            self.measures = measures
-            if self.folder is not None and desk.usage:
-                with contextlib.suppress(OSError, ValueError):
-                    self.folder.note_failure(world.step, str(error), desk.spent.to_dict())
+            self.measures = before
+            self._archive.note_failure(world.step, error, desk)
             raise
-        self._committed, self._committed_step = state, world.step
-        self._journal.clear()
-        if self._mailbox is not None:
-            self._mailbox.clear()
+        self._committed, self._whole = state, world.step
+        self._archive.forget_replies()
         self.step_usage = desk.total()
         self._collect(world.log)
         for watcher in self.watchers:
@@ -428,19 +304,6 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             self.datacollector.add_table_row("gossip", row)
         self.datacollector.collect(self)
 
-    def _set_clock(self, step: int) -> None:
-        """Set Mesa's clock to the end of a step and schedule the next one.
-
-        Mesa 3.5 drops its step event when a step raises, and later calls of `step` would do nothing; nor does it
-        follow when steps and time are set by hand.
-        """
-        self._default_schedule.stop()
-        self.steps = step
-        self.time = float(step)
-        self._default_schedule = EventGenerator(
-            self, self._do_step, Schedule(interval=1.0, start=self.time + 1.0), priority=Priority.HIGH
-        ).start()
-
     def _roll_back(self, step: int, memories: Mapping[str, tuple[Event, ...]]) -> None:
         """Undo whatever stages of a failed step have applied."""
         self._restore(self._committed)
@@ -458,53 +321,15 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             log: What the step added.
             calls: How many questions were answered in it.
         """
-        self.scores = self._standings.over_roles(self._game.roles, self._agents_by_name)
-        groups = {
-            disposition: [a.name for a in self._agents_by_name.values() if a.persona.disposition is disposition]
-            for disposition in Disposition
-        }
+        agents = self._agents_by_name
+        self.scores = self._standings.over_roles(self._game.roles, agents)
+        scores = self.scores if self.reputation else None
         self.measures = {
             **rates,
-            **{
-                f"score_{disposition.value.replace('-', '_')}": metrics.mean_of(self.scores, names)
-                if self.reputation
-                else None
-                for disposition, names in groups.items()
-            },
-            **self._network_measures(),
-            **metrics.gossip_counts(log.gossip),
-            "gossip_lapsed": log.lapsed,
-            "calls": calls,
+            **measures.of_society(agents.values(), self.graph, scores, self.seed, self.steps),
+            **measures.of_step(log, calls),
         }
-
-    def _network_measures(self) -> dict[str, float | None]:
-        """Measure the network; communities, which cost most, at an interval, and None between."""
-        agents = self._agents_by_name.values()
-        altruism = {a.name: float(a.persona.disposition is Disposition.ALTRUISTIC) for a in agents}
-        at_interval = self.steps % COMMUNITY_INTERVAL == 0
-        count, modularity = metrics.communities(self.graph, self.seed) if at_interval else (None, None)
-        return {
-            "ties": metrics.ties(self.graph),
-            "mutual_ties": metrics.mutual_ties(self.graph),
-            "density": metrics.density(self.graph),
-            "reciprocity": metrics.reciprocity(self.graph),
-            "clustering": metrics.clustering(self.graph),
-            "isolated": len(metrics.isolated(self.graph)),
-            "assortativity_disposition": metrics.assortativity(self.graph, altruism),
-            "assortativity_cooperation": metrics.assortativity(self.graph, self._recent_cooperation()),
-            "communities": count,
-            "modularity": modularity,
-            "gini": metrics.gini([float(agent.resources) for agent in agents]),
-        }
-
-    def _recent_cooperation(self) -> dict[str, float]:
-        """Return each agent's share of cooperation in its remembered encounters, for those that had a choice."""
-        shares = {}
-        for agent in self._agents_by_name.values():
-            acts = [event.own_cooperated for event in agent.memory.snapshot() if event.own_cooperated is not None]
-            if acts:
-                shares[agent.name] = sum(acts) / len(acts)
-        return shares
+        self.measures |= measures.taken(self, self._own_measures)
 
     # Storage
 
@@ -539,7 +364,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
     def manifest(self) -> dict[str, Any]:
         """Return what the run is: the parameters, and who answers for whom; its personas are beside it."""
-        return persistence.run_manifest(self._parameters(), self._respondents.to_dict())
+        return persistence.run_manifest(self._parameters(), self._respondents.to_dict(), self._own_measures)
 
     def personas(self) -> list[dict[str, Any]]:
         """Return the personas of the agents as plain data."""
@@ -606,21 +431,15 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 raise StorageError(
                     f"{path}: made with other prompts, by version {manifest['repunet']}; go on with that"
                 )
+            model._own_measures = measures.named(manifest.get("measures", ()))
             with _uncollected():
                 model._fold(folder, last)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StorageError(f"{path}: damaged, {type(error).__name__} {error} where a step was expected") from error
-        model._store_in(folder)
-        for row in model._journal.rows():
+        model._archive.keep_in(folder, last)
+        for row in model._archive.journal.rows():
             model.limits.purse.count(Usage.from_dict(row["usage"]))
         return model
-
-    def _store_in(self, folder: RunFolder) -> None:
-        """Store every further step in a folder, and every reply before that."""
-        self.folder = folder
-        self._mailbox = Mailbox(folder.unread)
-        self._journal.open(folder.replies, self._committed_step)
-        weakref.finalize(self, folder.release)
 
     def _fold(self, folder: RunFolder, last: int) -> None:
         """Fold the steps of a stored run into this new model, the history of the DataCollector included."""
@@ -630,7 +449,7 @@ class RepuNetModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
                 self._agents_by_name[holder].ledger.add(update)
             for name, event in stored.events:
                 self._agents_by_name[name].memory.add(event)
-            self._committed, self._committed_step = stored.state, step
+            self._committed = stored.state
             if step in {0, last}:
                 self._restore(stored.state)
             else:

@@ -42,17 +42,19 @@ def made_by() -> Row:
     }
 
 
-def run_manifest(own: Mapping[str, Any], answering: Mapping[str, Any]) -> Row:
+def run_manifest(own: Mapping[str, Any], answering: Mapping[str, Any], measures: Iterable[str]) -> Row:
     """Return the manifest of a new run: all its outcome depends on, and nothing else.
 
     Args:
         own: The parameters of the model.
         answering: Who answers for whom.
+        measures: The names of what is measured beside what all runs measure.
     """
     return {
         "format": FORMAT,
         **own,
         **answering,
+        "measures": sorted(measures),
         **made_by(),
     }
 

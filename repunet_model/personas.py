@@ -2,7 +2,7 @@
 
 A persona has a name, an age, a gender, a country, a disposition and, per role, a first `learned` text. The
 built-in set (20 personas, Ren et al. 2026) lies as data in `seeds/`, with the words that describe each disposition
-in each game. A persona file (JSON) has one of three forms, told apart by their shape:
+in each game. A persona file (JSON) has one of three forms, told apart by their shape::
 
     [{"name": ..., "disposition": ..., ...}, ...]       personas
     {NAME: LEARNED, ...}                                the built-in set; those named start from these texts

@@ -16,14 +16,11 @@ import pandas as pd
 from repunet_model import games, metrics
 from repunet_model.backends.base import Usage
 from repunet_model.games.base import Account, Course, Game, Outcome
+from repunet_model.measures import COSTS
 from repunet_model.modes import mode_of
 from repunet_model.network import SocialNetwork
 from repunet_model.persistence import PARAMETERS
 from repunet_model.storage import Row, RunFolder
-
-COSTS = ("attempts", "tokens", "usd")
-"""What a step has cost: requests, tokens, and US dollars as far as prices are known."""
-
 
 PHASE = 10
 """How many last steps make the final phase of a run."""

@@ -14,7 +14,7 @@ from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.errors import ConfigurationError
 from repunet_model.model import RepuNetModel
 from repunet_model.storage import RunFolder
-from repunet_model.words import replayable
+from repunet_model.words import command, replayable
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +97,4 @@ def check_nobody_types(who: Respondents) -> None:
         ConfigurationError: If some do.
     """
     if who.has_human:
-        raise ConfigurationError("a human has the keyboard to themselves: use run.py run or run.py resume")
+        raise ConfigurationError(f"a human has the keyboard to themselves: use {command('run')} or {command('resume')}")

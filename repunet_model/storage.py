@@ -1,5 +1,7 @@
 """Run folders: every step of a run on disk, whole or absent.
 
+What lies where::
+
     <storage>/<run>/
         manifest.json              what the run is: parameters, seed, backends, versions, its parent if it is a fork
         manifest.sha256            its hash
@@ -36,7 +38,7 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from repunet_model.errors import ConfigurationError, StorageError
-from repunet_model.words import check_name
+from repunet_model.words import check_name, command, quoted
 
 Row = dict[str, Any]
 
@@ -458,9 +460,8 @@ class RunFolder:
         hashes = self._usage_hashes(step) if file.startswith("usage") else self._step_manifest(step)["files"]
         content = _content(path)
         if hashes.get(file) != _hash(content):
-            raise StorageError(
-                f"{path} is not what was written; steps before it may be whole: see `run.py check {self.path}`"
-            )
+            check = command(f"check {quoted(self.path)}")
+            raise StorageError(f"{path} is not what was written; steps before it may be whole: see `{check}`")
         return content
 
 

@@ -3,7 +3,7 @@
 It answers whatever schema it is given, choosing by a hash of the question alone: equal questions have equal answers,
 whenever and in whatever form they are asked, so that a run against it can be repeated. It keeps a log of what it saw,
 and can be told to be slow, to fail, or to reject what some endpoints reject. It listens on 127.0.0.1, on a free port,
-for the length of a block. Needs the extra `testing`. In the tests of a project of one's own:
+for the length of a block. Needs the extra `testing`. In the tests of a project of one's own::
 
     pytest_plugins = ["repunet_model.testing"]
 

@@ -1,7 +1,7 @@
 """What users write, understood: scenarios by their short names, yes and no, runs by name or path, and steps of them.
 
-Also the way back: how texts of others are shown. Nothing here takes long to import, so that whoever reads words can
-complain at once.
+Also the way back: how texts of others are shown, and what can be typed next: commands, by the name under which the
+program was called. Nothing here takes long to import, so that whoever reads words can complain at once.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -26,7 +27,7 @@ SCENARIOS = {
     "sign": "sign_up",
     "s": "sign_up",
 }
-"""The games by the names they have on a command line, those of the published runner included."""
+"""The games by the names they have on a command line, those of the published runner included; `games.register` adds."""
 
 
 def scenario(text: str) -> str:
@@ -38,7 +39,9 @@ def scenario(text: str) -> str:
     try:
         return SCENARIOS[text]
     except KeyError:
-        raise ConfigurationError(f"unknown scenario {text!r}: choose pd, investment or sign_up") from None
+        first = {game: name for name, game in reversed(SCENARIOS.items())}
+        known = ", ".join(first[game] for game in dict.fromkeys(SCENARIOS.values()))
+        raise ConfigurationError(f"unknown scenario {text!r}: choose {known}") from None
 
 
 def yes_or_no(text: str) -> bool:
@@ -105,7 +108,26 @@ def to_go_on(path: Path, steps: int) -> str:
         path: The folder of the run.
         steps: How many steps.
     """
-    return f"uv run run.py resume {quoted(path)} --steps {steps}"
+    return command(f"resume {quoted(path)} --steps {steps}")
+
+
+def program() -> str:
+    """Return how the command line is called: in the process of run.py as a checkout calls it, elsewhere `repunet`."""
+    return "uv run run.py" if Path(sys.argv[0]).name == "run.py" else "repunet"
+
+
+def command(words: str) -> str:
+    """Return a command line that a user can type.
+
+    Args:
+        words: What follows the program's name.
+    """
+    return f"{program()} {words}"
+
+
+def to_install(extra: str) -> str:
+    """Return how an extra of this package is installed."""
+    return f"pip install 'repunet-mesa[{extra}]', or uv sync --extra {extra} in a checkout"
 
 
 def visible(text: str) -> str:

@@ -66,8 +66,8 @@ def serving(storage: Path, *words: str, environment: Mapping[str, str] | None = 
         "import faulthandler, signal, sys; from repunet_model.cli import main; "
         f"faulthandler.register(signal.SIGUSR1, open({str(dump)!r}, 'w')); sys.exit(main())"
     )
-    arguments = ["-c", program, "viz", *words, "--no-browser", "--storage", str(storage)]
-    with _served(arguments, environment or {}) as server:
+    command = [sys.executable, "-c", program, "viz", *words, "--no-browser", "--storage", str(storage)]
+    with _served(command, environment or {}) as server:
         server.dump = dump
         yield server
 
@@ -75,16 +75,22 @@ def serving(storage: Path, *words: str, environment: Mapping[str, str] | None = 
 def serving_app(file: Path) -> AbstractContextManager[Server]:
     """Serve a Solara page of somebody else's for the length of a block."""
     words = ["-m", "solara", "run", str(file), "--production", "--no-open", "--no-check-version", "--host", "127.0.0.1"]
-    return _served(words, {"SOLARA_TELEMETRY_MIXPANEL_ENABLE": "False", "SOLARA_THEME_SHOW_BANNER": "False"})
+    environment = {"SOLARA_TELEMETRY_MIXPANEL_ENABLE": "False", "SOLARA_THEME_SHOW_BANNER": "False"}
+    return _served([sys.executable, *words], environment)
+
+
+def serving_installed(program: Path, folder: Path) -> AbstractContextManager[Server]:
+    """Serve the page of an installed program, from a folder of its own, for the length of a block."""
+    return _served([str(program), "viz", "--no-browser"], {}, folder)
 
 
 @contextmanager
-def _served(words: list[str], environment: Mapping[str, str]) -> Iterator[Server]:
+def _served(words: list[str], environment: Mapping[str, str], folder: Path = ROOT) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, *words, "--port", str(port)]
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}) as process:
+    command = [*words, "--port", str(port)]
+    with subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}) as process:
         url = f"http://127.0.0.1:{port}"
         try:
             _wait_for(url, process)

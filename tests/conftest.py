@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from repunet_model.cli import main
 from repunet_model.modes import MODES as MODES_BY_NAME
+from tests import browser as real
 
 pytest_plugins = ["repunet_model.testing"]
 
@@ -25,10 +28,20 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "LLM_MODEL",
         "LLM_PRICES",
         "LLM_GGUF",
+        "REPUNET_EXTENSIONS",
         "REPUNET_STORAGE",
     )
     for name in names:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The browser of this machine; without one the test is skipped."""
+    if real.CHROMIUM is None:
+        pytest.skip("there is no Chromium on this machine")
+    with real.running_browser() as running:
+        yield running
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -121,10 +121,7 @@ def test_one_job_that_fails_stops_no_other_and_the_same_command_completes_it(
         last = lines("dilemma")[-1]
         steps = RunFolder.open(STORED / "dilemma").steps()[-1]
         assert last.startswith("error: ")
-        assert (
-            f"whole up to step {steps}, go on with: uv run run.py resume sim_storage/dilemma --steps {3 - steps}"
-            in (last)
-        )
+        assert f"whole up to step {steps}, go on with: repunet resume sim_storage/dilemma --steps {3 - steps}" in (last)
         is_down = False
         answered = len(running.answered)
         assert batch(text) == 0

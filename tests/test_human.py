@@ -323,7 +323,7 @@ def test_no_live_display_writes_where_a_human_types() -> None:
 @pytest.mark.parametrize("words", [["--backend-for", f"{AKIKO}=human:me"], ["--backend", "human:me"]])
 def test_a_human_has_no_parameters(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", *words]) == 2
-    assert "unknown backend 'human:me'" in capsys.readouterr().err
+    assert "backend 'human:me': human stands alone" in capsys.readouterr().err
     assert list(Path().iterdir()) == []
 
 

@@ -63,12 +63,6 @@ def server(storage: Path, trouble: Trouble) -> Iterator[real.Server]:
             yield running
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with real.running_browser() as running:
-        yield running
-
-
 @pytest.fixture
 def tab(browser: Browser, server: real.Server) -> Iterator[Page]:
     """A tab on the live page, which complains of nothing and stays on this machine."""

@@ -73,7 +73,7 @@ def test_a_seed_says_where_it_is_and_how_to_run_it(capsys: pytest.CaptureFixture
     assert main(["seed", "--scenario", "investment", "--sim-name", "demo"]) == 0
     shown = capsys.readouterr().out
     assert "Seed: sim_storage/demo (20 agents)" in shown
-    command = shown.splitlines()[-1].partition("uv run run.py ")[2]
+    command = shown.splitlines()[-1].partition("repunet ")[2]
     assert command == "resume sim_storage/demo --steps 5"
     assert main(command.split()) == 0
     assert RepuNetModel.load("sim_storage/demo").steps == 5
@@ -348,7 +348,7 @@ def test_ten_thousand_personas_differ_and_take_little_time() -> None:
 
 def test_a_hundred_generated_personas_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["generate-personas"]) == 0
-    command = capsys.readouterr().out.splitlines()[-1].partition("uv run run.py ")[2].split()
+    command = capsys.readouterr().out.splitlines()[-1].partition("repunet ")[2].split()
     assert main([*command, "--steps", "1", "--sim-name", "demo"]) == 0
     assert len(RepuNetModel.load("sim_storage/demo").agents) == 100
 

@@ -264,7 +264,7 @@ def test_the_study_answers_every_question_with_what_was_measured(capsys: pytest.
     assert main(words) == 0
     shown = capsys.readouterr().out
     text = Path("docs/results.md").read_text()
-    assert "uv run run.py study --seeds 1-5 --steps 2 --trajectories 2 --results docs/results.md" in text
+    assert "repunet study --seeds 1-5 --steps 2 --trajectories 2 --results docs/results.md" in text
     for question in questions.QUESTIONS:
         assert len(re.findall(rf"^\| {re.escape(question.text)} \|", text, re.MULTILINE)) == 3
     assert "Results: docs/results.md" in shown

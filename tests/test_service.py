@@ -300,7 +300,7 @@ def test_a_budget_in_tokens_stops_a_run_before_it_is_exceeded(
         assert cli_run(tmp_path, "--budget-tokens", str(budget)) == 2
         said = one_line()
         assert f"the budget of {budget:,} tokens is used up" in said
-        assert "go on with: uv run run.py resume" in said
+        assert "go on with: repunet resume" in said
         assert 0.5 * budget < running.tokens <= budget
         assert main(["resume", str(tmp_path / "it"), "--steps", "3", "--budget-tokens", str(budget)]) == 2
         one_line()

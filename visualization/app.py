@@ -25,6 +25,7 @@ from repunet_model.games import GAMES
 from repunet_model.interviewing import Interviewed, interview, talking
 from repunet_model.stages.step import Activation
 from repunet_model.storage import RunFolder
+from repunet_model.words import command
 from visualization import components, drawing, widgets
 from visualization.society import Core, Society, backends
 
@@ -193,7 +194,7 @@ def Stored(opened: str) -> None:
         if paths:
             Replay(paths)
         else:
-            solara.Info(f"There is no run in {storage} yet: uv run run.py run --sim-name first")
+            solara.Info(f"There is no run in {storage} yet: {command('run --sim-name first')}")
 
 
 @solara.component

@@ -27,6 +27,7 @@ from repunet_model.backends.base import Request
 from repunet_model.backends.openai import Endpoint, OpenAIBackend
 from repunet_model.errors import ConfigurationError, EndpointError
 from repunet_model.questions.base import Answer
+from repunet_model.words import to_install
 
 SLOTS = 4
 """Requests that the server works on at once; others wait before they are sent."""
@@ -80,10 +81,7 @@ class LocalBackend:
             ConfigurationError: If the file is no GGUF file, the longest reply is out of range, or xllamacpp is missing.
         """
         if find_spec("xllamacpp") is None:
-            raise ConfigurationError(
-                "the backend local needs the package xllamacpp: uv sync --extra local, or pip install "
-                "'repunet-mesa[local]'"
-            )
+            raise ConfigurationError(f"the backend local needs the package xllamacpp: {to_install('local')}")
         self._endpoint = endpoint.of_model(gguf.name)
         sampling = self._endpoint.sampling
         if not LEAST_MAX_TOKENS <= sampling.max_tokens <= MOST_MAX_TOKENS:

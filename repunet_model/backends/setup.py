@@ -1,14 +1,18 @@
 """Who answers for whom: backends by their names, and the mapping from agents to backends.
 
-rules                    offline and free (`backends.rules`)
-rules:NAME=VALUE,...     the same, with other parameters, as in rules:learning_rate=0.3,gossip_threshold=0.5
-always_cooperate, always_defect, tit_for_tat
-                         the same, with a fixed policy for the cooperative choice (`backends.policies`), and with
-                         parameters in the same way
-human                    somebody at the keyboard of this process (`backends.human`)
-openai, openai:MODEL     an endpoint, configured by OPENAI_API_KEY and the LLM_* variables (`backends.openai`)
-local:FILE, local        a GGUF file on this machine, by default that of LLM_GGUF (`backends.local`)
-replay:RUN               the recorded answers of the run in a folder (`backends.replay`)
+The names, as `RepuNetModel(backend=...)` and `--backend` take them::
+
+    rules                    offline and free (`backends.rules`)
+    rules:NAME=VALUE,...     the same, with other parameters, as in rules:learning_rate=0.3,gossip_threshold=0.5
+    always_cooperate, always_defect, tit_for_tat
+                             the same, with a fixed policy for the cooperative choice (`backends.policies`), and with
+                             parameters in the same way
+    human                    somebody at the keyboard of this process (`backends.human`)
+    openai, openai:MODEL     an endpoint, configured by OPENAI_API_KEY and the LLM_* variables (`backends.openai`)
+    local:FILE, local        a GGUF file on this machine, by default that of LLM_GGUF (`backends.local`)
+    replay:RUN               the recorded answers of the run in a folder (`backends.replay`)
+
+A backend of one's own gets a name by `register`.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +33,6 @@ from repunet_model.backends.policies import FixedPolicy, PlantedBackend
 from repunet_model.backends.replay import Recording, ReplayBackend
 from repunet_model.backends.rules import Rules, RulesBackend
 from repunet_model.errors import ConfigurationError
-
-KNOWN = (
-    f"rules, {', '.join(FixedPolicy)} (each also with parameters, as in rules:learning_rate=0.3), human, openai, "
-    "openai:MODEL, local:FILE, replay:RUN"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,36 +113,61 @@ def respondents(
     return Respondents(make(backend), own)
 
 
-def _named(name: str, environment: Mapping[str, str]) -> Backend:
+Environment = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How backends of a kind are set up.
+
+    Attributes:
+        make: Returns one, given what follows the colon in its name (empty without a colon) and the environment.
+        restore: Returns one to go on with a run, given its description in the manifest of the run, without "backend",
+            and the environment.
+    """
+
+    make: Callable[[str, Environment], Backend]
+    restore: Callable[[dict[str, Any], Environment], Backend]
+
+
+def register(
+    name: str,
+    make: Callable[[str, Environment], Backend],
+    restore: Callable[[dict[str, Any], Environment], Backend],
+) -> None:
+    """Make a kind of backend known by its name, which is also what it says of itself under "backend".
+
+    Args:
+        name: The name, without a colon.
+        make: See `Kind`; raises `ConfigurationError` for what cannot be set up.
+        restore: See `Kind`.
+    """
+    _KINDS[name] = Kind(make, restore)
+
+
+def _named(name: str, environment: Environment) -> Backend:
     kind, _, detail = name.partition(":")
-    match kind, detail:
-        case "rules", values:
-            return RulesBackend(_rules(name, values))
-        case policy, values if policy in FixedPolicy:
-            return PlantedBackend(FixedPolicy(policy), _rules(name, values))
-        case "human", "":
-            return _human()
-        case "openai", "":
-            return connect(Endpoint.from_environment(environment), environment)
-        case "openai", model:
-            return connect(Endpoint.from_environment(environment).of_model(model), environment)
-        case "local", file:
-            return LocalBackend(Path(file) if file else _gguf(environment), settings(environment))
-        case "replay", _:
-            raise ConfigurationError("replay:RUN repeats all agents of a run: it cannot stand for single ones")
-    raise ConfigurationError(f"unknown backend {name!r}: choose one of {KNOWN}")
+    if kind == "replay":
+        raise ConfigurationError("replay:RUN repeats all agents of a run: it cannot stand for single ones")
+    if kind not in _KINDS:
+        raise ConfigurationError(
+            f"unknown backend {name!r}: choose one of {', '.join(_KINDS)}, or rules:NAME=VALUE, openai:MODEL, "
+            "local:FILE, replay:RUN"
+        )
+    return _KINDS[kind].make(detail, environment)
 
 
-def _rules(backend: str, values: str) -> Rules:
+def _rules(kind: str, values: str) -> Rules:
     """Return the parameters of offline agents, as the name of a backend says.
 
     Args:
-        backend: The name.
+        kind: What of the name comes before the colon.
         values: What of it follows the colon: NAME=VALUE, ...; empty for the defaults.
 
     Raises:
         ConfigurationError: If a parameter is unknown or named twice, or a value cannot be used.
     """
+    backend = f"{kind}:{values}"
     known = [field.name for field in fields(Rules)]
     given: dict[str, float] = {}
     for part in values.split(",") if values else ():
@@ -166,8 +190,14 @@ def _rules(backend: str, values: str) -> Rules:
         raise ConfigurationError(f"backend {backend!r}: {error}") from None
 
 
-def _human() -> HumanBackend:
-    """Return the backend for whoever sits at the terminal."""
+def _human(detail: str = "") -> HumanBackend:
+    """Return the backend for whoever sits at the terminal.
+
+    Raises:
+        ConfigurationError: If the name goes on behind a colon.
+    """
+    if detail:
+        raise ConfigurationError(f"backend 'human:{detail}': human stands alone")
     return HumanBackend(lambda: sys.stdin, lambda: sys.stdout)
 
 
@@ -237,27 +267,62 @@ def recorded(
     return Respondents(default, {**own, **respondents(default, backend_for, environment).by_name})
 
 
-def _described(description: Mapping[str, Any], environment: Mapping[str, str]) -> Backend:
+def _described(description: Mapping[str, Any], environment: Environment) -> Backend:
     parameters = dict(description)
     name = parameters.pop("backend")
     del parameters["reads_prompts"]
-    if name == "rules":
-        return RulesBackend(Rules(**parameters))
-    if name in FixedPolicy:
-        return PlantedBackend(FixedPolicy(name), Rules(**parameters))
-    if name == "human":
-        return _human()
-    if name == "openai":
-        endpoint = Endpoint.from_environment(environment)
-        return connect(replace(endpoint, sampling=Sampling(**parameters)), environment)
-    if name == "local":
-        sha256 = parameters.pop("sha256")
-        backend = LocalBackend(_gguf(environment), replace(settings(environment), sampling=Sampling(**parameters)))
-        given = backend.description
-        if (given["model"], given["sha256"]) != (parameters["model"], sha256):
-            raise ConfigurationError(
-                f"the run was made with {parameters['model']} (SHA-256 {sha256}...), and --gguf or LLM_GGUF names "
-                f"{given['model']} (SHA-256 {given['sha256']}...): name the file it was made with"
-            )
-        return backend
-    raise ConfigurationError(f"the run was made with the backend {name!r}: name the backend to go on with")
+    if name not in _KINDS:
+        raise ConfigurationError(
+            f"the run was made with the backend {name!r}: name the backend to go on with, or its file by --extension"
+        )
+    return _KINDS[name].restore(parameters, environment)
+
+
+def _endpoint(model: str, environment: Environment) -> Backend:
+    endpoint = Endpoint.from_environment(environment)
+    return connect(endpoint.of_model(model) if model else endpoint, environment)
+
+
+def _same_endpoint(parameters: dict[str, Any], environment: Environment) -> Backend:
+    endpoint = Endpoint.from_environment(environment)
+    return connect(replace(endpoint, sampling=Sampling(**parameters)), environment)
+
+
+def _local(file: str, environment: Environment) -> Backend:
+    return LocalBackend(Path(file) if file else _gguf(environment), settings(environment))
+
+
+def _same_local(parameters: dict[str, Any], environment: Environment) -> Backend:
+    """Return a local model again.
+
+    Raises:
+        ConfigurationError: If the file is not the one the run was made with.
+    """
+    sha256 = parameters.pop("sha256")
+    backend = LocalBackend(_gguf(environment), replace(settings(environment), sampling=Sampling(**parameters)))
+    given = backend.description
+    if (given["model"], given["sha256"]) != (parameters["model"], sha256):
+        raise ConfigurationError(
+            f"the run was made with {parameters['model']} (SHA-256 {sha256}...), and --gguf or LLM_GGUF names "
+            f"{given['model']} (SHA-256 {given['sha256']}...): name the file it was made with"
+        )
+    return backend
+
+
+def _planted(policy: FixedPolicy) -> Kind:
+    return Kind(
+        make=lambda values, _: PlantedBackend(policy, _rules(policy, values)),
+        restore=lambda parameters, _: PlantedBackend(policy, Rules(**parameters)),
+    )
+
+
+_KINDS: dict[str, Kind] = {
+    "rules": Kind(
+        make=lambda values, _: RulesBackend(_rules("rules", values)),
+        restore=lambda parameters, _: RulesBackend(Rules(**parameters)),
+    ),
+    **{policy.value: _planted(policy) for policy in FixedPolicy},
+    "human": Kind(make=lambda detail, _: _human(detail), restore=lambda *_: _human()),
+    "openai": Kind(make=_endpoint, restore=_same_endpoint),
+    "local": Kind(make=_local, restore=_same_local),
+}

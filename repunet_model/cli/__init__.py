@@ -15,7 +15,7 @@ from repunet_model.cli import comparison, page, runs, stored, sweeps
 from repunet_model.cli.app import app
 from repunet_model.cli.screen import say
 from repunet_model.errors import RepuNetError
-from repunet_model.words import one_line
+from repunet_model.words import one_line, program
 
 MAIN_JOB = comparison.compare.__name__
 """The command that runs when none is named."""
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(words or [MAIN_JOB], standalone_mode=False)
+        code = app(words or [MAIN_JOB], prog_name=program(), standalone_mode=False)
     except typer.TyperException as error:
         return _complain(error.format_message())
     except RepuNetError as error:

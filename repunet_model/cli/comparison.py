@@ -11,7 +11,7 @@ from repunet_model.cli.app import app
 from repunet_model.cli.options import Scenario, Storage
 from repunet_model.cli.progress import folder_of, quietly_imported, run_steps
 from repunet_model.cli.screen import make_console
-from repunet_model.words import quoted
+from repunet_model.words import command, quoted
 
 FIGURE = Path("outputs") / "with_and_without_repunet.png"
 
@@ -42,11 +42,11 @@ def compare(
     console.print(f"Runs:    {', '.join(str(folder_of(model)) for model in models.values())}", soft_wrap=True)
     console.print(
         f"\nNext: look at both societies, step by step:\n"
-        f"  uv run run.py viz {quoted(folder_of(models['with RepuNet']))}\n"
+        f"  {command('viz')} {quoted(folder_of(models['with RepuNet']))}\n"
         "ask a real model (set OPENAI_API_KEY, or LLM_API_BASE and LLM_MODEL for a local endpoint):\n"
-        "  uv run run.py run --scenario pd --steps 5 --backend openai\n"
+        f"  {command('run --scenario pd --steps 5 --backend openai')}\n"
         "and see whether it holds over 20 seeds and all four modes:\n"
-        "  uv run run.py study",
+        f"  {command('study')}",
         soft_wrap=True,
         highlight=False,
     )

@@ -20,7 +20,7 @@ from repunet_model.cli.options import (
 )
 from repunet_model.cli.screen import say
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import path_of
+from repunet_model.words import path_of, to_install
 
 
 @app.command()
@@ -43,7 +43,7 @@ def viz(
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"solara", "uvicorn", "visualization"}:
             raise
-        raise ConfigurationError(f"the page needs {error.name}, which is not installed: uv sync --extra viz") from None
+        raise ConfigurationError(f"the page needs {error.name}: {to_install('viz')}") from None
     server.serve(storage, path, port, open_browser=browser)
 
 

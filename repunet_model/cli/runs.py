@@ -49,7 +49,7 @@ from repunet_model.cli.progress import (
 )
 from repunet_model.cli.screen import make_console, say
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import at_step, replayable, to_go_on
+from repunet_model.words import at_step, command, replayable, to_go_on
 
 if TYPE_CHECKING:
     from repunet_model.personas import Persona
@@ -206,7 +206,7 @@ def resume(
     overwritten.
     """
     if bool(run_folder) == bool(sim):
-        raise ConfigurationError("name one run to go on with, as in: run.py resume my-run --steps 5")
+        raise ConfigurationError(f"name one run to go on with, as in: {command('resume my-run --steps 5')}")
     path, step = at_step(run_folder or sim, storage)
     with quietly_imported():
         from repunet_model.starting import resumed

@@ -12,7 +12,7 @@ from repunet_model.cli.app import app
 from repunet_model.cli.options import RunAtStep, Storage, open_at_step, parse_scenario, parse_yes_no
 from repunet_model.cli.screen import make_console, say
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import at_step, path_of, quoted
+from repunet_model.words import at_step, command, path_of, quoted
 
 LAYOUTS = ("published", "graphml", "gexf", "csv", "parquet")
 
@@ -30,7 +30,7 @@ def check(
     for damage in damages:
         say(damage)
     if damages:
-        say(f"{len(damages)} damages; to go on from a whole step N: uv run run.py resume {quoted(folder.path)}/step_N")
+        say(f"{len(damages)} damages; to go on from a whole step N: {command('resume')} {quoted(folder.path)}/step_N")
         raise typer.Exit(1)
     say(f"{folder.path}: whole, {folder.steps()[-1]} steps")
 
@@ -178,4 +178,4 @@ def generate_personas(
     path = Path(f"personas_{n}.json") if out is None else out
     write_new(path, "[\n  " + ",\n  ".join(rows) + "\n]\n")
     say(f"Personas: {path}")
-    say(f"Use them with: uv run run.py run --personas {quoted(path)}")
+    say(f"Use them with: {command('run --personas')} {quoted(path)}")

@@ -25,7 +25,7 @@ from repunet_model.cli.options import (
 from repunet_model.cli.progress import quietly_imported, showing_jobs, stopping_jobs
 from repunet_model.cli.screen import make_console, say
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import check_name, path_of, yes_or_no
+from repunet_model.words import check_name, command, path_of, yes_or_no
 
 if TYPE_CHECKING:
     from repunet_model.jobs import Outcome, Runner
@@ -321,8 +321,8 @@ def study(
     screened = screening.screened(screened_table, evidence, trajectories)
     last = (screening.section(screened), screening.picture(screened, len(few)))
     page.write(evidence, out, "RepuNet: the study", before=[questions.section(answers)], after=[last])
-    command = f"uv run run.py study --seeds {seeds} --steps {steps} --trajectories {trajectories} --results {results}"
-    writing.write(results, command, out, evidence, answers, screened, len(few))
+    again = command(f"study --seeds {seeds} --steps {steps} --trajectories {trajectories} --results {results}")
+    writing.write(results, again, out, evidence, answers, screened, len(few))
     for line in (*questions.lines(answers), "", *screening.sentences(screened), ""):
         say(line)
     say(f"Results: {results}")

@@ -7,13 +7,15 @@ from repunet_model.games.base import Game
 from repunet_model.games.investment import Investment
 from repunet_model.games.prisoners_dilemma import PrisonersDilemma
 from repunet_model.games.sign_up import SignUpGame
+from repunet_model.words import SCENARIOS
 
 GAMES: dict[str, Game] = {}
 
 
 def register(game: Game) -> Game:
-    """Make a game known by its name."""
+    """Make a game known by its name, to models and on the command line."""
     GAMES[game.name] = game
+    SCENARIOS[game.name] = game.name
     return game
 
 
@@ -26,7 +28,9 @@ def find(name: str) -> Game:
     try:
         return GAMES[name]
     except KeyError:
-        raise ConfigurationError(f"unknown game {name!r}: choose one of {', '.join(GAMES)}") from None
+        raise ConfigurationError(
+            f"unknown game {name!r}: choose one of {', '.join(GAMES)}, or name the file it is in by --extension"
+        ) from None
 
 
 register(PrisonersDilemma())

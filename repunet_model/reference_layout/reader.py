@@ -146,7 +146,7 @@ def import_run(
         "seed": reading.kept("seed", seed),
         "imported": {"from": reading.snapshot.source, "step": reading.step},
     }
-    manifest = run_manifest(own, respondents(backend).to_dict())
+    manifest = run_manifest(own, respondents(backend).to_dict(), measures=())
     default = re.sub(r"[^A-Za-z0-9._-]+", "_", f"imported_{reading.snapshot.source.replace('/', '_')}")
     folder = RunFolder.create(storage, name, default[:90].rstrip("._-") or "imported", manifest, documents, tables)
     return Imported(folder, reading.step, reading.counts(documents["state"], tables), tuple(reading.report.lines))

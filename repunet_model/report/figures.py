@@ -149,6 +149,17 @@ def network_measures(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
     return _grid_of_lines(panels, modes, NETWORK_MEASURES, 1.75)
 
 
+def own_measures(panels: Sequence[Panel]) -> list[str]:
+    """Return the measures that runs have beside those of all runs."""
+    runs = [run for panel in panels for own in panel.runs.values() for run in own]
+    return sorted({name for run in runs for name in run.folder.manifest().get("measures", ())})
+
+
+def lines(panels: Sequence[Panel], modes: Sequence[str], measures: Sequence[str]) -> Figure:
+    """Draw measures over time by mode."""
+    return _grid_of_lines(panels, modes, {name: name.replace("_", " ") for name in measures}, 1.75)
+
+
 def _snapshots(panel: Panel) -> list[tuple[str, Run, int]]:
     """Return which societies to draw of a panel: the first seed of each mode at its end, or one run at three steps."""
     if len(panel.runs) > 1:

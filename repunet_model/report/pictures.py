@@ -133,6 +133,13 @@ def _of_panels(panels: Sequence[Panel]) -> Iterator[Picture]:
         f"the end by disposition, in units. {whiskers}",
         figures.resources(panels, modes),
     )
+    if own := figures.own_measures(panels):
+        yield Picture(
+            "own_measures",
+            "Measures of one's own",
+            f"What these runs measure beside what all runs measure: {', '.join(own)}. {lines}",
+            figures.lines(panels, modes, own),
+        )
     if any(panel.has("calls") for panel in panels):
         yield Picture(
             "costs",

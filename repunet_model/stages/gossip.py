@@ -49,6 +49,22 @@ if TYPE_CHECKING:
     from repunet_model.stages.interaction import Encounter, Side
     from repunet_model.stages.world import World
 
+GOSSIP_COLUMNS = (
+    "step",
+    "order",
+    "gossiper",
+    "gossiper_role",
+    "listener",
+    "subject",
+    "subject_role",
+    "origin",
+    "tone",
+    "dialogue",
+    "summary",
+    "credibility",
+    "passed_on_to",
+)
+
 
 def wish_to_gossip(side: Side) -> Thought[None]:
     """Say whether one wants to gossip about the partner one just met."""

@@ -1,5 +1,7 @@
 """What a sweep varies: grids of parameters, each with every seed, and the runs that come of them.
 
+A file that describes one::
+
     name = "temptation"
     steps = 30
     seeds = "1-20"                      # or "1,3,7-9", or [1, 2, 3]

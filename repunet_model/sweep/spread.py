@@ -17,11 +17,13 @@ from multiprocessing import active_children, connection, get_context, parent_pro
 from pathlib import Path
 from time import monotonic
 
+from repunet_model import extensions
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.batch import POLL, Batch, Plan
 from repunet_model.errors import ConfigurationError
 from repunet_model.jobs import NewRun, Outcome, Result, new_job
+from repunet_model.words import to_install
 
 AHEAD = 2
 """Jobs handed out for each worker at a time: enough that none waits, few enough that a stop is soon."""
@@ -42,9 +44,7 @@ def dask_cluster(address: str) -> Iterator[tuple[Executor, int]]:
         ConfigurationError: If the extra `cluster` is not installed, or nobody answers at the address.
     """
     if find_spec("distributed") is None:
-        raise ConfigurationError(
-            "--scheduler needs Dask: pip install 'repunet-mesa[cluster]', or uv sync --extra cluster"
-        )
+        raise ConfigurationError(f"--scheduler needs Dask: {to_install('cluster')}")
     from distributed import Client  # noqa: PLC0415 - an extra
 
     try:
@@ -68,20 +68,22 @@ def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
-    os._exit(1)
+    os.kill(os.getpid(), signal.SIGKILL)  # at once: whoever goes on must find no other writer
 
 
-def run_job(wanted: NewRun, runs: str, logs: str) -> Outcome:
+def run_job(wanted: NewRun, runs: str, logs: str, files: Sequence[str]) -> Outcome:
     """Run one job to its end, in the process in which this is called.
 
     Args:
         wanted: The run.
         runs: The folder of all runs.
         logs: The folder of the logs.
+        files: Extensions to load before.
 
     Raises:
         RepuNetError: If it cannot be run at all.
     """
+    extensions.load(files)
     limits = Limits()
     job = new_job(wanted, wanted.sim_name, Path(runs), limits)
     (outcome,) = Batch(Plan([job], limits, 1, Path(runs)), Path(logs)).run(lambda _: None)
@@ -175,7 +177,7 @@ class Spread:
     def _submit(self, wanted: NewRun) -> Future[Outcome]:
         """Hand out a job; where no worker is left to take it, it has failed."""
         try:
-            return self._pool.submit(run_job, _at_home(wanted), self._runs, self._logs)
+            return self._pool.submit(run_job, _at_home(wanted), self._runs, self._logs, extensions.loaded())
         except RuntimeError as error:
             lost: Future[Outcome] = Future()
             lost.set_exception(error)

@@ -1,0 +1,72 @@
+"""How Sphinx makes the site out of `docs/`: `uv run sphinx-build -W -n docs outputs/site`.
+
+The pages are Markdown that also reads well on a code host, so links are relative paths. Nothing is fetched from a
+network, neither when the site is built nor when it is read.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed
+
+from sphinx.addnodes import download_reference, pending_xref
+from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
+
+project = "RepuNet for Mesa"
+author = "The RepuNet for Mesa developers"
+copyright = f"2026, {author}"
+version = release = installed("repunet-mesa")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["examples"]
+html_theme = "furo"
+html_title = f"{project} {release}"
+myst_heading_anchors = 4
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_preserve_defaults = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+nitpick_ignore_regex = [
+    # Types of other libraries: to look them up takes a network.
+    (r"py:.*", r"(abc|aiohttp|collections|decimal|enum|mesa|networkx|nx|pandas|pathlib|pd|pydantic|random)\..*"),
+    # Type variables, and types that are imported for type checkers alone: they have no full name.
+    (r"py:class", r"[A-Z]\w*"),
+    # Types of parts that are internal, so that the reference does not describe them.
+    (r"py:.*", r"repunet_model\.(backends\.prices|jobs|journal|questions\.(compound|prompts)|stages)\..*"),
+]
+
+
+class LinksOutOfDocs(SphinxTransform):
+    """Let a link to a page outside `docs/`, such as ../README.md, lead to a copy of the file.
+
+    MyST does so with other files, but takes every link to Markdown for one to a page of the site.
+    """
+
+    default_priority = 400
+
+    def apply(self, **kwargs: object) -> None:
+        """Turn such references into downloads."""
+        for link in list(self.document.findall(pending_xref)):
+            target = str(link["reftarget"])
+            if link["reftype"] == "myst" and link["refdomain"] == "doc" and target not in self.env.found_docs:
+                where = {"reftarget": f"/{target}.md", "refdoc": link["refdoc"]}
+                link.replace_self(download_reference("", "", *link.children, **where))
+
+
+def keep_colons(_app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
+    """Keep napoleon from taking what stands before a colon in the docstring of an attribute for its type.
+
+    It does so in the first line alone: an empty comment takes its place.
+    """
+    if what in {"attribute", "data", "property"}:
+        lines[:0] = ["..", ""]
+
+
+def setup(app: Sphinx) -> None:
+    """Register the above; docstrings are seen before napoleon sees them."""
+    app.add_transform(LinksOutOfDocs)
+    app.connect("autodoc-process-docstring", keep_colons, priority=100)

@@ -1,0 +1,80 @@
+"""Where a society is kept while it lives: the replies of the step under way and, if the run is stored, its folder."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from repunet_model import persistence
+from repunet_model.journal import Journal, Mailbox
+from repunet_model.stages.world import Desk, World
+from repunet_model.storage import RunFolder
+
+
+class Archive:
+    """What a society has written down.
+
+    Attributes:
+        journal: The replies of the step under way.
+        mailbox: Replies that came for an earlier process; None while the run is not stored.
+        folder: Where the run is stored; None if it is not.
+    """
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.mailbox: Mailbox | None = None
+        self.folder: RunFolder | None = None
+
+    def keep_in(self, folder: RunFolder, step: int) -> None:
+        """Store every further step in a folder, and every reply before that.
+
+        Args:
+            folder: The folder.
+            step: The last whole step.
+        """
+        self.folder = folder
+        self.mailbox = Mailbox(folder.unread)
+        self.journal.open(folder.replies, step)
+        weakref.finalize(self, folder.release)
+
+    async def begin(self, step: int) -> None:
+        """Make sure that a step can be stored, and take in what others have left of it.
+
+        Raises:
+            StorageError: If somebody else writes to the run, or the step is there already.
+        """
+        if self.folder is None or self.mailbox is None:
+            return
+        if self.folder.hold():
+            await self.mailbox.open()
+            self.journal.open(self.folder.replies, step - 1)
+        self.folder.check_next(step)
+
+    def write(self, world: World, state: Mapping[str, Any], measures: Mapping[str, float | None]) -> None:
+        """Store a step that is done, if the run is stored.
+
+        Raises:
+            StorageError: If it cannot be written.
+        """
+        if self.folder is not None:
+            persistence.write_step(self.folder, world, state, measures)
+
+    def note_failure(self, step: int, error: BaseException, desk: Desk) -> None:
+        """Keep what a failed step has cost, as far as that can be written."""
+        if self.folder is not None and desk.usage:
+            with contextlib.suppress(OSError, ValueError):
+                self.folder.note_failure(step, str(error), desk.spent.to_dict())
+
+    def forget_replies(self) -> None:
+        """Forget the replies of a step that is whole."""
+        self.journal.clear()
+        if self.mailbox is not None:
+            self.mailbox.clear()
+
+    def close(self) -> None:
+        """Let others write to the run."""
+        if self.folder is not None and self.mailbox is not None:
+            self.folder.release()
+            self.mailbox.close()

@@ -1,0 +1,119 @@
+"""The clock of a model whose steps wait for others: one step at a time, whole or absent, and it can be interrupted.
+
+Mesa 3.5 drops its step event when a step raises, and later calls of `step` would do nothing. This is the one place
+that knows how Mesa schedules steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from abc import abstractmethod
+from contextvars import ContextVar
+
+import mesa
+from mesa.time import EventGenerator, Priority, Schedule
+
+from repunet_model import runtime
+from repunet_model.errors import RepuNetError
+
+_PREPARED: ContextVar[runtime.Job[None] | None] = ContextVar("prepared", default=None)
+"""The job of a step that `astep` is about to start on a thread: it can be cancelled before it begins."""
+
+
+class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
+    """A Mesa model whose step is a coroutine.
+
+    Attributes:
+        steps: How many steps are done; while one is under way, that one included.
+    """
+
+    steps: int
+    time: float
+    _default_schedule: EventGenerator
+
+    def __init__(self, rng: int) -> None:
+        """Make a model before its first step.
+
+        Args:
+            rng: The seed of Mesa's own generators.
+        """
+        self._stepping = threading.Lock()
+        self._job: runtime.Job[None] | None = None
+        self._whole = 0
+        super().__init__(rng=rng)
+
+    @abstractmethod
+    async def _run_step(self) -> None:
+        """Do the step that `steps` already counts, and set `_whole` to it once it is done, come what may then.
+
+        If it raises before that, nothing of the step may be left.
+        """
+
+    def step(self) -> None:
+        """Run one step to its end.
+
+        Raises:
+            RepuNetError: If the step failed; the model is then as it was before it.
+        """
+        self._job = _PREPARED.get() or runtime.Job()
+        self._job.start(self._run_step())
+        self._job.result()
+
+    async def astep(self) -> None:
+        """Run one step without blocking the event loop of the caller; cancelling it undoes the step."""
+        job = runtime.Job[None]()
+        prepared = _PREPARED.set(job)
+        step = asyncio.create_task(asyncio.to_thread(self.step))
+        _PREPARED.reset(prepared)
+        try:
+            await asyncio.shield(step)
+        except asyncio.CancelledError:
+            job.cancel()
+            await asyncio.wait([step])
+            if not step.cancelled():
+                step.exception()
+            raise
+
+    def interrupt(self) -> bool:
+        """Ask the step under way to stop, from another thread; its `step` then raises `CancelledError`.
+
+        Replies under way are waited for and recorded; a second time gives them up.
+
+        Returns:
+            Whether a step was under way.
+        """
+        job = self._job
+        if job is not None:
+            job.cancel()
+        return job is not None
+
+    def _wrapped_step(self) -> None:
+        """Keep steps from overlapping, of which Mesa would lose count, and set the clock right after a failure.
+
+        Raises:
+            RepuNetError: If a step is under way.
+        """
+        if not self._stepping.acquire(blocking=False):
+            raise RepuNetError("a step of this model is under way: wait for it to end")
+        try:
+            super()._wrapped_step()
+        except BaseException:
+            try:
+                if self._job is not None:
+                    self._job.stop()
+            finally:
+                self._set_clock(self._whole)
+            raise
+        finally:
+            self._job = None
+            self._stepping.release()
+
+    def _set_clock(self, step: int) -> None:
+        """Set Mesa's clock to the end of a step and schedule the next one, which Mesa does not do by itself."""
+        self._default_schedule.stop()
+        self._whole = self.steps = step
+        self.time = float(step)
+        self._default_schedule = EventGenerator(
+            self, self._do_step, Schedule(interval=1.0, start=self.time + 1.0), priority=Priority.HIGH
+        ).start()

@@ -1,0 +1,33 @@
+"""How many branches of the core the tests take, and whether that is enough.
+
+    uv run pytest --cov --cov-report=json
+    uv run python -m tests.branches 95
+
+coverage's own `fail_under` counts lines and branches together. Exit code 1 if it is less, in per cent.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+REPORT = Path("coverage.json")
+
+SHOWN = 15
+"""How many files are named, those with the most branches that no test takes first."""
+
+
+def main(least: float) -> int:
+    """Print the share of branches taken and where the others are, and return the exit code."""
+    report = json.loads(REPORT.read_text())
+    share = report["totals"]["percent_branches_covered"]
+    missed = {file: each["summary"]["missing_branches"] for file, each in report["files"].items()}
+    for file, count in sorted(missed.items(), key=lambda item: -item[1])[:SHOWN]:
+        print(f"{count:5} not taken in {file}")
+    print(f"{share:.2f} % of the core's branches are taken (at least {least:g} %)")
+    return 1 if share < least else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(sys.argv[1])))

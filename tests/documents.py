@@ -1,0 +1,298 @@
+"""The documents as a reader has them: their order, their code blocks, their links, and a machine to run the blocks on.
+
+Every code block is fenced and has a language. `bash` blocks are run in order, in one session a page; `python` blocks
+as scripts, in between; `text` blocks show what is no code. Any other language, or an indented block, is an error, and
+so is a directive with code in it: code is run here or included from a file that has a test of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
+
+RUN = {"bash", "python"}
+"""Languages of blocks that are run."""
+
+SHOWN = {"text"}
+"""Languages of blocks that are not: folder trees, drawings, output."""
+
+MINUTES = 10
+"""After which a page that is not through has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A code block.
+
+    Attributes:
+        language: What it is written in.
+        line: Where its first line is in the page, from 1.
+        text: What it says.
+    """
+
+    language: str
+    line: int
+    text: str
+
+
+def tokens(page: Path) -> list[Token]:
+    """Return the Markdown tokens of a page."""
+    return MarkdownIt("commonmark").enable("table").parse(page.read_text(encoding="utf-8"))
+
+
+def directive(token: Token) -> str | None:
+    """Return the name of the MyST directive that a token is, if it is one."""
+    named = re.match(r"\{([^}]+)\}", token.info.strip()) if token.type == "fence" else None
+    return named[1] if named is not None else None
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the blocks of a page that are to be run.
+
+    Raises:
+        ValueError: If there is a code block that is neither run nor plain text.
+    """
+    found = []
+    for token in tokens(page):
+        if token.type not in {"fence", "code_block"}:
+            continue
+        assert token.map is not None
+        where = f"{page.relative_to(ROOT)}:{token.map[0] + 1}"
+        name = directive(token)
+        language = token.info.strip()
+        if token.type == "code_block":
+            raise ValueError(f"{where}: an indented code block; fence it, as bash, python or text")
+        if name is not None:
+            if "code" in name or "literal" in name.removesuffix("include"):
+                raise ValueError(f"{where}: {{{name}}} holds code that is not run; fence it as bash, python or text")
+        elif language in RUN:
+            found.append(Block(language, token.map[0] + 2, token.content))
+        elif language not in SHOWN:
+            raise ValueError(f"{where}: a code block in {language or 'no language'}; write bash, python or text")
+    return found
+
+
+def toctree(page: Path) -> Iterator[Path]:
+    """Yield the pages of the toctrees of a page, each followed by those of its own.
+
+    Raises:
+        ValueError: If one is not there.
+    """
+    for token in tokens(page):
+        if directive(token) != "toctree":
+            continue
+        for line in token.content.splitlines():
+            entry = line.strip()
+            if not entry or entry.startswith(":"):
+                continue
+            named = re.fullmatch(r".*<(.+)>", entry)
+            file = page.parent / f"{(named[1] if named is not None else entry).removesuffix('.md')}.md"
+            if file.is_file():
+                yield file
+                yield from toctree(file)
+            elif not file.with_suffix(".ipynb").is_file():
+                raise ValueError(f"{page.name}: the toctree names {entry}, which is not there")
+
+
+@cache
+def pages() -> list[Path]:
+    """Return README and the pages of the documentation, in the order in which they are read."""
+    index = DOCS / "index.md"
+    return [README, index, *toctree(index)]
+
+
+def links(page: Path) -> Iterator[str]:
+    """Yield what the links and pictures of a page point at, as it is written."""
+    for token in tokens(page):
+        for inner in token.children or ():
+            target = inner.attrs.get("href" if inner.type == "link_open" else "src")
+            if inner.type in {"link_open", "image"} and target is not None:
+                yield str(target)
+        if token.type in {"html_block", "html_inline"}:
+            yield from re.findall(r"""(?:src|href)=["']([^"']+)""", token.content)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page, as code hosts make them."""
+    found = set()
+    parsed = tokens(page)
+    for heading, content in pairwise(parsed):
+        if heading.type == "heading_open":
+            text = "".join(each.content for each in content.children or () if each.type in {"text", "code_inline"})
+            found.add(re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-"))
+    return found
+
+
+def environment() -> dict[str, str]:
+    """Return this machine's environment without what belongs to this run of the tests, or to one user's endpoints.
+
+    Where packages come from (PIP_*, UV_*) stays.
+    """
+    dropped = re.compile(
+        r"VIRTUAL_ENV.*|PYTHON.*|PYENV_.*|PYTEST_.*|COV_.*|COVERAGE_.*|LLM_.*|OPENAI_.*|REPUNET_.*|UV|UV_PROJECT.*"
+        r"|UV_RUN.*|UV_PYTHON.*|SLURM_.*|BROWSER"
+    )
+    return {name: value for name, value in os.environ.items() if dropped.fullmatch(name) is None}
+
+
+@dataclass(slots=True)
+class Machine:
+    """A machine with nothing on it but Python: a virtual environment with pip, and a clone of the project.
+
+    Attributes:
+        folder: Everything that it has.
+        variables: What the environment of the pages has beside this machine's.
+        texts: Texts that take the place of others in the blocks.
+    """
+
+    folder: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def clone(self) -> Path:
+        """The clone."""
+        return self.folder / "repunet"
+
+    @property
+    def programs(self) -> Path:
+        """Where the machine's own programs are."""
+        return self.folder / "python" / "bin"
+
+    @property
+    def path(self) -> str:
+        """The search path for programs: those of the virtual environment, Python, and this machine's without uv."""
+        others = [folder for folder in os.environ["PATH"].split(os.pathsep) if not (Path(folder) / "uv").exists()]
+        return os.pathsep.join([str(self.programs), str(self.folder / "bin"), *others])
+
+    def set_up(self, stand_ins: Mapping[str, str]) -> None:
+        """Make the virtual environment and the clone, in place of any that were there.
+
+        Args:
+            stand_ins: Programs by their names, to stand for ones that a reader has.
+        """
+        python = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        own = self.folder / "bin"
+        for old in (own, self.programs.parent, self.clone):
+            shutil.rmtree(old, ignore_errors=True)
+        own.mkdir()
+        (own / python).symlink_to(Path(sys.base_prefix) / "bin" / python)
+        subprocess.run([own / python, "-m", "venv", self.folder / "python"], check=True)
+        for name, text in stand_ins.items():
+            program = own / name
+            program.write_text(text, encoding="utf-8")
+            program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        clone_of_working_state(self.clone)
+
+    def install_uv(self) -> None:
+        """Install uv as README does, for the pages that come after it."""
+        if not (self.programs / "uv").exists():
+            subprocess.run([self.programs / "pip", "install", "--quiet", "uv"], check=True, env=environment())
+
+    def clean(self) -> None:
+        """Undo what a page did to the clone; what was installed stays."""
+        git(self.clone, "reset", "--quiet", "--hard")
+        git(self.clone, "clean", "--quiet", "-fdx", "--exclude=.venv", "--exclude=uv.lock")
+
+    def run(self, page: Path) -> str:
+        """Run the blocks of a page in order, and return what they printed.
+
+        Raises:
+            AssertionError: If one failed; the message says which, and the end of what was printed.
+        """
+        scripts = self.folder / "scripts" / page.stem
+        scripts.mkdir(parents=True)
+        lines = ["set -euo pipefail"]
+        for block in blocks(page):
+            # Each line keeps its number, so that errors name lines of the page.
+            text = "\n" * (block.line - 1) + self._with_texts(block.text)
+            script = scripts / f"{page.stem}.{block.line}.{block.language}"
+            script.write_text(text, encoding="utf-8")
+            lines.append(f"echo {block.line} > '{scripts}/line'")
+            lines.append(f"source '{script}'" if block.language == "bash" else f"uv run python '{script}'")
+        (scripts / "all.bash").write_text("\n".join([*lines, ""]), encoding="utf-8")
+        printed = scripts / "printed.txt"
+        code = self._session(scripts / "all.bash", printed)
+        text = printed.read_text(encoding="utf-8", errors="replace")
+        line = (scripts / "line").read_text().strip() if (scripts / "line").exists() else "1"
+        ended = f"did not end in {MINUTES} minutes" if code is None else f"ended with code {code}"
+        assert code == 0, f"{page.relative_to(ROOT)}:{line}: the block {ended}; what was printed:\n{text[-4000:]}"
+        return text
+
+    def _with_texts(self, text: str) -> str:
+        for written, meant in self.texts.items():
+            text = text.replace(written, meant)
+        return text
+
+    def _session(self, script: Path, printed: Path) -> int | None:
+        """Run a script in a session of its own, and end whatever it leaves; return its code, None if it took too long.
+
+        What is printed goes to a file, since a pipe would be held open by what a page leaves running.
+        """
+        with printed.open("wb") as out:
+            process = subprocess.Popen(
+                ["bash", script],
+                cwd=self.clone,
+                env={**environment(), "PATH": self.path, **self.variables},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                return process.wait(MINUTES * 60)
+            except subprocess.TimeoutExpired:
+                return None
+            finally:
+                end_session(process.pid)
+                process.wait()
+
+
+def end_session(session: int) -> None:
+    """End all processes of a session."""
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session:
+                process.send_signal(signal.SIGKILL)
+        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            continue
+
+
+def clone_of_working_state(clone: Path) -> None:
+    """Clone this checkout with what is not committed yet: changed, new and deleted files, but not ignored ones."""
+    git(ROOT, "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone))
+    for name in git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
+        source, copy = ROOT / name, clone / name
+        if name and source.is_file():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(source.read_bytes())
+            copy.chmod(source.stat().st_mode)
+        elif name:
+            copy.unlink(missing_ok=True)
+    author = ("-c", "user.name=tests", "-c", "user.email=tests@localhost")
+    git(clone, "add", "--all")
+    git(clone, *author, "commit", "--quiet", "--allow-empty", "--no-verify", "--message", "working state")
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git in a folder and return what it printed."""
+    done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout

@@ -1,0 +1,55 @@
+"""Copies of the checkout, and virtual environments outside it, for tests and for .ci/upstream."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+UV = os.environ.get("UV") or shutil.which("uv")
+"""The program uv; `uv run` names itself."""
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def uv(*words: str | Path) -> str:
+    """Run uv from the checkout, and return what it says.
+
+    Raises:
+        RuntimeError: If it fails, with what it says.
+    """
+    assert UV is not None
+    done = subprocess.run([UV, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"uv {' '.join(map(str, words))}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def copy_checkout(to: Path) -> None:
+    """Copy the files of the checkout as they are, without those that Git leaves out."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():  # not one that is deleted and not committed yet
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+
+
+def environment(folder: Path, *requirements: str, constraints: list[str]) -> Path:
+    """Make a virtual environment and return its folder of programs.
+
+    Args:
+        folder: Where.
+        requirements: What to install.
+        constraints: The versions that may be installed.
+    """
+    pins = folder.parent / f"{folder.name}_constraints.txt"
+    pins.write_text("\n".join(constraints))
+    uv("venv", "--python", sys.executable, folder)
+    uv("pip", "install", "--python", folder, "--constraints", pins, *requirements)
+    return folder / "bin"
