@@ -36,8 +36,9 @@ VARIABLES = {
 
 STAND_INS = {
     "sbatch": """#!/usr/bin/env bash
-# Runs a job at once, on this machine.
-bash "${!#}" > /dev/null 2>&1 &
+# Runs a job at once, on this machine. Its script may be gone as soon as this has ended.
+job=$(cat "${!#}")
+bash -c "$job" > /dev/null 2>&1 &
 echo "Submitted batch job $!"
 """,
     "scancel": """#!/usr/bin/env bash
