@@ -58,7 +58,7 @@ from repunet_model.jobs import (
 )
 from repunet_model.model import RepuNetModel
 from repunet_model.storage import RunFolder
-from repunet_model.words import to_go_on
+from repunet_model.words import one_line, to_go_on, visible
 
 OFFLINE_AT_ONCE = 2
 """How many jobs without an endpoint run at once. They compute, on the one loop of the process: more would only wait."""
@@ -338,7 +338,7 @@ class Batch:
             going_on = to_go_on(self._plan.storage / job.name, job.steps - each.steps)
             how = f"; the run is whole up to step {each.steps}, go on with: {going_on}"
         try:
-            self._log(job, f"error: {' '.join(reason.split())}{how}", *details.splitlines())
+            self._log(job, f"error: {one_line(reason)}{how}", *details.splitlines())
         except StorageError as error:
             reason = f"{reason}; {error}"
         return each.outcome(result, reason)
@@ -353,7 +353,7 @@ class Batch:
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         try:
             with path.open("a", encoding="utf-8") as file:
-                file.writelines(f"{now} {line}\n" for line in lines)
+                file.writelines(f"{now} {visible(line)}\n" for line in lines)
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from repunet_model import metrics, persistence
 from repunet_model.errors import ConfigurationError
 from repunet_model.network import SocialNetwork
+from repunet_model.questions.base import said
 from repunet_model.reputation import ReputationRecord
+from repunet_model.words import one_line
 
 if TYPE_CHECKING:
     from repunet_model.storage import Row, RunFolder
@@ -32,7 +34,7 @@ def of_step(folder: RunFolder, step: int) -> Iterator[str]:
     if declarations:
         yield from ("", "Public choices")
     for row in declarations:
-        yield f"  {row['agent']}: {'yes' if row['cooperated'] else 'no'}. «{row['reason']}»"
+        yield f"  {row['agent']}: {'yes' if row['cooperated'] else 'no'}. {said(row['reason'])}"
     calls = list(persistence.asked(folder.table(step, "calls")))
     opening = [row for row in calls if row["stage"] == "opening" and "decision" in row["answer"] and row["about"]]
     if opening:
@@ -47,11 +49,11 @@ def of_step(folder: RunFolder, step: int) -> Iterator[str]:
     for row in folder.table(step, "interactions"):
         yield f"  {row['first']} and {row['second']}: {row['course']}"
         for name, other in ((row["first"], row["second"]), (row["second"], row["first"])):
-            yield f"    {name}: {events[name]['text']}"
+            yield f"    {name}: {one_line(events[name]['text'])}"
             for call in thoughts.get(name, ()):
                 yield from _thoughts(call, other)
         for speaker, text in row.get("conversation") or ():
-            yield f"    {speaker}: «{text}»"
+            yield f"    {speaker}: {said(text)}"
     gossip = folder.table(step, "gossip")
     if gossip:
         yield from ("", "Gossip")
@@ -85,7 +87,7 @@ def of_agent(folder: RunFolder, name: str, step: int) -> Iterator[str]:
     traits = [people[name][trait] for trait in ("disposition", "age", "gender", "country")]
     yield f"  {', '.join(str(trait) for trait in traits if trait is not None)}; owns {agent['resources']} units"
     for role, learned in agent["learned"].items():
-        yield f"  as {role}: {learned}"
+        yield f"  as {role}: {one_line(learned)}"
     ties = [(other, roles) for a, other, roles in state["network"]["ties"] if a == name]
     yield "  tied to: " + (", ".join(f"{other} ({', '.join(roles)})" for other, roles in ties) or "nobody")
     avoided = state["network"]["blacklists"][name]
@@ -99,7 +101,7 @@ def of_agent(folder: RunFolder, name: str, step: int) -> Iterator[str]:
                 own[row["subject"], row["role"]] = row
             elif row["subject"] == name:
                 of_it[row["holder"], row["role"]] = row
-        past += [f"  {row['text']}" for row in folder.table(number, "events") if row["agent"] == name]
+        past += [f"  {one_line(row['text'])}" for row in folder.table(number, "events") if row["agent"] == name]
         for row in folder.table(number, "gossip"):
             if name in (row["gossiper"], row["listener"]):
                 past += (f"  Round {number}: {line.strip()}" if line[2] != " " else line for line in _gossip(row))
@@ -116,8 +118,8 @@ def _thoughts(call: Row, other: str) -> Iterator[str]:
     """Yield the decisions and judgements of an answer, with their reasons."""
     answer = call["answer"]
     if call["question"] == "evaluate":
-        yield f"      found {other}'s conduct {answer['partner']}: «{answer['partner_reason']}»"
-        yield f"      and its own {answer['own']}: «{answer['own_reason']}»"
+        yield f"      found {other}'s conduct {answer['partner']}: {said(answer['partner_reason'])}"
+        yield f"      and its own {answer['own']}: {said(answer['own_reason'])}"
     elif "reason" in answer:
         yield f"      {_decision(call)}"
 
@@ -126,7 +128,7 @@ def _decision(call: Row) -> str:
     """Return what was decided, and why."""
     answer = call["answer"]
     decided = [str(value) for name, value in answer.items() if name not in {"reason", "tone"}]
-    return f"{call['question'].replace('_', ' ')}: {', '.join(decided)}. «{answer['reason']}»"
+    return f"{call['question'].replace('_', ' ')}: {', '.join(decided)}. {said(answer['reason'])}"
 
 
 def _heading(folder: RunFolder, what: str) -> str:
@@ -142,7 +144,7 @@ def _number(value: float) -> str:
 def _record(row: Row) -> str:
     source = f" from {row['source']}" if row["source"] else ""
     score = ReputationRecord.from_dict(row).score
-    return f"{row['subject']} as {row['role']}: {score:+.2f} «{row['text']}» ({row['cause']}{source})"
+    return f"{row['subject']} as {row['role']}: {score:+.2f} {said(row['text'])} ({row['cause']}{source})"
 
 
 def _tie(row: Row) -> str:
@@ -153,6 +155,6 @@ def _gossip(row: dict[str, Any]) -> Iterator[str]:
     origin = f", who had it from {row['origin']}," if row["origin"] else ""
     yield f"  {row['gossiper']}{origin} told {row['listener']} something {row['tone']} about {row['subject']}"
     for speaker, text in row["dialogue"]:
-        yield f"    {speaker}: «{text}»"
+        yield f"    {speaker}: {said(text)}"
     passed = f", and told {row['passed_on_to']}" if row["passed_on_to"] else ""
-    yield f"    {row['listener']} found it {row['credibility']}{passed}: «{row['summary']}»"
+    yield f"    {row['listener']} found it {row['credibility']}{passed}: {said(row['summary'])}"

@@ -20,6 +20,7 @@ from repunet_model.questions.base import Coordinates
 from repunet_model.questions.interview import Interview
 from repunet_model.questions.prompts import Prompts
 from repunet_model.rng import Streams
+from repunet_model.words import one_line
 
 LONGEST_QUESTION = 2000
 
@@ -69,7 +70,7 @@ def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respon
     persona = chronicle.persona(name)
     backend = who.of(name)
     _check_talks(name, backend.description)
-    asked = " ".join(text.split())
+    asked = one_line(text)
     if not asked or len(asked) > LONGEST_QUESTION:
         raise ConfigurationError(f"the question has {len(asked)} characters: ask in 1 to {LONGEST_QUESTION:,}")
     manifest = chronicle.manifest

@@ -18,7 +18,6 @@ from typing import Annotated, Any, Protocol
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from repunet_model import parameters
 from repunet_model.backends.base import Usage
@@ -315,7 +314,7 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
     table.add_column("steps", justify="right")
     table.add_column("result", overflow="fold")
     for outcome in outcomes:
-        table.add_row(outcome.name, f"{outcome.steps}/{outcome.wanted}", Text(in_words(outcome)))
+        table.add_row(outcome.name, f"{outcome.steps}/{outcome.wanted}", in_words(outcome))
     return table
 
 

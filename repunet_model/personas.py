@@ -33,20 +33,23 @@ from pydantic import (
 )
 
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import SCENARIOS
+from repunet_model.words import SCENARIOS, one_line
 
 BUILT_IN = "built-in"
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 
 
-def _visible(name: str) -> str:
-    if not name.isprintable():
+def _printable(label: str) -> str:
+    if not label.isprintable():
         raise ValueError("holds characters that cannot be seen")
-    return name
+    return label
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(_visible)]
+Label = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(_printable)
+]
+"""A few words that stand in the middle of sentences, tables and lists: in one line, and nothing hidden in them."""
 
 Learned = Annotated[
     Annotated[Words, Tag("text")] | Annotated[dict[str, Words], Field(min_length=1), Tag("role")],
@@ -77,11 +80,11 @@ class Persona(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Name
+    name: Label
     disposition: Disposition
     age: Annotated[int, Field(ge=0, le=150)] | None = None
-    gender: Words | None = None
-    country: Words | None = None
+    gender: Label | None = None
+    country: Label | None = None
     learned: Learned | None = None
 
     def learned_as(self, role: str) -> str | None:
@@ -286,7 +289,7 @@ def _parsed[T](adapter: TypeAdapter[T], data: Any, where: str) -> T:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(" ".join(f"{where}: persona {place}: {first['msg']}".split())) from None
+        raise ConfigurationError(one_line(f"{where}: persona {place}: {first['msg']}")) from None
 
 
 def _short(name: str) -> str:

@@ -26,7 +26,7 @@ from repunet_model.model import RepuNetModel
 from repunet_model.report.tables import rates_table
 from repunet_model.starting import check_nobody_types, parameters_of, resumed
 from repunet_model.storage import RunFolder
-from repunet_model.words import SCENARIOS, at_step, replayable, scenario, yes_or_no
+from repunet_model.words import SCENARIOS, at_step, one_line, replayable, scenario, yes_or_no
 
 HELP = {
     "run": "run [SCENARIO] STEPS   so many steps more, such as: run 5",
@@ -374,7 +374,7 @@ class Shell:
         _show(self._console, line)
 
     def _complain(self, error: RepuNetError) -> None:
-        _show(self._errors, f"error: {' '.join(str(error).split())}")
+        _show(self._errors, f"error: {one_line(str(error))}")
 
 
 def keyboard(console: Console) -> Keyboard:
@@ -387,7 +387,7 @@ def keyboard(console: Console) -> Keyboard:
 
 
 def _show(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    console.print(line, highlight=False, soft_wrap=True)
 
 
 def _suggestions(model: RepuNetModel, typed: str) -> list[str]:

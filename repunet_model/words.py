@@ -1,8 +1,7 @@
 """What users write, understood: scenarios by their short names, yes and no, runs by name or path, and steps of them.
 
-Beside it, what they can type next: commands, by the name under which the program was called.
-
-Nothing here takes long to import, so that whoever reads words can complain at once.
+Also the way back: how texts of others are shown, and what can be typed next: commands, by the name under which the
+program was called. Nothing here takes long to import, so that whoever reads words can complain at once.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import os
 import re
 import shlex
 import sys
+import unicodedata
 from pathlib import Path
 
 from repunet_model.errors import ConfigurationError
@@ -128,3 +128,23 @@ def command(words: str) -> str:
 def to_install(extra: str) -> str:
     """Return how an extra of this package is installed."""
     return f"pip install 'repunet-mesa[{extra}]', or uv sync --extra {extra} in a checkout"
+
+
+def visible(text: str) -> str:
+    """Return a text as it can be shown: whatever steers a terminal, turns or hides letters is escaped.
+
+    Printable characters, spaces and new lines stay as they are. What is stored is never changed, only what is shown.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char
+        if char == "\n" or char.isprintable() or unicodedata.category(char) == "Zs"
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def one_line(text: str) -> str:
+    """Return a text of somebody's in one line, with single blanks between its words."""
+    return " ".join(text.split())

@@ -16,7 +16,6 @@ import contextlib
 import json
 import math
 import threading
-import unicodedata
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, TextIO
@@ -25,6 +24,7 @@ from repunet_model.backends.base import Request
 from repunet_model.errors import BackendError
 from repunet_model.questions.base import Answer
 from repunet_model.questions.compound import Compound
+from repunet_model.words import visible
 
 HOW_TO_ANSWER = (
     "(The fields of the JSON object are asked for one after another: type a text, or a number, and then Enter.)"
@@ -133,7 +133,7 @@ class HumanBackend:
             raise BackendError("there is no screen on which to ask")
         encoding = getattr(screen, "encoding", None) or "utf-8"
         try:
-            screen.write(_visible(text).encode(encoding, "backslashreplace").decode(encoding))
+            screen.write(visible(text).encode(encoding, "backslashreplace").decode(encoding))
             screen.flush()
         except (OSError, ValueError) as error:
             raise BackendError(f"the question cannot be shown: {error}") from error
@@ -199,7 +199,7 @@ def _value(line: str, field: Mapping[str, Any]) -> Any:
     text = line.strip()
     if not text:
         raise ValueError("nothing was typed")
-    if _visible(text) != text:
+    if visible(text) != text:
         raise ValueError("it holds characters that cannot be seen")
     if "enum" in field:
         numbers = {str(number): option for number, option in enumerate(field["enum"], 1)}
@@ -223,13 +223,3 @@ def _number(text: str, field: Mapping[str, Any]) -> float:
     if not math.isfinite(number) or not low <= number <= high:
         raise ValueError(f"type a number from {low} to {high}")
     return number
-
-
-def _visible(text: str) -> str:
-    """Return a text with everything escaped that is neither a printable character, nor a space, nor a new line."""
-    return "".join(
-        char
-        if char == "\n" or char.isprintable() or unicodedata.category(char) == "Zs"
-        else char.encode("unicode_escape").decode()
-        for char in text
-    )

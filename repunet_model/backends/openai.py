@@ -27,6 +27,7 @@ from repunet_model.backends.base import Request, Usage
 from repunet_model.backends.courier import Destination, Letter, LostError, RefusedError, courier
 from repunet_model.errors import AdaptationError, ConfigurationError, EndpointError, InvalidReplyError, TransientError
 from repunet_model.questions.base import Answer
+from repunet_model.words import one_line
 
 CONNECT_SECONDS = 10.0
 
@@ -457,7 +458,7 @@ class OpenAIBackend:
 
     def _clean(self, message: str) -> str:
         """Make a message of others fit for one line, without the key."""
-        line = " ".join(message.encode("utf-8", "replace").decode().split())
+        line = one_line(message.encode("utf-8", "replace").decode())
         return (line.replace(self._key, "***") if self._key != NO_KEY else line)[:300]
 
     async def close(self) -> None:
@@ -503,9 +504,18 @@ def _words(body: object) -> Iterator[str]:
 
 def _json_in(text: str) -> str:
     """Return the JSON object of a reply, without what a model thought aloud before it or wrote around it."""
-    text = text.rpartition("</think>")[2]
-    start, end = text.find("{"), text.rfind("}")
-    return text[start : end + 1] if 0 <= start < end else text
+    mark = "</think>"
+    found = text
+    # An answer may quote the mark, and so may a thought: what is JSON as it stands is an answer.
+    for tail in (text, text.partition(mark)[2], text.rpartition(mark)[2]):
+        start, end = tail.find("{"), tail.rfind("}")
+        found = tail[start : end + 1] if 0 <= start < end else tail
+        try:
+            json.loads(found)
+        except (ValueError, RecursionError):
+            continue
+        break
+    return found
 
 
 def connect(endpoint: Endpoint | None = None, environment: Mapping[str, str] = os.environ) -> OpenAIBackend:

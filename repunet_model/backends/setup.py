@@ -255,7 +255,10 @@ def recorded(
     def make(description: Mapping[str, Any]) -> Backend:
         key = repr(sorted(description.items()))
         if key not in made:
-            made[key] = _described(description, environment)
+            try:
+                made[key] = _described(description, environment)
+            except (KeyError, TypeError, ValueError) as error:  # a manifest of another version, or of somebody else's
+                raise ConfigurationError(f"the manifest describes no backend that is known here ({error})") from None
         return made[key]
 
     own = {name: make(description) for name, description in manifest["backend_for"].items()}

@@ -13,8 +13,9 @@ import typer
 
 from repunet_model.cli import comparison, page, runs, stored, sweeps
 from repunet_model.cli.app import app
+from repunet_model.cli.screen import say
 from repunet_model.errors import RepuNetError
-from repunet_model.words import program
+from repunet_model.words import one_line, program
 
 MAIN_JOB = comparison.compare.__name__
 """The command that runs when none is named."""
@@ -40,5 +41,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _complain(message: str) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    say(f"error: {one_line(message)}", stderr=True)
     return 2

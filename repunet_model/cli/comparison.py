@@ -9,7 +9,8 @@ import typer
 
 from repunet_model.cli.app import app
 from repunet_model.cli.options import Scenario, Storage
-from repunet_model.cli.progress import folder_of, make_console, quietly_imported, run_steps
+from repunet_model.cli.progress import folder_of, quietly_imported, run_steps
+from repunet_model.cli.screen import make_console
 from repunet_model.words import command, quoted
 
 FIGURE = Path("outputs") / "with_and_without_repunet.png"

@@ -18,6 +18,7 @@ from repunet_model.cli.options import (
     limits_of,
     open_at_step,
 )
+from repunet_model.cli.screen import say
 from repunet_model.errors import ConfigurationError
 from repunet_model.words import path_of, to_install
 
@@ -67,6 +68,7 @@ def ask(
     who = talking(chronicle.manifest, name, environment(reply_format, gguf))
     try:
         limits = limits_of(32, None, None, None, None, prices)
-        print(interview(chronicle, step, name, question, who, limits).text)
+        for line in interview(chronicle, step, name, question, who, limits).text.split("\n"):
+            say(line)
     finally:
         runtime.run(who.close())

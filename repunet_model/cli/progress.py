@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from repunet_model.cli.screen import make_console, say
 from repunet_model.errors import RepuNetError
 from repunet_model.words import to_go_on
 
 if TYPE_CHECKING:
     from types import FrameType
-
-    from rich.console import Console
 
     from repunet_model.backends.base import Usage
     from repunet_model.jobs import Outcome, Runner
@@ -75,7 +73,7 @@ def _patience(model: RepuNetModel) -> Iterator[None]:
     def explain(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, previous)
         if model.asks_models:
-            print("Waiting for replies that are under way; interrupt again to lose them.", file=sys.stderr)
+            say("Waiting for replies that are under way; interrupt again to lose them.", stderr=True)
         signal.default_int_handler(number, frame)
 
     if previous is not signal.default_int_handler:
@@ -133,7 +131,7 @@ def stopping_jobs(jobs: Runner) -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         jobs.stop()
-        print("Stopping; interrupt again to lose replies that are under way.", file=sys.stderr)
+        say("Stopping; interrupt again to lose replies that are under way.", stderr=True)
 
     signal.signal(signal.SIGINT, stop)
     try:
@@ -180,7 +178,7 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[Outco
 
         def tell(outcome: Outcome) -> None:
             if counts_as_news(outcome):
-                print(f"{line(outcome)}; in all {total()}", file=sys.stderr)
+                say(f"{line(outcome)}; in all {total()}", stderr=True)
 
         yield tell
         return
@@ -195,7 +193,7 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[Outco
 
         def show(outcome: Outcome) -> None:
             if counts_as_news(outcome):
-                console.print(line(outcome), markup=False, highlight=False, soft_wrap=True)
+                console.print(line(outcome), highlight=False, soft_wrap=True)
 
         yield show
 
@@ -218,10 +216,10 @@ class _ProgressLines:
             return
         self._printed = now
         left = (now - self._started) / (step - self._first) * (self._last - step)
-        print(
+        say(
             f"{self._label} {step}/{self._last}: {self._model.calls:,} calls, "
             f"{spending(self._model.usage)}, {left:.0f} s left",
-            file=sys.stderr,
+            stderr=True,
         )
 
 
@@ -245,10 +243,3 @@ def folder_of(model: RepuNetModel) -> Path:
     """Return where a stored run lies."""
     assert model.folder is not None
     return model.folder.path
-
-
-def make_console(*, stderr: bool = False) -> Console:
-    """Return a console on the standard output, or on the standard error stream."""
-    from rich.console import Console
-
-    return Console(stderr=stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,13 +41,13 @@ from repunet_model.cli.options import (
 from repunet_model.cli.progress import (
     advance,
     folder_of,
-    make_console,
     quietly_imported,
     run_and_show,
     showing_jobs,
     showing_progress,
     stopping_jobs,
 )
+from repunet_model.cli.screen import make_console, say
 from repunet_model.errors import ConfigurationError
 from repunet_model.words import at_step, command, replayable, to_go_on
 
@@ -179,8 +178,8 @@ def make_seed(
             run_name=sim_name,
         )
     with model:
-        print(f"Seed: {folder_of(model)} ({len(model.agents)} agents)")
-    print(f"Run it with: {to_go_on(folder_of(model), 5)}")
+        say(f"Seed: {folder_of(model)} ({len(model.agents)} agents)")
+    say(f"Run it with: {to_go_on(folder_of(model), 5)}")
 
 
 @app.command()
@@ -223,7 +222,7 @@ def resume(
             limits=limits_of(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices),
         )
     if taken_up.is_fork:
-        print(f"Fork: {folder_of(taken_up.model)}", file=sys.stderr)
+        say(f"Fork: {folder_of(taken_up.model)}", stderr=True)
     run_and_show(taken_up.model, steps)
 
 
@@ -252,8 +251,8 @@ def fork(
         changed = persistence.changes(dict(assignment(change) for change in changes or ()))
         changed |= persistence.made_by()
         new = folder.fork(folder.steps()[-1] if step is None else step, storage, sim_name, changed)
-    print(f"Fork: {new.path}")
-    print(f"Go on with: {to_go_on(new.path, 5)}")
+    say(f"Fork: {new.path}")
+    say(f"Go on with: {to_go_on(new.path, 5)}")
 
 
 @app.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ import typer
 
 from repunet_model.cli.app import app
 from repunet_model.cli.options import RunAtStep, Storage, open_at_step, parse_scenario, parse_yes_no
-from repunet_model.cli.progress import make_console
+from repunet_model.cli.screen import make_console, say
 from repunet_model.errors import ConfigurationError
 from repunet_model.words import at_step, command, path_of, quoted
 
@@ -29,11 +28,11 @@ def check(
     folder = RunFolder.open(path_of(run_folder, storage))
     damages = list(folder.damages())
     for damage in damages:
-        print(damage)
+        say(damage)
     if damages:
-        print(f"{len(damages)} damages; to go on from a whole step N: {command('resume')} {quoted(folder.path)}/step_N")
+        say(f"{len(damages)} damages; to go on from a whole step N: {command('resume')} {quoted(folder.path)}/step_N")
         raise typer.Exit(1)
-    print(f"{folder.path}: whole, {folder.steps()[-1]} steps")
+    say(f"{folder.path}: whole, {folder.steps()[-1]} steps")
 
 
 @app.command()
@@ -54,7 +53,7 @@ def show(
     folder.check_step(shown)
     lines = inspection.of_step(folder, shown) if agent is None else inspection.of_agent(folder, agent, shown)
     for line in lines:
-        print(line)
+        say(line)
 
 
 @app.command()
@@ -67,9 +66,9 @@ def profile(run_folder: RunAtStep, storage: Storage = Path("sim_storage")) -> No
         raise ConfigurationError(f"{folder.path} has no steps yet: there is nothing that could have waited")
     profiles = [profiling.of_step(folder, step) for step in range(1, last + 1)]
     make_console().print(profiling.table(profiles))
-    print(f"The critical path of step {last}: {len(profiles[-1].path)} calls, each of which waits for the one before.")
+    say(f"The critical path of step {last}: {len(profiles[-1].path)} calls, each of which waits for the one before.")
     for line in profiling.path_in_words(profiles[-1]):
-        print(line)
+        say(line)
 
 
 @app.command("import")
@@ -95,12 +94,14 @@ def import_(
 
     told = Told(game=scenario, reputation=reputation, gossip=gossip, personas=personas)
     done = import_run(path, storage, sim_name, told, backend, seed)
-    print(f"Step {done.step}: {', '.join(f'{count} {name}' for name, count in done.counts.items())}")
+    say(f"Step {done.step}: {', '.join(f'{count} {name}' for name, count in done.counts.items())}")
     if done.report:
-        print("\nNot read exactly:")
+        say("")
+        say("Not read exactly:")
     for line in done.report:
-        print(f"  {line}")
-    print(f"\nRun: {done.folder.path}")
+        say(f"  {line}")
+    say("")
+    say(f"Run: {done.folder.path}")
 
 
 @app.command()
@@ -125,7 +126,7 @@ def export(
         exporting.export_graph(folder, step, out, layout)
     else:
         exporting.export_tables(folder, step, out, layout)
-    print(f"Step {step} of {folder.path}: {out}")
+    say(f"Step {step} of {folder.path}: {out}")
 
 
 @app.command()
@@ -149,9 +150,9 @@ def profiles(
     collected, notes = populations.profiles([open_at_step(text, storage) for text in [*seeds, *(more or ())]])
     write_new(out, json.dumps(collected, ensure_ascii=False, indent=2) + "\n")
     for note in notes:
-        print(note, file=sys.stderr)
+        say(note, stderr=True)
     counts = (f"{len(learned)} of {game}" for game, learned in collected.items())
-    print(f"Profiles: {out} ({', '.join(counts)})")
+    say(f"Profiles: {out} ({', '.join(counts)})")
 
 
 @app.command()
@@ -172,5 +173,5 @@ def generate_personas(
     rows = (json.dumps(person.model_dump(mode="json", exclude_none=True), ensure_ascii=False) for person in people)
     path = Path(f"personas_{n}.json") if out is None else out
     write_new(path, "[\n  " + ",\n  ".join(rows) + "\n]\n")
-    print(f"Personas: {path}")
-    print(f"Use them with: {command('run --personas')} {quoted(path)}")
+    say(f"Personas: {path}")
+    say(f"Use them with: {command('run --personas')} {quoted(path)}")

@@ -22,7 +22,8 @@ from repunet_model.cli.options import (
     TokensPerMinute,
     is_given,
 )
-from repunet_model.cli.progress import make_console, quietly_imported, showing_jobs, stopping_jobs
+from repunet_model.cli.progress import quietly_imported, showing_jobs, stopping_jobs
+from repunet_model.cli.screen import make_console, say
 from repunet_model.errors import ConfigurationError
 from repunet_model.words import check_name, command, path_of, yes_or_no
 
@@ -172,7 +173,7 @@ def questions(
         make_console().print(outcomes_table(others))
     else:
         make_console().print(questions_table(table))
-    print(f"Sweep: {folder.path}")
+    say(f"Sweep: {folder.path}")
     _end(others)
 
 
@@ -263,7 +264,7 @@ def report(
         else:
             folders.append(RunFolder.open(path))
     page.write(read(folders), out, title or f"RepuNet: {', '.join(paths)}", not_whole=not_whole)
-    print(f"Report: {out / 'index.html'} ({len(folders)} runs)")
+    say(f"Report: {out / 'index.html'} ({len(folders)} runs)")
 
 
 @app.command()
@@ -311,7 +312,7 @@ def study(
             from repunet_model.jobs import outcomes_table
 
             make_console().print(outcomes_table(others))
-            print(f"The study goes on with the same command: {len(others)} runs of {folder.path} are not whole.")
+            say(f"The study goes on with the same command: {len(others)} runs of {folder.path} are not whole.")
             _end(others)
         gathered.append((folder, table))
     (folder, _), (_, screened_table) = gathered
@@ -322,5 +323,8 @@ def study(
     page.write(evidence, out, "RepuNet: the study", before=[questions.section(answers)], after=[last])
     again = command(f"study --seeds {seeds} --steps {steps} --trajectories {trajectories} --results {results}")
     writing.write(results, again, out, evidence, answers, screened, len(few))
-    print("\n".join([*questions.lines(answers), "", *screening.sentences(screened), ""]))
-    print(f"Results: {results}\nReport:  {out / 'index.html'}\nRuns:    {folder.path}")
+    for line in (*questions.lines(answers), "", *screening.sentences(screened), ""):
+        say(line)
+    say(f"Results: {results}")
+    say(f"Report:  {out / 'index.html'}")
+    say(f"Runs:    {folder.path}")

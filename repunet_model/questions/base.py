@@ -17,11 +17,12 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from repunet_model.reputation import Level, ReputationRecord
+from repunet_model.words import one_line
 
 
 def said(text: str) -> str:
     """Return a text of somebody's between quotation marks that it cannot close, in one line."""
-    return "«" + " ".join(text.replace("«", "‹").replace("»", "›").split()) + "»"
+    return f"«{one_line(text.replace('«', '‹').replace('»', '›'))}»"
 
 
 Options = dict[str, tuple[str, ...]]

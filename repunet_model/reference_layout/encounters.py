@@ -13,6 +13,7 @@ from repunet_model.games.investment import CENT, GROWTH
 from repunet_model.games.prisoners_dilemma import PAYOFFS, Move
 from repunet_model.reference_layout.words import AVOIDED, SAYS_AVOIDED
 from repunet_model.stages.interaction import INTERACTION_COLUMNS
+from repunet_model.words import one_line
 
 Row = dict[str, Any]
 
@@ -258,7 +259,7 @@ def result_of(row: Mapping[str, Any]) -> str:
     plan = f"trustee_part: {_text(_rest(promised))}%, investor_part: {_text(promised)}%"
     if row["course"] == Course.NOT_HELD.value:
         plan = AVOIDED
-    decided = " ".join(_refusal(row).split()) if refused else f"Accept. Allocation {_text(row['amount'])} unit."
+    decided = one_line(_refusal(row)) if refused else f"Accept. Allocation {_text(row['amount'])} unit."
     parts: list[str | list[str]] = [
         "**Stage  1**",
         [f"Trustee: {second}: allocated plan {plan}", f"Investor: {first}: investor decided {decided}"],

@@ -12,8 +12,9 @@ from typing import Annotated, Any, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from repunet_model.errors import ConfigurationError
-from repunet_model.personas import Name
+from repunet_model.personas import Label
 from repunet_model.reference_layout.words import EXTRA
+from repunet_model.words import one_line
 
 Extra = Annotated[dict[str, Any], Field(alias=EXTRA, default_factory=dict)]
 Amount = Annotated[Decimal, Field(allow_inf_nan=False, ge=-(10**15), le=10**15)]
@@ -152,9 +153,8 @@ class Report:
     lines: list[str] = field(default_factory=list)
 
     def say(self, file: str, what: str, done: str) -> None:
-        """Add a line; control characters of foreign names and texts are shown, not printed."""
-        line = f"{file}: {what}; {done}"
-        self.lines.append("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
+        """Add a line."""
+        self.lines.append(one_line(f"{file}: {what}; {done}"))
 
 
 def find_step(path: Path) -> Path:
@@ -216,7 +216,7 @@ def _check_name(path: Path, name: str) -> None:
     """Check that a name can be a persona's, and that of one folder inside `personas`."""
     where = path / "reverie" / "meta.json"
     try:
-        same = TypeAdapter(Name).validate_python(name) == name
+        same = TypeAdapter(Label).validate_python(name) == name
     except ValidationError as error:
         _fail(where, f"the name {name[:80]!r} {error.errors()[0]['msg']}")
     if not same or not is_folder_name(name):

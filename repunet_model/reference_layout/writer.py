@@ -30,6 +30,7 @@ from repunet_model.reference_layout.words import (
 )
 from repunet_model.reputation import Cause
 from repunet_model.storage import Row, RunFolder
+from repunet_model.words import one_line
 
 TABLES = ("interactions", "events", "records", "gossip", "declarations")
 
@@ -291,7 +292,7 @@ class _Past:
             return "".join(_played(row) for row in rows)
         choices = [row for row in self.tables["declarations"] if row["step"] == self.step]
         lines = [
-            f"{number}. {row['agent']}: {'Yes' if row['cooperated'] else 'No'}. {row['reason'] or ''}".rstrip()
+            one_line(f"{number}. {row['agent']}: {'Yes' if row['cooperated'] else 'No'}. {row['reason'] or ''}")
             for number, row in enumerate(choices, start=1)
         ]
         rule = "-" * 20

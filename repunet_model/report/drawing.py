@@ -14,6 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_hex
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from repunet_model.errors import StorageError
@@ -48,6 +49,8 @@ def save(figure: Figure, path: Path, dpi: int = 130) -> None:
     Raises:
         StorageError: If it cannot be written.
     """
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a "$" is a letter of a name or a model
     metadata = {"Software": None} if path.suffix == ".png" else {"Date": None, "Creator": None}
     try:
         with mpl.rc_context({"svg.hashsalt": "repunet"}):

@@ -24,6 +24,7 @@ from repunet_model.modes import MODES
 from repunet_model.personas import Disposition
 from repunet_model.results import PHASE, cooperation_by_agent, measures_of, network_of, parameters_of
 from repunet_model.storage import Row, RunFolder
+from repunet_model.words import visible
 
 EXPLOITS_BELOW = 0.5
 """Whoever makes fewer than this share of its choices cooperatively in the final phase is called an exploiter."""
@@ -186,7 +187,7 @@ def _varying(runs: Sequence[Run]) -> list[str]:
 
 
 def _in_words(name: str, value: object) -> str:
-    return f"{name.removeprefix('backend.').replace('_', ' ')} {value}"
+    return visible(f"{name.removeprefix('backend.').replace('_', ' ')} {value}")
 
 
 def read(folders: Sequence[RunFolder]) -> Evidence:

@@ -30,6 +30,7 @@ from repunet_model.report.figures import contrasts_of, gossip_line
 from repunet_model.report.pictures import Picture, pictures
 from repunet_model.report.statistics import Estimate, estimate
 from repunet_model.results import PHASE
+from repunet_model.words import visible
 
 MARKER = "report.json"
 """The file by which a folder is known to be a report, which may be made anew."""
@@ -142,9 +143,14 @@ def write(
 def _template() -> Any:
     environment = Environment(
         loader=PackageLoader("repunet_model.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     return environment.get_template("report.html.j2")
+
+
+def _shown(value: object) -> object:
+    """Return what a template writes: no character in it hides or turns others, or is none of HTML's."""
+    return visible(value) if isinstance(value, str) else value
 
 
 def _drawn(section: Section, picture: Picture, place: Path) -> Section:

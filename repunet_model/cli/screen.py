@@ -1,0 +1,31 @@
+"""What is shown on a terminal: as it is, never as markup, and nothing in it steers the terminal.
+
+Names and texts come from personas, models and other people's folders. Whatever a command shows goes through here.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from repunet_model.words import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def say(line: str, *, stderr: bool = False) -> None:
+    """Write one line, whatever it holds, on the standard output or on the standard error stream."""
+    print(visible(line).replace("\n", "\\n"), file=sys.stderr if stderr else sys.stdout)
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Return a console for tables and progress, on the standard output or on the standard error stream."""
+    from rich.console import Console
+    from rich.text import Text
+
+    class Screen(Console):
+        def render_str(self, text: str, **looks: Any) -> Text:
+            return super().render_str(visible(text), **looks)
+
+    return Screen(stderr=stderr, markup=False, emoji=False)
