@@ -81,7 +81,7 @@ def blocks(page: Path) -> list[Block]:
         if token.type == "code_block":
             raise ValueError(f"{where}: an indented code block; fence it, as bash, python or text")
         if name is not None:
-            if "code" in name or "literal" in name.removesuffix("include"):
+            if "code" in name or ("literal" in name and name != "literalinclude"):
                 raise ValueError(f"{where}: {{{name}}} holds code that is not run; fence it as bash, python or text")
         elif language in RUN:
             found.append(Block(language, token.map[0] + 2, token.content))

@@ -105,6 +105,13 @@ def test_pages_are_read_in_the_order_of_the_toctree(tmp_path: Path) -> None:
     assert list(toctree(index)) == [second, first]
 
 
+def test_code_in_files_and_what_is_no_code_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.documents.ROOT", tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("```{literalinclude} game.py\n```\n\n```text\nfolder/\n```\n\n- a list\n  of two lines\n")
+    assert blocks(page) == []
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
