@@ -86,7 +86,7 @@ async def ours(requests: Sequence[Request[Any]], place: Endpoint, folder: Path) 
     journal = Journal()
     journal.open(folder / f"replies_{time.monotonic_ns()}.jsonl", 0)
     backend = service(connect(place), Limits(IN_FLIGHT), journal)
-    fresh = [replace(request, usage=Usage(), asked=backend.description) for request in requests]
+    fresh = [replace(request, usage=Usage(), answered_by=backend.description) for request in requests]
     first = replace(fresh[0], usage=Usage())
     try:
         await backend.answer(first)  # which starts the process that sends requests

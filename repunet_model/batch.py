@@ -43,13 +43,13 @@ from repunet_model.backends.prices import Prices
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.jobs import (
     Job,
+    JobOutcome,
     LimitsTable,
     NewRun,
-    Outcome,
     Parameters,
     Result,
+    ResumedRun,
     Section,
-    StoredRun,
     check_same,
     new_job,
     parsed,
@@ -132,7 +132,7 @@ def _job(table: Mapping[str, Any], defaults: Mapping[str, Any], where: str, stor
     """
     if "resume" in table:
         steps = {"steps": defaults["steps"]} if "steps" in defaults else {}
-        return stored_job(parsed(StoredRun, {**steps, **table}, where), where, storage)
+        return stored_job(parsed(ResumedRun, {**steps, **table}, where), where, storage)
     return new_job(parsed(NewRun, {**defaults, **table}, where), where, storage, limits)
 
 
@@ -156,10 +156,10 @@ class _Running:
     interrupts: int = 0
     calls: int = 0
 
-    def outcome(self, result: Result, reason: str = "") -> Outcome:
+    def outcome(self, result: Result, reason: str = "") -> JobOutcome:
         """Return what became of the job."""
         calls = self.calls if self.model is None else self.model.calls
-        return Outcome(self.job.name, self.job.steps, result, self.steps, reason, calls)
+        return JobOutcome(self.job.name, self.job.steps, result, self.steps, reason, calls)
 
 
 class Batch:
@@ -219,7 +219,7 @@ class Batch:
         """Let no step begin any more and stop those under way, once replies under way are there; twice: at once."""
         self._stops += 1
 
-    def run(self, note: Callable[[Outcome], None]) -> list[Outcome]:
+    def run(self, note: Callable[[JobOutcome], None]) -> list[JobOutcome]:
         """Run the jobs, and return what became of them, in the order of the plan.
 
         Args:
@@ -249,7 +249,7 @@ class Batch:
                 note(outcome)
         return [outcomes[job.name] for job in self._plan.jobs]
 
-    def _ends(self, under_way: set[Future[Outcome]]) -> Iterator[Outcome]:
+    def _ends(self, under_way: set[Future[JobOutcome]]) -> Iterator[JobOutcome]:
         """Yield outcomes as they come, and hand on the wish to stop."""
         while under_way:
             done, under_way = wait(under_way, timeout=POLL, return_when=FIRST_COMPLETED)
@@ -260,7 +260,7 @@ class Batch:
                 if each.interrupts < self._stops and model is not None and model.interrupt():
                     each.interrupts += 1
 
-    def _taken_up(self, each: _Running) -> Outcome | None:
+    def _taken_up(self, each: _Running) -> JobOutcome | None:
         """Take up the run of a job, if it is there; return what became of the job if nothing is left to do."""
         job = each.job
         path = self._plan.storage / job.name
@@ -284,7 +284,7 @@ class Batch:
         self._let_go(each)
         return each.outcome(Result.DONE)
 
-    def _run(self, each: _Running) -> Outcome:
+    def _run(self, each: _Running) -> JobOutcome:
         """Run a job to its end, in a thread of its own; nothing that goes wrong here stops another job."""
         job = each.job
         if self._stops:
@@ -330,7 +330,7 @@ class Batch:
         if model is not None:
             model.close()
 
-    def _failed(self, each: _Running, reason: str, details: str = "", result: Result = Result.FAILED) -> Outcome:
+    def _failed(self, each: _Running, reason: str, details: str = "", result: Result = Result.FAILED) -> JobOutcome:
         """Log why a job did not get to its end, and how to go on, and return what became of it."""
         job = each.job
         how = ""

@@ -60,7 +60,7 @@ class Estimator(RulesBackend):
         texts = {
             name: _at_length(getattr(answer, name), field.get("description", ""))
             for name, field in request.schema["properties"].items()
-            if field.get("type") == "string" and "enum" not in field and "$ref" not in field
+            if field.get("type") == "string" and "enum" not in field
         }
         answer = answer.model_copy(update=texts)
         prompt = sum(len(message["content"]) for message in request.messages()) + len(request.schema_text)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from repunet_model import metrics, persistence
 from repunet_model.errors import ConfigurationError
+from repunet_model.modes import parts_in_words
 from repunet_model.network import SocialNetwork
 from repunet_model.questions.base import said
 from repunet_model.reputation import ReputationRecord
@@ -133,8 +134,8 @@ def _decision(call: Row) -> str:
 
 def _heading(folder: RunFolder, what: str) -> str:
     manifest = folder.manifest()
-    parts = [word for word in ("reputation", "gossip") if manifest[word]]
-    return f"{folder.path.name}, {what} ({manifest['game']}, {' and '.join(parts) or 'neither reputation nor gossip'})"
+    parts = parts_in_words(manifest["reputation"], manifest["gossip"])
+    return f"{folder.path.name}, {what} ({manifest['game']}, {parts})"
 
 
 def _number(value: float) -> str:

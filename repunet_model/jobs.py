@@ -93,7 +93,7 @@ class NewRun(Parameters):
         return self.sim_name
 
 
-class StoredRun(Section):
+class ResumedRun(Section):
     """A job that goes on with a stored run."""
 
     resume: RunName
@@ -206,7 +206,7 @@ def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
         raise ConfigurationError(f"{where}: {error}") from None
 
 
-def stored_job(wanted: StoredRun, where: str, storage: Path) -> Job:
+def stored_job(wanted: ResumedRun, where: str, storage: Path) -> Job:
     """Check a job that goes on with a stored run.
 
     Args:
@@ -247,7 +247,7 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class JobOutcome:
     """What became of a job; plain data, which another process can hand over.
 
     Attributes:
@@ -265,6 +265,9 @@ class Outcome:
     steps: int
     reason: str = ""
     calls: int = 0
+
+    def __str__(self) -> str:
+        return self.result.value + (f": {self.reason}" if self.reason else "")
 
 
 class Runner(Protocol):
@@ -292,7 +295,7 @@ class Runner(Protocol):
     def stop(self) -> None:
         """Let nothing new begin, and end what is under way as soon as nothing is lost by it; twice: at once."""
 
-    def run(self, note: Callable[[Outcome], None]) -> list[Outcome]:
+    def run(self, note: Callable[[JobOutcome], None]) -> list[JobOutcome]:
         """Run the jobs, and return what became of them, in their order.
 
         Args:
@@ -303,7 +306,7 @@ class Runner(Protocol):
         """
 
 
-def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
+def outcomes_table(outcomes: Sequence[JobOutcome]) -> Table:
     """Return what became of jobs.
 
     Args:
@@ -314,13 +317,8 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
     table.add_column("steps", justify="right")
     table.add_column("result", overflow="fold")
     for outcome in outcomes:
-        table.add_row(outcome.name, f"{outcome.steps}/{outcome.wanted}", in_words(outcome))
+        table.add_row(outcome.name, f"{outcome.steps}/{outcome.wanted}", str(outcome))
     return table
-
-
-def in_words(outcome: Outcome) -> str:
-    """Return what became of a job."""
-    return outcome.result.value + (f": {outcome.reason}" if outcome.reason else "")
 
 
 def check_same(folder: RunFolder, manifest: Row, people: Sequence[Row]) -> None:

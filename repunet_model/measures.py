@@ -149,17 +149,28 @@ def of_society(
             f"score_{disposition.value.replace('-', '_')}": None if scores is None else metrics.mean_of(scores, names)
             for disposition, names in groups.items()
         },
+        **of_graph(graph),
+        "assortativity_disposition": metrics.assortativity(graph, altruism),
+        "assortativity_cooperation": metrics.assortativity(graph, _recent_cooperation(agents)),
+        "communities": count,
+        "modularity": modularity,
+        "gini": metrics.gini([float(agent.resources) for agent in agents]),
+    }
+
+
+def of_graph(graph: nx.DiGraph[str]) -> dict[str, float | None]:
+    """Measure the ties of a society.
+
+    Args:
+        graph: The ties.
+    """
+    return {
         "ties": metrics.ties(graph),
         "mutual_ties": metrics.mutual_ties(graph),
         "density": metrics.density(graph),
         "reciprocity": metrics.reciprocity(graph),
         "clustering": metrics.clustering(graph),
         "isolated": len(metrics.isolated(graph)),
-        "assortativity_disposition": metrics.assortativity(graph, altruism),
-        "assortativity_cooperation": metrics.assortativity(graph, _recent_cooperation(agents)),
-        "communities": count,
-        "modularity": modularity,
-        "gini": metrics.gini([float(agent.resources) for agent in agents]),
     }
 
 

@@ -20,7 +20,7 @@ from typing import Any, Self
 import mesa
 import networkx as nx
 
-from repunet_model import games, measures, parameters, persistence, runtime
+from repunet_model import games, measures, modes, parameters, persistence, runtime
 from repunet_model.agents import RepuNetAgent
 from repunet_model.archive import Archive
 from repunet_model.backends import policies
@@ -213,7 +213,7 @@ class RepuNetModel(SteppedModel):
         return mesa.DataCollector(
             # Mesa calls a reporter with the model only if it is a plain function or a list of one with arguments.
             model_reporters={
-                **{name: [_measure, [self, name]] for name in self.measures},
+                **{name: [_measured, [self, name]] for name in self.measures},
                 "tokens": _tokens,
             },
             agent_reporters={
@@ -371,13 +371,8 @@ class RepuNetModel(SteppedModel):
         return [agent.persona.model_dump(mode="json") for agent in self._agents_by_name.values()]
 
     def _create_folder(self, storage: Path, run_name: str | None) -> RunFolder:
-        mode = {
-            (True, True): "full",
-            (True, False): "reputation",
-            (False, True): "gossip",
-            (False, False): "none",
-        }
-        default = f"{self.game}_{mode[self.reputation, self.gossip]}_seed{self.seed}"
+        mode = modes.IN_FILE_NAMES[modes.mode_of(self.reputation, self.gossip)]
+        default = f"{self.game}_{mode}_seed{self.seed}"
         documents = {"personas": self.personas(), "state": self._committed}
         return RunFolder.create(storage, run_name, default, self.manifest(), documents)
 
@@ -481,13 +476,13 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _measure(model: RepuNetModel, name: str) -> float | None:
+def _measured(model: RepuNetModel, name: str) -> float | None:
     return model.measures[name]
 
 
 def _close(answering: Respondents) -> None:
     """Give back the connections of backends without waiting for it; nobody else holds them."""
-    runtime.Job[None]().start(answering.close())
+    runtime.BackgroundTask[None]().start(answering.close())
 
 
 def _tokens(model: RepuNetModel) -> int:

@@ -24,6 +24,7 @@ from repunet_model.questions.prompts import prompt_hash
 from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
 from repunet_model.stages.world import StepLog, World
 from repunet_model.storage import FORMAT, Row, RunFolder
+from repunet_model.words import yes_or_no
 
 PARAMETERS = ("game", "reputation", "gossip", "activation", "dialogue_turns", "questions", "seed")
 """The parameters of a model in its manifest: what the outcome depends on beside personas and backends."""
@@ -73,9 +74,10 @@ def changes(settings: Mapping[str, str]) -> Row:
     for name, text in settings.items():
         match name:
             case "reputation" | "gossip":
-                if text not in {"y", "n"}:
-                    raise ConfigurationError(f"{name}={text}: say y or n")
-                changed[name] = text == "y"
+                try:
+                    changed[name] = yes_or_no(text)
+                except ConfigurationError:
+                    raise ConfigurationError(f"{name}={text}: say y or n") from None
             case "activation":
                 changed[name] = parameters.activation_of(text).value
             case "dialogue_turns":
@@ -166,22 +168,30 @@ def read_step(folder: RunFolder, step: int) -> StoredStep:
     Raises:
         StorageError: If it is not whole.
     """
-    usage = Usage()
-    if step > 0:
-        for each in folder.document(step, "usage").values():
-            usage.add(Usage.from_dict(each))
     return StoredStep(
         state=folder.document(step, "state"),
         records=[(row["holder"], update_of(row, step)) for row in folder.table(step, "records")],
         events=[(row.pop("agent"), Event.from_dict(row)) for row in folder.table(step, "events")],
         measures=folder.document(step, "metrics") if step > 0 else None,
-        usage=usage,
+        usage=usage_of(folder, step) if step > 0 else Usage(),
         log=StepLog(
             interactions=folder.table(step, "interactions"),
             gossip=folder.table(step, "gossip"),
             ties=folder.table(step, "ties"),
         ),
     )
+
+
+def usage_of(folder: RunFolder, step: int) -> Usage:
+    """Return what a step has cost, over all its questions; a seed has cost nothing, and has no such file.
+
+    Raises:
+        StorageError: If it is not whole.
+    """
+    usage = Usage()
+    for each in folder.document(step, "usage").values():
+        usage.add(Usage.from_dict(each))
+    return usage
 
 
 def update_of(row: Row, step: int) -> RecordUpdate:

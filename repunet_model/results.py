@@ -14,12 +14,11 @@ from typing import Any
 import pandas as pd
 
 from repunet_model import games, metrics
-from repunet_model.backends.base import Usage
 from repunet_model.games.base import Account, Course, Game, Outcome
-from repunet_model.measures import COSTS
+from repunet_model.measures import COSTS, of_graph
 from repunet_model.modes import mode_of
 from repunet_model.network import SocialNetwork
-from repunet_model.persistence import PARAMETERS
+from repunet_model.persistence import PARAMETERS, usage_of
 from repunet_model.storage import Row, RunFolder
 
 PHASE = 10
@@ -83,9 +82,7 @@ def measures_of(folder: RunFolder, steps: int | None = None) -> pd.DataFrame:
         before = manifest["imported"]["step"]
     last = folder.steps()[-1] if steps is None else steps
     for step in range(1, last + 1):
-        usage = Usage()
-        for each in folder.document(step, "usage").values():
-            usage.add(Usage.from_dict(each))
+        usage = usage_of(folder, step)
         costs = {name: getattr(usage, name) for name in COSTS}
         rows.append({"step": before + step, **folder.document(step, "metrics"), **costs})
     return pd.DataFrame(rows)
@@ -168,12 +165,7 @@ def _of_society(folder: RunFolder) -> dict[str, float | None]:
     graph = network_of(folder, 0).graph
     count, modularity = metrics.communities(graph, folder.manifest()["seed"])
     return {
-        "ties": metrics.ties(graph),
-        "mutual_ties": metrics.mutual_ties(graph),
-        "density": metrics.density(graph),
-        "reciprocity": metrics.reciprocity(graph),
-        "clustering": metrics.clustering(graph),
-        "isolated": len(metrics.isolated(graph)),
+        **of_graph(graph),
         "communities": count,
         "modularity": modularity,
         "gini": metrics.gini([float(agent["resources"]) for agent in state["agents"]]),

@@ -18,8 +18,8 @@ _LOCK = threading.Lock()
 _LOOPS: dict[int, asyncio.AbstractEventLoop] = {}
 """The loop of this process, by its number: a forked child inherits the entry, but not the thread."""
 
-_JOB: ContextVar[Job[Any]] = ContextVar("job")
-"""The job that a task belongs to, however deep in it the task was made."""
+_BACKGROUND: ContextVar[BackgroundTask[Any]] = ContextVar("background")
+"""The background task that an asyncio task belongs to, however deep in it that was made."""
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -32,7 +32,7 @@ def _loop() -> asyncio.AbstractEventLoop:
         return _LOOPS[process]
 
 
-class Job[T]:
+class BackgroundTask[T]:
     """A coroutine on the background loop. It is over only when it has cleaned up after itself."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Job[T]:
         self._is_cancelled = False
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> None:
-        """Start a coroutine; it does not start any more once the job was cancelled."""
+        """Start a coroutine; it does not start any more once this was cancelled."""
         self._loop.call_soon_threadsafe(self._start, coroutine)
 
     def _start(self, coroutine: Coroutine[Any, Any, T]) -> None:
@@ -50,7 +50,7 @@ class Job[T]:
             coroutine.close()
             return
         context = copy_context()
-        context.run(_JOB.set, self)
+        context.run(_BACKGROUND.set, self)
         self._task = self._loop.create_task(coroutine, context=context)
         self._task.add_done_callback(self._end)
 
@@ -69,7 +69,7 @@ class Job[T]:
         if self._is_cancelled:
             # A group of tasks that waits for its members to end does not hand on a second cancellation.
             for task in asyncio.all_tasks(self._loop):
-                if task.get_context().get(_JOB) is self:
+                if task.get_context().get(_BACKGROUND) is self:
                     task.cancel()
             return
         self._is_cancelled = True
@@ -95,6 +95,6 @@ class Job[T]:
 
 def run[T](coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the background loop and wait for its result."""
-    job = Job[T]()
-    job.start(coroutine)
-    return job.result()
+    task = BackgroundTask[T]()
+    task.start(coroutine)
+    return task.result()

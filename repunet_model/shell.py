@@ -23,9 +23,10 @@ from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import respondents
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.model import RepuNetModel
+from repunet_model.modes import parts_in_words
 from repunet_model.report.tables import rates_table
 from repunet_model.starting import check_nobody_types, parameters_of, resumed
-from repunet_model.storage import RunFolder
+from repunet_model.storage import RunFolder, run_names
 from repunet_model.words import SCENARIOS, at_step, one_line, replayable, scenario, yes_or_no
 
 HELP = {
@@ -232,8 +233,7 @@ class Shell:
         return taken_up.model
 
     def _runs(self) -> list[str]:
-        storage = self._wishes.storage
-        return sorted(path.parent.name for path in storage.glob("*/manifest.json")) if storage.is_dir() else []
+        return run_names(self._wishes.storage)
 
     def _answer[T](self, question: str, read: Callable[[str], T], suggested: Iterable[str]) -> T:
         """Ask until the answer can be used.
@@ -265,7 +265,8 @@ class Shell:
                 return True
             _take_nothing(command, rest)
             if command == "exit":
-                return not self._exit(model)
+                self._exit(model)
+                return False
         except RepuNetError as error:
             self._complain(error)
             return True
@@ -344,8 +345,8 @@ class Shell:
             raise StorageError(damage)
         self._say(f"Stored: {folder.path}, whole up to step {folder.steps()[-1]}")
 
-    def _exit(self, model: RepuNetModel) -> bool:
-        """Delete the run if it was started here and the user says so; return whether to leave.
+    def _exit(self, model: RepuNetModel) -> None:
+        """Delete the run if it was started here and the user says so.
 
         Raises:
             StorageError: If it cannot be deleted.
@@ -353,7 +354,7 @@ class Shell:
         folder = _folder(model)
         if not self._is_own:
             self._say(f"Kept: {folder.path}, which was there before, up to step {model.steps}")
-            return True
+            return
         try:
             answer = self._keyboard.ask(f"Delete {folder.path}? (y/n): ", lambda _: ("y", "n")).strip()
         except EOFError:
@@ -363,12 +364,10 @@ class Shell:
             self._say(f"Deleted: {folder.path}")
         else:
             self._say(f"Kept: {folder.path}, up to step {model.steps}")
-        return True
 
     def _whereabouts(self, model: RepuNetModel) -> str:
-        parts = [word for word, is_on in (("reputation", model.reputation), ("gossip", model.gossip)) if is_on]
-        mode = " and ".join(parts) or "neither reputation nor gossip"
-        return f"{_folder(model).path}, step {model.steps}: {model.game}, {mode}, seed {model.seed}"
+        parts = parts_in_words(model.reputation, model.gossip)
+        return f"{_folder(model).path}, step {model.steps}: {model.game}, {parts}, seed {model.seed}"
 
     def _say(self, line: str) -> None:
         _show(self._console, line)

@@ -17,8 +17,8 @@ from mesa.time import EventGenerator, Priority, Schedule
 from repunet_model import runtime
 from repunet_model.errors import RepuNetError
 
-_PREPARED: ContextVar[runtime.Job[None] | None] = ContextVar("prepared", default=None)
-"""The job of a step that `astep` is about to start on a thread: it can be cancelled before it begins."""
+_PREPARED: ContextVar[runtime.BackgroundTask[None] | None] = ContextVar("prepared", default=None)
+"""The task of a step that `astep` is about to start on a thread: it can be cancelled before it begins."""
 
 
 class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
@@ -39,7 +39,7 @@ class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             rng: The seed of Mesa's own generators.
         """
         self._stepping = threading.Lock()
-        self._job: runtime.Job[None] | None = None
+        self._task: runtime.BackgroundTask[None] | None = None
         self._whole = 0
         super().__init__(rng=rng)
 
@@ -56,20 +56,20 @@ class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         Raises:
             RepuNetError: If the step failed; the model is then as it was before it.
         """
-        self._job = _PREPARED.get() or runtime.Job()
-        self._job.start(self._run_step())
-        self._job.result()
+        self._task = _PREPARED.get() or runtime.BackgroundTask()
+        self._task.start(self._run_step())
+        self._task.result()
 
     async def astep(self) -> None:
         """Run one step without blocking the event loop of the caller; cancelling it undoes the step."""
-        job = runtime.Job[None]()
-        prepared = _PREPARED.set(job)
+        task = runtime.BackgroundTask[None]()
+        prepared = _PREPARED.set(task)
         step = asyncio.create_task(asyncio.to_thread(self.step))
         _PREPARED.reset(prepared)
         try:
             await asyncio.shield(step)
         except asyncio.CancelledError:
-            job.cancel()
+            task.cancel()
             await asyncio.wait([step])
             if not step.cancelled():
                 step.exception()
@@ -83,10 +83,10 @@ class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         Returns:
             Whether a step was under way.
         """
-        job = self._job
-        if job is not None:
-            job.cancel()
-        return job is not None
+        task = self._task
+        if task is not None:
+            task.cancel()
+        return task is not None
 
     def _wrapped_step(self) -> None:
         """Keep steps from overlapping, of which Mesa would lose count, and set the clock right after a failure.
@@ -100,13 +100,13 @@ class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             super()._wrapped_step()
         except BaseException:
             try:
-                if self._job is not None:
-                    self._job.stop()
+                if self._task is not None:
+                    self._task.stop()
             finally:
                 self._set_clock(self._whole)
             raise
         finally:
-            self._job = None
+            self._task = None
             self._stepping.release()
 
     def _set_clock(self, step: int) -> None:

@@ -95,6 +95,12 @@ def understood(folder: RunFolder) -> Iterator[None]:
         ) from error
 
 
+def run_names(storage: Path) -> list[str]:
+    """Return the names of the runs in a storage, in their order; what is hidden is none, but being made or deleted."""
+    found = storage.glob(f"*/{_MANIFEST}") if storage.is_dir() else ()
+    return sorted(path.parent.name for path in found if not path.parent.name.startswith("."))
+
+
 class RunFolder:
     """One run on disk.
 

@@ -13,8 +13,10 @@ from repunet_model import games
 from repunet_model.persistence import asked
 from repunet_model.reputation import ReputationRecord
 from repunet_model.results import measures_of, network_of
+from repunet_model.stages.draft import RECORD_COLUMNS, TIE_COLUMNS
 from repunet_model.stages.gossip import GOSSIP_COLUMNS
 from repunet_model.stages.interaction import INTERACTION_COLUMNS
+from repunet_model.stages.opening import DECLARATION_COLUMNS
 from repunet_model.storage import Row, RunFolder
 
 if TYPE_CHECKING:
@@ -85,13 +87,12 @@ class StoredRun:
     @cached_property
     def declarations(self) -> pd.DataFrame:
         """Public choices, in the steps that have them."""
-        return self._table("declarations", ["step", "agent", "cooperated", "reason"])
+        return self._table("declarations", DECLARATION_COLUMNS)
 
     @cached_property
     def records(self) -> pd.DataFrame:
         """Every reputation record written: by whom, of whom, its five shares, its score, its text, and its cause."""
-        columns = ["step", "holder", "cause", "source", "subject", "role", "text", "distribution"]
-        table = self._table("records", columns)
+        table = self._table("records", ["step", *RECORD_COLUMNS])
         return table.assign(score=[ReputationRecord.from_dict(row).score for row in self._rows("records")])
 
     @cached_property
@@ -102,7 +103,7 @@ class StoredRun:
     @cached_property
     def ties(self) -> pd.DataFrame:
         """Ties made and cut."""
-        return self._table("ties", ["step", "agent", "other", "role", "bound"])
+        return self._table("ties", ["step", *TIE_COLUMNS])
 
     @cached_property
     def calls(self) -> pd.DataFrame:

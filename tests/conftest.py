@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,18 +22,8 @@ MODES = list(MODES_BY_NAME.values())
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the machine's own settings out of the tests."""
-    names = (
-        "OPENAI_API_KEY",
-        "OPENAI_BASE_URL",
-        "LLM_API_BASE",
-        "LLM_MODEL",
-        "LLM_PRICES",
-        "LLM_GGUF",
-        "REPUNET_EXTENSIONS",
-        "REPUNET_STORAGE",
-    )
-    for name in names:
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith(("LLM_", "OPENAI_", "REPUNET_"))]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="module")

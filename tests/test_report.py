@@ -18,13 +18,14 @@ from scipy import stats
 
 from repunet_model import RepuNetModel
 from repunet_model.cli import main
+from repunet_model.modes import FULL, NEITHER
 from repunet_model.reference_layout import import_run
 from repunet_model.report.evidence import read
 from repunet_model.report.statistics import Estimate, bands, contrast, estimate, regression
 from repunet_model.results import measures_of
 from repunet_model.storage import RunFolder
-from repunet_model.study import questions, screening
-from repunet_model.study.questions import verdict
+from repunet_model.study import claims, screening
+from repunet_model.study.claims import verdict
 from tests.conftest import complaint
 from tests.test_reference_layout import DATA, WITH, WITHOUT, content, needs_data
 
@@ -265,8 +266,8 @@ def test_the_study_answers_every_question_with_what_was_measured(capsys: pytest.
     shown = capsys.readouterr().out
     text = Path("docs/results.md").read_text()
     assert "repunet study --seeds 1-5 --steps 2 --trajectories 2 --results docs/results.md" in text
-    for question in questions.QUESTIONS:
-        assert len(re.findall(rf"^\| {re.escape(question.text)} \|", text, re.MULTILINE)) == 3
+    for claim in claims.CLAIMS:
+        assert len(re.findall(rf"^\| {re.escape(claim.text)} \|", text, re.MULTILINE)) == 3
     assert "Results: docs/results.md" in shown
     for picture in re.findall(r"\]\((results/\w+\.png)\)", text):
         assert (Path("docs") / picture).read_bytes().startswith(b"\x89PNG")
@@ -276,8 +277,8 @@ def test_the_study_answers_every_question_with_what_was_measured(capsys: pytest.
     assert table["run"].nunique() == 3 * 4 * 5
     means = table.groupby(["game", "mode", "seed"])["cooperation_rate"].mean()
     gained = (means["sign_up", "reputation and gossip"] - means["sign_up", "neither"]).mean()
-    claim = "Is there more cooperation in the end with both than with neither?"
-    assert re.search(rf"^\| {re.escape(claim)} \| Sign-up \| \S.* \| {gained:.3f} \|", text, re.MULTILINE)
+    more = "Is there more cooperation in the end with both than with neither?"
+    assert re.search(rf"^\| {re.escape(more)} \| Sign-up \| \S.* \| {gained:.3f} \|", text, re.MULTILINE)
     screened = pd.read_parquet("sim_storage/study-screening/results.parquet")
     assert screened["run"].nunique() == 2 * 12 * 3 * 2 * 2
     assert json.loads(Path("sim_storage/study/failures.json").read_text()) == []
@@ -291,7 +292,7 @@ def test_the_screening_finds_what_decides_and_what_does_nothing() -> None:
         named = {f"backend.{name}": value for name, value in zip(screening.RANGES, point, strict=True)}
         low, high = screening.RANGES["discount"]
         share = (named["backend.discount"] - low) / (high - low)
-        for mode, rate in ((questions.FULL, 0.2 + 0.6 * share), (questions.NONE, 0.2)):
+        for mode, rate in ((FULL, 0.2 + 0.6 * share), (NEITHER, 0.2)):
             rows += [
                 {"game": "prisoners_dilemma", "mode": mode, "seed": 1, **named, "step": 1, "cooperation_rate": rate}
             ]

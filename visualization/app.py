@@ -19,12 +19,12 @@ from mesa.visualization.utils import update_counter
 from repunet_model import runtime
 from repunet_model.backends.limits import Limits
 from repunet_model.chronicle import Chronicle
-from repunet_model.cli.progress import spending
 from repunet_model.errors import RepuNetError
 from repunet_model.games import GAMES
 from repunet_model.interviewing import Interviewed, interview, talking
+from repunet_model.report.tables import spending
 from repunet_model.stages.step import Activation
-from repunet_model.storage import RunFolder
+from repunet_model.storage import RunFolder, run_names
 from repunet_model.words import command
 from visualization import components, drawing, widgets
 from visualization.society import Core, Society, backends
@@ -173,17 +173,11 @@ def Spending(core: Core) -> None:
             solara.Button(label, on_click=core.cancel, outlined=True, small=True)
 
 
-def runs(storage: Path) -> list[str]:
-    """Return the runs in a storage."""
-    found = storage.iterdir() if storage.is_dir() else ()
-    return sorted(path.name for path in found if (path / "manifest.json").is_file())
-
-
 @solara.component
 def Stored(opened: str) -> None:
     """Stored runs: one to scrub through, and another beside it."""
     storage = Path(os.environ.get("REPUNET_STORAGE", "sim_storage"))
-    known = solara.use_memo(lambda: runs(storage), [])
+    known = solara.use_memo(lambda: run_names(storage), [])
     paths = {name: storage / name for name in known}
     if opened:
         paths = {Path(opened).name: Path(opened), **paths}

@@ -12,6 +12,7 @@ from typing import Any
 
 from repunet_model import metrics
 from repunet_model.chronicle import Chronicle
+from repunet_model.modes import parts_in_words
 from repunet_model.personas import Disposition
 from repunet_model.reputation import RecordUpdate
 from visualization import palette
@@ -71,13 +72,13 @@ def units(amount: str | None) -> str:
 def subtitle(chronicle: Chronicle) -> str:
     """Return in words what a run is."""
     manifest = chronicle.manifest
-    mode = " and ".join(word for word in ("reputation", "gossip") if manifest[word])
+    parts = parts_in_words(manifest["reputation"], manifest["gossip"])
     who = Counter([manifest["backend_for"].get(name, manifest["backend"])["backend"] for name in chronicle.personas])
     answered = ", ".join(
         name if count == len(chronicle.personas) else f"{name} ({count})" for name, count in who.items()
     )
     return (
-        f"{in_words(manifest['game'])} · {mode or 'neither reputation nor gossip'} · "
+        f"{in_words(manifest['game'])} · {parts} · "
         f"{len(chronicle.personas)} agents · {answered} · seed {manifest['seed']}"
     )
 

@@ -51,7 +51,7 @@ def serve(storage: Path, run: Path | None, port: int, *, open_browser: bool) -> 
     import_module(APP)
     url = f"http://{HOST}:{port}"
     # The loop that all societies share is started outside any session, so that it does not belong to one.
-    runtime.Job[None]()
+    runtime.BackgroundTask[None]()
     server = uvicorn.Server(
         uvicorn.Config("solara.server.starlette:app", host=HOST, port=port, log_level="warning", loop="asyncio")
     )

@@ -118,7 +118,7 @@ class Request[A: Answer]:
         learned: What the agent acts on, in its role.
         digest: The digest of the coordinates, which keys every draw made for this question.
         prompts: The prompts of the run, for backends that need text.
-        asked: The description of who answers.
+        answered_by: The description of who answers.
         corrections: Earlier replies to this request that did not fit.
         usage: What it has cost so far; backends and wrappers add to it.
         earlier: What replies that were recorded before had cost when they came.
@@ -133,7 +133,7 @@ class Request[A: Answer]:
     learned: str
     digest: bytes
     prompts: Prompts
-    asked: Mapping[str, Any]
+    answered_by: Mapping[str, Any]
     corrections: tuple[Correction, ...] = ()
     usage: Usage = field(default_factory=Usage)
     earlier: Usage = field(default_factory=Usage)
@@ -198,8 +198,8 @@ class Request[A: Answer]:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of all that a reply may depend on."""
-        asked = json.dumps([self.asked, self.messages(), self.schema], ensure_ascii=False)
-        return sha256(asked.encode()).hexdigest()[:32]
+        all_of_it = json.dumps([self.answered_by, self.messages(), self.schema], ensure_ascii=False)
+        return sha256(all_of_it.encode()).hexdigest()[:32]
 
     def part(self, ask: Ask[Any], digest: bytes) -> Request[Any]:
         """Return the request for a part of a compound question, as if it were asked alone.

@@ -53,7 +53,7 @@ class Bag:
         os.close(self._lock)
 
 
-class Courier:
+class Sender:
     """Sends requests and takes replies in."""
 
     def __init__(self, writer: asyncio.StreamWriter, locks: socket.socket) -> None:
@@ -152,11 +152,11 @@ def _client(message: Message) -> openai.AsyncOpenAI:
 async def work(connection: socket.socket, locks: socket.socket) -> None:
     """Serve whoever is at the other end until it is gone."""
     reader, writer = await asyncio.open_connection(sock=connection, limit=LONGEST_LINE)
-    courier = Courier(writer, locks)
+    sender = Sender(writer, locks)
     with suppress(ConnectionError):
         while (line := await reader.readline()).endswith(b"\n"):
-            courier.handle(loads(line))
-    await courier.finish()
+            sender.handle(loads(line))
+    await sender.finish()
 
 
 if __name__ == "__main__":

@@ -124,10 +124,12 @@ class Kind:
         make: Returns one, given what follows the colon in its name (empty without a colon) and the environment.
         restore: Returns one to go on with a run, given its description in the manifest of the run, without "backend",
             and the environment.
+        has_rules: Whether what follows the colon are parameters of the rules.
     """
 
     make: Callable[[str, Environment], Backend]
     restore: Callable[[dict[str, Any], Environment], Backend]
+    has_rules: bool = False
 
 
 def register(
@@ -145,8 +147,22 @@ def register(
     _KINDS[name] = Kind(make, restore)
 
 
-def _named(name: str, environment: Environment) -> Backend:
-    kind, _, detail = name.partition(":")
+def has_rules(name: str) -> bool:
+    """Whether the backend of a name has the parameters of the rules.
+
+    Raises:
+        ConfigurationError: If the name is unknown.
+    """
+    return _kind(name).has_rules
+
+
+def _kind(name: str) -> Kind:
+    """Return the kind of a backend, given its name.
+
+    Raises:
+        ConfigurationError: If it is unknown, or a replay, which is no backend but those of a whole run.
+    """
+    kind = name.partition(":")[0]
     if kind == "replay":
         raise ConfigurationError("replay:RUN repeats all agents of a run: it cannot stand for single ones")
     if kind not in _KINDS:
@@ -154,7 +170,11 @@ def _named(name: str, environment: Environment) -> Backend:
             f"unknown backend {name!r}: choose one of {', '.join(_KINDS)}, or rules:NAME=VALUE, openai:MODEL, "
             "local:FILE, replay:RUN"
         )
-    return _KINDS[kind].make(detail, environment)
+    return _KINDS[kind]
+
+
+def _named(name: str, environment: Environment) -> Backend:
+    return _kind(name).make(name.partition(":")[2], environment)
 
 
 def _rules(kind: str, values: str) -> Rules:
@@ -313,6 +333,7 @@ def _planted(policy: FixedPolicy) -> Kind:
     return Kind(
         make=lambda values, _: PlantedBackend(policy, _rules(policy, values)),
         restore=lambda parameters, _: PlantedBackend(policy, Rules(**parameters)),
+        has_rules=True,
     )
 
 
@@ -320,6 +341,7 @@ _KINDS: dict[str, Kind] = {
     "rules": Kind(
         make=lambda values, _: RulesBackend(_rules("rules", values)),
         restore=lambda parameters, _: RulesBackend(Rules(**parameters)),
+        has_rules=True,
     ),
     **{policy.value: _planted(policy) for policy in FixedPolicy},
     "human": Kind(make=lambda detail, _: _human(detail), restore=lambda *_: _human()),

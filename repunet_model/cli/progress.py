@@ -16,8 +16,7 @@ from repunet_model.words import to_go_on
 if TYPE_CHECKING:
     from types import FrameType
 
-    from repunet_model.backends.base import Usage
-    from repunet_model.jobs import Outcome, Runner
+    from repunet_model.jobs import JobOutcome, Runner
     from repunet_model.model import RepuNetModel
 
 
@@ -107,6 +106,8 @@ def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Cal
     )
     from rich.text import Text
 
+    from repunet_model.report.tables import spending
+
     class Counters(ProgressColumn):
         max_refresh = 0.2
 
@@ -141,7 +142,7 @@ def stopping_jobs(jobs: Runner) -> Iterator[None]:
 
 
 @contextmanager
-def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[Outcome], None]]:
+def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[JobOutcome], None]]:
     """Show a line for each job that has ended, and the total: on a terminal live, elsewhere in each line.
 
     Args:
@@ -151,12 +152,13 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[Outco
     from rich.progress import BarColumn, Progress, ProgressColumn, Task
     from rich.text import Text
 
-    from repunet_model.jobs import Result, in_words
+    from repunet_model.jobs import Result
+    from repunet_model.report.tables import spending
 
     console = make_console(stderr=True)
     ended, said = 0, -math.inf
 
-    def counts_as_news(outcome: Outcome) -> bool:
+    def counts_as_news(outcome: JobOutcome) -> bool:
         """Count an outcome, and tell whether to say it."""
         nonlocal ended, said
         ended += 1
@@ -166,8 +168,8 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[Outco
         said = now
         return True
 
-    def line(outcome: Outcome) -> str:
-        return f"{ended}/{jobs.count} {outcome.name}: {in_words(outcome)}, {outcome.steps}/{outcome.wanted} steps"
+    def line(outcome: JobOutcome) -> str:
+        return f"{ended}/{jobs.count} {outcome.name}: {outcome}, {outcome.steps}/{outcome.wanted} steps"
 
     def total() -> str:
         calls, usage = jobs.total()
@@ -176,7 +178,7 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[Outco
 
     if not console.is_terminal:
 
-        def tell(outcome: Outcome) -> None:
+        def tell(outcome: JobOutcome) -> None:
             if counts_as_news(outcome):
                 say(f"{line(outcome)}; in all {total()}", stderr=True)
 
@@ -191,7 +193,7 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[Outco
     with Progress(BarColumn(), Total(), console=console) as progress:
         progress.add_task("jobs", total=jobs.steps_wanted)
 
-        def show(outcome: Outcome) -> None:
+        def show(outcome: JobOutcome) -> None:
             if counts_as_news(outcome):
                 console.print(line(outcome), highlight=False, soft_wrap=True)
 
@@ -211,6 +213,8 @@ class _ProgressLines:
 
     def __call__(self) -> None:
         """Take note that a step is done."""
+        from repunet_model.report.tables import spending
+
         step, now = self._model.steps, time.monotonic()
         if step < self._last and now - self._printed < self.seconds:
             return
@@ -221,12 +225,6 @@ class _ProgressLines:
             f"{spending(self._model.usage)}, {left:.0f} s left",
             stderr=True,
         )
-
-
-def spending(usage: Usage) -> str:
-    """Return tokens and, where it is known, money."""
-    cost = f", ${usage.usd:,.4f}" if usage.usd else ""
-    return f"{usage.tokens:,} tokens{cost}"
 
 
 @contextmanager

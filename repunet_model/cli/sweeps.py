@@ -28,7 +28,7 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.words import check_name, command, path_of, yes_or_no
 
 if TYPE_CHECKING:
-    from repunet_model.jobs import Outcome, Runner
+    from repunet_model.jobs import JobOutcome, Runner
 
 SECONDS_BETWEEN_LINES = 5.0
 """How often a sweep says how far it is, where there is no terminal."""
@@ -177,13 +177,13 @@ def questions(
     _end(others)
 
 
-def _watch(runner: Runner) -> Sequence[Outcome]:
+def _watch(runner: Runner) -> Sequence[JobOutcome]:
     """Run a runner to its end, and show how far it is."""
     with showing_jobs(runner, seconds=SECONDS_BETWEEN_LINES) as note, stopping_jobs(runner):
         return runner.run(note)
 
 
-def _end(others: Sequence[Outcome]) -> None:
+def _end(others: Sequence[JobOutcome]) -> None:
     """End with the exit code that says what became of the runs: 1 if any failed, 130 if any was stopped."""
     from repunet_model.jobs import Result
 
@@ -293,7 +293,7 @@ def study(
     with quietly_imported():
         from repunet_model.games import GAMES
         from repunet_model.report.evidence import read
-        from repunet_model.study import questions, screening, writing
+        from repunet_model.study import claims, screening, writing
         from repunet_model.sweep import running
         from repunet_model.sweep.grid import Sweep, seeds_of
 
@@ -317,13 +317,13 @@ def study(
         gathered.append((folder, table))
     (folder, _), (_, screened_table) = gathered
     evidence = read(folder.whole_runs())
-    answers = questions.answers(evidence)
+    findings = claims.findings(evidence)
     screened = screening.screened(screened_table, evidence, trajectories)
     last = (screening.section(screened), screening.picture(screened, len(few)))
-    page.write(evidence, out, "RepuNet: the study", before=[questions.section(answers)], after=[last])
+    page.write(evidence, out, "RepuNet: the study", before=[claims.section(findings)], after=[last])
     again = command(f"study --seeds {seeds} --steps {steps} --trajectories {trajectories} --results {results}")
-    writing.write(results, again, out, evidence, answers, screened, len(few))
-    for line in (*questions.lines(answers), "", *screening.sentences(screened), ""):
+    writing.write(results, again, out, evidence, findings, screened, len(few))
+    for line in (*claims.lines(findings), "", *screening.sentences(screened), ""):
         say(line)
     say(f"Results: {results}")
     say(f"Report:  {out / 'index.html'}")

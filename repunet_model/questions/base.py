@@ -44,6 +44,10 @@ class Credibility(StrEnum):
     VERY_CREDIBLE = "very credible"
 
 
+UNCREDIBLE = frozenset({Credibility.UNCREDIBLE, Credibility.VERY_UNCREDIBLE})
+"""The levels of gossip that counts as not believed."""
+
+
 SCALES: tuple[type[StrEnum], ...] = (Level, Credibility)
 """Enums with a natural order: they are named upwards or downwards, never shuffled."""
 

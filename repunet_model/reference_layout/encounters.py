@@ -178,16 +178,7 @@ def merged(row: Row, other: Row) -> tuple[Row, list[str]]:
     """Return a row with what only another source of the same encounter says, and what both say differently."""
     differing: list[str] = [
         name
-        for name in (
-            "course",
-            "accepted",
-            "promised_share",
-            "amount",
-            "first_payoff",
-            "second_payoff",
-            "first_move",
-            "second_move",
-        )
+        for name in SAID
         if name in row and None not in (row[name], other[name]) and not _same(row[name], other[name])
     ]
     return {name: other[name] if value is None else value for name, value in row.items()}, differing

@@ -48,7 +48,6 @@ class Scratch(_Entry):
     name: str
     learned: str | dict[str, str]
     number: Annotated[int | str, Field(alias="ID")]
-    curr_step: Count
     complain_buffer: list[Any] = []
     total_num_investor: Count = 0
     success_num_investor: Count = 0

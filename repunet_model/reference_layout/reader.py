@@ -35,7 +35,7 @@ from repunet_model.games.base import Course
 from repunet_model.network import BLACKLIST_LENGTH, SocialNetwork
 from repunet_model.persistence import run_manifest, update_of
 from repunet_model.personas import Persona, built_in, population
-from repunet_model.questions.base import Credibility
+from repunet_model.questions.base import UNCREDIBLE
 from repunet_model.reference_layout.files import (
     Person,
     Report,
@@ -50,8 +50,6 @@ from repunet_model.reference_layout.records import Records
 from repunet_model.reference_layout.words import EXTRA, PREDICATES, SIGN_UP
 from repunet_model.reputation import ReputationLedger, Standings
 from repunet_model.storage import Row, RunFolder
-
-UNCREDIBLE = {Credibility.UNCREDIBLE.value, Credibility.VERY_UNCREDIBLE.value}
 
 OF_COMPLETED = {
     *("first_cooperated", "second_cooperated", "first_judges_second", "second_judges_first"),

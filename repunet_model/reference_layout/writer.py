@@ -15,6 +15,7 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.export import whole
 from repunet_model.games import find
 from repunet_model.games.base import Course
+from repunet_model.persistence import PARAMETERS
 from repunet_model.reference_layout.encounters import boxed, memory_of, result_of
 from repunet_model.reference_layout.files import is_folder_name
 from repunet_model.reference_layout.words import (
@@ -33,9 +34,6 @@ from repunet_model.storage import Row, RunFolder
 from repunet_model.words import one_line
 
 TABLES = ("interactions", "events", "records", "gossip", "declarations")
-
-OF_RUN = ("game", "reputation", "gossip", "activation", "dialogue_turns", "questions", "seed")
-"""What is kept of the manifest."""
 
 
 def export_step(folder: RunFolder, step: int, out: Path) -> Path:
@@ -107,7 +105,7 @@ class _Past:
 
     def files(self) -> Iterator[tuple[str, Any]]:
         """Yield every file of the step folder, by its place in it, with its data or text."""
-        kept = {name: self.manifest[name] for name in OF_RUN}
+        kept = {name: self.manifest[name] for name in PARAMETERS}
         meta = {"persona_names": list(self.number), "step": self.step, EXTRA: {**kept, "board": self.state["board"]}}
         yield "reverie/meta.json", meta
         for persona, state in zip(self.people, self.state["agents"], strict=True):

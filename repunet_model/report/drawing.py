@@ -18,6 +18,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from repunet_model.errors import StorageError
+from repunet_model.modes import FULL, GOSSIP_ONLY, NEITHER, REPUTATION_ONLY
 from repunet_model.personas import Disposition
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ BLUE, VERMILION, GREEN, ORANGE, GREY = "#0072b2", "#d55e00", "#009e73", "#e69f00
 """Of Okabe and Ito's palette, which colour-blind people can tell apart."""
 
 MODE_LOOKS: dict[str, tuple[str, Literal["-", "--", "-.", ":"]]] = {
-    "reputation and gossip": (BLUE, "-"),
-    "reputation only": (GREEN, "--"),
-    "gossip only": (ORANGE, "-."),
-    "neither": (VERMILION, ":"),
+    FULL: (BLUE, "-"),
+    REPUTATION_ONLY: (GREEN, "--"),
+    GOSSIP_ONLY: (ORANGE, "-."),
+    NEITHER: (VERMILION, ":"),
 }
 """Colour and line of each mode."""
 

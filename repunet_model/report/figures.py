@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from repunet_model.modes import FULL, GOSSIP_ONLY, NEITHER, REPUTATION_ONLY
 from repunet_model.personas import Disposition
 from repunet_model.questions.base import Credibility
 from repunet_model.report.drawing import (
@@ -29,11 +30,11 @@ from repunet_model.report.statistics import Contrast, Line, bands, contrast, reg
 from repunet_model.results import PHASE, cooperation_by_agent, network_of
 
 CONTRASTS = (
-    ("reputation and gossip", "neither"),
-    ("reputation only", "neither"),
-    ("gossip only", "neither"),
-    ("reputation and gossip", "reputation only"),
-    ("reputation and gossip", "gossip only"),
+    (FULL, NEITHER),
+    (REPUTATION_ONLY, NEITHER),
+    (GOSSIP_ONLY, NEITHER),
+    (FULL, REPUTATION_ONLY),
+    (FULL, GOSSIP_ONLY),
 )
 """Which modes are compared: what both add, what each adds alone, and what each adds to the other."""
 
@@ -309,10 +310,6 @@ def _counts(run: Run, place: int, kinds: Sequence[object]) -> list[int]:
     return [sum(count for key, count in run.gossip.items() if key[place] == kind) for kind in kinds]
 
 
-GOSSIPING = "reputation and gossip"
-"""The mode in which there is both a score and gossip."""
-
-
 def gossip_line(panel: Panel) -> Line | None:
     """Return the line of scores on how often an agent gossips; None without a line."""
     agents = _scored(panel)
@@ -320,7 +317,8 @@ def gossip_line(panel: Panel) -> Line | None:
 
 
 def _scored(panel: Panel) -> pd.DataFrame:
-    frames = [run.agents.assign(run=number) for number, run in enumerate(panel.runs.get(GOSSIPING, ()))]
+    """Return the agents that have a score, of the runs in which there is gossip as well."""
+    frames = [run.agents.assign(run=number) for number, run in enumerate(panel.runs.get(FULL, ()))]
     return (
         pd.concat(frames).dropna(subset=["score"]) if frames else pd.DataFrame({"gossip": [], "score": [], "run": []})
     )

@@ -196,7 +196,7 @@ def _with_tables(section: Section, evidence: Evidence) -> Section:
     return Section(section.name, section.title, section.texts, section.caption, section.image, tables)
 
 
-def in_words(value: Estimate) -> tuple[str, str]:
+def estimate_in_words(value: Estimate) -> tuple[str, str]:
     """Return a mean and its interval."""
     interval = "too few runs" if value.low is None else f"{value.low:.3f} to {value.high:.3f}"
     return f"{value.mean:.3f}", interval
@@ -209,7 +209,7 @@ def final_table(evidence: Evidence) -> Table:
         first, last = (panel.by_seed(mode, "cooperation_rate", first=first) for first in (True, False))
         if last:
             final = estimate(list(last.values()))
-            rows.append([panel.title, mode, f"{_mean(first.values()):.3f}", *in_words(final), str(final.n)])
+            rows.append([panel.title, mode, f"{_mean(first.values()):.3f}", *estimate_in_words(final), str(final.n)])
     caption = (
         f"Mean cooperation rate of the first {PHASE // 2} and of the last {PHASE} steps; interval: 95 % bootstrap "
         f"(BCa) "
@@ -224,7 +224,7 @@ def contrast_table(evidence: Evidence) -> Table:
     for panel in evidence.panels:
         for name, each in contrasts_of(panel):
             effect = "–" if each.effect is None else f"{each.effect:.2f}"
-            mean, interval = in_words(each.difference)
+            mean, interval = estimate_in_words(each.difference)
             rows.append([panel.title, name, mean, interval, effect, f"{each.above:.0%}", str(each.difference.n)])
     caption = (
         f"Differences in the mean cooperation rate of the last {PHASE} steps, paired by seed; effect: mean "

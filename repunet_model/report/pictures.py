@@ -8,8 +8,8 @@ from itertools import batched
 
 from matplotlib.figure import Figure
 
+from repunet_model.modes import FULL, MODES
 from repunet_model.report import figures
-from repunet_model.report.drawing import MODE_LOOKS
 from repunet_model.report.evidence import Evidence, Panel
 from repunet_model.results import PHASE
 
@@ -48,9 +48,9 @@ def pictures(evidence: Evidence) -> Iterator[Picture]:
 
 
 def _of_panels(panels: Sequence[Panel]) -> Iterator[Picture]:
-    modes = [mode for mode in MODE_LOOKS if any(mode in panel.runs for panel in panels)]
-    remembering = [mode for mode in modes if mode.startswith("reputation")]
-    gossiping = [mode for mode in modes if "gossip" in mode]
+    modes = [mode for mode in MODES if any(mode in panel.runs for panel in panels)]
+    remembering = [mode for mode in modes if MODES[mode].reputation]
+    gossiping = [mode for mode in modes if MODES[mode].gossip]
     lines = _bands_in_words(panels)
     whiskers = f"Bars are means over {seeds_of(panels)} a mode, whiskers their 95 % intervals (Student's t)."
     yield Picture(
@@ -114,7 +114,7 @@ def _of_panels(panels: Sequence[Panel]) -> Iterator[Picture]:
             figures.gossip(panels, gossiping),
         )
     if any(figures.gossip_line(panel) is not None for panel in panels):
-        runs = sorted({len(panel.runs.get(figures.GOSSIPING, ())) for panel in panels} - {0})
+        runs = sorted({len(panel.runs.get(FULL, ())) for panel in panels} - {0})
         count = counted(runs[0]) if len(runs) == 1 else f"{runs[0]} to {runs[-1]} seeds"
         yield Picture(
             "gossip_and_score",

@@ -96,6 +96,16 @@ class Contrast:
     above: float
 
 
+def paired(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
+    """Return by how much a measure is higher in one mode than in another, by seed, over the seeds that both have.
+
+    Args:
+        first: The measure by seed.
+        second: The same in the other mode.
+    """
+    return {seed: first[seed] - second[seed] for seed in sorted(set(first) & set(second))}
+
+
 def contrast(first: Mapping[int, float], second: Mapping[int, float]) -> Contrast | None:
     """Return by how much a measure is higher in one mode than in another, over the seeds that both have.
 
@@ -106,7 +116,7 @@ def contrast(first: Mapping[int, float], second: Mapping[int, float]) -> Contras
     Returns:
         None if they have no seed in common.
     """
-    differences = [first[seed] - second[seed] for seed in sorted(set(first) & set(second))]
+    differences = list(paired(first, second).values())
     if not differences:
         return None
     spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0

@@ -90,6 +90,12 @@ def _dollars(usage: Usage) -> str:
     return f"{usage.usd:,.4f} + ?" if usage.usd else "?"
 
 
+def spending(usage: Usage) -> str:
+    """Return tokens and, where it is known, money."""
+    cost = f", ${usage.usd:,.4f}" if usage.usd else ""
+    return f"{usage.tokens:,} tokens{cost}"
+
+
 def _shown(value: float | None, form: str) -> str:
     """Return a measure in words, a dash where there is none."""
     return "-" if value is None or math.isnan(value) else form.format(value)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from repunet_model.stages.world import World
 
+RECORD_COLUMNS = ("holder", "cause", "source", "subject", "role", "text", "distribution")
+
+TIE_COLUMNS = ("agent", "other", "role", "bound")
+
 
 class Draft:
     """What one agent knows and decides during a stage.

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from repunet_model.concurrency import Milestone, follow_from_last, together
-from repunet_model.questions.base import Candidate, Credibility, Line
+from repunet_model.questions.base import UNCREDIBLE, Candidate, Line
 from repunet_model.questions.compound import Ask, Hearing, Thought
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.questions.gossip import (
@@ -82,7 +82,7 @@ def wish_to_gossip(side: Side) -> Thought[None]:
 def tell_at_once(side: Side) -> Thought[None]:
     """Say what to whom, if one wishes to gossip, in the same breath."""
     if side.wish is not None and side.wish.decision is Wish.GOSSIP:
-        side.words = yield from telling(side, _first(side, side.wish), condition="you want to talk about it")
+        side.first_words = yield from telling(side, _first(side, side.wish), condition="you want to talk about it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class Gossip:
         story = _first(side, wish)
         gossiper = Draft(self._world, side.name, "gossip", side.role, below=side)
         if self._world.fused:
-            self._found(search, gossiper, story, side.words)
+            self._found(search, gossiper, story, side.first_words)
         else:
             await self._find_listener(gossiper, story, search)
 
@@ -237,7 +237,7 @@ class Gossip:
 
     async def _find_listener(self, gossiper: Draft, story: Story, search: Search) -> None:
         """Let a gossiper find a listener and begin to speak."""
-        listener = await one_by_one(gossiper, choosing(gossiper, story, audience(gossiper, story)))
+        listener = await one_by_one(gossiper, choosing(story, audience(gossiper, story)))
         if listener is None:
             search.lapsed = True
             search.settled.reach()
@@ -407,7 +407,7 @@ def audience(gossiper: Draft, story: Story) -> tuple[Candidate, ...]:
     return gossiper.acquaintances(without={story.subject, story.told_by})
 
 
-def choosing(gossiper: Draft, story: Story, people: tuple[Candidate, ...], condition: str = "") -> Thought[str | None]:
+def choosing(story: Story, people: tuple[Candidate, ...], condition: str = "") -> Thought[str | None]:
     """Pick whom to tell; None if there is nobody. With one person there is nothing to ask."""
     if len(people) < 2:
         return people[0].name if people else None
@@ -452,7 +452,7 @@ def speaking(
 def telling(gossiper: Draft, story: Story, condition: str = "") -> Thought[tuple[str, Line] | None]:
     """Pick whom to tell, and say the first thing; None if there is nobody."""
     people = audience(gossiper, story)
-    listener = yield from choosing(gossiper, story, people, condition)
+    listener = yield from choosing(story, people, condition)
     if listener is None:
         return None
     if condition and len(people) == 1:
@@ -477,7 +477,7 @@ def judging(listener: Draft, message: Message) -> Thought[JudgementAnswer]:
         view |= {"origin": origin, "origin_opinion": listener.opinion(origin, gossiper.role)}
     question = Hear(**view) if message.is_first_hand else HearSecondHand(**view)
     answer: JudgementAnswer = yield Ask("judgement", question, about=story.subject, source=story.source)
-    listener.judge_gossip(uncredible=answer.credibility in {Credibility.UNCREDIBLE, Credibility.VERY_UNCREDIBLE})
+    listener.judge_gossip(uncredible=answer.credibility in UNCREDIBLE)
     return answer
 
 

@@ -16,8 +16,7 @@ from repunet_model.concurrency import Milestone, together
 from repunet_model.games.base import Account, Course, Outcome
 from repunet_model.memory import Event
 from repunet_model.questions.base import Answer, Line, Opinion, Question
-from repunet_model.questions.compound import Aftermath as AftermathQuestions
-from repunet_model.questions.compound import Ask, Thought
+from repunet_model.questions.compound import Aftermath, Ask, Thought
 from repunet_model.questions.encounter import Evaluate, EvaluationAnswer
 from repunet_model.questions.gossip import WishAnswer
 from repunet_model.reputation import Level
@@ -55,7 +54,7 @@ class Side(Draft):
         partner_cooperated: Whether the partner cooperated; None where it had no choice.
         evaluation: How it judges both; None before it has evaluated, and if there was nothing to evaluate.
         wish: Whether it wants to gossip; None until asked, and in a run without gossip.
-        words: Whom it tells and how it begins, where that was asked at once; None if it tells nobody.
+        first_words: Whom it tells and how it begins, where that was asked at once; None if it tells nobody.
         done: When it has thought about the encounter.
     """
 
@@ -67,7 +66,7 @@ class Side(Draft):
         self.partner_cooperated: bool | None = None
         self.evaluation: EvaluationAnswer | None = None
         self.wish: WishAnswer | None = None
-        self.words: tuple[str, Line] | None = None
+        self.first_words: tuple[str, Line] | None = None
         self.done = Milestone()
         self._account: Account | None = None
         self._course: Course | None = None
@@ -142,7 +141,8 @@ class Side(Draft):
 Concern = Callable[[Side], Thought[None]]
 """Begins a line of thought of one side about the encounter."""
 
-Aftermath = Mapping[Course, tuple[tuple[Concern, ...], ...]]
+Concerns = Mapping[Course, tuple[tuple[Concern, ...], ...]]
+"""What a side thinks about after the game, by how far it went: groups one after another."""
 
 
 class Encounter:
@@ -191,13 +191,13 @@ def evaluate(side: Side) -> Thought[None]:
 class Interaction:
     """The stage in which pairs meet."""
 
-    def __init__(self, aftermath: Aftermath) -> None:
+    def __init__(self, concerns: Concerns) -> None:
         """Make the stage.
 
         Args:
-            aftermath: What each side thinks about after the game.
+            concerns: What each side thinks about after the game.
         """
-        self._aftermath = aftermath
+        self._concerns = concerns
 
     async def decide(self, encounter: Encounter, then: Callable[[Side], Coroutine[Any, Any, None]]) -> None:
         """Let a pair play and think.
@@ -207,7 +207,7 @@ class Interaction:
             then: What a side goes on with.
         """
         course = await encounter.play()
-        await together(*(self._think(side, self._aftermath[course], then) for side in encounter.sides))
+        await together(*(self._think(side, self._concerns[course], then) for side in encounter.sides))
 
     async def _think(
         self, side: Side, groups: tuple[tuple[Concern, ...], ...], then: Callable[[Side], Coroutine[Any, Any, None]]
@@ -218,7 +218,7 @@ class Interaction:
                 for concern in chain.from_iterable(groups):
                     yield from concern(draft)
 
-            await at_once(side, AftermathQuestions, in_turn, about=side.partner)
+            await at_once(side, Aftermath, in_turn, about=side.partner)
         else:
             for group in groups:
                 await together(*(one_by_one(side, concern(side)) for concern in group))

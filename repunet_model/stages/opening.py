@@ -27,6 +27,8 @@ from repunet_model.stages.thinking import at_once, one_by_one
 if TYPE_CHECKING:
     from repunet_model.stages.world import Row, World
 
+DECLARATION_COLUMNS = ("step", "agent", "cooperated", "reason")
+
 PERIOD = 5
 
 MOST_AT_ONCE = 10
@@ -115,7 +117,7 @@ class TakeIn:
         yield from update_from_news(citizen, f"record{suffix}", *subject, news, self._cause)
         yield from rewire_after_news(citizen, f"tie{suffix}", *subject, news)
 
-    def apply(self, world: World, citizens: list[Citizen]) -> None:
+    def apply(self, citizens: list[Citizen]) -> None:
         """Carry over records and ties."""
         for citizen in citizens:
             citizen.commit()
@@ -136,12 +138,12 @@ async def open_step(world: World, *, gossip: bool) -> None:
         world.desk.barrier()
         if world.reputation:
             reading = TakeIn(_choices(world), Cause.SIGN_UP)
-            reading.apply(world, await reading.decide(world))
+            reading.apply(await reading.decide(world))
             world.desk.barrier()
     if world.game.publishes_evaluations:
         if world.reputation and gossip:
             reading = TakeIn(_observations(world), Cause.OBSERVATION)
-            reading.apply(world, await reading.decide(world))
+            reading.apply(await reading.decide(world))
             world.desk.barrier()
         world.board.clear()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from repunet_model.concurrency import follow_from, task_group
 from repunet_model.games.base import Course, Outcome
 from repunet_model.stages.gossip import Gossip, tell_at_once, wish_to_gossip
-from repunet_model.stages.interaction import Aftermath, Concern, Encounter, Interaction, evaluate
+from repunet_model.stages.interaction import Concern, Concerns, Encounter, Interaction, evaluate
 from repunet_model.stages.opening import open_step
 from repunet_model.stages.pairing import Pair, pairs
 from repunet_model.stages.reputation import reflect, update_partner, update_self
@@ -47,7 +47,7 @@ class Questions(StrEnum):
     FUSED = "fused"
 
 
-def aftermath(*, reputation: bool, gossip: bool, fused: bool) -> Aftermath:
+def aftermath(*, reputation: bool, gossip: bool, fused: bool) -> Concerns:
     """Return what each side thinks about after a game: groups one after another, the thoughts of a group together.
 
     Args:

@@ -21,13 +21,13 @@ from SALib.analyze import morris as analysis
 from SALib.sample import morris as sampling
 
 from repunet_model import games
-from repunet_model.modes import MODES
+from repunet_model.modes import FULL, MODES, NEITHER
 from repunet_model.report.drawing import BLUE, GREY, VERMILION, tidy_axes
 from repunet_model.report.evidence import Evidence, Panel
 from repunet_model.report.page import Section, Table
 from repunet_model.report.pictures import Picture
+from repunet_model.report.statistics import paired
 from repunet_model.results import PHASE
-from repunet_model.study.questions import FULL, NONE
 from repunet_model.sweep.grid import Grid, Sweep
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -74,10 +74,10 @@ def sweep(name: str, scenarios: Sequence[str], steps: int, seeds: Sequence[int],
         Grid(
             scenario=list(scenarios),
             backend=list(dict.fromkeys(backends)),
-            reputation=[MODES[mode][0]],
-            gossip=[MODES[mode][1]],
+            reputation=[MODES[mode].reputation],
+            gossip=[MODES[mode].gossip],
         )
-        for mode in (FULL, NONE)
+        for mode in (FULL, NEITHER)
     ]
     return Sweep(name, steps, seeds, grids)
 
@@ -126,7 +126,7 @@ def screened(results: pd.DataFrame, evidence: Evidence, trajectories: int) -> li
     for panel in evidence.panels:
         own = final[final["game"] == panel.game]
         by_mode = own.pivot_table(index=columns, columns="mode", values="cooperation_rate")
-        effect = (by_mode[FULL] - by_mode[NONE]).to_dict()
+        effect = (by_mode[FULL] - by_mode[NEITHER]).to_dict()
         effects = np.array([effect[tuple(point)] for point in drawn.tolist()])
         analysed = analysis.analyze(_PROBLEM, drawn, effects, num_levels=LEVELS, seed=1)
         mu_star, half, sigma = (
@@ -140,8 +140,8 @@ def screened(results: pd.DataFrame, evidence: Evidence, trajectories: int) -> li
 
 def _differences(panel: Panel) -> list[float]:
     """Return what reputation and gossip add with the default parameters, seed by seed."""
-    both, neither = (panel.by_seed(mode, "cooperation_rate") for mode in (FULL, NONE))
-    return [both[seed] - neither[seed] for seed in sorted(set(both) & set(neither))]
+    both, neither = (panel.by_seed(mode, "cooperation_rate") for mode in (FULL, NEITHER))
+    return list(paired(both, neither).values())
 
 
 def _floor(differences: Sequence[float], seeds: int) -> float:

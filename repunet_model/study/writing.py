@@ -13,8 +13,8 @@ from repunet_model.errors import StorageError
 from repunet_model.report.evidence import Evidence
 from repunet_model.report.page import Table, contrast_table, final_table, lead
 from repunet_model.report.pictures import pictures
-from repunet_model.study import questions, screening
-from repunet_model.study.questions import Answer
+from repunet_model.study import claims, screening
+from repunet_model.study.claims import Finding
 from repunet_model.study.screening import Screened
 
 SHOWN = ("cooperation", "contrasts", "isolation", "gossip")
@@ -32,7 +32,7 @@ def write(
     command: str,
     report: Path,
     evidence: Evidence,
-    answers: Sequence[Answer],
+    findings: Sequence[Finding],
     screened: Sequence[Screened],
     seeds: int,
 ) -> None:
@@ -43,7 +43,7 @@ def write(
         command: By which it was made.
         report: The folder of the report, which has the pictures.
         evidence: The runs.
-        answers: To the paper's claims.
+        findings: What they say of the paper's claims.
         screened: What became of the screening.
         seeds: Over how many seeds every point of it is.
 
@@ -57,7 +57,7 @@ def write(
         loader=PackageLoader("repunet_model.study"), undefined=StrictUndefined, trim_blocks=True, autoescape=False
     )
     tables = {
-        "answers": questions.table(answers),
+        "answers": claims.table(findings),
         "final": final_table(evidence),
         "contrasts": contrast_table(evidence),
         "screening": screening.table(screened),
@@ -67,7 +67,7 @@ def write(
         lead=lead(evidence),
         folder=folder.name,
         pictures={each.name: each for each in shown},
-        questions=questions.QUESTIONS,
+        claims=claims.CLAIMS,
         sentences=screening.sentences(screened),
         **{name: in_markdown(table) for name, table in tables.items()},
         **{f"{name}_caption": table.caption for name, table in tables.items()},

@@ -29,7 +29,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
-from repunet_model.jobs import NewRun, Outcome, Result, parsed
+from repunet_model.jobs import JobOutcome, NewRun, Result, parsed
 from repunet_model.persistence import made_by
 from repunet_model.results import joined, table_of
 from repunet_model.storage import Row, RunFolder
@@ -154,7 +154,7 @@ class SweepFolder:
     def _is_whole(self, cell: NewRun) -> bool:
         return (self.runs / cell.sim_name / f"step_{cell.steps}").is_dir()
 
-    def gather(self, outcomes: Sequence[Outcome]) -> tuple[pd.DataFrame, list[Outcome]]:
+    def gather(self, outcomes: Sequence[JobOutcome]) -> tuple[pd.DataFrame, list[JobOutcome]]:
         """Write the results of all whole runs, and what became of the others.
 
         The order is that of the cells, and nothing in it depends on where or when a run was made, so that the files
@@ -170,7 +170,7 @@ class SweepFolder:
             StorageError: If the files cannot be written.
         """
         tables: list[pd.DataFrame] = []
-        others: list[Outcome] = []
+        others: list[JobOutcome] = []
         for outcome in outcomes:
             try:
                 folder = RunFolder.open(self.runs / outcome.name)
@@ -180,7 +180,7 @@ class SweepFolder:
                     others.append(replace(outcome, steps=folder.steps()[-1]))
             except RepuNetError as error:
                 reason = outcome.reason or str(error)
-                others.append(Outcome(outcome.name, outcome.wanted, _worse(outcome.result), 0, reason))
+                others.append(JobOutcome(outcome.name, outcome.wanted, _worse(outcome.result), 0, reason))
         results = joined(tables)
         self._write_table(results)
         rows = [{"run": each.name, "steps": each.steps, "result": each.result, "error": each.reason} for each in others]

@@ -36,6 +36,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field
 
 from repunet_model import parameters
+from repunet_model.backends.setup import has_rules
 from repunet_model.errors import ConfigurationError
 from repunet_model.jobs import (
     ActivationName,
@@ -86,14 +87,14 @@ class Grid(Section):
         Raises:
             ConfigurationError: If there are such parameters for a backend that has none, or a backend is a replay.
         """
-        if any(backend.startswith("replay") for backend in self.backend):
+        if any(backend.partition(":")[0] == "replay" for backend in self.backend):
             raise ConfigurationError("backend: a replay repeats one run, and cannot be swept")
         if not self.rules:
             return self.backend
         named = [[f"{name}={value!r}" for value in values] for name, values in self.rules.items()]
         combined = []
         for backend in self.backend:
-            if backend.partition(":")[0] in {"openai", "local", "replay", "human"}:
+            if not has_rules(backend):
                 raise ConfigurationError(f"rules: the backend {backend!r} has no such parameters")
             joint = "," if ":" in backend else ":"
             combined += [f"{backend}{joint}{','.join(values)}" for values in product(*named)]

@@ -17,7 +17,7 @@ from repunet_model.backends.limits import Limits
 from repunet_model.backends.prices import Prices
 from repunet_model.batch import Batch, Plan
 from repunet_model.errors import ConfigurationError
-from repunet_model.jobs import Job, NewRun, Outcome, Runner, new_job
+from repunet_model.jobs import Job, JobOutcome, NewRun, Runner, new_job
 from repunet_model.sweep.folder import SweepFolder
 from repunet_model.sweep.grid import Sweep
 from repunet_model.sweep.spread import Spread, dask_cluster, worker_processes
@@ -69,11 +69,11 @@ def prepare(sweep: Sweep, storage: Path, prices: Prices | None = None) -> Prepar
 
 def complete(
     prepared: Prepared,
-    watch: Callable[[Runner], Sequence[Outcome]],
+    watch: Callable[[Runner], Sequence[JobOutcome]],
     *,
     workers: int | None = None,
     scheduler: str | None = None,
-) -> tuple[SweepFolder, pd.DataFrame, list[Outcome]]:
+) -> tuple[SweepFolder, pd.DataFrame, list[JobOutcome]]:
     """Run whatever of a sweep is not whole yet, and gather its results.
 
     Args:

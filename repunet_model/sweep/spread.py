@@ -22,7 +22,7 @@ from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.batch import POLL, Batch, Plan
 from repunet_model.errors import ConfigurationError
-from repunet_model.jobs import NewRun, Outcome, Result, new_job
+from repunet_model.jobs import JobOutcome, NewRun, Result, new_job
 from repunet_model.words import to_install
 
 AHEAD = 2
@@ -71,7 +71,7 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGKILL)  # at once: whoever goes on must find no other writer
 
 
-def run_job(wanted: NewRun, runs: str, logs: str, files: Sequence[str]) -> Outcome:
+def run_job(wanted: NewRun, runs: str, logs: str, files: Sequence[str]) -> JobOutcome:
     """Run one job to its end, in the process in which this is called.
 
     Args:
@@ -107,7 +107,7 @@ class Spread:
         self._runs, self._logs = str(runs.resolve()), str(logs.resolve())
         self._pool = pool
         self._at_once = at_once
-        self._outcomes: dict[str, Outcome] = {}
+        self._outcomes: dict[str, JobOutcome] = {}
         self._stops = 0
         self._started = monotonic()
 
@@ -142,7 +142,7 @@ class Spread:
         """Let no run begin any more; twice: end those under way on this machine, which stay whole up to a step."""
         self._stops += 1
 
-    def run(self, note: Callable[[Outcome], None]) -> list[Outcome]:
+    def run(self, note: Callable[[JobOutcome], None]) -> list[JobOutcome]:
         """Run the jobs, and return what became of them, in their order.
 
         Args:
@@ -150,7 +150,7 @@ class Spread:
         """
         self._started = monotonic()
         waiting = iter(self._wanted)
-        under_way: dict[Future[Outcome], NewRun] = {}
+        under_way: dict[Future[JobOutcome], NewRun] = {}
         while True:
             while len(under_way) < self._at_once * AHEAD and not self._stops:
                 following = next(waiting, None)
@@ -174,17 +174,17 @@ class Spread:
             self._outcomes[each.sim_name] = _stopped(each)
         return [self._outcomes[each.sim_name] for each in self._wanted]
 
-    def _submit(self, wanted: NewRun) -> Future[Outcome]:
+    def _submit(self, wanted: NewRun) -> Future[JobOutcome]:
         """Hand out a job; where no worker is left to take it, it has failed."""
         try:
             return self._pool.submit(run_job, _at_home(wanted), self._runs, self._logs, extensions.loaded())
         except RuntimeError as error:
-            lost: Future[Outcome] = Future()
+            lost: Future[JobOutcome] = Future()
             lost.set_exception(error)
             return lost
 
 
-def _ended(future: Future[Outcome], wanted: NewRun) -> Outcome:
+def _ended(future: Future[JobOutcome], wanted: NewRun) -> JobOutcome:
     """Return what became of a job, whatever happened to its worker; nothing that goes wrong stops another job."""
     try:
         return future.result()
@@ -192,11 +192,11 @@ def _ended(future: Future[Outcome], wanted: NewRun) -> Outcome:
         return _stopped(wanted)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        return Outcome(wanted.sim_name, wanted.steps, Result.FAILED, 0, reason)
+        return JobOutcome(wanted.sim_name, wanted.steps, Result.FAILED, 0, reason)
 
 
-def _stopped(wanted: NewRun) -> Outcome:
-    return Outcome(wanted.sim_name, wanted.steps, Result.STOPPED, 0)
+def _stopped(wanted: NewRun) -> JobOutcome:
+    return JobOutcome(wanted.sim_name, wanted.steps, Result.STOPPED, 0)
 
 
 def _at_home(wanted: NewRun) -> NewRun:

@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from repunet_model.modes import FULL, NEITHER, REPUTATION_ONLY
 from repunet_model.report.evidence import EXPLOITS_BELOW, Evidence, Panel, Run
-from repunet_model.report.page import Section, Table, in_words
-from repunet_model.report.statistics import Estimate, estimate
+from repunet_model.report.page import Section, Table, estimate_in_words
+from repunet_model.report.statistics import Estimate, estimate, paired
 from repunet_model.results import PHASE
-
-FULL, NONE, REPUTATION = "reputation and gossip", "neither", "reputation only"
 
 MARGIN = 0.1
 """Cooperation that loses less than this still counts as persisting."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A question.
+class Claim:
+    """A claim of the paper, put as a question.
 
     Attributes:
         text: The question.
@@ -37,34 +36,30 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the runs of a scenario answer to a question.
+class Finding:
+    """What the runs of a scenario say of a claim.
 
     Attributes:
-        question: The question.
+        claim: The claim.
         scenario: The scenario.
         measured: The mean over seeds; None if no run has the number.
         verdict: yes, no, not shown, or why there is none.
     """
 
-    question: Question
+    claim: Claim
     scenario: str
     measured: Estimate | None
     verdict: str
 
 
-def _difference(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
-    return {seed: first[seed] - second[seed] for seed in sorted(set(first) & set(second))}
-
-
 def _change(panel: Panel, mode: str) -> dict[int, float]:
     """Return by how much cooperation has risen from the first steps to the final phase."""
-    return _difference(panel.by_seed(mode, "cooperation_rate"), panel.by_seed(mode, "cooperation_rate", first=True))
+    return paired(panel.by_seed(mode, "cooperation_rate"), panel.by_seed(mode, "cooperation_rate", first=True))
 
 
 def _final(panel: Panel, first: str, second: str, measure: str = "cooperation_rate") -> dict[int, float]:
     """Return by how much a measure is higher in one mode than in another in the final phase."""
-    return _difference(panel.by_seed(first, measure), panel.by_seed(second, measure))
+    return paired(panel.by_seed(first, measure), panel.by_seed(second, measure))
 
 
 def _of_runs(panel: Panel, number: Callable[[Run], float | None]) -> dict[int, float]:
@@ -92,48 +87,48 @@ def _excess_of_praise(run: Run) -> float | None:
 _FIRST, _LAST = f"first {PHASE // 2} steps", f"last {PHASE} steps"
 _EXPLOITERS = f"agents that chose cooperatively in fewer than {EXPLOITS_BELOW:.0%} of their choices of the {_LAST}"
 
-QUESTIONS = (
-    Question(
+CLAIMS = (
+    Claim(
         "Does cooperation collapse without reputation and gossip?",
         f"cooperation rate, neither: {_FIRST} − {_LAST}",
-        lambda panel: {seed: -change for seed, change in _change(panel, NONE).items()},
+        lambda panel: {seed: -change for seed, change in _change(panel, NEITHER).items()},
     ),
-    Question(
+    Claim(
         "Does cooperation persist with reputation and gossip?",
         f"cooperation rate, both: {_LAST} − {_FIRST} + {MARGIN:g} (it persists if it loses less than {MARGIN:g})",
         lambda panel: {seed: change + MARGIN for seed, change in _change(panel, FULL).items()},
     ),
-    Question(
+    Claim(
         "Is there more cooperation in the end with both than with neither?",
         f"cooperation rate of the {_LAST}: both − neither",
-        lambda panel: _final(panel, FULL, NONE),
+        lambda panel: _final(panel, FULL, NEITHER),
     ),
-    Question(
+    Claim(
         "Does gossip add to reputation?",
         f"cooperation rate of the {_LAST}: both − reputation only",
-        lambda panel: _final(panel, FULL, REPUTATION),
+        lambda panel: _final(panel, FULL, REPUTATION_ONLY),
     ),
-    Question(
+    Claim(
         "Do cooperative clusters form?",
         f"assortativity of ties by recent cooperation, both, {_LAST}",
         lambda panel: panel.by_seed(FULL, "assortativity_cooperation"),
     ),
-    Question(
+    Claim(
         "Are they more marked than with neither?",
         f"the same, both − neither, {_LAST}",
-        lambda panel: _final(panel, FULL, NONE, "assortativity_cooperation"),
+        lambda panel: _final(panel, FULL, NEITHER, "assortativity_cooperation"),
     ),
-    Question(
+    Claim(
         "Are exploiters isolated?",
         f"share with nobody tied to them at the end, both: exploiters − others (exploiters: {_EXPLOITERS})",
         lambda panel: {seed: -value for seed, value in _of_runs(panel, _others_less_exploiters("isolated")).items()},
     ),
-    Question(
+    Claim(
         "Are fewer people tied to exploiters?",
         "ties to an agent at the end, both: others − exploiters",
         lambda panel: _of_runs(panel, _others_less_exploiters("ties_to")),
     ),
-    Question(
+    Claim(
         "Is positive gossip more frequent than negative?",
         "share of positive messages in the run, both, − one half",
         lambda panel: _of_runs(panel, _excess_of_praise),
@@ -142,7 +137,7 @@ QUESTIONS = (
 
 
 def verdict(measured: Estimate) -> str:
-    """Return what a number says of a question."""
+    """Return what a number says of a claim."""
     if measured.low is None or measured.high is None:
         return "too few seeds"
     if measured.low == measured.high == 0:
@@ -152,26 +147,27 @@ def verdict(measured: Estimate) -> str:
     return "no" if measured.high < 0 else "not shown"
 
 
-def answers(evidence: Evidence) -> list[Answer]:
-    """Return the answers to every question, scenario by scenario."""
+def findings(evidence: Evidence) -> list[Finding]:
+    """Return what the runs say of every claim, scenario by scenario."""
     found = []
-    for question in QUESTIONS:
+    for claim in CLAIMS:
         for panel in evidence.panels:
-            values = list(question.measure(panel).values())
+            values = list(claim.measure(panel).values())
             if values:
                 measured = estimate(values)
-                found.append(Answer(question, panel.title, measured, verdict(measured)))
+                found.append(Finding(claim, panel.title, measured, verdict(measured)))
             else:
-                found.append(Answer(question, panel.title, None, "nothing to measure"))
+                found.append(Finding(claim, panel.title, None, "nothing to measure"))
     return found
 
 
-def table(found: Sequence[Answer]) -> Table:
-    """Return answers as a table."""
+def table(found: Sequence[Finding]) -> Table:
+    """Return findings as a table."""
     rows = []
-    for answer in found:
-        numbers = ("–", "–", "0") if answer.measured is None else (*in_words(answer.measured), str(answer.measured.n))
-        rows.append([answer.question.text, answer.scenario, answer.verdict, *numbers])
+    for finding in found:
+        measured = finding.measured
+        numbers = ("–", "–", "0") if measured is None else (*estimate_in_words(measured), str(measured.n))
+        rows.append([finding.claim.text, finding.scenario, finding.verdict, *numbers])
     caption = (
         "Yes: the 95 % bootstrap interval of the mean over seeds lies above 0; no: below 0; not shown: it holds 0; "
         "no difference: all "
@@ -181,19 +177,19 @@ def table(found: Sequence[Answer]) -> Table:
     return Table(caption, ["question", "scenario", "answer", "mean", "95 % interval", "seeds"], rows, words=3)
 
 
-def lines(found: Sequence[Answer]) -> list[str]:
-    """Return answers as lines of text, below each question what every scenario says."""
+def lines(found: Sequence[Finding]) -> list[str]:
+    """Return findings as lines of text, below each claim what every scenario says."""
     told = []
-    for question in QUESTIONS:
-        told.append(question.text)
-        for answer in found:
-            if answer.question is question:
-                mean = "" if answer.measured is None else f": {answer.measured}"
-                told.append(f"  {answer.scenario}: {answer.verdict}{mean}")
+    for claim in CLAIMS:
+        told.append(claim.text)
+        for finding in found:
+            if finding.claim is claim:
+                mean = "" if finding.measured is None else f": {finding.measured}"
+                told.append(f"  {finding.scenario}: {finding.verdict}{mean}")
     return told
 
 
-def section(found: Sequence[Answer]) -> Section:
-    """Return answers as a section of a report."""
-    measured = tuple(f"{question.text} Measured: {question.measured}." for question in QUESTIONS)
+def section(found: Sequence[Finding]) -> Section:
+    """Return findings as a section of a report."""
+    measured = tuple(f"{claim.text} Measured: {claim.measured}." for claim in CLAIMS)
     return Section("questions", "The paper's claims as questions", measured, tables=[table(found)])
