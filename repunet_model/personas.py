@@ -45,6 +45,8 @@ def _plain(label: str) -> str:
         raise ValueError("holds characters that cannot be seen")
     if without_marks(label) != label:
         raise ValueError("holds a mark with which chat models part turns")
+    if " < " in label:  # which parts names where a question came through several people
+        raise ValueError("holds ' < '")
     return label
 
 
