@@ -6,8 +6,11 @@ network, neither when the site is built nor when it is read.
 
 from __future__ import annotations
 
+import inspect
+from enum import Enum
 from importlib.metadata import version as installed
 
+from pydantic import BaseModel
 from sphinx.addnodes import download_reference, pending_xref
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
@@ -23,7 +26,10 @@ html_theme = "furo"
 html_title = f"{project} {release}"
 myst_heading_anchors = 4
 
+default_role = "py:obj"  # code in docstrings leads to what it names, where that is in the reference
+autoclass_content = "both"
 autodoc_member_order = "bysource"
+autodoc_default_options = {"exclude-members": "model_config"}  # of pydantic, in every model
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
@@ -31,13 +37,18 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
 nitpick_ignore_regex = [
+    # Code in docstrings that names anything else.
+    (r"py:obj", r".*"),
     # Types of other libraries: to look them up takes a network.
-    (r"py:.*", r"(abc|aiohttp|collections|decimal|enum|mesa|networkx|nx|pandas|pathlib|pd|pydantic|random)\..*"),
+    (r"py:.*", r"(abc|aiohttp|collections|decimal|enum|mesa|networkx|numpy|nx|pandas|pathlib|pd|pydantic|random)\..*"),
     # Type variables, and types that are imported for type checkers alone: they have no full name.
     (r"py:class", r"[A-Z]\w*"),
     # Types of parts that are internal, so that the reference does not describe them.
     (r"py:.*", r"repunet_model\.(backends\.prices|jobs|journal|questions\.(compound|prompts)|stages)\..*"),
 ]
+
+
+_MAKING_A_MODEL = inspect.cleandoc(BaseModel.__init__.__doc__ or "").splitlines()[0]
 
 
 class LinksOutOfDocs(SphinxTransform):
@@ -57,16 +68,21 @@ class LinksOutOfDocs(SphinxTransform):
                 link.replace_self(download_reference("", "", *link.children, **where))
 
 
-def keep_colons(_app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
-    """Keep napoleon from taking what stands before a colon in the docstring of an attribute for its type.
+def tidy(_app: Sphinx, what: str, _name: str, described: object, _options: object, lines: list[str]) -> None:
+    """Prepare a docstring for napoleon.
 
-    It does so in the first line alone: an empty comment takes its place.
+    In the first line of an attribute's, napoleon takes what stands before a colon for a type: an empty comment takes
+    its place. What pydantic says of making any model at all is left out. Enums show their values.
     """
     if what in {"attribute", "data", "property"}:
         lines[:0] = ["..", ""]
+    if (of_pydantic := _MAKING_A_MODEL) in lines:
+        del lines[lines.index(of_pydantic) :]
+    if isinstance(described, type) and issubclass(described, Enum):
+        lines += ["Values: " + ", ".join(f"``{member.name}`` ({member.value})" for member in described) + ".", ""]
 
 
 def setup(app: Sphinx) -> None:
     """Register the above; docstrings are seen before napoleon sees them."""
     app.add_transform(LinksOutOfDocs)
-    app.connect("autodoc-process-docstring", keep_colons, priority=100)
+    app.connect("autodoc-process-docstring", tidy, priority=100)

@@ -26,7 +26,7 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         persona: Who it is.
         learned: What it acts on, by role.
         resources: What it owns, in units.
-        payoff: What it gained in the last step; None if it met nobody.
+        payoff: What it gained in the last step, in units; None if it met nobody.
         ledger: What it thinks of itself and of others.
         memory: Its last encounters.
         declared: What it chose in the last public round; None before the first, and in a game without rounds.

@@ -58,6 +58,10 @@ PUBLIC = (
     "repunet_model.sweep.folder",
     "repunet_model.sweep.running",
     "repunet_model.report.evidence",
+    "repunet_model.report.statistics",
+    "repunet_model.populations",
+    "repunet_model.export",
+    "repunet_model.chronicle",
     "repunet_model.rng",
     "repunet_model.testing",
     "visualization.for_mesa",
@@ -102,7 +106,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Page]:
     """The pages of the site by their files."""
     site = tmp_path_factory.mktemp("site")
     built = build(DOCS, site, tmp_path_factory.mktemp("offline") / "first")
-    assert (built.returncode, built.stderr) == (0, "")
+    assert built.returncode == 0, built.stderr
     found = {}
     for file in site.rglob("*.html"):
         found[file] = page = Page()
@@ -148,6 +152,7 @@ def test_every_public_name_is_there(pages: dict[Path, Page]) -> None:
         }
         assert own, name
         assert own <= described, sorted(own - described)
+    assert {f"repunet_model.model.RepuNetModel.{part}" for part in ("step", "astep", "interrupt", "load")} <= described
     for part in repunet_model.__all__:
         value = getattr(repunet_model, part)
         assert f"{value.__module__}.{part}" in described

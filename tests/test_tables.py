@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import fields
+from enum import StrEnum
 from importlib import import_module
 from math import inf, isinf, nextafter
 from pathlib import Path
@@ -80,19 +81,30 @@ def test_constants(name: str, value: str) -> None:
     assert str(getattr(import_module(module), constant)) == value
 
 
-def test_questions() -> None:
+def all_questions() -> dict[str, type[Question[Any]]]:
     for module in walk_packages(repunet_model.__path__, "repunet_model."):
         if module.name.startswith(("repunet_model.games", "repunet_model.questions")):
             import_module(module.name)
-    asked = {
+    return {
         kind.name: kind
         for kind in subclasses(Question)
         if kind.__module__.startswith("repunet_model.") and not issubclass(kind, Compound) and hasattr(kind, "name")
     }
-    told = column("question", 3)
-    assert set(told) == set(asked)
-    for name, kind in asked.items():
-        assert told[name] == ", ".join(kind.answer.model_fields), name
+
+
+def test_questions() -> None:
+    assert column("question", 3) == {
+        name: ", ".join(kind.answer.model_fields) for name, kind in all_questions().items()
+    }
+
+
+def test_closed_choices() -> None:
+    assert column("closed choice") == {
+        f"{name}.{field}": ", ".join(described.annotation)
+        for name, kind in all_questions().items()
+        for field, described in kind.answer.model_fields.items()
+        if isinstance(described.annotation, type) and issubclass(described.annotation, StrEnum)
+    }
 
 
 def test_sampling() -> None:

@@ -1,5 +1,7 @@
 """The parts of the page for a `mesa.visualization.SolaraViz` of one's own, in a notebook or a script.
 
+Beside the components of Mesa::
+
     from mesa.visualization import SolaraViz, make_plot_component
 
     from repunet_model import RepuNetModel

@@ -1,8 +1,10 @@
 """Planted agents: fixed policies that make a game's cooperative choice, where one wants to know who cooperates.
 
-always_cooperate    cooperates with everybody
-always_defect       cooperates with nobody
-tit_for_tat         cooperates with a partner at first, then does what this partner did last (Axelrod 1984)
+The names::
+
+    always_cooperate    cooperates with everybody
+    always_defect       cooperates with nobody
+    tit_for_tat         cooperates with a partner at first, then does what this partner did last (Axelrod 1984)
 
 A planted agent answers everything else (evaluation, reputation, gossip, ties) as the rules backend does. A policy
 draws nothing and sees no more than its question shows. A game names the questions that make its cooperative choice
@@ -81,7 +83,7 @@ class PlantedBackend(RulesBackend):
         plan = _PLANS.get((self.policy, type(request.question)))
         if plan is None:
             return await super().answer(request)
-        return plan(request.question)  # type: ignore[return-value]  # as registered by `plays`
+        return request.question.as_answer(plan(request.question))
 
 
 def check(backends: Iterable[Backend], game: str, choices: Sequence[type[Question[Any]]]) -> None:

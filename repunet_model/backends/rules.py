@@ -85,9 +85,9 @@ class Rules:
         altruist_expectation: Cooperation an altruist expects of strangers before any experience, in [0, 1].
         expectation: The same of everybody else.
         expectation_weight: How many encounters that first expectation counts for.
-        discount: Weight of the next encounter against the present one, in [0, 1).
+        discount: Weight of the next encounter against the present one, in [0, 0.999].
         learning_rate: Share by which an opinion moves towards what was seen, in (0, 1].
-        hearsay: Share of that by which fully believed gossip moves it, in [0, 1].
+        hearsay: Share of that by which fully believed gossip, or public news, moves it, in [0, 1].
         social_precision: Logit precision of ties, gossip, trust and picks, in 1/points of score.
         tie_threshold: Score from which a tie is worth having, in [-1, 1].
         gossip_threshold: Strength of an impression, in [0, 1], from which it is worth telling.
@@ -237,14 +237,14 @@ class RulesBackend:
         """
         question = request.question
         if isinstance(question, Compound):
-            # The class variable of a compound cannot name the type of its answer.
-            return await question.in_turn(lambda ask, digest: self.answer(request.part(ask, digest)))  # type: ignore[return-value]
+            parts = await question.in_turn(lambda ask, digest: self.answer(request.part(ask, digest)))
+            return request.question.as_answer(parts)
         policy = _POLICIES.get(type(question))
         if policy is None:
             raise ConfigurationError(
                 f"the rules backend has no policy for {question.name!r}: register one with backends.rules.answers"
             )
-        return policy(question, Mind(self._rules, request.persona, request.random))  # type: ignore[return-value]
+        return question.as_answer(policy(question, Mind(self._rules, request.persona, request.random)))
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -154,7 +154,7 @@ def regression(predictor: Sequence[float], outcome: Sequence[float], run: Sequen
         run: The run of each agent.
 
     Returns:
-        None where there is no line: for fewer than three agents, or equal values.
+        None where there is no line, for fewer than three agents, or equal values.
     """
     if len(outcome) < 3 or np.ptp(predictor) == 0 or np.ptp(outcome) == 0:
         return None

@@ -1,5 +1,7 @@
 """A sweep on disk: what it is, its runs, what failed, and the table of results.
 
+What lies where::
+
     <storage>/<sweep>/
         sweep.json                 the grids, seeds and steps, and what made it
         runs/<run>/                a run folder for each cell: `show`, `check`, `resume` and `fork` work on it
