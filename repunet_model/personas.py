@@ -145,8 +145,6 @@ def population(
         ConfigurationError: If the set cannot be used, has fewer than two personas or too few, a name twice, or
             somebody with a learned text for a role that the game does not have.
     """
-    if n_agents is not None and n_agents < 2:
-        raise ConfigurationError(f"n_agents is {n_agents}: at least 2 agents are needed to meet")
     if personas == BUILT_IN:
         return _stretched(game, n_agents)
     where, content = "personas", personas
