@@ -17,13 +17,13 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
 from repunet_model import games
-from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.errors import ConfigurationError
 from repunet_model.memory import MEMORY_LENGTH, Event
 from repunet_model.network import SocialNetwork
 from repunet_model.persistence import asked, update_of
 from repunet_model.personas import Persona, validated
 from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
-from repunet_model.storage import Row, RunFolder, to_json
+from repunet_model.storage import Row, RunFolder, to_json, understood
 
 if TYPE_CHECKING:
     from repunet_model.model import RepuNetModel
@@ -105,15 +105,11 @@ class Chronicle:
         """
         last = folder.steps()[-1] if last is None else last
         folder.check_step(last)
-        try:
+        with understood(folder):
             people = validated(folder.document(0, "personas"), f"{folder.path}, personas")
             chronicle = cls(folder.path.resolve().name, folder.manifest(), people)
             for number in range(last + 1):
                 chronicle._add_stored(folder, number)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StorageError(
-                f"{folder.path}: damaged, {type(error).__name__} {error} where a step was expected"
-            ) from error
         chronicle._folder = folder
         return chronicle
 

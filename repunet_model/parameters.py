@@ -6,6 +6,7 @@ import operator
 import secrets
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import SupportsIndex, cast
 
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import Persona
@@ -57,7 +58,7 @@ def personas(value: str | Sequence[Persona]) -> str | Sequence[Persona]:
     return value if isinstance(value, list | tuple) else text("personas", value)
 
 
-def whole(name: str, value: int, low: int, high: int | None = None) -> int:
+def whole(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return a whole number within limits; NumPy's integers are whole numbers too.
 
     Raises:
@@ -65,7 +66,7 @@ def whole(name: str, value: int, low: int, high: int | None = None) -> int:
     """
     limits = f"at least {low}" if high is None else f"from {low} to {high}"
     try:
-        number = operator.index(value)
+        number = operator.index(cast("SupportsIndex", value))  # what is none raises TypeError
     except TypeError:
         number = low - 1
     if isinstance(value, bool) or number < low or (high is not None and number > high):
@@ -83,7 +84,7 @@ def dialogue_turns(value: int | str) -> int:
         ConfigurationError: If it is no whole number from 2 to 10.
     """
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
-    return whole("dialogue_turns", number, 2, MOST_DIALOGUE_TURNS)  # type: ignore[arg-type]  # `whole` refuses a text
+    return whole("dialogue_turns", number, 2, MOST_DIALOGUE_TURNS)
 
 
 def activation_of(name: str) -> Activation:

@@ -33,22 +33,22 @@ from pydantic import (
 )
 
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import SCENARIOS, one_line
+from repunet_model.words import SCENARIOS, one_line, without_marks
 
 BUILT_IN = "built-in"
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 
 
-def _printable(label: str) -> str:
+def _plain(label: str) -> str:
     if not label.isprintable():
         raise ValueError("holds characters that cannot be seen")
+    if without_marks(label) != label:
+        raise ValueError("holds a mark with which chat models part turns")
     return label
 
 
-Label = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(_printable)
-]
+Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(_plain)]
 """A few words that stand in the middle of sentences, tables and lists: in one line, and nothing hidden in them."""
 
 Learned = Annotated[

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import Disposition, Learned, Persona, seed_data, validated
 from repunet_model.rng import Streams
-from repunet_model.storage import RunFolder
+from repunet_model.storage import RunFolder, understood
 
 Profiles = dict[str, dict[str, Learned]]
 """Learned texts by game and name: a form of a persona file."""
@@ -30,9 +30,10 @@ def learned_in(folder: RunFolder, step: int) -> dict[str, Learned]:
     folder.check_step(step)
     folder.check_chain(0, step)
     learned: dict[str, Learned] = {}
-    for agent in folder.document(step, "state")["agents"]:
-        by_role: dict[str, str] = agent["learned"]
-        learned[agent["name"]] = by_role if len(by_role) > 1 else next(iter(by_role.values()))
+    with understood(folder):
+        for agent in folder.document(step, "state")["agents"]:
+            by_role: dict[str, str] = agent["learned"]
+            learned[agent["name"]] = by_role if len(by_role) > 1 else next(iter(by_role.values()))
     return learned
 
 
@@ -48,7 +49,8 @@ def of_run(folder: RunFolder, step: int) -> list[Persona]:
         StorageError: If the run is damaged.
     """
     learned = learned_in(folder, step)
-    rows = [{**row, "learned": learned[row["name"]]} for row in folder.document(0, "personas")]
+    with understood(folder):
+        rows = [{**row, "learned": learned[row["name"]]} for row in folder.document(0, "personas")]
     return validated(rows, f"run {folder.path}")
 
 

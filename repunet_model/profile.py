@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
+
+from repunet_model.storage import understood
 
 if TYPE_CHECKING:
     from repunet_model.storage import Row, RunFolder
@@ -40,15 +43,8 @@ def critical_path(calls: Sequence[Row]) -> list[int]:
         calls: Rows of the calls of a step, each with the places of those it waited for under "after".
     """
     length: dict[int, int] = {}
-    for start in range(len(calls)):
-        pending = [start]
-        while pending:
-            place = pending[-1]
-            open_ones = [other for other in calls[place]["after"] if other not in length]
-            if open_ones:
-                pending.extend(open_ones)
-                continue
-            length[pending.pop()] = 1 + max((length[other] for other in calls[place]["after"]), default=0)
+    for place in TopologicalSorter({place: call["after"] for place, call in enumerate(calls)}).static_order():
+        length[place] = 1 + max((length[other] for other in calls[place]["after"]), default=0)
     path: list[int] = []
     place = max(range(len(calls)), key=lambda one: length[one], default=-1)
     while place >= 0:
@@ -64,7 +60,8 @@ def of_step(folder: RunFolder, step: int) -> StepProfile:
         StorageError: If the step cannot be read.
     """
     calls = folder.table(step, "calls")
-    return StepProfile(step, len(calls), tuple(calls[place] for place in critical_path(calls)))
+    with understood(folder):
+        return StepProfile(step, len(calls), tuple(calls[place] for place in critical_path(calls)))
 
 
 def table(profiles: Sequence[StepProfile]) -> Table:

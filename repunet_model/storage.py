@@ -29,6 +29,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
@@ -77,6 +78,21 @@ def write_new(path: Path, text: str) -> None:
         _sync(path.parent)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def understood(folder: RunFolder) -> Iterator[None]:
+    """Say in one line where what a run holds is none of a run's, though it is sealed: as somebody else's may be.
+
+    Raises:
+        StorageError: Where the block does not find what it looks for.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise StorageError(
+            f"{folder.path}: damaged, {type(error).__name__} {error} where a step was expected"
+        ) from error
 
 
 class RunFolder:

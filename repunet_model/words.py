@@ -148,3 +148,16 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """Return a text of somebody's in one line, with single blanks between its words."""
     return " ".join(text.split())
+
+
+_MARK = re.compile(r"<(?=[|\uff5c]|/?s>|(?:start|end)_of_turn>|/?<SYS>>)|\[(?=/?INST\])", re.IGNORECASE)
+"""Where a mark begins that chat templates part turns with: ChatML, Llama, Phi, Gemma, Mistral, DeepSeek."""
+
+
+def without_marks(text: str) -> str:
+    """Return a text as a chat model may be sent it: a blank stands in every mark of a turn, which so is none.
+
+    Servers such as llama.cpp take a mark inside of a message for a mark, so that whoever writes one could speak as the
+    rules.
+    """
+    return _MARK.sub(r"\g<0> ", text)

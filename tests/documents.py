@@ -81,7 +81,7 @@ def blocks(page: Path) -> list[Block]:
         if token.type == "code_block":
             raise ValueError(f"{where}: an indented code block; fence it, as bash, python or text")
         if name is not None:
-            if "code" in name or "literal" in name.removesuffix("include"):
+            if "code" in name or ("literal" in name and name != "literalinclude"):
                 raise ValueError(f"{where}: {{{name}}} holds code that is not run; fence it as bash, python or text")
         elif language in RUN:
             found.append(Block(language, token.map[0] + 2, token.content))
@@ -179,9 +179,13 @@ class Machine:
 
     @property
     def path(self) -> str:
-        """The search path for programs: those of the virtual environment, Python, and this machine's without uv."""
-        others = [folder for folder in os.environ["PATH"].split(os.pathsep) if not (Path(folder) / "uv").exists()]
-        return os.pathsep.join([str(self.programs), str(self.folder / "bin"), *others])
+        """The search path for programs: those of the virtual environment, Python, and this machine's.
+
+        Without the folders that have uv in them, unless the system's own programs are there too.
+        """
+        folders = map(Path, os.environ["PATH"].split(os.pathsep))
+        others = [each for each in folders if not (each / "uv").exists() or (each / "bash").exists()]
+        return os.pathsep.join(map(str, [self.programs, self.folder / "bin", *others]))
 
     def set_up(self, stand_ins: Mapping[str, str]) -> None:
         """Make the virtual environment and the clone, in place of any that were there.

@@ -36,8 +36,9 @@ VARIABLES = {
 
 STAND_INS = {
     "sbatch": """#!/usr/bin/env bash
-# Runs a job at once, on this machine.
-bash "${!#}" > /dev/null 2>&1 &
+# Runs a job at once, on this machine. Its script may be gone as soon as this has ended.
+job=$(cat "${!#}")
+bash -c "$job" > /dev/null 2>&1 &
 echo "Submitted batch job $!"
 """,
     "scancel": """#!/usr/bin/env bash
@@ -102,6 +103,13 @@ def test_pages_are_read_in_the_order_of_the_toctree(tmp_path: Path) -> None:
         list(toctree(index))
     first.write_text("# First\n")
     assert list(toctree(index)) == [second, first]
+
+
+def test_code_in_files_and_what_is_no_code_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.documents.ROOT", tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("```{literalinclude} game.py\n```\n\n```text\nfolder/\n```\n\n- a list\n  of two lines\n")
+    assert blocks(page) == []
 
 
 @pytest.mark.parametrize(

@@ -620,11 +620,13 @@ def test_tables_are_exported(stored: RepuNetModel) -> None:
     assert list(interactions["step"].unique()) == [1, 2]
     assert len(interactions) == 20
     records = pd.read_csv("tables/records.csv")
-    assert json.loads(records["distribution"][0]) == stored.folder.table(1, "records")[0]["distribution"]  # type: ignore[union-attr]
+    assert stored.folder is not None
+    assert json.loads(records["distribution"][0]) == stored.folder.table(1, "records")[0]["distribution"]
 
 
 def test_tables_are_exported_as_parquet(stored: RepuNetModel) -> None:
-    assert main(["export", str(stored.folder.path), "tables", "--layout", "parquet"]) == 0  # type: ignore[union-attr]
+    assert stored.folder is not None
+    assert main(["export", str(stored.folder.path), "tables", "--layout", "parquet"]) == 0
     assert len(pd.read_parquet("tables/interactions.parquet")) == 30
 
 

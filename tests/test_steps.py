@@ -88,7 +88,8 @@ def test_an_interrupted_run_is_whole_and_goes_on(interrupted_at: int, tmp_path: 
     model = run(0, backend=Interrupting(), run_name="interrupted", **parameters)
     with pytest.raises(KeyboardInterrupt):
         steps(model)
-    assert model.steps == model.time == model.folder.steps()[-1]  # type: ignore[union-attr]
+    assert model.folder is not None
+    assert model.steps == model.time == model.folder.steps()[-1]
     while model.steps < 4:
         model.step()
     run(model.steps, run_name="smooth", **parameters)

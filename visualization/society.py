@@ -131,7 +131,7 @@ class Society:
         activation: str = "simultaneous",
     ) -> None:
         """Make a society; SolaraViz calls this on Reset. The arguments are those of `RepuNetModel`."""
-        self.parameters = {
+        self.parameters: dict[str, Any] = {
             "game": game,
             "reputation": reputation,
             "gossip": gossip,
@@ -144,7 +144,7 @@ class Society:
         self.trouble = ""
         self.running = True
         try:
-            self.core = Core(**self.parameters)  # type: ignore[arg-type]  # `backend` is one of these
+            self.core = Core(**self.parameters)
         except RepuNetError as error:
             self.trouble = f"This society cannot be made: {error}. Change the parameters, and press Reset."
             self.running = False

@@ -20,6 +20,7 @@ from repunet_model.personas import Persona
 from repunet_model.questions.base import Answer, Coordinates, Options, Question
 from repunet_model.questions.compound import Ask
 from repunet_model.questions.prompts import Prompts
+from repunet_model.words import without_marks
 
 
 @dataclass(slots=True)
@@ -178,7 +179,7 @@ class Request[A: Answer]:
             {"role": "user", "content": self.prompt},
         ]
         for correction in self.corrections:
-            messages.append({"role": "assistant", "content": correction.text or "(nothing)"})
+            messages.append({"role": "assistant", "content": without_marks(correction.text) or "(nothing)"})
             messages.append(
                 {
                     "role": "user",

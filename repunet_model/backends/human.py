@@ -77,7 +77,8 @@ class HumanBackend:
     async def _answer[A: Answer](self, request: Request[A]) -> A:
         question = request.question
         if isinstance(question, Compound):
-            return await question.in_turn(lambda ask, digest: self._answer(request.part(ask, digest)))  # type: ignore[return-value]
+            parts = await question.in_turn(lambda ask, digest: self._answer(request.part(ask, digest)))
+            return request.question.as_answer(parts)
         if request.prompts.system != self._rules:
             self._rules = request.prompts.system
             self._show(f"\n{self._rules}\n\n{HOW_TO_ANSWER}\n")

@@ -470,8 +470,9 @@ class OpenAIBackend:
 def _count(counts: object, name: str) -> int | None:
     """Return a number of tokens; None where an endpoint does not count them, or not in numbers."""
     count = counts.get(name) if isinstance(counts, dict) else None
-    is_whole = isinstance(count, int | float) and not isinstance(count, bool) and 0 <= count < MOST_TOKENS
-    return int(count) if is_whole and int(count) == count else None  # type: ignore[arg-type]  # it is a number
+    if not isinstance(count, int | float) or isinstance(count, bool) or not 0 <= count < MOST_TOKENS:
+        return None
+    return int(count) if int(count) == count else None
 
 
 def _text_of(content: object) -> str:

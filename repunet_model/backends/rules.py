@@ -237,14 +237,14 @@ class RulesBackend:
         """
         question = request.question
         if isinstance(question, Compound):
-            # The class variable of a compound cannot name the type of its answer.
-            return await question.in_turn(lambda ask, digest: self.answer(request.part(ask, digest)))  # type: ignore[return-value]
+            parts = await question.in_turn(lambda ask, digest: self.answer(request.part(ask, digest)))
+            return request.question.as_answer(parts)
         policy = _POLICIES.get(type(question))
         if policy is None:
             raise ConfigurationError(
                 f"the rules backend has no policy for {question.name!r}: register one with backends.rules.answers"
             )
-        return policy(question, Mind(self._rules, request.persona, request.random))  # type: ignore[return-value]
+        return question.as_answer(policy(question, Mind(self._rules, request.persona, request.random)))
 
     async def close(self) -> None:
         """Nothing to give back."""

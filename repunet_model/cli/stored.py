@@ -44,14 +44,16 @@ def show(
 ) -> None:
     """Read a stored run: what was said, decided and thought of whom."""
     from repunet_model import inspection
-    from repunet_model.storage import RunFolder
+    from repunet_model.storage import RunFolder, understood
 
     path, named = at_step(run_folder, storage)
     folder = RunFolder.open(path)
     wanted = named if step is None else step
     shown = folder.steps()[-1] if wanted is None else wanted
     folder.check_step(shown)
-    lines = inspection.of_step(folder, shown) if agent is None else inspection.of_agent(folder, agent, shown)
+    with understood(folder):
+        shows = inspection.of_step(folder, shown) if agent is None else inspection.of_agent(folder, agent, shown)
+        lines = list(shows)
     for line in lines:
         say(line)
 
@@ -118,14 +120,16 @@ def export(
         raise ConfigurationError(f"unknown layout {layout!r}: choose one of {', '.join(LAYOUTS)}")
     from repunet_model import export as exporting
     from repunet_model.reference_layout import export_step
+    from repunet_model.storage import understood
 
     folder, step = open_at_step(run_step, storage)
-    if layout == "published":
-        out = export_step(folder, step, out)
-    elif layout in {"graphml", "gexf"}:
-        exporting.export_graph(folder, step, out, layout)
-    else:
-        exporting.export_tables(folder, step, out, layout)
+    with understood(folder):
+        if layout == "published":
+            out = export_step(folder, step, out)
+        elif layout in {"graphml", "gexf"}:
+            exporting.export_graph(folder, step, out, layout)
+        else:
+            exporting.export_tables(folder, step, out, layout)
     say(f"Step {step} of {folder.path}: {out}")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from functools import cache
 from random import Random
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -108,6 +108,10 @@ class Question[A: Answer]:
             ValueError: In one line, what does not fit.
         """
 
+    def as_answer(self, answer: Answer) -> A:
+        """Return an answer to this question as one of its type, which the class variable cannot name."""
+        return cast("A", answer)
+
     def options(self, digest: bytes) -> Options:
         """Draw the order in which the options of every closed choice are named.
 
@@ -158,18 +162,18 @@ class Question[A: Answer]:
             ValueError: In one line, what does not fit.
         """
         try:
-            answer = self.answer.model_validate_json(text)
+            answer = self.as_answer(self.answer.model_validate_json(text))
         except ValidationError as error:
             problems = (f"{'.'.join(map(str, e['loc'])) or 'reply'}: {e['msg']}" for e in error.errors())
             raise ValueError("; ".join(problems)) from None
         for field, names in self.candidates().items():
             if getattr(answer, field) not in names:
                 raise ValueError(f"{field}: must be one of {', '.join(names)}")
-        self.check(answer)  # type: ignore[arg-type]  # the class variable cannot name the type parameter
+        self.check(answer)
         for field, (low, high) in self.bounds().items():
             if not low <= getattr(answer, field) <= high:
                 raise ValueError(f"{field}: must be from {low} to {high}")
-        return answer  # type: ignore[return-value]  # the class variable cannot name the type parameter
+        return answer
 
 
 @cache

@@ -2,8 +2,8 @@
 
 Order of a prompt: first the rules of the game, which are the same for all agents and all steps, so that the
 prefix caches of providers and local servers serve them; then who the agent is; then what is new.
-Templates are Jinja2 with undefined names as errors; what agents say and write goes in as data and is never
-rendered again.
+Templates are Jinja2 with undefined names as errors; what agents say and write goes in as data, is never rendered
+again, and cannot begin a turn of the chat.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from repunet_model.personas import Persona
 from repunet_model.questions.base import Opinion, Options, Question, said
 from repunet_model.questions.compound import Compound, options_of
 from repunet_model.reputation import LEVELS, ReputationRecord
+from repunet_model.words import without_marks
 
 _PACKAGE = PackageLoader("repunet_model", "questions/templates")
 
@@ -90,8 +91,10 @@ class Prompts:
                 )
                 for ask in question.asks
             ]
-            return _template(question.template).render(**about, sections=sections).strip()
-        return _template(question.template).render(**_view(question), **about, options=options).strip()
+            text = _template(question.template).render(**about, sections=sections)
+        else:
+            text = _template(question.template).render(**_view(question), **about, options=options)
+        return without_marks(text).strip()
 
 
 def _view(question: Question[Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from repunet_model.metrics import isolated
 from repunet_model.modes import MODES
 from repunet_model.personas import Disposition
 from repunet_model.results import PHASE, cooperation_by_agent, measures_of, network_of, parameters_of
-from repunet_model.storage import Row, RunFolder
+from repunet_model.storage import Row, RunFolder, understood
 from repunet_model.words import visible
 
 EXPLOITS_BELOW = 0.5
@@ -200,7 +200,10 @@ def read(folders: Sequence[RunFolder]) -> Evidence:
         ConfigurationError: If there is none, one has no step, or one is there twice.
         StorageError: If one cannot be read.
     """
-    runs = [_read(folder) for folder in folders]
+    runs = []
+    for folder in folders:
+        with understood(folder):
+            runs.append(_read(folder))
     if not runs:
         raise ConfigurationError("there is no whole run to report")
     return Evidence(runs)

@@ -1,0 +1,48 @@
+"""Which names of Mesa this project uses, and which of them the installed Mesa does not have.
+
+uv run python -m tests.mesa_names
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import mesa
+
+ROOT = Path(__file__).parents[1]
+
+OF_MODELS = ("_default_schedule", "_wrapped_step", "agents", "random", "rng", "running", "step", "steps", "time")
+"""What is used of a model that Mesa made, public or not."""
+
+
+def used() -> Iterator[tuple[str, str]]:
+    """Yield modules of Mesa and the names that are used of them, anywhere in the project."""
+    for file in sorted(
+        path for folder in ("repunet_model", "visualization", "tests") for path in (ROOT / folder).rglob("*.py")
+    ):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.ImportFrom(module=str(module), names=names) if module.split(".")[0] == "mesa":
+                    yield from ((module, each.name) for each in names)
+                case ast.Attribute(value=ast.Name(id="mesa"), attr=name):
+                    yield "mesa", name
+
+
+def missing() -> list[str]:
+    """Return what the installed Mesa does not have, by its full name."""
+    gone = []
+    for module, name in sorted(set(used())):
+        try:
+            getattr(import_module(module), name)
+        except (ImportError, AttributeError):
+            gone.append(f"{module}.{name}")
+    model = mesa.Model()
+    return gone + [f"mesa.Model().{name}" for name in OF_MODELS if not hasattr(model, name)]
+
+
+if __name__ == "__main__":
+    print(f"Mesa {version('mesa')}; names used here that it does not have: {', '.join(missing()) or 'none'}")

@@ -1,0 +1,128 @@
+"""The tests against other versions of what they stand on: a report, never a failure.
+
+    uv run python -m tests.upstream [mesa] [newest] [lowest]
+
+Each time in a copy of the checkout with an environment of its own:
+
+mesa      Mesa's newest version, pre-releases included, whatever bounds say; everything else as it is pinned
+newest    the newest versions of everything within the bounds of pyproject.toml
+lowest    the lowest versions of what pyproject.toml names
+
+Reported are the tests by file, the first error of each file, and which names of Mesa that are used here are gone.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from tests.environments import UV, copy_checkout
+
+LEFT_OUT = ("browser", "page", "wheel", "documents", "docs", "sweep", "local", "imports", "report", "study")
+"""Words in the names of test files that are not run: those take minutes, or are about this checkout's environment."""
+
+SECONDS = 240
+"""How long the tests of one environment may take; what has been tested until then is reported."""
+
+PINS = "constraint-dependencies = ["
+
+PRE_RELEASE = "mesa[rec]>=4.0.0a0"
+
+
+def prepare(checkout: Path, name: str) -> list[str]:
+    """Copy the checkout, let other versions in, and return the options with which uv finds them."""
+    copy_checkout(checkout)
+    file = checkout / "pyproject.toml"
+    text = file.read_text()
+    before, _, after = text.partition(PINS)
+    pins, _, rest = after.partition("]\n")
+    match name:
+        case "mesa":
+            others = "\n".join(line for line in pins.splitlines() if not line.strip().startswith('"mesa=='))
+            file.write_text(f'{before}override-dependencies = ["{PRE_RELEASE}"]\n{PINS}{others}]\n{rest}')
+            return ["--prerelease", "if-necessary-or-explicit"]
+        case "newest":
+            file.write_text(before + rest)
+            return []
+        case "lowest":
+            file.write_text(before + rest)
+            return ["--resolution", "lowest-direct"]
+    raise SystemExit(f"unknown: {name}; known are mesa, newest, lowest")
+
+
+def run(checkout: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run uv in a copy of the checkout, which has an environment of its own."""
+    assert UV is not None
+    own = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"}}
+    return subprocess.run([UV, *words], cwd=checkout, env=own, capture_output=True, text=True, check=False)
+
+
+def results(file: Path) -> tuple[dict[str, Counter[str]], dict[str, str]]:
+    """Return what came of the tests by file, and the first error of each file."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    first: dict[str, str] = {}
+    for case in ET.parse(file).iter("testcase"):
+        # A file that cannot be imported is a case without a class, by the name of the module.
+        module = ".".join((case.get("classname") or case.get("name") or "").split(".")[:2])
+        outcome = next((child for child in case if child.tag in {"failure", "error", "skipped"}), None)
+        kind = "passed" if outcome is None else outcome.tag
+        counts[module][kind] += 1
+        if outcome is not None and kind != "skipped":
+            first.setdefault(module, reason(outcome))
+    return counts, first
+
+
+def reason(outcome: ET.Element) -> str:
+    """Return the line that says what went wrong."""
+    marked = [line[1:].strip() for line in (outcome.text or "").splitlines() if line.startswith("E ")]
+    return (marked or (outcome.get("message") or "").splitlines() or [""])[0][:160]
+
+
+def report(name: str, folder: Path) -> None:
+    """Make an environment, run the tests in it, and print what came of them."""
+    started = time.monotonic()
+    checkout = folder / name
+    print(f"\n== {name}", flush=True)
+    made = run(checkout, "sync", "--quiet", *prepare(checkout, name))
+    if made.returncode:
+        print(f"no environment:\n{made.stderr.strip()}")
+        return
+    versions = run(checkout, "pip", "freeze").stdout.splitlines()
+    named = ("mesa", "networkx", "numpy", "openai", "pandas", "pydantic", "solara", "typer")
+    print(", ".join(line for line in versions if line.partition("==")[0] in named))
+    print(run(checkout, "run", "--no-sync", "python", "-m", "tests.mesa_names").stdout, end="")
+    files = sorted((checkout / "tests").glob("test_*.py"))
+    chosen = [file for file in files if not any(word in file.stem for word in LEFT_OUT)]
+    written = folder / f"{name}.xml"
+    tested = run(
+        checkout,
+        *("run", "--no-sync", "pytest", "--quiet", "--session-timeout", str(SECONDS), "--junitxml", written),
+        *chosen,
+    )
+    if not written.is_file():
+        print(f"no tests were run:\n{tested.stdout[-2000:]}{tested.stderr[-2000:]}")
+        return
+    counts, first = results(written)
+    print(f"{'':28}{'passed':>8}{'failed':>8}{'errors':>8}{'skipped':>8}")
+    kinds = ("passed", "failure", "error", "skipped")
+    for module, each in sorted(counts.items()):
+        print(f"{module:28}{''.join(f'{each[kind]:8}' for kind in kinds)}  {first.get(module, '')}".rstrip())
+    total = sum(counts.values(), Counter[str]())
+    print(f"{'all':28}{''.join(f'{total[kind]:8}' for kind in kinds)}  in {time.monotonic() - started:.0f} s")
+
+
+def main(names: list[str]) -> None:
+    """Print the reports."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names or ["mesa", "newest", "lowest"]:
+            report(name, Path(folder))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
