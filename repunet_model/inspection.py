@@ -96,7 +96,8 @@ def of_agent(folder: RunFolder, name: str, step: int) -> Iterator[str]:
     own: dict[tuple[str, str], Row] = {}
     of_it: dict[tuple[str, str], Row] = {}
     past: list[str] = []
-    for number in range(1, step + 1):
+    first = 0 if "imported" in folder.manifest() else 1
+    for number in range(first, step + 1):
         for row in folder.table(number, "records"):
             if row["holder"] == name:
                 own[row["subject"], row["role"]] = row
@@ -105,7 +106,8 @@ def of_agent(folder: RunFolder, name: str, step: int) -> Iterator[str]:
         past += [f"  {one_line(row['text'])}" for row in folder.table(number, "events") if row["agent"] == name]
         for row in folder.table(number, "gossip"):
             if name in (row["gossiper"], row["listener"]):
-                past += (f"  Round {number}: {line.strip()}" if line[2] != " " else line for line in _gossip(row))
+                at = row.get("step", number)
+                past += (f"  Round {at}: {line.strip()}" if line[2] != " " else line for line in _gossip(row))
         past += [f"  Round {number}: {_tie(row)}" for row in folder.table(number, "ties") if row["agent"] == name]
     yield from ("", "What it thinks")
     yield from (f"  of {_record(row)}" for row in own.values())

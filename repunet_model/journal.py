@@ -50,6 +50,8 @@ class Journal:
             try:
                 if not isinstance(row["request"] + row["text"], str) or not isinstance(row["usage"], dict):
                     raise TypeError("not a reply")
+                if "problem" in row and not isinstance(row["problem"] + row["remedy"], str):
+                    raise TypeError("not a problem of a reply")
                 if row["at"][0] > step:
                     self._rows[_key(row["at"], row["attempt"])] = row
             except (KeyError, TypeError, IndexError) as error:
@@ -88,7 +90,7 @@ class Journal:
         """Forget the replies of a step that is whole, and remove the file."""
         self._rows.clear()
         if self._path is not None:
-            self._path.unlink(missing_ok=True)
+            _remove(self._path)
 
 
 class Hold:
@@ -162,6 +164,8 @@ class Mailbox:
         self._replies.clear()
         for number, row in _rows(self.path):
             try:
+                if not isinstance(row["content"], str):
+                    raise TypeError("not a reply")
                 self._replies.setdefault(row["digest"], []).append(row["content"])
             except (KeyError, TypeError) as error:
                 raise _damaged(self.path, number, error) from error
@@ -186,7 +190,7 @@ class Mailbox:
     def clear(self) -> None:
         """Forget what came for a step that is whole, and remove the file."""
         self._replies.clear()
-        self.path.unlink(missing_ok=True)
+        _remove(self.path)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
@@ -202,7 +206,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
     for number, line in enumerate(lines[:-1], 1):
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _damaged(path, number, error) from error
         yield number, row
 
@@ -226,6 +230,14 @@ def _append(path: Path, rows: Iterable[Row], *, repair: bool) -> None:
         if file.write(lines) != len(lines):
             file.truncate(end)
             raise OSError("no space left")
+
+
+def _remove(path: Path) -> None:
+    """Remove a file that is not needed any more; where that cannot be, the step is whole all the same."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        _LOG.warning("%s cannot be removed (%s); what it holds is not read again.", path, error.strerror or error)
 
 
 def _damaged(path: Path, line: int, error: Exception) -> StorageError:

@@ -64,6 +64,9 @@ None has the name of a parameter: `mesa.batch_run` writes both into one row.
 COSTS = ("attempts", "tokens", "usd")
 """What a step has cost, beside its measures in tables: requests, tokens, and US dollars as far as prices are known."""
 
+_COLUMNS = ("run", "mode", "step", "seed")
+"""What tables of runs name beside measures and parameters."""
+
 _OWN: dict[str, Measure] = {}
 
 
@@ -86,7 +89,7 @@ def registered(taken: Iterable[str]) -> dict[str, Measure]:
     Raises:
         ConfigurationError: If one has such a name.
     """
-    clash = sorted(set(_OWN) & {*taken, *MEASURES, *COSTS, "step"})
+    clash = sorted(set(_OWN) & {*taken, *MEASURES, *COSTS, *_COLUMNS})
     if clash:
         raise ConfigurationError(f"measure {clash[0]!r}: another measure or a parameter has this name; rename it")
     return dict(_OWN)

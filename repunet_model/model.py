@@ -41,7 +41,7 @@ from repunet_model.stages.interaction import INTERACTION_COLUMNS
 from repunet_model.stages.step import Questions, run_step
 from repunet_model.stages.world import Desk, StepLog, World
 from repunet_model.stepping import SteppedModel
-from repunet_model.storage import RunFolder
+from repunet_model.storage import RunFolder, understood
 
 Watcher = Callable[[World, Mapping[str, Any], Mapping[str, float | None]], None]
 """Told of a step that is done: the world with its log and its calls, the state after it, its measures."""
@@ -402,7 +402,7 @@ class RepuNetModel(SteppedModel):
         folder.check_step(last)
         folder.check_chain(0, last)
         people = folder.document(0, "personas")
-        try:
+        with understood(folder):
             if backend is None:
                 answering = recorded(manifest)
             else:
@@ -429,11 +429,9 @@ class RepuNetModel(SteppedModel):
             model._own_measures = measures.named(manifest.get("measures", ()))
             with _uncollected():
                 model._fold(folder, last)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StorageError(f"{path}: damaged, {type(error).__name__} {error} where a step was expected") from error
-        model._archive.keep_in(folder, last)
-        for row in model._archive.journal.rows():
-            model.limits.purse.count(Usage.from_dict(row["usage"]))
+            model._archive.keep_in(folder, last)
+            for row in model._archive.journal.rows():
+                model.limits.purse.count(Usage.from_dict(row["usage"]))
         return model
 
     def _fold(self, folder: RunFolder, last: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import SupportsIndex, cast
 
+from repunet_model import words
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import Persona
 from repunet_model.stages.step import Activation, Questions
@@ -83,8 +84,8 @@ def dialogue_turns(value: int | str) -> int:
     Raises:
         ConfigurationError: If it is no whole number from 2 to 10.
     """
-    number = int(value) if isinstance(value, str) and value.isdecimal() else value
-    return whole("dialogue_turns", number, 2, MOST_DIALOGUE_TURNS)
+    number = words.whole(value) if isinstance(value, str) else None
+    return whole("dialogue_turns", value if number is None else number, 2, MOST_DIALOGUE_TURNS)
 
 
 def activation_of(name: str) -> Activation:

@@ -45,6 +45,8 @@ def _plain(label: str) -> str:
         raise ValueError("holds characters that cannot be seen")
     if without_marks(label) != label:
         raise ValueError("holds a mark with which chat models part turns")
+    if " < " in label:  # which parts names where a question came through several people
+        raise ValueError("holds ' < '")
     return label
 
 
@@ -143,8 +145,6 @@ def population(
         ConfigurationError: If the set cannot be used, has fewer than two personas or too few, a name twice, or
             somebody with a learned text for a role that the game does not have.
     """
-    if n_agents is not None and n_agents < 2:
-        raise ConfigurationError(f"n_agents is {n_agents}: at least 2 agents are needed to meet")
     if personas == BUILT_IN:
         return _stretched(game, n_agents)
     where, content = "personas", personas

@@ -27,7 +27,7 @@ from repunet_model.modes import parts_in_words
 from repunet_model.report.tables import rates_table
 from repunet_model.starting import check_nobody_types, parameters_of, resumed
 from repunet_model.storage import RunFolder, run_names
-from repunet_model.words import SCENARIOS, at_step, one_line, replayable, scenario, yes_or_no
+from repunet_model.words import SCENARIOS, at_step, one_line, replayable, scenario, whole, yes_or_no
 
 HELP = {
     "run": "run [SCENARIO] STEPS   so many steps more, such as: run 5",
@@ -403,12 +403,13 @@ def _steps(text: str, game: str) -> int:
     Raises:
         ConfigurationError: If it does not read so, or names another scenario than the run's.
     """
-    *named, steps = text.split() or [""]
-    if len(named) > 1 or not (steps.isascii() and steps.isdecimal() and len(steps) < 10 and int(steps) > 0):
+    *named, last = text.split() or [""]
+    steps = whole(last)
+    if len(named) > 1 or not steps:
         raise ConfigurationError(f"run {text}: must read run STEPS or run {game} STEPS, with at least 1 step")
     if named and named[0] != game and scenario(named[0]) != game:
         raise ConfigurationError(f"run {text}: the scenario of this run is {game}")
-    return int(steps)
+    return steps
 
 
 def _take_nothing(command: str, rest: str) -> None:

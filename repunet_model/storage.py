@@ -37,6 +37,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
+from repunet_model import disk
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.words import check_name, command, quoted
 
@@ -44,6 +45,19 @@ Row = dict[str, Any]
 
 FORMAT = 3
 """The layout that is written and read."""
+
+_FIELDS = {
+    "game": str,
+    "reputation": bool,
+    "gossip": bool,
+    "activation": str,
+    "dialogue_turns": int,
+    "questions": str,
+    "seed": int,
+    "backend": dict,
+    "backend_for": dict,
+}
+"""What every run's manifest holds at least."""
 
 _MANIFEST = "manifest.json"
 _HASH = "manifest.sha256"
@@ -58,28 +72,6 @@ def to_json(data: Any) -> str:
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def write_new(path: Path, text: str) -> None:
-    """Write a file that is not there yet, whole or not at all; its folder is made if it is missing.
-
-    Raises:
-        ConfigurationError: If it is there: nothing is overwritten.
-        StorageError: If it cannot be written.
-    """
-    try:
-        if path.exists():
-            raise ConfigurationError(f"{path} is already there: name another file, or remove it")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            _write(part, text.encode())
-            part.rename(path)
-        finally:
-            part.unlink(missing_ok=True)
-        _sync(path.parent)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
 @contextmanager
 def understood(folder: RunFolder) -> Iterator[None]:
     """Say in one line where what a run holds is none of a run's, though it is sealed: as somebody else's may be.
@@ -89,7 +81,7 @@ def understood(folder: RunFolder) -> Iterator[None]:
     """
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration) as error:
         raise StorageError(
             f"{folder.path}: damaged, {type(error).__name__} {error} where a step was expected"
         ) from error
@@ -111,6 +103,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = FileLock(path.resolve() / ".lock", timeout=0, thread_local=False, is_singleton=True)
+        self._holds = False
         self._hashes: dict[int, tuple[str, Row]] = {}
 
     @property
@@ -181,7 +174,7 @@ class RunFolder:
                 _copy(self.path / f"step_{number}", part / f"step_{number}")
             if not (self.path / f"step_{step + 1}").exists():
                 for replies in filter(Path.exists, (self.replies, self.unread)):
-                    _write(part / replies.name, replies.read_bytes())
+                    disk.write(part / replies.name, replies.read_bytes())
 
         return self._make(storage, name, f"{own[:80]}_from_{step}", manifest, fill)
 
@@ -198,16 +191,17 @@ class RunFolder:
                 raise ConfigurationError(_taken(name, storage))
             part.mkdir()
             try:
-                _write(part / _MANIFEST, (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode())
-                _write(part / _HASH, (_hash(_content(part / _MANIFEST)) + "\n").encode())
+                disk.write(part / _MANIFEST, (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode())
+                disk.write(part / _HASH, (_hash(disk.content(part / _MANIFEST)) + "\n").encode())
                 fill(part)
-                _sync(part)
+                disk.sync(part)
                 path = _move_to_free_name(part, storage, name, default_name)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
-            _sync(storage)
-        except OSError as error:
-            raise StorageError(f"storage {storage} cannot be written: {error.strerror or error}") from error
+            disk.sync(storage)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise StorageError(f"storage {storage} cannot be written: {reason}") from error
         return cls(path)
 
     # What is there
@@ -218,10 +212,14 @@ class RunFolder:
 
         Raises:
             ConfigurationError: If there is none.
+            StorageError: If it cannot be read, or something in it is a link to elsewhere.
         """
         # Unlike Path.is_file, this raises no error for a path that is too long for the system.
         if not os.path.isfile(path / _MANIFEST):
             raise ConfigurationError(f"no run at {path}: there is no manifest.json")
+        linked = next((each for each in _entries(path) if each.is_symlink()), None)
+        if linked is not None:
+            raise StorageError(f"{linked} is a link: a run's own files are in its folder; put the file itself there")
         return cls(path)
 
     def manifest(self) -> Row:
@@ -231,8 +229,8 @@ class RunFolder:
             StorageError: If it cannot be read, or is of another format.
         """
         path = self.path / _MANIFEST
-        content = _content(path)
-        manifest = _parse(content, path)
+        content = disk.content(path)
+        manifest = disk.parsed(content, path)
         if not isinstance(manifest, dict):
             raise StorageError(f"{path} is damaged: not an object")
         if manifest.get("format") != FORMAT:
@@ -240,8 +238,14 @@ class RunFolder:
                 f"{self.path}: format {manifest.get('format')!r} is not known to this version, which reads format "
                 f"{FORMAT}"
             )
-        if _content(self.path / _HASH).decode("ascii", "replace").strip() != _hash(content):
+        if disk.content(self.path / _HASH).decode("ascii", "replace").strip() != _hash(content):
             raise StorageError(f"{path} is not what was written")
+        for name, kind in _FIELDS.items():
+            if not isinstance(manifest.get(name), kind):
+                raise StorageError(f"{path} is damaged: {name} is missing, or is no {kind.__name__}")
+        parent = manifest.get("parent")
+        if parent is not None and not (isinstance(parent, dict) and isinstance(parent.get("step"), int)):
+            raise StorageError(f"{path} is damaged: parent is none of a fork's")
         return manifest
 
     def steps(self) -> list[int]:
@@ -250,7 +254,7 @@ class RunFolder:
         Raises:
             StorageError: If one is missing.
         """
-        found = (re.fullmatch(r"step_(\d+)", path.name) for path in self.path.iterdir())
+        found = (re.fullmatch(r"step_(\d+)", path.name) for path in _entries(self.path))
         steps = sorted(int(match[1]) for match in found if match)
         missing = sorted(set(range(max(steps, default=0) + 1)) - set(steps))
         if missing:
@@ -273,7 +277,7 @@ class RunFolder:
             StorageError: If it is missing, or not what was written.
         """
         file = f"{name}.json"
-        return _parse(self._verified(step, file), self.path / f"step_{step}" / file)
+        return disk.parsed(self._verified(step, file), self.path / f"step_{step}" / file)
 
     def table(self, step: int, name: str) -> list[Row]:
         """Return the rows of a step's JSON-lines file; none if the step has no such file.
@@ -285,7 +289,7 @@ class RunFolder:
         if file not in self._step_manifest(step)["files"]:
             return []
         lines = self._verified(step, file).split(b"\n")[:-1]
-        rows = _parse(b"[" + b",".join(lines) + b"]", self.path / f"step_{step}" / file)
+        rows = disk.parsed(b"[" + b",".join(lines) + b"]", self.path / f"step_{step}" / file)
         assert isinstance(rows, list)
         return rows
 
@@ -314,7 +318,7 @@ class RunFolder:
                 except StorageError as error:
                     yield str(error)
             known = {*files, _MANIFEST, _USAGE_MANIFEST}
-            for path in sorted((self.path / f"step_{step}").iterdir()):
+            for path in sorted(_entries(self.path / f"step_{step}")):
                 if path.name not in known:
                     yield f"{path} does not belong to the step"
 
@@ -329,7 +333,7 @@ class RunFolder:
             StorageError: If one does not.
         """
         manifest = self.manifest()
-        run = _hash(_content(self.path / _MANIFEST))
+        run = _hash(disk.content(self.path / _MANIFEST))
         parent = manifest.get("parent")
         for step in range(first, last + 1):
             own = self._step_manifest(step)
@@ -353,7 +357,7 @@ class RunFolder:
         Raises:
             StorageError: If one does, or the folder cannot be written.
         """
-        if self._lock.is_locked:
+        if self._holds:
             return False
         try:
             self._lock.acquire()
@@ -361,11 +365,14 @@ class RunFolder:
             raise StorageError(f"another process writes to {self.path}: let it end") from None
         except OSError as error:
             raise StorageError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        self._holds = True
         return True
 
     def release(self) -> None:
-        """Let others write to the run."""
-        self._lock.release(force=True)
+        """Let other processes write to the run, once nobody else in this one does."""
+        if self._holds:
+            self._holds = False
+            self._lock.release()
 
     def check_next(self, step: int) -> None:
         """Make sure that a step can be the next one, before anything is spent on it.
@@ -398,7 +405,7 @@ class RunFolder:
             _write_step(self.path, step, self._step_hash(step - 1), documents, tables, into=part)
             part.rename(place)
             leftovers.append(place)
-            _sync(self.path)
+            disk.sync(self.path)
         except (OSError, ValueError) as error:
             for leftover in leftovers:
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -445,26 +452,26 @@ class RunFolder:
     def _hashed(self, step: int) -> tuple[str, Row]:
         if step not in self._hashes:
             path = self.path / f"step_{step}" / _MANIFEST
-            content = _content(path)
-            manifest = _parse(content, path)
+            content = disk.content(path)
+            manifest = disk.parsed(content, path)
             is_whole = isinstance(manifest, dict) and {"step", "run", "previous", "files"} <= set(manifest)
-            if not is_whole or not isinstance(manifest["files"], dict):
+            if not is_whole or not isinstance(manifest["files"], dict) or not all(map(_is_plain, manifest["files"])):
                 raise StorageError(f"{path} is damaged: not the manifest of a step")
             self._hashes[step] = (_hash(content), manifest)
         return self._hashes[step]
 
     def _usage_hashes(self, step: int) -> Row:
         path = self.path / f"step_{step}" / _USAGE_MANIFEST
-        hashes = _parse(_content(path), path)
-        if not isinstance(hashes, dict):
-            raise StorageError(f"{path} is damaged: not an object")
+        hashes = disk.parsed(disk.content(path), path)
+        if not isinstance(hashes, dict) or not all(map(_is_plain, hashes)):
+            raise StorageError(f"{path} is damaged: not the hashes of files")
         return hashes
 
     def _verified(self, step: int, file: str) -> bytes:
         """Return the content of a step's file, if it is what was written."""
         path = self.path / f"step_{step}" / file
         hashes = self._usage_hashes(step) if file.startswith("usage") else self._step_manifest(step)["files"]
-        content = _content(path)
+        content = disk.content(path)
         if hashes.get(file) != _hash(content):
             check = command(f"check {quoted(self.path)}")
             raise StorageError(f"{path} is not what was written; steps before it may be whole: see `{check}`")
@@ -521,7 +528,7 @@ def _write_step(
     def write(name: str, text: str) -> None:
         content = text.encode()
         hashes[name] = _hash(content)
-        _write(folder / name, content)
+        disk.write(folder / name, content)
 
     # One after another, so that only one file of a large society is in memory.
     for name, data in documents.items():
@@ -529,52 +536,36 @@ def _write_step(
     for name, rows in tables.items():
         write(f"{name}.jsonl", "".join(to_json(row) + "\n" for row in rows))
     usage = {name: hashes.pop(name) for name in list(hashes) if name.startswith("usage")}
-    manifest = {"step": step, "run": _hash(_content(run / _MANIFEST)), "previous": previous, "files": hashes}
-    _write(folder / _MANIFEST, (to_json(manifest) + "\n").encode())
-    _write(folder / _USAGE_MANIFEST, (to_json(usage) + "\n").encode())
-    _sync(folder)
+    manifest = {"step": step, "run": _hash(disk.content(run / _MANIFEST)), "previous": previous, "files": hashes}
+    disk.write(folder / _MANIFEST, (to_json(manifest) + "\n").encode())
+    disk.write(folder / _USAGE_MANIFEST, (to_json(usage) + "\n").encode())
+    disk.sync(folder)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder.
+
+    Raises:
+        StorageError: If it cannot be read.
+    """
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read: {error.strerror or error}") from error
 
 
 def _copy(step: Path, to: Path) -> None:
     """Copy the folder of a step, and see it to the disk."""
     to.mkdir()
     for path in sorted(step.iterdir()):
-        _write(to / path.name, path.read_bytes())
-    _sync(to)
+        disk.write(to / path.name, path.read_bytes())
+    disk.sync(to)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is that of a file of a step, and leads nowhere else."""
+    return re.fullmatch(r"[a-z_]+\.jsonl?", name) is not None
 
 
 def _hash(content: bytes) -> str:
     return sha256(content).hexdigest()
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise StorageError(f"{path} is missing") from None
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def _parse(content: bytes, path: Path) -> Any:
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise StorageError(f"{path} is damaged: {error}") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file and see it to the disk."""
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """See a folder's entries to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -56,6 +56,11 @@ def yes_or_no(text: str) -> bool:
     return answers[text.lower()]
 
 
+def whole(text: str) -> int | None:
+    """Return a whole number in digits, at most nine; None for any other text."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
 
 
@@ -85,8 +90,9 @@ def path_of(run_folder: str, storage: Path) -> Path:
 def at_step(text: str, storage: Path) -> tuple[Path, int | None]:
     """Return the folder of a run and the step, if RUN/step_N names one."""
     run_folder, _, last = text.rstrip("/").rpartition("/")
-    if run_folder and last.startswith("step_") and last.removeprefix("step_").isdecimal():
-        return path_of(run_folder, storage), int(last.removeprefix("step_"))
+    step = whole(last.removeprefix("step_")) if last.startswith("step_") else None
+    if run_folder and step is not None:
+        return path_of(run_folder, storage), step
     return path_of(text.rstrip("/") or text, storage), None
 
 

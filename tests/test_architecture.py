@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS = [
-    {"errors", "rng", "exact", "runtime", "concurrency", "words", "modes", "extensions"},
+    {"errors", "rng", "exact", "runtime", "concurrency", "words", "modes", "extensions", "disk"},
     {"reputation", "network", "memory", "personas", "populations", "storage", "journal", "metrics"},
     {"questions"},
     {"backends"},

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -121,6 +122,29 @@ def test_a_step_that_is_taken_away_under_a_society_is_told_before_anything_is_as
         model.step()
     assert model.steps == 1
     assert not (run / "step_2").exists()
+
+
+def test_a_fork_whose_past_is_not_its_parents_is_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fork", "demo", "--set", "seed=2", "--sim-name", "forked"]) == 0
+    forked = Path("sim_storage/forked")
+    manifest = json.loads((forked / "manifest.json").read_text())
+    content = json.dumps({**manifest, "parent": {**manifest["parent"], "manifest": "0" * 64}}).encode()
+    (forked / "manifest.json").write_bytes(content)
+    (forked / "manifest.sha256").write_text(sha256(content).hexdigest())
+    capsys.readouterr()
+    assert main(["check", "forked"]) == 1
+    assert "step_1 is not the step of the parent that was forked" in capsys.readouterr().out
+
+
+def test_a_sweep_without_runs_or_of_another_format_is_not_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "--seeds", "1", "--steps", "1", "--n-agents", "4", "--name", "some"]) == 0
+    sweep = Path("sim_storage/some")
+    shutil.rmtree(sweep / "runs")
+    capsys.readouterr()
+    assert "there is no whole run to report" in complaint(["report", "some", "--out", "report"], capsys)
+    content = json.loads((sweep / "sweep.json").read_text())
+    (sweep / "sweep.json").write_text(json.dumps({**content, "format": 99}))
+    assert "format 99 is not known to this version" in complaint(["report", "some", "--out", "report"], capsys)
 
 
 def test_a_line_of_replies_that_is_none_is_told_with_its_number(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

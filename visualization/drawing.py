@@ -216,7 +216,7 @@ def gossip(chronicle: Chronicle, step: int) -> list[Drawn]:
     rows: list[Drawn] = []
     for number in range(step, chronicle.first - 1, -1):
         for row in reversed(chronicle.step(number).gossip):
-            rows.append({**row, "step": number, "key": f"{number}/{len(rows)}"})
+            rows.append({"step": number, **row, "key": f"{number}/{len(rows)}"})
             if len(rows) == GOSSIP_SHOWN:
                 return rows
     return rows

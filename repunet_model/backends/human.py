@@ -221,6 +221,6 @@ def _number(text: str, field: Mapping[str, Any]) -> float:
     except ValueError:
         raise ValueError(f"type a {'whole number' if is_whole else 'number'}") from None
     low, high = field.get("minimum", -math.inf), field.get("maximum", math.inf)
-    if not math.isfinite(number) or not low <= number <= high:
+    if not (low <= number <= high and abs(number) < math.inf):
         raise ValueError(f"type a number from {low} to {high}")
     return number

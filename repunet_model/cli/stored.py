@@ -149,7 +149,7 @@ def profiles(
     if more and len(seeds) > 1:
         raise ConfigurationError("name all runs behind one --seeds, or each behind a --seeds of its own")
     from repunet_model import populations
-    from repunet_model.storage import write_new
+    from repunet_model.disk import write_new
 
     collected, notes = populations.profiles([open_at_step(text, storage) for text in [*seeds, *(more or ())]])
     write_new(out, json.dumps(collected, ensure_ascii=False, indent=2) + "\n")
@@ -171,7 +171,7 @@ def generate_personas(
 ) -> None:
     """Draw a population from a table of countries, names and ages, for --personas."""
     from repunet_model import populations
-    from repunet_model.storage import write_new
+    from repunet_model.disk import write_new
 
     people = populations.generate(n, seed, altruistic)
     rows = (json.dumps(person.model_dump(mode="json", exclude_none=True), ensure_ascii=False) for person in people)

@@ -25,7 +25,7 @@ from repunet_model.cli.options import (
 from repunet_model.cli.progress import quietly_imported, showing_jobs, stopping_jobs
 from repunet_model.cli.screen import make_console, say
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import check_name, command, path_of, yes_or_no
+from repunet_model.words import check_name, command, path_of, whole, yes_or_no
 
 if TYPE_CHECKING:
     from repunet_model.jobs import JobOutcome, Runner
@@ -220,9 +220,10 @@ def _yes_and_no(option: str, text: str) -> list[bool]:
 
 
 def _whole(option: str, word: str) -> int:
-    if not word.isdecimal():
-        raise ConfigurationError(f"{option} {word!r}: must be a whole number")
-    return int(word)
+    number = whole(word)
+    if number is None:
+        raise ConfigurationError(f"{option} {word[:20]!r}: must be a whole number of at most nine digits")
+    return number
 
 
 def _values(option: str) -> tuple[str, list[float]]:

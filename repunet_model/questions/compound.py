@@ -107,7 +107,7 @@ class Compound(Question[Answers]):
         """
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"reply: not JSON ({error})") from None
         wanted = [ask.part for ask in self.asks]
         if not isinstance(data, dict) or set(data) != set(wanted):

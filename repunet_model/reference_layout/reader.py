@@ -129,7 +129,7 @@ def import_run(
             ledgers[row["holder"]].add(update_of(row, step=0))
         roles, names = find(reading.game).roles, reading.snapshot.names
         documents["state"]["scores"] = standings.over_roles(roles, names)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         # The layout's own fields are checked one by one; this is what an export of ours has kept beside them.
         raise ConfigurationError(f"{path}: damaged under {EXTRA!r}, {type(error).__name__} {error}") from error
     documents["import_report"] = reading.report.lines

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from repunet_model import disk
 from repunet_model.errors import StorageError
 from repunet_model.report.evidence import Evidence
 from repunet_model.report.page import Table, contrast_table, final_table, lead
@@ -76,8 +76,6 @@ def write(
         folder.mkdir(parents=True, exist_ok=True)
         for each in shown:
             shutil.copyfile(report / f"{each.name}.png", folder / f"{each.name}.png")
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
     except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise StorageError(f"{folder} cannot be written: {error.strerror or error}") from error
+    disk.replace(path, text.encode())

@@ -18,18 +18,19 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import pandas as pd
 from filelock import FileLock, Timeout
+from pydantic import Field
 
+from repunet_model import disk
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
-from repunet_model.jobs import JobOutcome, NewRun, Result, parsed
+from repunet_model.jobs import JobOutcome, NewRun, Result, Section, parsed
 from repunet_model.persistence import made_by
 from repunet_model.results import joined, table_of
 from repunet_model.storage import Row, RunFolder
@@ -38,6 +39,14 @@ from repunet_model.sweep.grid import Grid, Sweep
 FORMAT = 1
 
 MANIFEST = "sweep.json"
+
+
+class Stored(Section):
+    """What of `sweep.json` says which runs there are."""
+
+    steps: Annotated[int, Field(ge=1)]
+    seeds: list[int]
+    grids: list[Grid]
 
 
 def is_sweep(path: Path) -> bool:
@@ -79,12 +88,13 @@ class SweepFolder:
             raise ConfigurationError(f"no sweep at {path}: there is no {MANIFEST}")
         file = path / MANIFEST
         try:
-            content = json.loads(file.read_bytes())
+            content = disk.parsed(disk.content(file), file)
             if content["format"] != FORMAT:
                 raise StorageError(f"{file}: format {content['format']!r} is not known to this version")
-            grids = [parsed(Grid, grid, str(file)) for grid in content["grids"]]
-            return cls(path, Sweep(path.name, content["steps"], content["seeds"], grids))
-        except (OSError, ValueError, KeyError, TypeError, ConfigurationError) as error:
+            known = {name: content[name] for name in Stored.model_fields}
+            stored = parsed(Stored, known, str(file))
+            return cls(path, Sweep(path.name, stored.steps, stored.seeds, stored.grids))
+        except (KeyError, TypeError, ConfigurationError) as error:
             raise StorageError(f"{file} is damaged: {error}") from error
 
     @classmethod
@@ -119,13 +129,15 @@ class SweepFolder:
         """Keep other processes from running the sweep, until the lock is released or the process ends.
 
         Raises:
-            StorageError: If another process runs it.
+            StorageError: If another process runs it, or its folder cannot be written.
         """
         lock = FileLock(self.path.resolve() / ".lock", timeout=0)
         try:
             lock.acquire()
         except Timeout:
             raise StorageError(f"another process runs the sweep {self.path}: let it end") from None
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be written: {error.strerror or error}") from error
         return lock
 
     def remove_leftovers(self) -> None:
@@ -195,13 +207,7 @@ class SweepFolder:
 
     def _write(self, name: str, content: bytes) -> None:
         """Write a file of the sweep, whole, in place of the one that is there."""
-        part = self.path / f".{name}.{os.getpid()}.part"
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(content)
-            part.replace(self.path / name)
-        except OSError as error:
-            raise StorageError(f"{self.path / name} cannot be written: {error.strerror or error}") from error
+        disk.replace(self.path / name, content)
 
 
 def _worse(result: Result) -> Result:
