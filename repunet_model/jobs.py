@@ -26,9 +26,9 @@ from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.model import RepuNetModel
 from repunet_model.persistence import PARAMETERS
-from repunet_model.starting import check_nobody_types, parameters_of
+from repunet_model.starting import check_nobody_types, model_parameters, replayed_parameters
 from repunet_model.storage import Row, RunFolder
-from repunet_model.words import check_name, replayable, scenario
+from repunet_model.words import check_name, first_problem, replayable, scenario
 
 
 def _checked[T](check: Callable[[str], T]) -> AfterValidator:
@@ -158,7 +158,7 @@ def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> 
                 raise ConfigurationError(f"{where}: {key}: is missing") from None
             case "value_error":
                 raise ConfigurationError(f"{where}: {key}: {first['ctx']['error']}") from None
-        raise ConfigurationError(f"{where}: {key}: {first['msg']}; it is {first['input']!r:.60}") from None
+        raise ConfigurationError(f"{where}: {first_problem(error)}; it is {first['input']!r:.60}") from None
 
 
 def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
@@ -180,16 +180,9 @@ def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
     values = wanted.model_dump()
     _backends(lambda: respondents(replayable(wanted.backend, storage)), f"{where}: backend")
     answering = _backends(who, f"{where}: backend_for")
-    kind, _, replayed = replayable(wanted.backend, storage).partition(":")
-    if kind == "replay":
-        own = parameters_of(RunFolder.open(Path(replayed)))
-        values |= {name: value for name, value in own.items() if name not in wanted.model_fields_set}
-    made_of = {
-        "game": values["scenario"],
-        **{name: values[name] for name in ("reputation", "gossip", "n_agents", "personas")},
-        **{name: values[name] for name in ("activation", "dialogue_turns", "questions")},
-        "rng": values["seed"],
-    }
+    own = replayed_parameters(replayable(wanted.backend, storage))
+    values |= {name: value for name, value in own.items() if name not in wanted.model_fields_set}
+    made_of = model_parameters(values)
     try:
         with RepuNetModel(
             **made_of, backend=answering.default, backend_for=answering.by_name, limits=limits

@@ -33,7 +33,7 @@ from pydantic import (
 )
 
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import SCENARIOS, one_line, without_marks
+from repunet_model.words import SCENARIOS, first_problem, one_line, without_marks
 
 BUILT_IN = "built-in"
 
@@ -287,9 +287,7 @@ def _parsed[T](adapter: TypeAdapter[T], data: Any, where: str) -> T:
     try:
         return adapter.validate_python(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(one_line(f"{where}: persona {place}: {first['msg']}")) from None
+        raise ConfigurationError(one_line(f"{where}: persona {first_problem(error)}")) from None
 
 
 def _short(name: str) -> str:

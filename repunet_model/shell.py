@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -22,10 +22,11 @@ from repunet_model import games, inspection
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import respondents
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
+from repunet_model.jobs import Parameters
 from repunet_model.model import RepuNetModel
 from repunet_model.modes import parts_in_words
 from repunet_model.report.tables import rates_table
-from repunet_model.starting import check_nobody_types, parameters_of, resumed
+from repunet_model.starting import check_nobody_types, model_parameters, replayed_parameters, resumed
 from repunet_model.storage import RunFolder, run_names
 from repunet_model.words import SCENARIOS, at_step, one_line, replayable, scenario, whole, yes_or_no
 
@@ -182,28 +183,19 @@ class Shell:
         taken_up = self._answer("Start from (RUN[/step_N], or nothing for a new run): ", self._stored, self._runs())
         if taken_up is not None:
             return taken_up
-        known: dict[str, Any] = {}
-        if backend.startswith("replay:"):
-            known = parameters_of(RunFolder.open(Path(backend.removeprefix("replay:"))))
+        known = replayed_parameters(backend)
         for name, question in (("reputation", "Reputation (y/n)"), ("gossip", "Gossip (y/n)")):
             if name not in known:
                 known[name] = self._answer(f"{question} [y]: ", lambda text: yes_or_no(text or "y"), ("y", "n"))
         if "scenario" not in known:
             question = "Scenario (pd, investment, sign_up) [pd]: "
             known["scenario"] = self._answer(question, lambda text: scenario(text or "pd"), SCENARIOS)
+        wished = {"n_agents": wishes.n_agents} | ({} if wishes.seed is None else {"seed": wishes.seed})
         return RepuNetModel(
-            game=known["scenario"],
-            reputation=known["reputation"],
-            gossip=known["gossip"],
-            n_agents=wishes.n_agents,
-            personas=known.get("personas", "built-in"),
+            **model_parameters({**Parameters().model_dump(), **known, **wished}),
             backend=who.default,
             backend_for=who.by_name,
-            activation=known.get("activation", "simultaneous"),
-            dialogue_turns=known.get("dialogue_turns", 2),
-            questions=known.get("questions", "single"),
             limits=wishes.limits,
-            rng=wishes.seed if wishes.seed is not None else known.get("seed", 1),
             storage=str(wishes.storage),
         )
 

@@ -79,8 +79,19 @@ def resumed(
     return Resumed(RepuNetModel.load(folder.path, backend=who, limits=limits), is_fork)
 
 
-def parameters_of(folder: RunFolder) -> dict[str, Any]:
-    """Return the parameters of a stored run, by the names that the command line gives them."""
+def replayed_parameters(backend: str) -> dict[str, Any]:
+    """Return the parameters of the run that a backend repeats, by the names that the command line gives them.
+
+    Args:
+        backend: The name of a backend; there are no such parameters unless it is replay:RUN.
+
+    Raises:
+        RepuNetError: If the run cannot be read.
+    """
+    kind, _, replayed = backend.partition(":")
+    if kind != "replay" or not replayed:
+        return {}
+    folder = RunFolder.open(Path(replayed))
     manifest = folder.manifest()
     return {
         "scenario": manifest["game"],
@@ -88,6 +99,12 @@ def parameters_of(folder: RunFolder) -> dict[str, Any]:
         "personas": str(folder.path / "step_0" / "personas.json"),
         **{name: manifest[name] for name in persistence.PARAMETERS if name != "game"},
     }
+
+
+def model_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a model, without backends, from values by the names that the command line gives them."""
+    names = ("reputation", "gossip", "n_agents", "personas", "activation", "dialogue_turns", "questions")
+    return {"game": values["scenario"], **{name: values[name] for name in names}, "rng": values["seed"]}
 
 
 def check_nobody_types(who: Respondents) -> None:

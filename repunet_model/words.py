@@ -12,8 +12,12 @@ import shlex
 import sys
 import unicodedata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from repunet_model.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 SCENARIOS = {
     "pd": "prisoners_dilemma",
@@ -154,6 +158,16 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """Return a text of somebody's in one line, with single blanks between its words."""
     return " ".join(text.split())
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return what is wrong with some data in one line: where in them it is first, and what.
+
+    Args:
+        error: What pydantic says of them.
+    """
+    first = error.errors(include_url=False)[0]
+    return one_line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
 
 
 _MARK = re.compile(r"<(?=[|\uff5c]|/?s>|(?:start|end)_of_turn>|/?<SYS>>)|\[(?=/?INST\])", re.IGNORECASE)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from repunet_model.errors import ConfigurationError
+from repunet_model.words import first_problem
 
 _MILLION = 1_000_000
 
@@ -86,9 +87,8 @@ class Prices:
         try:
             return cls(TypeAdapter(dict[str, Price]).validate_python(table), source)
         except ValidationError as error:
-            first = error.errors()[0]
             raise ConfigurationError(
-                f"price file {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; "
+                f"price file {path}: {first_problem(error)}; "
                 'a line reads "my-model" = { prompt = 0.15, cached = 0.075, completion = 0.60 }'
             ) from None
 

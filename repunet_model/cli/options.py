@@ -194,12 +194,13 @@ def assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def open_at_step(text: str, storage: Path) -> tuple[RunFolder, int]:
-    """Return a stored run and the step that RUN/step_N names, by default its last one."""
+def open_at_step(text: str, storage: Path, step: int | None = None) -> tuple[RunFolder, int]:
+    """Return a stored run and a step of it: the one that is given, else that of RUN/step_N, else the last one."""
     from repunet_model.storage import RunFolder
 
-    path, step = at_step(text, storage)
+    path, named = at_step(text, storage)
     folder = RunFolder.open(path)
-    last = folder.steps()[-1] if step is None else step
-    folder.check_step(last)
-    return folder, last
+    wanted = named if step is None else step
+    chosen = folder.steps()[-1] if wanted is None else wanted
+    folder.check_step(chosen)
+    return folder, chosen

@@ -15,7 +15,6 @@ from repunet_model.cli.options import (
     RunAtStep,
     Storage,
     environment,
-    limits_of,
     open_at_step,
 )
 from repunet_model.cli.screen import say
@@ -59,6 +58,8 @@ def ask(
 ) -> None:
     """Ask an agent of a stored run anything; its model answers from what it holds. Nothing is written into the run."""
     from repunet_model import runtime
+    from repunet_model.backends.limits import Limits
+    from repunet_model.backends.prices import Prices
     from repunet_model.chronicle import Chronicle
     from repunet_model.interviewing import interview, talking
 
@@ -67,7 +68,7 @@ def ask(
     chronicle.persona(name)
     who = talking(chronicle.manifest, name, environment(reply_format, gguf))
     try:
-        limits = limits_of(32, None, None, None, None, prices)
+        limits = Limits(prices=Prices.load(prices))
         for line in interview(chronicle, step, name, question, who, limits).text.split("\n"):
             say(line)
     finally:

@@ -84,8 +84,7 @@ def run(
     """Run one society and store every step. A replay takes what is not given from the run that it repeats."""
     with quietly_imported() as model_class:
         from repunet_model.backends.setup import respondents
-        from repunet_model.starting import parameters_of
-        from repunet_model.storage import RunFolder
+        from repunet_model.starting import model_parameters, replayed_parameters
 
         what = {
             "scenario": scenario,
@@ -100,24 +99,14 @@ def run(
             "questions": questions,
         }
         backend = replayable(backend, storage)
-        kind, _, replayed = backend.partition(":")
-        if kind == "replay" and replayed:
-            recorded = parameters_of(RunFolder.open(Path(replayed)))
-            what |= {name: value for name, value in recorded.items() if not is_given(context, name)}
+        recorded = replayed_parameters(backend)
+        what |= {name: value for name, value in recorded.items() if not is_given(context, name)}
         who = respondents(backend, by_name(backend_for), environment(reply_format, gguf))
         model = model_class(
-            game=what["scenario"],
-            reputation=what["reputation"],
-            gossip=what["gossip"],
-            n_agents=what["n_agents"],
-            personas=what["personas"],
+            **model_parameters(what),
             backend=who.default,
             backend_for=who.by_name,
-            activation=what["activation"],
-            dialogue_turns=what["dialogue_turns"],
-            questions=what["questions"],
             limits=limits_of(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices),
-            rng=what["seed"],
             storage=str(storage),
             run_name=sim_name,
         )

@@ -12,7 +12,7 @@ from repunet_model.cli.app import app
 from repunet_model.cli.options import RunAtStep, Storage, open_at_step, parse_scenario, parse_yes_no
 from repunet_model.cli.screen import make_console, say
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import at_step, command, path_of, quoted
+from repunet_model.words import command, path_of, quoted
 
 LAYOUTS = ("published", "graphml", "gexf", "csv", "parquet")
 
@@ -44,13 +44,9 @@ def show(
 ) -> None:
     """Read a stored run: what was said, decided and thought of whom."""
     from repunet_model import inspection
-    from repunet_model.storage import RunFolder, understood
+    from repunet_model.storage import understood
 
-    path, named = at_step(run_folder, storage)
-    folder = RunFolder.open(path)
-    wanted = named if step is None else step
-    shown = folder.steps()[-1] if wanted is None else wanted
-    folder.check_step(shown)
+    folder, shown = open_at_step(run_folder, storage, step)
     with understood(folder):
         shows = inspection.of_step(folder, shown) if agent is None else inspection.of_agent(folder, agent, shown)
         lines = list(shows)
@@ -108,9 +104,7 @@ def import_(
 
 @app.command()
 def export(
-    run_step: Annotated[
-        str, typer.Argument(metavar="RUN[/step_N]", help="A stored run or its folder; by default the last step.")
-    ],
+    run_step: RunAtStep,
     out: Annotated[Path, typer.Argument(help="What to make: a file for a graph, else a folder.")],
     layout: Annotated[str, typer.Option(help=f"One of {', '.join(LAYOUTS)}.")] = "published",
     storage: Storage = Path("sim_storage"),

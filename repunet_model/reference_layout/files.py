@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import Label
 from repunet_model.reference_layout.words import EXTRA
-from repunet_model.words import one_line
+from repunet_model.words import first_problem, one_line
 
 Extra = Annotated[dict[str, Any], Field(alias=EXTRA, default_factory=dict)]
 Amount = Annotated[Decimal, Field(allow_inf_nan=False, ge=-(10**15), le=10**15)]
@@ -256,13 +256,7 @@ def _as[T: _Entry](kind: type[T], data: Any, path: Path) -> T:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        _fail(path, problem(error))
-
-
-def problem(error: ValidationError) -> str:
-    """Return the first problem of some data in one line."""
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".replace("\n", " ")
+        _fail(path, first_problem(error))
 
 
 def _fail(path: Path, what: str) -> NoReturn:

@@ -14,9 +14,10 @@ from repunet_model.games.base import Course, Game
 from repunet_model.memory import Event
 from repunet_model.questions.base import Credibility
 from repunet_model.reference_layout import encounters
-from repunet_model.reference_layout.files import Message, Node, Person, Report, Snapshot, file_of, plain, problem
+from repunet_model.reference_layout.files import Message, Node, Person, Report, Snapshot, file_of, plain
 from repunet_model.reference_layout.words import EVERYBODY, GOSSIP, ORDERS, PREDICATES, RESULTS, SIGN_UP
 from repunet_model.storage import Row
+from repunet_model.words import first_problem
 
 CREDIBILITIES = tuple(credibility.value for credibility in Credibility)
 
@@ -45,7 +46,7 @@ class History:
                 try:
                     found[person.name].append(Node.model_validate(data))
                 except ValidationError as error:
-                    self.report.say(file_of(person, "nodes.json"), f"node {number}, {problem(error)}", "left out")
+                    self.report.say(file_of(person, "nodes.json"), f"node {number}, {first_problem(error)}", "left out")
         return found
 
     @cached_property
@@ -244,7 +245,7 @@ class History:
             try:
                 messages.append(self._message(data))
             except (ValidationError, ValueError) as error:
-                what = problem(error) if isinstance(error, ValidationError) else str(error)
+                what = first_problem(error) if isinstance(error, ValidationError) else str(error)
                 self.report.say(file_of(person, "gossip_database.json"), f"message {number}, {what}", "left out")
         told = self._dialogues(person.name)
         often = Counter((message.created_at, message.gossiper) for message in messages)

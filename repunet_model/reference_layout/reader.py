@@ -42,7 +42,6 @@ from repunet_model.reference_layout.files import (
     Snapshot,
     file_of,
     find_step,
-    problem,
     read_snapshot,
 )
 from repunet_model.reference_layout.history import History
@@ -50,6 +49,7 @@ from repunet_model.reference_layout.records import Records
 from repunet_model.reference_layout.words import EXTRA, PREDICATES, SIGN_UP
 from repunet_model.reputation import ReputationLedger, Standings
 from repunet_model.storage import Row, RunFolder
+from repunet_model.words import first_problem
 
 OF_COMPLETED = {
     *("first_cooperated", "second_cooperated", "first_judges_second", "second_judges_first"),
@@ -288,7 +288,7 @@ class _Reading:
             known = self._known_personas[person.name].model_dump(exclude={"learned"})
             return Persona.model_validate({**known, **self._traits(person, known), "learned": first or None})
         except ValidationError as error:
-            raise ConfigurationError(f"{person.name}: {problem(error)}") from None
+            raise ConfigurationError(f"{person.name}: {first_problem(error)}") from None
 
     def _traits(self, person: Person, known: Row) -> Row:
         """Return age, gender and country as `learned` opens with them; others are those that are known."""

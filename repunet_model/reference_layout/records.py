@@ -12,10 +12,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from repunet_model.games.base import Game
-from repunet_model.reference_layout.files import Entry, Person, Report, Snapshot, file_of, plain, problem
+from repunet_model.reference_layout.files import Entry, Person, Report, Snapshot, file_of, plain
 from repunet_model.reference_layout.words import CAUSES, key_of
 from repunet_model.reputation import LEVELS, Cause, ReputationRecord
 from repunet_model.storage import Row
+from repunet_model.words import first_problem
 
 
 @dataclass
@@ -101,7 +102,7 @@ class Records:
             x1, x2, x3, x4, x5 = numbers if math.isclose(total, 1.0, abs_tol=1e-9) else (x / total for x in numbers)
             record = ReputationRecord(entry.name, role, entry.content, (x1, x2, x3, x4, x5))
         except (ValidationError, ValueError) as error:
-            what = problem(error) if isinstance(error, ValidationError) else str(error)
+            what = first_problem(error) if isinstance(error, ValidationError) else str(error)
             done = "left out; the last readable one before it stands, if any" if is_present else "left out"
             self.report.say(file, f"{key[:80]}: {what}", done)
             return None
