@@ -16,7 +16,10 @@ def ties(graph: nx.DiGraph[str]) -> int:
 
 
 def mutual_ties(graph: nx.DiGraph[str]) -> int:
-    """Return the number of unordered pairs that are bound to each other."""
+    """Return the number of unordered pairs that are bound to each other, each to the other in any of its roles.
+
+    `SocialNetwork.mutual_pairs`, which the games show to agents, counts pairs that are tied in the same role.
+    """
     return sum(1 for agent, other in graph.edges if agent < other and graph.has_edge(other, agent))
 
 

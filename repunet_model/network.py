@@ -46,7 +46,7 @@ class SocialNetwork:
         return [other for other in self.bound_to(agent, role) if self.is_bound(other, agent, role)]
 
     def mutual_pairs(self, role: str) -> int:
-        """Return how many pairs are bound to each other, both in the same role."""
+        """Return how many pairs are bound to each other, both in the same role; see also `metrics.mutual_ties`."""
         return self._mutual[role]
 
     def in_order(self, names: Iterable[str]) -> list[str]:

@@ -75,7 +75,7 @@ def resumed(
         changes |= persistence.made_by()
         folder = folder.fork(last if step is None else step, storage, name, changes)
     elif name is not None:
-        raise ConfigurationError(f"--sim-name {name!r}: the run goes on in place; to fork it, name a step")
+        raise ConfigurationError(f"name {name!r} (--sim-name): the run goes on in place; to fork it, name a step")
     return Resumed(RepuNetModel.load(folder.path, backend=who, limits=limits), is_fork)
 
 

@@ -236,7 +236,7 @@ class RunFolder:
         if manifest.get("format") != FORMAT:
             raise StorageError(
                 f"{self.path}: format {manifest.get('format')!r} is not known to this version, which reads format "
-                f"{FORMAT}"
+                f"{FORMAT}: read it with version {manifest.get('repunet')} of this package, which made it"
             )
         if disk.content(self.path / _HASH).decode("ascii", "replace").strip() != _hash(content):
             raise StorageError(f"{path} is not what was written")
@@ -479,7 +479,7 @@ class RunFolder:
 
 
 def _taken(name: str, storage: Path) -> str:
-    return f"run {name!r} is already in {storage}: resume it, or choose another --sim-name"
+    return f"run {name!r} is already in {storage}: resume it, or give another name (--sim-name, run_name)"
 
 
 def _move_to_free_name(part: Path, storage: Path, name: str | None, default_name: str) -> Path:

@@ -10,6 +10,7 @@ import solara.lab
 
 from repunet_model.chronicle import Chronicle
 from repunet_model.errors import RepuNetError
+from repunet_model.words import one_line
 from visualization import drawing, palette, widgets
 
 STYLE = Path(__file__).parent / "components.css"
@@ -134,6 +135,8 @@ def Interview(name: str, step: int, ask: Ask) -> None:
         )
         if asking.pending:
             solara.Text("asked ...")
+        elif asking.error:
+            solara.Error(one_line(f"{type(asking.exception).__name__}: {asking.exception}"), dense=True)
         elif asking.value:
             solara.Text(asking.value, classes=["rn-words", "rn-answer"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import warnings
 import webbrowser
@@ -14,6 +15,7 @@ import uvicorn
 from solara.server import settings
 
 from repunet_model import runtime
+from repunet_model.cli.screen import say
 from repunet_model.errors import ConfigurationError
 
 HOST = "127.0.0.1"
@@ -55,7 +57,8 @@ def serve(storage: Path, run: Path | None, port: int, *, open_browser: bool) -> 
     server = uvicorn.Server(
         uvicorn.Config("solara.server.starlette:app", host=HOST, port=port, log_level="warning", loop="asyncio")
     )
-    print(f"The page is at {url} (Ctrl-C ends it)", flush=True)
+    say(f"The page is at {url} (Ctrl-C ends it)")
+    sys.stdout.flush()
     if open_browser:
         threading.Timer(1.0, webbrowser.open, [url]).start()
     server.run()

@@ -323,7 +323,12 @@ def shell(
 
 @app.command()
 def batch(
-    jobs: Annotated[Path, typer.Argument(metavar="JOBS.toml", help="The jobs; see repunet_model/batch.py.")],
+    jobs: Annotated[
+        Path,
+        typer.Argument(
+            metavar="JOBS.toml", help="The jobs: a table [[jobs]] for each run, with the options of run as keys."
+        ),
+    ],
     logs: Annotated[Path, typer.Option(help="Folder of the logs, one a job.")] = Path("outputs"),
     storage: Storage = Path("sim_storage"),
     prices: PriceFile = None,

@@ -30,7 +30,10 @@ def check(
     for damage in damages:
         say(damage)
     if damages:
-        say(f"{len(damages)} damages; to go on from a whole step N: {command('resume')} {quoted(folder.path)}/step_N")
+        go_on = f"to go on from a whole step N: {command('resume')} {quoted(folder.path)}/step_N"
+        if any(folder.damages(0)):
+            go_on = "it cannot be gone on with, since every step rests on the manifest and on step 0"
+        say(f"{len(damages)} damages; {go_on}")
         raise typer.Exit(1)
     say(f"{folder.path}: whole, {folder.steps()[-1]} steps")
 

@@ -46,7 +46,11 @@ Scheduler = Annotated[
 def sweep(
     context: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[SWEEP.toml]", help="The sweep; see repunet_model/sweep/grid.py.")
+        Path | None,
+        typer.Argument(
+            metavar="[SWEEP.toml]",
+            help="The sweep: steps, seeds, and a table [grid] with values of the options of run.",
+        ),
     ] = None,
     scenario: Annotated[str, typer.Option(metavar="NAMES", help="As in pd,investment,sign_up.")] = "pd",
     reputation: Annotated[str, typer.Option(metavar="y,n", help="With, without, or both.")] = "y",

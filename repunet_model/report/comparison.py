@@ -52,10 +52,11 @@ def check_place(path: Path) -> None:
     """Make sure that a picture can be written, before the work that it shows.
 
     Raises:
-        ConfigurationError: If the name is not that of a picture, or its folder cannot be written.
+        ConfigurationError: If the name is not that of a picture.
+        StorageError: If its folder cannot be made or written.
     """
     if path.suffix.lower() not in {".png", ".svg", ".pdf"}:
-        raise ConfigurationError(f"--figure {str(path)!r}: name a file that ends in .png, .svg or .pdf")
+        raise ConfigurationError(f"picture {str(path)!r} (--figure): name a file that ends in .png, .svg or .pdf")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -42,8 +42,8 @@ class Run:
         parameters: Its parameters, by column.
         measures: Its measures by step, with the column `step`.
         agents: A row for each agent at the end: name, disposition, resources, score (None without any record of it),
-            ties_to (how many are bound to it), cooperation (share of its choices in the final phase; None without
-            any) and gossip (how often it told something).
+            ties_to (how many are bound to it), isolated (whether nobody is), cooperation (share of its choices in the
+            final phase; None without any) and gossip (how often it told something).
         gossip: Its messages.
         graph: Its ties at the end.
     """

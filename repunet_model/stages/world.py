@@ -253,7 +253,7 @@ class Census:
         self._role = world.game.roles[1]
 
     def mutual_ties(self, name: str) -> int:
-        """How many others an agent and they are bound to each other."""
+        """How many others an agent is bound to, and they to it, in the role of those who are chosen."""
         return len(self._world.network.mutually_bound(name, self._role))
 
     def completed_share(self, name: str) -> float | None:

@@ -90,7 +90,11 @@ class SweepFolder:
         try:
             content = disk.parsed(disk.content(file), file)
             if content["format"] != FORMAT:
-                raise StorageError(f"{file}: format {content['format']!r} is not known to this version")
+                raise StorageError(
+                    f"{file}: format {content['format']!r} is not known to this version, which reads format "
+                    f"{FORMAT}: go on with version {content.get('repunet')} of this package, which made it, or choose "
+                    "another name (--name)"
+                )
             known = {name: content[name] for name in Stored.model_fields}
             stored = parsed(Stored, known, str(file))
             return cls(path, Sweep(path.name, stored.steps, stored.seeds, stored.grids))
@@ -112,7 +116,7 @@ class SweepFolder:
         path = storage / sweep.name
         if path.exists():
             if not is_sweep(path):
-                raise ConfigurationError(f"{path} is there and is no sweep: choose another --name")
+                raise ConfigurationError(f"{path} is there and is no sweep: choose another name (--name)")
             _check_grown(cls.open(path).sweep, sweep, path)
         folder = cls(path, sweep)
         content = {
@@ -223,13 +227,14 @@ def _check_grown(stored: Sweep, wanted: Sweep, path: Path) -> None:
     """
     if wanted.steps < stored.steps:
         raise ConfigurationError(
-            f"{path} is another sweep: its runs have {stored.steps} steps, not {wanted.steps}; choose another --name"
+            f"{path} is another sweep: its runs have {stored.steps} steps, not {wanted.steps}; choose another name "
+            "(--name)"
         )
     missing = _names(stored.cells()) - _names(wanted.cells())
     if missing:
         raise ConfigurationError(
             f"{path} is another sweep: {len(missing)} of its runs are not in this one, such as {min(missing)}; "
-            "choose another --name"
+            "choose another name (--name)"
         )
 
 
