@@ -206,23 +206,44 @@ class Investment(Game):
                 investor_opinion=trustee.partner_opinion,
             )
         )
+        return self._settled(investor, trustee, promise, amount, allocation)
+
+    def _settled(
+        self,
+        investor: Player,
+        trustee: Player,
+        promise: Mapping[str, Any],
+        amount: Decimal,
+        allocation: AllocationAnswer,
+    ) -> Outcome:
+        """Return what comes of a deal: who gets what, and what either side makes of it.
+
+        Args:
+            investor: Who invested.
+            trustee: Who allocated.
+            promise: The facts that were known before the investment.
+            amount: What was invested, in units.
+            allocation: What the trustee did with the doubled amount.
+        """
+        promised: float = promise["promised_share"]
+        outcome = GROWTH * amount
         returned = _money(outcome * _exact(allocation.investor_share) / 100)
         kept = outcome - returned
         reported = _money(_exact(allocation.reported_outcome))
-        honoured = allocation.investor_share >= plan.investor_share
+        honoured = allocation.investor_share >= promised
         flow = f"{amount} units became {outcome}: {returned} for"
         return Outcome(
             accounts=(
                 Account(
                     returned - amount,
                     True,
-                    f"{trustee.name} promised you {plan.investor_share:g} %. Your {flow} you, {kept} for them, who "
+                    f"{trustee.name} promised you {promised:g} %. Your {flow} you, {kept} for them, who "
                     f"reported an outcome of {reported}.",
                 ),
                 Account(
                     kept,
                     honoured,
-                    f"You promised {investor.name} {plan.investor_share:g} %. Their {flow} them, {kept} for you; you "
+                    f"You promised {investor.name} {promised:g} %. Their {flow} them, {kept} for you; you "
                     f"reported an outcome of {reported}.",
                 ),
             ),

@@ -49,14 +49,17 @@ def pictures(evidence: Evidence) -> Iterator[Picture]:
 
 def _of_panels(panels: Sequence[Panel]) -> Iterator[Picture]:
     modes = [mode for mode in MODES if any(mode in panel.runs for panel in panels)]
-    remembering = [mode for mode in modes if MODES[mode].reputation]
-    gossiping = [mode for mode in modes if MODES[mode].gossip]
-    lines = _bands_in_words(panels)
-    whiskers = f"Bars are means over {seeds_of(panels)} a mode, whiskers their 95 % intervals (Student's t)."
+    yield from _of_cooperation(panels, modes)
+    yield from _of_networks(panels, modes)
+    yield from _of_reputation_and_gossip(panels, modes)
+    yield from _of_resources_and_costs(panels, modes)
+
+
+def _of_cooperation(panels: Sequence[Panel], modes: Sequence[str]) -> Iterator[Picture]:
     yield Picture(
         "cooperation",
         "Cooperation over time",
-        f"The cooperation rate in each step, by mode. {lines}",
+        f"The cooperation rate in each step, by mode. {_bands_in_words(panels)}",
         figures.cooperation(panels, modes),
     )
     if any(figures.contrasts_of(panel) for panel in panels):
@@ -70,6 +73,10 @@ def _of_panels(panels: Sequence[Panel]) -> Iterator[Picture]:
             "the right of the line at 0 the mode named first has more cooperation.",
             figures.contrasts(panels),
         )
+
+
+def _of_networks(panels: Sequence[Panel], modes: Sequence[str]) -> Iterator[Picture]:
+    lines = _bands_in_words(panels)
     single = all(len(panel.runs) == 1 for panel in panels)
     yield Picture(
         "networks",
@@ -94,23 +101,28 @@ def _of_panels(panels: Sequence[Panel]) -> Iterator[Picture]:
         "Isolated agents and their dispositions",
         f"Above: agents to whom nobody is tied, in each step. {lines} Below: the share of the agents of either "
         f"disposition "
-        f"that is isolated at the end. {whiskers}",
+        f"that is isolated at the end. {_whiskers_in_words(panels)}",
         figures.isolation(panels, modes),
     )
+
+
+def _of_reputation_and_gossip(panels: Sequence[Panel], modes: Sequence[str]) -> Iterator[Picture]:
+    remembering = [mode for mode in modes if MODES[mode].reputation]
+    gossiping = [mode for mode in modes if MODES[mode].gossip]
     if remembering and any(panel.has("score_self_interested") or panel.has("score_altruistic") for panel in panels):
         yield Picture(
             "scores",
             "Scores by disposition",
             "The mean score of altruistic and of self-interested agents in the eyes of all who know them, from −1 to "
             "1, "
-            f"in the modes with reputation. {lines}",
+            f"in the modes with reputation. {_bands_in_words(panels)}",
             figures.scores(panels, remembering),
         )
     if gossiping and any(run.gossip for panel in panels for runs in panel.runs.values() for run in runs):
         yield Picture(
             "gossip",
             "Gossip by tone, order and credibility",
-            f"Messages told in a whole run, in the modes with gossip. {whiskers}",
+            f"Messages told in a whole run, in the modes with gossip. {_whiskers_in_words(panels)}",
             figures.gossip(panels, gossiping),
         )
     if any(figures.gossip_line(panel) is not None for panel in panels):
@@ -125,12 +137,16 @@ def _of_panels(panels: Sequence[Panel]) -> Iterator[Picture]:
             "below.",
             figures.gossip_and_score(panels),
         )
+
+
+def _of_resources_and_costs(panels: Sequence[Panel], modes: Sequence[str]) -> Iterator[Picture]:
+    lines = _bands_in_words(panels)
     yield Picture(
         "resources",
         "Resources and their inequality",
         f"Above: the Gini coefficient of resources in each step (0: all have the same). {lines} Below: mean "
         f"resources at "
-        f"the end by disposition, in units. {whiskers}",
+        f"the end by disposition, in units. {_whiskers_in_words(panels)}",
         figures.resources(panels, modes),
     )
     if own := figures.own_measures(panels):
@@ -166,3 +182,7 @@ def _bands_in_words(panels: Sequence[Panel]) -> str:
     if most == 1:
         return f"Lines are single runs ({seeds_of(panels)}), so there are no bands."
     return f"Lines are means over {seeds_of(panels)} a mode, bands their 95 % intervals in each step (Student's t)."
+
+
+def _whiskers_in_words(panels: Sequence[Panel]) -> str:
+    return f"Bars are means over {seeds_of(panels)} a mode, whiskers their 95 % intervals (Student's t)."
