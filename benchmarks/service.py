@@ -28,8 +28,10 @@ import psutil
 
 from repunet_model import RepuNetModel
 from repunet_model.backends.base import Request, Usage
+from repunet_model.backends.dialect import Dialect
+from repunet_model.backends.endpoint import Endpoint
 from repunet_model.backends.limits import Limits
-from repunet_model.backends.openai import Dialect, Endpoint, OpenAIBackend, connect
+from repunet_model.backends.openai import OpenAIBackend, connect
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.backends.wrappers import service
 from repunet_model.journal import Journal

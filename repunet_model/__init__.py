@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from repunet_model.agents import RepuNetAgent
-    from repunet_model.backends.rules import Rules, RulesBackend
+    from repunet_model.backends.mind import Rules
+    from repunet_model.backends.rules import RulesBackend
     from repunet_model.errors import RepuNetError
     from repunet_model.model import RepuNetModel
     from repunet_model.stored_run import StoredRun, load_run
@@ -21,7 +22,7 @@ _HOMES = {
     "RepuNetAgent": "repunet_model.agents",
     "RepuNetError": "repunet_model.errors",
     "RepuNetModel": "repunet_model.model",
-    "Rules": "repunet_model.backends.rules",
+    "Rules": "repunet_model.backends.mind",
     "RulesBackend": "repunet_model.backends.rules",
     "StoredRun": "repunet_model.stored_run",
     "load_run": "repunet_model.stored_run",

@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from repunet_model.backends.base import Request
-from repunet_model.backends.rules import Rules, RulesBackend
+from repunet_model.backends.mind import Rules
+from repunet_model.backends.rules import RulesBackend
 from repunet_model.errors import EndpointError
 from repunet_model.questions.base import Answer
 from repunet_model.testing import random_reply

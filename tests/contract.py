@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repunet_model import RepuNetError, RepuNetModel
-from repunet_model.backends.rules import Rules, RulesBackend
+from repunet_model.backends.mind import Rules
+from repunet_model.backends.rules import RulesBackend
 from repunet_model.games import find
 from repunet_model.personas import built_in
 from repunet_model.testing import endpoint

@@ -16,8 +16,8 @@ from aiohttp import web
 from repunet_model import RepuNetError, RepuNetModel
 from repunet_model.backends import wrappers
 from repunet_model.backends.base import Request
+from repunet_model.backends.endpoint import Endpoint as Settings
 from repunet_model.backends.limits import Limits
-from repunet_model.backends.openai import Endpoint as Settings
 from repunet_model.cli import main
 from repunet_model.errors import TransientError
 from repunet_model.questions.base import Answer

@@ -10,7 +10,7 @@ import pytest
 
 from repunet_model import RepuNetError, RepuNetModel, Rules, RulesBackend
 from repunet_model.backends import rules as policies
-from repunet_model.backends.rules import Mind
+from repunet_model.backends.mind import Mind
 from repunet_model.backends.setup import respondents
 from repunet_model.games.prisoners_dilemma import ChooseMove, Move, choose_move
 from repunet_model.memory import Event

@@ -16,7 +16,8 @@ import pytest
 
 from repunet_model import RepuNetError, RepuNetModel
 from repunet_model.backends.base import Request
-from repunet_model.backends.rules import Rules, RulesBackend
+from repunet_model.backends.mind import Rules
+from repunet_model.backends.rules import RulesBackend
 from repunet_model.games.prisoners_dilemma import ChooseMove
 from repunet_model.questions.base import Answer
 from repunet_model.questions.encounter import ChoosePartner, Evaluate, UpdateRecord

@@ -17,8 +17,9 @@ import pytest
 
 import repunet_model
 from repunet_model import RepuNetModel
-from repunet_model.backends.openai import Sampling
-from repunet_model.backends.rules import Mind, Rules, evaluate, update_record
+from repunet_model.backends.endpoint import Sampling
+from repunet_model.backends.mind import Mind, Rules
+from repunet_model.backends.rules import evaluate, update_record
 from repunet_model.errors import ConfigurationError
 from repunet_model.games import GAMES, find
 from repunet_model.games.prisoners_dilemma import PAYOFFS, Move

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from repunet_model.backends.rules import Mind, answers
+from repunet_model.backends.mind import Mind, answers
 from repunet_model.concurrency import together
 from repunet_model.games import register
 from repunet_model.games.base import Account, Course, Game, Outcome, Player

@@ -24,7 +24,8 @@ from pathlib import Path
 
 from repunet_model.backends import llama_server
 from repunet_model.backends.base import Request
-from repunet_model.backends.openai import Endpoint, OpenAIBackend
+from repunet_model.backends.endpoint import Endpoint
+from repunet_model.backends.openai import OpenAIBackend
 from repunet_model.errors import ConfigurationError, EndpointError
 from repunet_model.questions.base import Answer
 from repunet_model.words import to_install

@@ -19,7 +19,8 @@ from enum import StrEnum
 from typing import Any
 
 from repunet_model.backends.base import Backend, Request
-from repunet_model.backends.rules import Rules, RulesBackend
+from repunet_model.backends.mind import Rules
+from repunet_model.backends.rules import RulesBackend
 from repunet_model.errors import ConfigurationError
 from repunet_model.memory import Event
 from repunet_model.questions.base import Answer, Question

@@ -1,8 +1,7 @@
 """The offline backend: bounded-rational agents that answer from what a question shows, and from nothing else.
 
 They know neither the mode nor the step nor each other's minds: where a question shows no reputation, they cannot
-use one. Choices are stochastic, by the logit rule of quantal response (McKelvey & Palfrey 1995): an option that is
-worth d more than the other is chosen with probability 1 / (1 + exp(-precision * d)).
+use one. Their parameters, and how they choose, are in `backends.mind`.
 
 - Conduct is judged by image scoring (Nowak & Sigmund 1998): cooperation is good, defection bad, and worse towards
   somebody who cooperated.
@@ -23,17 +22,12 @@ each question by `answers`; a game of one's own registers policies for its own q
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from random import Random
+from dataclasses import asdict
 from typing import Any
 
 from repunet_model.backends.base import Request
-from repunet_model.errors import ConfigurationError
-from repunet_model.memory import Event
-from repunet_model.personas import Disposition, Persona
-from repunet_model.questions.base import Answer, Candidate, Credibility, Opinion, Question
+from repunet_model.backends.mind import Mind, Rules, answers, policy_for, score_of
+from repunet_model.questions.base import Answer, Credibility, Opinion
 from repunet_model.questions.compound import Compound
 from repunet_model.questions.encounter import (
     ChoosePartner,
@@ -75,146 +69,6 @@ from repunet_model.questions.gossip import (
 from repunet_model.reputation import LEVELS, Level
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The parameters of the offline agents.
-
-    Attributes:
-        precision: Logit precision of choices between payoffs, in 1/points; 0 is a coin.
-        altruism: Weight that an altruist gives to a point of the other's, fully trusting them; 1 is its own.
-        altruist_expectation: Cooperation an altruist expects of strangers before any experience, in [0, 1].
-        expectation: The same of everybody else.
-        expectation_weight: How many encounters that first expectation counts for.
-        discount: Weight of the next encounter against the present one, in [0, 0.999].
-        learning_rate: Share by which an opinion moves towards what was seen, in (0, 1].
-        hearsay: Share of that by which fully believed gossip, or public news, moves it, in [0, 1].
-        social_precision: Logit precision of ties, gossip, trust and picks, in 1/points of score.
-        tie_threshold: Score from which a tie is worth having, in [-1, 1].
-        gossip_threshold: Strength of an impression, in [0, 1], from which it is worth telling.
-    """
-
-    precision: float = 2.0
-    altruism: float = 1.0
-    altruist_expectation: float = 0.9
-    expectation: float = 0.5
-    expectation_weight: float = 1.0
-    discount: float = 0.95
-    learning_rate: float = 0.4
-    hearsay: float = 0.5
-    social_precision: float = 4.0
-    tie_threshold: float = 0.0
-    gossip_threshold: float = 0.75
-
-    def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            ConfigurationError: If a parameter is outside its range.
-        """
-        limits = {
-            "precision": (0.0, math.inf),
-            "altruism": (0.0, math.inf),
-            "altruist_expectation": (0.0, 1.0),
-            "expectation": (0.0, 1.0),
-            "expectation_weight": (1e-9, math.inf),
-            "discount": (0.0, 0.999),
-            "learning_rate": (1e-9, 1.0),
-            "hearsay": (0.0, 1.0),
-            "social_precision": (0.0, math.inf),
-            "tie_threshold": (-1.0, 1.0),
-            "gossip_threshold": (0.0, 1.0),
-        }
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise ConfigurationError(f"rules.{name} is {getattr(self, name)}: must be from {low} to {high}")
-
-
-@dataclass(frozen=True)
-class Mind:
-    """Who answers, and by which parameters.
-
-    Attributes:
-        rules: The parameters.
-        persona: The agent's persona.
-        stream: Makes the question's own random stream.
-    """
-
-    rules: Rules
-    persona: Persona
-    stream: Callable[[], Random]
-
-    @cached_property
-    def random(self) -> Random:
-        """The question's own random stream, seeded when something is drawn: half the questions draw nothing."""
-        return self.stream()
-
-    @property
-    def is_altruist(self) -> bool:
-        """Whether the agent values what others get."""
-        return self.persona.disposition is Disposition.ALTRUISTIC
-
-    def chooses(self, advantage: float) -> bool:
-        """Choose between two options that differ in points."""
-        return self.random.random() < self.accepts(advantage)
-
-    def accepts(self, advantage: float) -> float:
-        """Return the probability with which such an agent takes an option that is worth so many points more."""
-        return _logistic(self.rules.precision * advantage)
-
-    def feels(self, advantage: float) -> bool:
-        """Choose between two options that differ in what one thinks of somebody."""
-        return self.random.random() < _logistic(self.rules.social_precision * advantage)
-
-    def picks(self, people: Sequence[Candidate]) -> Candidate:
-        """Pick one of several people, the better reputed the more likely."""
-        scores = [_score(person.opinion) for person in people]
-        weights = [math.exp(self.rules.social_precision * (score - max(scores))) for score in scores]
-        return self.random.choices(people, weights)[0]
-
-    def expects_cooperation(self, opinion: Opinion | None, events: Sequence[Event]) -> float:
-        """Return the probability with which a partner is expected to cooperate.
-
-        Args:
-            opinion: What the agent thinks of the partner, where it can think anything.
-            events: The agent's last encounters.
-        """
-        if opinion is not None and opinion.record is not None:
-            return (1.0 + opinion.score) / 2.0
-        first = self.rules.altruist_expectation if self.is_altruist else self.rules.expectation
-        seen = [event.partner_cooperated for event in events if event.partner_cooperated is not None]
-        weight = self.rules.expectation_weight
-        return (weight * first + sum(seen)) / (weight + len(seen))
-
-    def values_reputation(self, stake: float) -> float:
-        """Return what one act costs or earns later, through the agent's reputation with somebody believed.
-
-        A good instead of a bad act moves an opinion by twice the learning rate. A point of score raises the
-        probability that partners cooperate by one half, and fades again with the learning rate.
-
-        Args:
-            stake: What a partner's cooperation is worth, in points.
-        """
-        rate, discount = self.rules.learning_rate, self.rules.discount
-        return rate * stake * discount / (1.0 - discount * (1.0 - rate))
-
-
-Policy = Callable[[Any, Mind], Answer]
-
-_POLICIES: dict[type[Question[Any]], Policy] = {}
-
-
-def answers[Q: Question[Any], A: Answer](
-    question: type[Q],
-) -> Callable[[Callable[[Q, Mind], A]], Callable[[Q, Mind], A]]:
-    """Register the function below as the policy for a kind of question."""
-
-    def register(policy: Callable[[Q, Mind], A]) -> Callable[[Q, Mind], A]:
-        _POLICIES[question] = policy
-        return policy
-
-    return register
-
-
 class RulesBackend:
     """Offline, seeded, free: answers come from the policies registered here.
 
@@ -239,23 +93,11 @@ class RulesBackend:
         if isinstance(question, Compound):
             parts = await question.in_turn(lambda ask, digest: self.answer(request.part(ask, digest)))
             return request.question.as_answer(parts)
-        policy = _POLICIES.get(type(question))
-        if policy is None:
-            raise ConfigurationError(
-                f"the rules backend has no policy for {question.name!r}: register one with backends.rules.answers"
-            )
+        policy = policy_for(question)
         return question.as_answer(policy(question, Mind(self._rules, request.persona, request.random)))
 
     async def close(self) -> None:
         """Nothing to give back."""
-
-
-def _logistic(x: float) -> float:
-    return 1.0 / (1.0 + math.exp(-x)) if x > -700.0 else 0.0
-
-
-def _score(opinion: Opinion | None) -> float:
-    return opinion.score if opinion is not None else 0.0
 
 
 def _impression(level: Level) -> float:
@@ -284,7 +126,7 @@ def _news_impression(news: News) -> float:
 def choose_partner(question: ChoosePartner, mind: Mind) -> PartnerAnswer:
     """Pick somebody well reputed."""
     person = mind.picks(question.people)
-    return PartnerAnswer(reason=f"I think of {person.name} at {_score(person.opinion):+.2f}.", partner=person.name)
+    return PartnerAnswer(reason=f"I think of {person.name} at {score_of(person.opinion):+.2f}.", partner=person.name)
 
 
 @answers(Evaluate)
@@ -423,7 +265,7 @@ def wish_to_gossip(question: WishToGossip, mind: Mind) -> WishAnswer:
 def choose_listener(question: ChooseListener, mind: Mind) -> ListenerAnswer:
     """Tell somebody well reputed."""
     person = mind.picks(question.people)
-    return ListenerAnswer(reason=f"I think of {person.name} at {_score(person.opinion):+.2f}.", listener=person.name)
+    return ListenerAnswer(reason=f"I think of {person.name} at {score_of(person.opinion):+.2f}.", listener=person.name)
 
 
 @answers(Tell)
@@ -454,7 +296,7 @@ def hear(question: Hear, mind: Mind) -> HearingAnswer:
 @answers(HearSecondHand)
 def hear_second_hand(question: HearSecondHand, mind: Mind) -> JudgementAnswer:
     """Believe second-hand gossip as far as the less trusted of both sources."""
-    weaker = min(question.gossiper_opinion, question.origin_opinion, key=_score)
+    weaker = min(question.gossiper_opinion, question.origin_opinion, key=score_of)
     return JudgementAnswer(**_judgement(question, _credibility(question, mind, weaker)))
 
 
@@ -472,7 +314,7 @@ def _credibility(question: Judge[Any], mind: Mind, source: Opinion | None) -> Cr
     The five levels divide a logit scale: noise of the social precision is added to the sum of the signs.
     """
     claim = 1.0 if question.tone is Tone.POSITIVE else -1.0
-    belief = _score(source) + 0.5 * claim * _score(question.opinion) - 0.5 * (question.uncredible_share or 0.0)
+    belief = score_of(source) + 0.5 * claim * score_of(question.opinion) - 0.5 * (question.uncredible_share or 0.0)
     share = min(max(mind.random.random(), 1e-12), 1.0 - 1e-12)
     noise = math.log(share / (1.0 - share)) / max(mind.rules.social_precision, 1e-9)
     thresholds = (-0.75, -0.25, 0.25, 0.75)

@@ -26,12 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from repunet_model.backends.base import Backend
+from repunet_model.backends.endpoint import Endpoint, Sampling
 from repunet_model.backends.human import HumanBackend
 from repunet_model.backends.local import LocalBackend, settings
-from repunet_model.backends.openai import Endpoint, Sampling, connect
+from repunet_model.backends.mind import Rules
+from repunet_model.backends.openai import connect
 from repunet_model.backends.policies import FixedPolicy, PlantedBackend
 from repunet_model.backends.replay import Recording, ReplayBackend
-from repunet_model.backends.rules import Rules, RulesBackend
+from repunet_model.backends.rules import RulesBackend
 from repunet_model.errors import ConfigurationError
 
 

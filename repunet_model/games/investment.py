@@ -25,8 +25,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
-from repunet_model.backends.rules import Mind, answers
 from repunet_model.games.base import Account, Course, Game, Outcome, Player, share
 from repunet_model.memory import Event
 from repunet_model.personas import Words
@@ -216,15 +216,7 @@ class Investment(Game):
         amount: Decimal,
         allocation: AllocationAnswer,
     ) -> Outcome:
-        """Return what comes of a deal: who gets what, and what either side makes of it.
-
-        Args:
-            investor: Who invested.
-            trustee: Who allocated.
-            promise: The facts that were known before the investment.
-            amount: What was invested, in units.
-            allocation: What the trustee did with the doubled amount.
-        """
+        """Return what comes of a deal, by what was known before the investment and the trustee's answer to it."""
         promised: float = promise["promised_share"]
         outcome = GROWTH * amount
         returned = _money(outcome * _exact(allocation.investor_share) / 100)

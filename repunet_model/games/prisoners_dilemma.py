@@ -14,8 +14,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
-from repunet_model.backends.rules import Mind, answers
 from repunet_model.concurrency import together
 from repunet_model.games.base import Account, Course, Game, Outcome, Player
 from repunet_model.memory import Event

@@ -19,8 +19,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays
-from repunet_model.backends.rules import Mind, answers
 from repunet_model.concurrency import together
 from repunet_model.games.base import Account, Course, Declaration, Game, Outcome, Player, Resident, Society, share
 from repunet_model.personas import Words

@@ -32,7 +32,6 @@ from repunet_model.backends.setup import respondents
 from repunet_model.errors import ConfigurationError
 from repunet_model.games import find
 from repunet_model.games.base import Course
-from repunet_model.network import BLACKLIST_LENGTH, SocialNetwork
 from repunet_model.persistence import run_manifest, update_of
 from repunet_model.personas import Persona, built_in, population
 from repunet_model.questions.base import UNCREDIBLE
@@ -46,6 +45,7 @@ from repunet_model.reference_layout.files import (
 )
 from repunet_model.reference_layout.history import History
 from repunet_model.reference_layout.records import Records
+from repunet_model.reference_layout.ties import Ties
 from repunet_model.reference_layout.words import EXTRA, PREDICATES, SIGN_UP
 from repunet_model.reputation import ReputationLedger, Standings
 from repunet_model.storage import Row, RunFolder
@@ -249,9 +249,10 @@ class _Reading:
         """Return personas and state."""
         people = [self._persona(person).model_dump(mode="json") for person in self.snapshot.people]
         agents = [self._state(person) for person in self.snapshot.people]
+        ties = Ties(self.snapshot, find(self.game), self.history, self.report).network()
         return {
             "personas": people,
-            "state": {"agents": agents, "network": self._network().to_dict(), "board": self._board()},
+            "state": {"agents": agents, "network": ties.to_dict(), "board": self._board()},
         }
 
     @cached_property
@@ -359,62 +360,6 @@ class _Reading:
             )
         return board
 
-    # Ties
-
-    def _network(self) -> SocialNetwork:
-        network = SocialNetwork(self.snapshot.names)
-        bare = 0
-        for person in self.snapshot.people:
-            relations = person.scratch.relationship
-            avoided: list[list[str]] = []
-            for entry in relations.black_list:
-                for other, role in self._pairs(person, entry, "black_list"):
-                    if [other, role] not in avoided:
-                        avoided.append([other, role])
-                    else:
-                        self.report.say(file_of(person, "scratch.json"), f"black_list has {other} twice", "kept once")
-            for entry in relations.bind_list:
-                bare += isinstance(entry, str)
-                for other, role in self._pairs(person, entry, "bind_list"):
-                    if [other, role] in avoided:
-                        what = f"{other} ({role}) is in bind_list and in black_list"
-                        self.report.say(
-                            file_of(person, "scratch.json"), what, "not bound, as the published code has it"
-                        )
-                    else:
-                        network.bind(person.name, other, role)
-            network = _with_blacklist(network, person.name, avoided)
-        if bare and len(set(find(self.game).roles)) > 1:
-            self.report.say("scratch.json", f"{bare} ties are bare names without a role", "see the rule for bare names")
-        return network
-
-    def _pairs(self, person: Person, entry: Any, of: str) -> list[tuple[str, str]]:
-        """Return the (name, role) pairs an entry means; none if it means nobody else."""
-        file = file_of(person, "scratch.json")
-        roles = find(self.game).roles
-        match entry:
-            case str(other):
-                found = self.history.roles_met(person.name, other, completed=of == "bind_list")
-                chosen = found or [roles[1]]
-                if of == "black_list":
-                    chosen = chosen[-1:]
-                if len(found) != 1 and roles[0] != roles[1] and other in self.snapshot.names:
-                    evidence = "both roles are possible" if found else "no role is known"
-                    self.report.say(
-                        file, f"{of} has the bare name {other}, {evidence}", f"taken as {' and '.join(chosen)}"
-                    )
-            case [str(other), str(role)] if role.lower() in roles:
-                chosen = [role.lower()]
-            case _:
-                self.report.say(file, f"{of} has {str(entry)[:80]!r}, no name and no pair of name and role", "left out")
-                return []
-        if other == person.name or other not in self.snapshot.names:
-            self.report.say(
-                file, f"{of} has {other!r}, who is {'itself' if other == person.name else 'unknown'}", "left out"
-            )
-            return []
-        return [(other, role) for role in chosen]
-
     # All of it
 
     def tables(self) -> dict[str, list[Row]]:
@@ -450,9 +395,3 @@ class _Reading:
             "present records": len(present),
             **{name: len(rows) for name, rows in tables.items() if rows},
         }
-
-
-def _with_blacklist(network: SocialNetwork, name: str, entries: list[list[str]]) -> SocialNetwork:
-    data = network.to_dict()
-    data["blacklists"][name] = entries[-BLACKLIST_LENGTH:]
-    return SocialNetwork.from_dict(data)

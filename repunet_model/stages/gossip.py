@@ -16,33 +16,25 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from repunet_model.concurrency import Milestone, follow_from_last, together
-from repunet_model.questions.base import UNCREDIBLE, Candidate, Line
-from repunet_model.questions.compound import Ask, Hearing, Thought
-from repunet_model.questions.encounter import Hearsay
-from repunet_model.questions.gossip import (
-    ChooseListener,
-    Hear,
-    HearingAnswer,
-    HearSecondHand,
-    JudgementAnswer,
-    ListenerAnswer,
-    MessageAnswer,
-    Passing,
-    Respond,
-    Tell,
-    Tone,
-    Turn,
-    Wish,
-    WishAnswer,
-    WishToGossip,
-)
-from repunet_model.reputation import Cause, Level
+from repunet_model.questions.base import Line
+from repunet_model.questions.compound import Hearing, Thought
+from repunet_model.questions.gossip import JudgementAnswer, Respond, Turn, Wish
 from repunet_model.stages.draft import Draft
-from repunet_model.stages.reputation import update_from_gossip
-from repunet_model.stages.rewiring import rewire_after_gossip
+from repunet_model.stages.telling import (
+    Story,
+    audience,
+    choosing,
+    concluding,
+    first_hand,
+    judging,
+    passes_on,
+    second_hand,
+    speaking,
+    telling,
+)
 from repunet_model.stages.thinking import at_once, one_by_one
 
 if TYPE_CHECKING:
@@ -64,55 +56,6 @@ GOSSIP_COLUMNS = (
     "credibility",
     "passed_on_to",
 )
-
-
-def wish_to_gossip(side: Side) -> Thought[None]:
-    """Say whether one wants to gossip about the partner one just met."""
-    question = WishToGossip(
-        subject=side.partner,
-        account=side.account.text,
-        conduct=side.conduct,
-        conduct_reason=side.conduct_reason,
-        opinion=side.partner_opinion,
-    )
-    answer: WishAnswer = yield Ask("wish", question, about=side.partner)
-    side.wish = answer
-
-
-def tell_at_once(side: Side) -> Thought[None]:
-    """Say what to whom, if one wishes to gossip, in the same breath."""
-    if side.wish is not None and side.wish.decision is Wish.GOSSIP:
-        side.first_words = yield from telling(side, _first(side, side.wish), condition="you want to talk about it")
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """What somebody has to tell, on its first or its second way.
-
-    Attributes:
-        subject: Whom it is about.
-        subject_role: The subject's role.
-        tone: Praise or complaint.
-        source: The way it goes, as coordinates name it.
-        account: What the gossiper saw; empty on the second way.
-        conduct: The gossiper's evaluation of the subject; None on the second way, and without one.
-        reason: Why the gossiper tells it.
-        hearsay: What the gossiper was told; None on the first way.
-    """
-
-    subject: str
-    subject_role: str
-    tone: Tone
-    source: str
-    account: str = ""
-    conduct: Level | None = None
-    reason: str = ""
-    hearsay: Hearsay | None = None
-
-    @property
-    def told_by(self) -> str:
-        """Who the gossiper has it from; empty on the first way."""
-        return "" if self.hearsay is None else self.hearsay.gossiper
 
 
 @dataclass(slots=True)
@@ -201,7 +144,7 @@ class Gossip:
         if wish is None or wish.decision is not Wish.GOSSIP:
             search.settled.reach()
             return
-        story = _first(side, wish)
+        story = first_hand(side, wish)
         gossiper = Draft(self._world, side.name, "gossip", side.role, below=side)
         if self._world.fused:
             self._found(search, gossiper, story, side.first_words)
@@ -287,17 +230,17 @@ class Gossip:
         def hear(draft: Draft) -> Thought[tuple[JudgementAnswer, tuple[str, Line] | None]]:
             judgement: JudgementAnswer = yield from judging(draft, message)
             yield from concluding(draft, message, judgement)
-            if not _passes_on(judgement):
+            if not passes_on(judgement):
                 return judgement, None
-            return judgement, (yield from telling(draft, _second(message, judgement), condition="you pass it on"))
+            return judgement, (yield from telling(draft, second_hand(message, judgement), condition="you pass it on"))
 
         story = message.story
         judgement, found = await at_once(message.hearer, Hearing, hear, story.subject, story.source)
         message.judgement = judgement
         message.heard.reach()
         message.concluded.reach()
-        if _passes_on(judgement):
-            self._found(message.onward, message.hearer, _second(message, judgement), found)
+        if passes_on(judgement):
+            self._found(message.onward, message.hearer, second_hand(message, judgement), found)
         else:
             message.onward.settled.reach()
 
@@ -307,12 +250,12 @@ class Gossip:
 
     async def _pass_on(self, message: Message, before: tuple[Message, ...]) -> None:
         """Let a listener tell somebody else, if it decided to; whom it knows rests on all it heard before."""
-        if not _passes_on(message.judged):
+        if not passes_on(message.judged):
             message.onward.settled.reach()
             return
         for earlier in before:
             await earlier.concluded
-        await self._find_listener(message.hearer, _second(message, message.judged), message.onward)
+        await self._find_listener(message.hearer, second_hand(message, message.judged), message.onward)
 
     async def _converse(self, message: Message) -> None:
         """Let both talk until the listener has heard enough, or only the turn is left that comes with its judgement."""
@@ -362,129 +305,3 @@ class Gossip:
             for message in self._queues[name]:
                 message.hearer.commit()
         self._world.log.lapsed += self._lapsed
-
-
-def _passes_on(judgement: JudgementAnswer) -> bool:
-    return isinstance(judgement, HearingAnswer) and judgement.decision is Passing.PASS_ON
-
-
-def _hearsay(message: Message, judgement: JudgementAnswer) -> Hearsay:
-    """Return the story of a message as its listener holds it."""
-    return Hearsay(
-        message.gossiper.name,
-        judgement.summary,
-        message.story.tone is Tone.POSITIVE,
-        judgement.credibility,
-    )
-
-
-def _first(side: Side, wish: WishAnswer) -> Story:
-    """Return what a side tells of the partner it met."""
-    return Story(
-        subject=side.partner,
-        subject_role=side.partner_role,
-        tone=wish.tone,
-        source=side.name,
-        account=side.account.text,
-        conduct=side.conduct,
-        reason=wish.reason,
-    )
-
-
-def _second(message: Message, judgement: JudgementAnswer) -> Story:
-    """Return what the listener of a message tells in turn."""
-    return Story(
-        subject=message.story.subject,
-        subject_role=message.story.subject_role,
-        tone=message.story.tone,
-        source=f"{message.listener} < {message.gossiper.name}",
-        hearsay=_hearsay(message, judgement),
-    )
-
-
-def audience(gossiper: Draft, story: Story) -> tuple[Candidate, ...]:
-    """Return whom a story can be told to."""
-    return gossiper.acquaintances(without={story.subject, story.told_by})
-
-
-def choosing(story: Story, people: tuple[Candidate, ...], condition: str = "") -> Thought[str | None]:
-    """Pick whom to tell; None if there is nobody. With one person there is nothing to ask."""
-    if len(people) < 2:
-        return people[0].name if people else None
-    question = ChooseListener(subject=story.subject, tone=story.tone, people=people)
-    answer: ListenerAnswer = yield Ask(
-        "listener",
-        question,
-        about=story.subject,
-        source=story.told_by,
-        condition=condition,
-        shows_view=True,
-        stage="gossip",
-    )
-    return answer.listener
-
-
-def speaking(
-    gossiper: Draft, listener: str, story: Story, dialogue: tuple[Line, ...] = (), condition: str = ""
-) -> Thought[Line]:
-    """Say something to the listener: the opening, or the gossiper's next turn."""
-    question = Tell(
-        listener=listener,
-        subject=story.subject,
-        tone=story.tone,
-        account=story.account,
-        conduct=story.conduct,
-        reason=story.reason,
-        hearsay=story.hearsay,
-        dialogue=dialogue,
-    )
-    answer: MessageAnswer = yield Ask(
-        "message",
-        question,
-        about=story.subject,
-        source=f"{story.source} #{len(dialogue) + 1}",
-        condition=condition,
-        stage="gossip",
-    )
-    return Line(gossiper.name, answer.message)
-
-
-def telling(gossiper: Draft, story: Story, condition: str = "") -> Thought[tuple[str, Line] | None]:
-    """Pick whom to tell, and say the first thing; None if there is nobody."""
-    people = audience(gossiper, story)
-    listener = yield from choosing(story, people, condition)
-    if listener is None:
-        return None
-    if condition and len(people) == 1:
-        condition = f"{condition}, to {listener}"
-    return listener, (yield from speaking(gossiper, listener, story, condition=condition))
-
-
-def judging(listener: Draft, message: Message) -> Thought[JudgementAnswer]:
-    """Reply, sum up what was claimed, judge its credibility, and at first hand say whether to pass it on."""
-    story, gossiper = message.story, message.gossiper
-    view: dict[str, Any] = {
-        "gossiper": gossiper.name,
-        "gossiper_opinion": listener.opinion(gossiper.name, gossiper.role),
-        "subject": story.subject,
-        "tone": story.tone,
-        "dialogue": message.dialogue,
-        "uncredible_share": listener.uncredible_share(),
-        "opinion": listener.opinion(story.subject, story.subject_role),
-    }
-    if story.hearsay is not None:
-        origin = story.told_by
-        view |= {"origin": origin, "origin_opinion": listener.opinion(origin, gossiper.role)}
-    question = Hear(**view) if message.is_first_hand else HearSecondHand(**view)
-    answer: JudgementAnswer = yield Ask("judgement", question, about=story.subject, source=story.source)
-    listener.judge_gossip(uncredible=answer.credibility in UNCREDIBLE)
-    return answer
-
-
-def concluding(listener: Draft, message: Message, judgement: JudgementAnswer) -> Thought[None]:
-    """Draw the conclusions from a message: the record, then the tie."""
-    story, hearsay = message.story, _hearsay(message, judgement)
-    if listener.world.reputation:
-        cause = Cause.FIRST_ORDER_GOSSIP if message.is_first_hand else Cause.SECOND_ORDER_GOSSIP
-        yield from update_from_gossip(listener, story.subject, story.subject_role, hearsay, cause, story.source)
-    yield from rewire_after_gossip(listener, story.subject, story.subject_role, hearsay, story.source)
