@@ -122,7 +122,7 @@ def Mind(chronicle: Chronicle, step: int, name: str) -> None:
 def Interview(name: str, step: int, ask: Ask) -> None:
     """A free question to an agent; what it says is shown here and nowhere else."""
     question, set_question = solara.use_state("")
-    asking = solara.lab.use_task(ask, dependencies=None)
+    asking = solara.lab.use_task(ask, dependencies=None, raise_error=False)
     with solara.Div(classes=["rn-interview"]):
         solara.InputText(
             f"Ask {name}, as of step {step}", value=question, on_value=set_question, continuous_update=True
