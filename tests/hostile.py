@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -102,3 +104,32 @@ class Hostile:
 def is_harmless(shown: str) -> bool:
     """Tell whether a terminal that is shown a text does nothing but show it."""
     return all(char == "\n" or char.isprintable() for char in shown)
+
+
+def forge(folder: Path, **changes: Any) -> None:
+    """Rewrite the manifest of a run without steps as somebody would who knows how it is sealed."""
+    manifest = {**json.loads((folder / "manifest.json").read_text()), **changes}
+    content = json.dumps(manifest).encode()
+    (folder / "manifest.json").write_bytes(content)
+    seal = sha256(content).hexdigest()
+    (folder / "manifest.sha256").write_text(f"{seal}\n")
+    step = json.loads((folder / "step_0" / "manifest.json").read_text())
+    (folder / "step_0" / "manifest.json").write_text(json.dumps({**step, "run": seal}) + "\n")
+
+
+def reseal(folder: Path, last: int, content: dict[str, Any]) -> None:
+    """Write other content into the last step, and personas into the first, with the hashes of a whole run."""
+    previous = None
+    for step in range(last + 1):
+        place = folder / f"step_{step}"
+        manifest = json.loads((place / "manifest.json").read_text())
+        for file in manifest["files"]:
+            name, _, kind = file.partition(".")
+            if name in content and (step == last or name == "personas"):
+                rows = content[name]
+                text = json.dumps(rows) if kind == "json" else "".join(f"{json.dumps(row)}\n" for row in rows)
+                (place / file).write_text(text)
+                manifest["files"][file] = sha256(text.encode()).hexdigest()
+        sealed = json.dumps({**manifest, "previous": previous})
+        (place / "manifest.json").write_text(sealed)
+        previous = sha256(sealed.encode()).hexdigest()

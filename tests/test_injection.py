@@ -9,7 +9,6 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -481,17 +480,6 @@ def test_a_name_that_can_be_no_folder_stops_the_export_to_the_published_layout(
 # A folder of somebody else's
 
 
-def forged(folder: Path, **changes: Any) -> None:
-    """Rewrite the manifest of a run without steps as somebody would who knows how it is sealed."""
-    manifest = {**json.loads((folder / "manifest.json").read_text()), **changes}
-    content = json.dumps(manifest).encode()
-    (folder / "manifest.json").write_bytes(content)
-    seal = sha256(content).hexdigest()
-    (folder / "manifest.sha256").write_text(f"{seal}\n")
-    step = json.loads((folder / "step_0" / "manifest.json").read_text())
-    (folder / "step_0" / "manifest.json").write_text(json.dumps({**step, "run": seal}) + "\n")
-
-
 @pytest.mark.parametrize(
     "backend",
     [
@@ -508,7 +496,7 @@ def test_a_run_of_somebody_else_cannot_say_where_prompts_and_keys_go(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     RepuNetModel(n_agents=2, rng=1, storage="sim_storage", run_name="theirs").close()
-    forged(Path("sim_storage/theirs"), backend=backend)
+    hostile.forge(Path("sim_storage/theirs"), backend=backend)
     assert main(["resume", "theirs"]) == 2
     shown = capsys.readouterr().err
     assert hostile.is_harmless(shown)
@@ -533,7 +521,7 @@ def test_a_sealed_folder_that_holds_no_run_is_one_line_for_whoever_reads_it(
     kind: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     instead: Any = {"list": [1], "text": "\x1b[31m", "number": 7, "nothing": {}}[kind]
-    reseal(run, 3, {"state": instead, "calls": [{"after": [0], "stage": instead}], "personas": [instead] * 6})
+    hostile.reseal(run, 3, {"state": instead, "calls": [{"after": [0], "stage": instead}], "personas": [instead] * 6})
     for command in (
         ["show", "run"],
         ["show", "run", "--agent", "Ann"],
@@ -553,21 +541,3 @@ def test_a_sealed_folder_that_holds_no_run_is_one_line_for_whoever_reads_it(
         assert shown.err.count("\n") == 1
         assert hostile.is_harmless(shown.err)
     assert sorted(path.name for path in Path().iterdir()) == ["sim_storage"]
-
-
-def reseal(folder: Path, last: int, content: dict[str, Any]) -> None:
-    """Write other content into the last step, and personas into the first, with the hashes of a whole run."""
-    previous = None
-    for step in range(last + 1):
-        place = folder / f"step_{step}"
-        manifest = json.loads((place / "manifest.json").read_text())
-        for file in manifest["files"]:
-            name, _, kind = file.partition(".")
-            if name in content and (step == last or name == "personas"):
-                rows = content[name]
-                text = json.dumps(rows) if kind == "json" else "".join(f"{json.dumps(row)}\n" for row in rows)
-                (place / file).write_text(text)
-                manifest["files"][file] = sha256(text.encode()).hexdigest()
-        sealed = json.dumps({**manifest, "previous": previous})
-        (place / "manifest.json").write_text(sealed)
-        previous = sha256(sealed.encode()).hexdigest()

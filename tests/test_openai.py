@@ -22,7 +22,7 @@ from repunet_model.cli import main
 from repunet_model.errors import TransientError
 from repunet_model.questions.base import Answer
 from repunet_model.testing import Endpoint, completion, endpoint, reply_to
-from tests.conftest import MODE_NAMES, MODES, contents
+from tests.conftest import MODE_NAMES, MODES, complaint, contents
 
 
 @pytest.fixture(autouse=True)
@@ -273,6 +273,16 @@ def test_an_address_that_is_none_is_one_clear_line(
     assert line.startswith("error: LLM_API_BASE must be a URL")
     assert line.count("\n") == 1
     assert not (tmp_path / "storage").exists()
+
+
+def test_an_address_with_a_password_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LLM_API_BASE", "http://ann:hunter2@127.0.0.1:8000/v1")
+    line = complaint(["run", "--backend", "openai"], capsys)
+    assert line.startswith("error: LLM_API_BASE holds a user or a password")
+    assert "hunter2" not in line
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,8 @@ def _check_url(url: str) -> None:
         raise ConfigurationError(remedy) from None
     if not usable or not url.isprintable() or any(character.isspace() for character in url):
         raise ConfigurationError(remedy)
+    if "@" in parts.netloc:
+        raise ConfigurationError("LLM_API_BASE holds a user or a password: an endpoint is sent OPENAI_API_KEY alone")
 
 
 _VARIABLES: dict[str, type] = {
