@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import mesa_names
+
 ROOT = Path(__file__).parents[1]
 
 LAYERS = [
