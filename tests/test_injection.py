@@ -485,6 +485,7 @@ def test_a_name_that_can_be_no_folder_stops_the_export_to_the_published_layout(
     [
         {"backend": "openai", "model": "m", "base_url": "http://127.0.0.1:1/stolen", "reads_prompts": True},
         {"backend": "openai", "model": "m", "key": "x", "reads_prompts": True},
+        {"backend": "openai", "model": "", "reads_prompts": True},
         {"backend": "rules", "__class__": "os.system", "reads_prompts": False},
         {"backend": "os.system", "reads_prompts": False},
         {"backend": "\x1b[31m[red]", "reads_prompts": False},
