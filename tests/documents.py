@@ -34,8 +34,8 @@ RUN = {"bash", "python"}
 SHOWN = {"text"}
 """Languages of blocks that are not: folder trees, drawings, output."""
 
-MINUTES = 10
-"""After which a page that is not through has failed."""
+MINUTES = 15
+"""After which a page that is not through has failed; on two free cores each takes about one at most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import json
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from aiohttp import web
 
@@ -84,7 +85,7 @@ class Hostile:
     def __call__(self, number: int, body: Body) -> web.Response:
         """Answer a request."""
         schema = body["response_format"]["json_schema"]["schema"]
-        turn = len(str(body["messages"]))
+        turn = crc32(str(body["messages"]).encode())
         return completion(json.dumps(self._filled(reply_to(body), schema, turn)))
 
     def _filled(self, reply: dict[str, Any], schema: dict[str, Any], turn: int) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import mesa_names
+
 ROOT = Path(__file__).parents[1]
 
 LAYERS = [
@@ -126,3 +128,10 @@ def test_a_forbidden_import_is_found(file: str, line: str, tmp_path: Path) -> No
     found = list(violations(tmp_path))
     assert found
     assert all(each.startswith(f"{file.removeprefix('repunet_model/')}: {module}") for each in found)
+
+
+def test_what_is_used_of_mesa_is_found_and_is_there() -> None:
+    assert {("mesa", "Agent"), ("mesa.time", "EventGenerator"), ("mesa.visualization", "SolaraViz")} <= set(
+        mesa_names.used()
+    )
+    assert mesa_names.missing() == []

@@ -16,7 +16,7 @@ import pytest
 
 from repunet_model.cli import main
 from repunet_model.testing import endpoint
-from tests.documents import DOCS, README, ROOT, Block, Machine, anchors, blocks, links, pages, toctree
+from tests.documents import DOCS, MINUTES, README, ROOT, Block, Machine, anchors, blocks, links, pages, toctree
 from tests.test_local import SMALL_MODEL
 
 URLS = ("http://127.0.0.1:11434/v1", "http://127.0.0.1:8000/v1", "https://api.example.com/v1")
@@ -29,6 +29,7 @@ VARIABLES = {
     # `uv run pytest` stands in README as it is; running all tests inside one of them would not end.
     "PYTEST_ADDOPTS": "tests/test_rng.py tests/test_network.py",
     "BROWSER": "true",  # the program that does nothing
+    "LLM_TIMEOUT": "600",  # where other tests run beside this one, a model on this machine takes its time
     # A cluster of one machine, which nobody else can reach.
     "DASK_JOBQUEUE__SLURM__SCHEDULER_OPTIONS": '{"host": "127.0.0.1", "dashboard_address": None}',
     "DASK_JOBQUEUE__SLURM__WORKER_EXTRA_ARGS": '["--no-dashboard"]',
@@ -68,7 +69,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         yield Machine(tmp_path_factory.mktemp("reader"), {**VARIABLES, "LLM_API_BASE": running.url}, texts)
 
 
-@pytest.mark.timeout(700)
+@pytest.mark.timeout(MINUTES * 60 + 120)
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_stands_in_a_page_runs(page: Path, machine: Machine) -> None:
     code = blocks(page)

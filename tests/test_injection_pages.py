@@ -163,5 +163,5 @@ def test_an_interview_shows_what_the_model_answers_as_text(tab: Page) -> None:
     said.wait_for()
     told = said.inner_text()
     assert "not written into the run" in told
-    letters = re.sub(r"\s", "", told)
-    assert any(re.sub(r"\s", "", text)[:40] in letters for text in hostile.TEXTS if text.isprintable())
+    letters = re.sub(r"\W", "", told)
+    assert any(letters.startswith(re.sub(r"\W", "", text)[:20]) for text in hostile.TEXTS)

@@ -52,6 +52,8 @@ def run() -> Path:
     [
         (["fork", "demo", "--set", "seed"], "--set 'seed': must read NAME=VALUE"),
         (["fork", "demo", "--set", "gossip=perhaps"], "gossip=perhaps: say y or n"),
+        (["fork", "demo", "--set", "activation=slowly"], "slowly"),
+        (["fork", "demo", "--set", "questions=many"], "many"),
         (["fork", "demo", "--set", "weather=fine"], "set reputation, gossip, activation"),
         (["resume", "demo", "--sim-name", "other"], "the run goes on in place; to fork it, name a step"),
         ([*RUN, "--backend-for", "Akiko Sato=replay:demo"], "it cannot stand for single ones"),
@@ -67,6 +69,21 @@ def run() -> Path:
 def test_what_cannot_be_is_one_line(words: list[str], told: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert told in complaint(words, capsys)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("LLM_TIMEOUT", "0", "LLM_TIMEOUT is 0.0: must be a number of seconds above 0"),
+        ("LLM_PRICES", "nowhere.toml", "price file nowhere.toml: no such file"),
+    ],
+)
+def test_a_variable_that_cannot_be_is_one_line(
+    variable: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LLM_API_BASE", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv(variable, value)
+    assert told in complaint([*RUN, "--backend", "openai"], capsys)
 
 
 def test_a_population_of_one_is_refused() -> None:

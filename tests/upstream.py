@@ -6,7 +6,7 @@ Each time in a copy of the checkout with an environment of its own:
 
 mesa      Mesa's newest version, pre-releases included, whatever bounds say; everything else as it is pinned
 newest    the newest versions of everything within the bounds of pyproject.toml
-lowest    the lowest versions of what pyproject.toml names
+lowest    the lowest versions of what pyproject.toml names, on the lowest Python
 
 Reported are the tests by file, the first error of each file, and which names of Mesa that are used here are gone.
 """
@@ -22,10 +22,16 @@ import xml.etree.ElementTree as ET
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from tests.environments import UV, copy_checkout
+from packaging.requirements import Requirement
 
-LEFT_OUT = ("browser", "page", "wheel", "documents", "docs", "sweep", "local", "imports", "report", "study")
-"""Words in the names of test files that are not run: those take minutes, or are about this checkout's environment."""
+from tests.environments import PROJECT, UV, copy_checkout
+
+LEFT_OUT = (
+    *("architecture", "documents", "imports", "site", "wheel"),  # about the checkout itself
+    *("batch", "courier", "human", "local", "service", "shell", "sweep"),  # about processes, for minutes
+    *("extending", "injection", "page"),  # for minutes
+)
+"""Words in the names of test files that are not run."""
 
 SECONDS = 240
 """How long the tests of one environment may take; what has been tested until then is reported."""
@@ -52,14 +58,27 @@ def prepare(checkout: Path, name: str) -> list[str]:
             return []
         case "lowest":
             file.write_text(before + rest)
-            return ["--resolution", "lowest-direct"]
+            (checkout / ".python-version").write_text(f"{PROJECT['project']['requires-python'].removeprefix('>=')}\n")
+            # Only what has a wheel can be installed by everybody; what has none is not compiled here.
+            wheels = [word for each in direct() for word in ("--no-build-package", each)]
+            return ["--resolution", "lowest-direct", *wheels]
     raise SystemExit(f"unknown: {name}; known are mesa, newest, lowest")
+
+
+def direct() -> set[str]:
+    """Return the names of the packages that pyproject.toml names, this project's own left out."""
+    project = PROJECT["project"]
+    extras, groups = project["optional-dependencies"].values(), PROJECT["dependency-groups"].values()
+    lists = [project["dependencies"], *extras, *groups]
+    names = {Requirement(each).name for requirements in lists for each in requirements}
+    return names - {project["name"]}
 
 
 def run(checkout: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
     """Run uv in a copy of the checkout, which has an environment of its own."""
     assert UV is not None
-    own = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"}}
+    of_checkout = {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "PYENV_VERSION", "PYENV_DIR"}
+    own = {name: value for name, value in os.environ.items() if name not in of_checkout}
     return subprocess.run([UV, *words], cwd=checkout, env=own, capture_output=True, text=True, check=False)
 
 
@@ -91,7 +110,7 @@ def report(name: str, folder: Path) -> None:
     print(f"\n== {name}", flush=True)
     made = run(checkout, "sync", "--quiet", *prepare(checkout, name))
     if made.returncode:
-        print(f"no environment:\n{made.stderr.strip()}")
+        print("no environment:", *made.stderr.strip().splitlines()[:5], sep="\n")
         return
     versions = run(checkout, "pip", "freeze").stdout.splitlines()
     named = ("mesa", "networkx", "numpy", "openai", "pandas", "pydantic", "solara", "typer")
@@ -113,6 +132,8 @@ def report(name: str, folder: Path) -> None:
     kinds = ("passed", "failure", "error", "skipped")
     for module, each in sorted(counts.items()):
         print(f"{module:28}{''.join(f'{each[kind]:8}' for kind in kinds)}  {first.get(module, '')}".rstrip())
+    if unreached := sorted({f"tests.{file.stem}" for file in chosen} - set(counts)):
+        print(f"not tested within {SECONDS} s: {', '.join(unreached)}")
     total = sum(counts.values(), Counter[str]())
     print(f"{'all':28}{''.join(f'{total[kind]:8}' for kind in kinds)}  in {time.monotonic() - started:.0f} s")
 
