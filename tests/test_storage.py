@@ -194,7 +194,7 @@ def test_going_on_from_an_earlier_step_forks_and_ends_in_the_same_bytes(tmp_path
 def test_a_fork_differs_from_then_on_in_what_is_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path, 3)
     command = ["fork", "it/step_2", "--storage", str(tmp_path), "--sim-name", "quiet"]
-    assert main([*command, "--set", "gossip=n", "--set", "seed=7", "--set", "backend=always_defect"]) == 0
+    assert main([*command, "--set", "gossip=no", "--set", "seed=7", "--set", "backend=always_defect"]) == 0
     assert main(["resume", "quiet", "--steps", "3", "--storage", str(tmp_path)]) == 0
     with RepuNetModel.load(tmp_path / "quiet") as model:
         data = model.datacollector.get_model_vars_dataframe()

@@ -17,7 +17,9 @@ from distributed import LocalCluster
 
 from repunet_model import RepuNetModel
 from repunet_model.cli import main
+from repunet_model.errors import ConfigurationError
 from repunet_model.storage import RunFolder
+from repunet_model.sweep.grid import Grid
 from repunet_model.testing import Body, endpoint, error
 from tests.conftest import complaint, contents
 
@@ -266,6 +268,7 @@ def test_a_damaged_run_is_listed_as_a_failure(capsys: pytest.CaptureFixture[str]
         ("[grid.rules]\nmood = 1.0", "unknown parameter 'mood'"),
         ("[grid.rules]\nhearsay = [0.5, 2.0]", "rules.hearsay is 2.0"),
         ("[grid]\nbackend = 'openai:m'\n[grid.rules]\nhearsay = 1.0", "the backend 'openai:m' has no such parameters"),
+        ("[grid]\nbackend = 'ruls'\n[grid.rules]\nhearsay = 1.0", "unknown backend 'ruls'"),
         ("[limits]\nbudget_usd = -1.0", "limits: budget_usd is -1.0"),
     ],
 )
@@ -289,6 +292,12 @@ def test_options_that_are_wrong_are_one_clear_line(
     words: list[str], problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert problem in complaint(["sweep", *words], capsys)
+
+
+def test_a_backend_of_ones_own_may_begin_like_a_replay() -> None:
+    assert Grid(backend=["replayed_by_me"]).backends() == ["replayed_by_me"]
+    with pytest.raises(ConfigurationError, match="a replay repeats one run"):
+        Grid(backend=["replay:first"]).backends()
 
 
 def test_runs_of_several_backends_are_in_one_table(monkeypatch: pytest.MonkeyPatch) -> None:

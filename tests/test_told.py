@@ -110,6 +110,13 @@ def test_without_its_packages_the_page_is_one_line(
     assert "the page needs visualization: pip install" in complaint(["viz"], capsys)
 
 
+def test_damage_to_the_beginning_leaves_no_way_to_go_on(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "step_0" / "state.json").write_text("{}")
+    capsys.readouterr()
+    assert main(["check", "demo"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 damages; it cannot be gone on with")
+
+
 def test_damage_is_listed_with_the_way_to_go_on(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "step_1" / "state.json").write_text("{}")
     capsys.readouterr()
