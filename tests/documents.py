@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -33,6 +34,16 @@ RUN = {"bash", "python"}
 
 SHOWN = {"text"}
 """Languages of blocks that are not: folder trees, drawings, output."""
+
+SERVERS = re.compile(r"^(uv run (?:run\.py viz|solara run)\b[^#&\n]*?)[ \t]*(?:#.*)?$", re.MULTILINE)
+"""Commands that go on until their reader ends them, who has another terminal meanwhile."""
+
+ENDED_ONCE_IT_ANSWERS = """\
+ended_once_it_answers() {
+  curl --silent --fail --retry 120 --retry-delay 1 --retry-connrefused --output /dev/null "http://127.0.0.1:$1"
+  kill "$2"
+}
+"""
 
 MINUTES = 15
 """After which a page that is not through has failed; on two free cores each takes about one at most."""
@@ -153,6 +164,14 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if dropped.fullmatch(name) is None}
 
 
+def free_port() -> int:
+    """Return a port of 127.0.0.1 on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @dataclass(slots=True)
 class Machine:
     """A machine with nothing on it but Python: a virtual environment with pip, and a clone of the project.
@@ -161,11 +180,13 @@ class Machine:
         folder: Everything that it has.
         variables: What the environment of the pages has beside this machine's.
         texts: Texts that take the place of others in the blocks.
+        port: A free port, for the servers of the pages.
     """
 
     folder: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
 
     @property
     def clone(self) -> Path:
@@ -224,10 +245,10 @@ class Machine:
         """
         scripts = self.folder / "scripts" / page.stem
         scripts.mkdir(parents=True)
-        lines = ["set -euo pipefail"]
+        lines = ["set -euo pipefail", ENDED_ONCE_IT_ANSWERS]
         for block in blocks(page):
             # Each line keeps its number, so that errors name lines of the page.
-            text = "\n" * (block.line - 1) + self._with_texts(block.text)
+            text = "\n" * (block.line - 1) + self._as_meant(block)
             script = scripts / f"{page.stem}.{block.line}.{block.language}"
             script.write_text(text, encoding="utf-8")
             lines.append(f"echo {block.line} > '{scripts}/line'")
@@ -241,7 +262,11 @@ class Machine:
         assert code == 0, f"{page.relative_to(ROOT)}:{line}: the block {ended}; what was printed:\n{text[-4000:]}"
         return text
 
-    def _with_texts(self, text: str) -> str:
+    def _as_meant(self, block: Block) -> str:
+        """Return what is run for a block: with this machine's texts, and with servers on a port of its own."""
+        text = block.text
+        if block.language == "bash":
+            text = SERVERS.sub(rf"\1 --port {self.port} & ended_once_it_answers {self.port} $!", text)
         for written, meant in self.texts.items():
             text = text.replace(written, meant)
         return text

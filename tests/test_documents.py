@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -21,9 +20,6 @@ from tests.test_local import SMALL_MODEL
 
 URLS = ("http://127.0.0.1:11434/v1", "http://127.0.0.1:8000/v1", "https://api.example.com/v1")
 """Endpoints that the pages name; the one of the tests answers in their place, and in place of OpenAI's."""
-
-PORTS = ("8765", "8786")
-"""Ports that the pages name; free ones take their place."""
 
 VARIABLES = {
     # `uv run pytest` stands in README as it is; running all tests inside one of them would not end.
@@ -54,19 +50,12 @@ GGUF = "model.gguf"
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine to be set up: for README, which begins from nothing, and for the pages after it, which go on there."""
     with endpoint() as running:
-        texts = {**dict.fromkeys(URLS, running.url), **{port: str(free_port()) for port in PORTS}}
-        yield Machine(tmp_path_factory.mktemp("reader"), {**VARIABLES, "LLM_API_BASE": running.url}, texts)
+        own = {**VARIABLES, "LLM_API_BASE": running.url}
+        yield Machine(tmp_path_factory.mktemp("reader"), own, dict.fromkeys(URLS, running.url))
 
 
 @pytest.mark.timeout(MINUTES * 60 + 120)

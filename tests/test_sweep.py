@@ -177,7 +177,7 @@ def test_killed_twice_a_sweep_ends_in_the_same_table(workers: str) -> None:
             process.communicate()
         assert process.returncode == -signal.SIGKILL
         assert not Path("killed/long/results.csv").exists()
-    done = {path: path.stat().st_mtime_ns for path in runs.glob("*/step_*")}
+    done = {path: path.stat().st_mtime_ns for path in runs.glob("[!.]*/step_*")}
     assert main([*LONG, "--storage", "killed", "--workers", workers]) == 0
     assert tables("killed/long") == tables("whole/long")
     assert contents(runs) == contents(Path("whole/long/runs"))

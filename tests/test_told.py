@@ -128,7 +128,8 @@ def test_damage_is_listed_with_the_way_to_go_on(run: Path, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    ("file", "told"), [("manifest.json", "not the manifest of a step"), ("usage_manifest.json", "not an object")]
+    ("file", "told"),
+    [("manifest.json", "not the manifest of a step"), ("usage_manifest.json", "not the hashes of files")],
 )
 def test_a_step_that_is_sealed_by_something_else_is_told(
     file: str, told: str, run: Path, capsys: pytest.CaptureFixture[str]

@@ -1,6 +1,6 @@
 """A component of one's own for the page, in one file: who is thought well of, and who is not.
 
-    uv run solara run docs/examples/leaderboard.py
+    uv run solara run docs/examples/leaderboard.py --no-check-version
 
 A component of Mesa's page is a function of the model. What all of them may read beside the model is its chronicle:
 what everybody thought, held and did after each step.
