@@ -80,16 +80,16 @@ def register[M: Measure](measure: M) -> M:
     return measure
 
 
-def registered(taken: Iterable[str]) -> dict[str, Measure]:
+def registered(others: Iterable[str]) -> dict[str, Measure]:
     """Return all measures of one's own by name.
 
     Args:
-        taken: Names that other columns of the model have.
+        others: Names that other columns of the model have.
 
     Raises:
         ConfigurationError: If one has such a name.
     """
-    clash = sorted(set(_OWN) & {*taken, *MEASURES, *COSTS, *_COLUMNS})
+    clash = sorted(set(_OWN) & {*others, *MEASURES, *COSTS, *_COLUMNS})
     if clash:
         raise ConfigurationError(f"measure {clash[0]!r}: another measure or a parameter has this name; rename it")
     return dict(_OWN)
@@ -110,7 +110,7 @@ def named(names: Sequence[str]) -> dict[str, Measure]:
     return {name: _OWN[name] for name in names}
 
 
-def taken(model: RepuNetModel, own: Mapping[str, Measure]) -> dict[str, float | None]:
+def take(model: RepuNetModel, own: Mapping[str, Measure]) -> dict[str, float | None]:
     """Return the values of measures of one's own.
 
     Raises:
@@ -120,11 +120,12 @@ def taken(model: RepuNetModel, own: Mapping[str, Measure]) -> dict[str, float | 
     for name, measure in own.items():
         try:
             value = measure(model)
-            values[name] = None if value is None else float(value)
+            number = None if value is None else float(value)
         except Exception as error:
             raise RepuNetError(f"the measure {name!r} cannot be taken: {type(error).__name__}: {error}") from error
-        if values[name] is not None and not math.isfinite(values[name] or 0.0):
+        if number is not None and not math.isfinite(number):
             raise RepuNetError(f"the measure {name!r} is {value!r}: must be a finite number or None")
+        values[name] = number
     return values
 
 

@@ -329,7 +329,7 @@ class RepuNetModel(SteppedModel):
             **measures.of_society(agents.values(), self.graph, scores, self.seed, self.steps),
             **measures.of_step(log, calls),
         }
-        self.measures |= measures.taken(self, self._own_measures)
+        self.measures |= measures.take(self, self._own_measures)
 
     # Storage
 
