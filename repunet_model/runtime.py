@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from contextvars import ContextVar, copy_context
 from typing import Any
 
-_LOCK = threading.Lock()
+_LOCK = threading.RLock()
 _LOOPS: dict[int, asyncio.AbstractEventLoop] = {}
 """The loop of this process, by its number: a forked child inherits the entry, but not the thread."""
 
@@ -27,8 +27,11 @@ def _loop() -> asyncio.AbstractEventLoop:
         process = os.getpid()
         if process not in _LOOPS:
             loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="repunet-event-loop", daemon=True).start()
-            _LOOPS[process] = loop
+            # At any moment garbage may be collected, and a model that goes closes its backends on this very loop.
+            if _LOOPS.setdefault(process, loop) is loop:
+                threading.Thread(target=loop.run_forever, name="repunet-event-loop", daemon=True).start()
+            else:
+                loop.close()
         return _LOOPS[process]
 
 
