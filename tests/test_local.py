@@ -108,7 +108,7 @@ def test_a_step_is_answered_by_a_model_on_this_machine(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LLM_GGUF", str(small))
-    limits = Limits(concurrency=4)
+    limits = Limits(concurrency=1)  # what llama.cpp samples depends on what it works on beside
     model = RepuNetModel(backend="local", storage=str(tmp_path), run_name="it", n_agents=6, rng=1, limits=limits)
     assert servers(os.getpid()) == []
     model.step()
