@@ -92,8 +92,8 @@ class StoredRun:
     @cached_property
     def records(self) -> pd.DataFrame:
         """Every reputation record written: by whom, of whom, its five shares, its score, its text, and its cause."""
-        table = self._table("records", ["step", *RECORD_COLUMNS])
-        return table.assign(score=[ReputationRecord.from_dict(row).score for row in self._rows("records")])
+        rows = [{**row, "score": ReputationRecord.from_dict(row).score} for row in self._rows("records")]
+        return pd.DataFrame(rows, columns=["step", *RECORD_COLUMNS, "score"])
 
     @cached_property
     def gossip(self) -> pd.DataFrame:
