@@ -138,3 +138,23 @@ class Watched:
         tab.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         tab.on("pageerror", lambda error: self.errors.append(str(error)))
         tab.on("request", lambda request: None if request.url.startswith(OWN) else self.strangers.append(request.url))
+
+
+@contextmanager
+def watched_tab(browser: Browser, url: str, height: int) -> Iterator[Page]:
+    """Open a tab on a network for the length of a block; it must complain of nothing and stay on this machine.
+
+    Args:
+        browser: Where to open it.
+        url: The page.
+        height: Of the tab, in pixels.
+    """
+    with browser.new_context(viewport={"width": 1280, "height": height}) as context:
+        watched = Watched()
+        opened = context.new_page()
+        watched.listen(opened)
+        opened.goto(url)
+        opened.wait_for_selector(".rn-node")
+        yield opened
+        assert watched.errors == []
+        assert watched.strangers == []

@@ -94,16 +94,9 @@ def server(storage: Path) -> Iterator[real.Server]:
 @pytest.fixture
 def tab(browser: Browser, server: real.Server) -> Iterator[Page]:
     """A tab on the stored runs, in which nothing may run or fail, and which stays on this machine."""
-    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
-        watched = real.Watched()
-        opened = context.new_page()
-        watched.listen(opened)
-        opened.goto(f"{server.url}/?stored")
-        opened.wait_for_selector(".rn-node")
+    with real.watched_tab(browser, f"{server.url}/?stored", 900) as opened:
         yield opened
         check_nothing_ran(opened)
-        assert watched.errors == []
-        assert watched.strangers == []
 
 
 def choose(tab: Page, label: str, number: int) -> str:

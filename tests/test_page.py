@@ -66,15 +66,8 @@ def server(storage: Path, trouble: Trouble) -> Iterator[real.Server]:
 @pytest.fixture
 def tab(browser: Browser, server: real.Server) -> Iterator[Page]:
     """A tab on the live page, which complains of nothing and stays on this machine."""
-    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
-        watched = real.Watched()
-        opened = context.new_page()
-        watched.listen(opened)
-        opened.goto(server.url)
-        opened.wait_for_selector(".rn-node")
+    with real.watched_tab(browser, server.url, 800) as opened:
         yield opened
-        assert watched.errors == []
-        assert watched.strangers == []
 
 
 def shown(tab: Page) -> int:
