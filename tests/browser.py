@@ -9,13 +9,17 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from repunet_model.cli import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,6 +34,9 @@ QUIET = (
     "--disable-sync",
     "--no-first-run",
 )
+
+BETWEEN = "\n----\n"
+"""What stands between the threads in the file that a server writes."""
 
 OWN = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
 
@@ -51,21 +58,36 @@ class Server:
     def threads(self) -> list[str]:
         """Return the threads of the process by what they are doing, without the idle ones of the server's own pool."""
         assert self.dump is not None
-        start = self.dump.stat().st_size
+        self.dump.unlink(missing_ok=True)
         self.process.send_signal(signal.SIGUSR1)
-        time.sleep(0.5)
-        found = self.dump.read_text()[start:].split("Thread 0x")[1:]
+        deadline = time.monotonic() + 20
+        while not self.dump.exists():
+            assert self.process.poll() is None, "the page's server has ended"
+            assert time.monotonic() < deadline, "the page's server does not say what its threads are doing"
+            time.sleep(0.05)
+        found = self.dump.read_text().split(BETWEEN)
         return [thread for thread in found if not ("queue.py" in thread and "anyio" in thread)]
+
+
+def serve(dump: str) -> NoReturn:
+    """Be the command line's program, and write what each thread is doing into a file at each SIGUSR1."""
+
+    # In Python, under the interpreter's lock: faulthandler reads frames that change under it, and crashes at times.
+    def write(*_: object) -> None:
+        stacks = ("".join(traceback.format_stack(frame)) for frame in sys._current_frames().values())
+        written = Path(f"{dump}.part")
+        written.write_text(BETWEEN.join(stacks))
+        written.rename(dump)
+
+    signal.signal(signal.SIGUSR1, write)
+    sys.exit(main())
 
 
 @contextmanager
 def serving(storage: Path, *words: str, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Serve the page for the length of a block."""
     dump = storage / ".threads"
-    program = (
-        "import faulthandler, signal, sys; from repunet_model.cli import main; "
-        f"faulthandler.register(signal.SIGUSR1, open({str(dump)!r}, 'w')); sys.exit(main())"
-    )
+    program = f"from tests import browser; browser.serve({str(dump)!r})"
     command = [sys.executable, "-c", program, "viz", *words, "--no-browser", "--storage", str(storage)]
     with _served(command, environment or {}) as server:
         server.dump = dump
