@@ -179,10 +179,9 @@ def Stored(opened: str) -> None:
     storage = Path(os.environ.get("REPUNET_STORAGE", "sim_storage"))
     known = solara.use_memo(lambda: run_names(storage), [])
     paths = {name: storage / name for name in known}
-    if opened and Path(opened).resolve() not in {path.resolve() for path in paths.values()}:
-        paths = {opened: Path(opened), **paths}
-    elif opened:
-        paths = {Path(opened).resolve().name: Path(opened), **paths}
+    if opened:
+        here = (name for name, path in paths.items() if path.resolve() == Path(opened).resolve())
+        paths = {next(here, opened): Path(opened), **paths}
     with solara.AppBar():
         solara.AppBarTitle(TITLE)
         solara.lab.ThemeToggle()
