@@ -90,17 +90,18 @@ def test_a_game_in_one_file_has_all_commands(tmp_path: Path) -> None:
 
 def test_a_backend_in_one_file_answers_all_questions(tmp_path: Path) -> None:
     place = Elsewhere(tmp_path, "zero_intelligence")
-    for scenario in ("pd", "investment", "sign_up"):
-        run = f"run --scenario {scenario} -n 6 --backend zero_intelligence --sim-name"
-        place.do(f"{run} {scenario} --steps 2")
-        place.do(f"resume {scenario} --steps 1")
-        place.do(f"{run} {scenario}_whole --steps 3 --questions fused")
-        runs = [load_run(tmp_path / "sim_storage" / name) for name in (scenario, f"{scenario}_whole")]
-        assert [run.manifest["backend"]["backend"] for run in runs] == ["zero_intelligence"] * 2
-        assert [run.last_step for run in runs] == [3, 3]
-        shares = [list(row) for run in runs for row in run.records["distribution"]]
+    ways = "--scenario pd,investment,sign_up --questions single,fused"
+    place.do(f"sweep {ways} -n 6 --backend zero_intelligence --steps 3 --name lots --workers 2")
+    folders = list((tmp_path / "sim_storage" / "lots" / "runs").iterdir())
+    assert len(folders) == 6
+    for run in map(load_run, folders):
+        assert run.manifest["backend"]["backend"] == "zero_intelligence"
+        assert run.last_step == 3
+        shares = [list(row) for row in run.records["distribution"]]
         assert shares
         assert all(len(row) == 5 and sum(row) == pytest.approx(1) and min(row) >= 0 for row in shares)
+    place.do("run -n 4 --steps 1 --backend zero_intelligence --sim-name pd")
+    place.do("resume pd --steps 1")
     place.do("run -n 4 --steps 1 --backend-for 'Akiko Sato=zero_intelligence' --sim-name mixed")
 
     alone = place.run("resume pd --steps 1")
