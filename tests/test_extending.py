@@ -102,6 +102,7 @@ def test_a_backend_in_one_file_answers_all_questions(tmp_path: Path) -> None:
         assert all(len(row) == 5 and sum(row) == pytest.approx(1) and min(row) >= 0 for row in shares)
     place.do("run -n 4 --steps 1 --backend zero_intelligence --sim-name pd")
     place.do("resume pd --steps 1")
+    assert load_run(tmp_path / "sim_storage" / "pd").last_step == 2
     place.do("run -n 4 --steps 1 --backend-for 'Akiko Sato=zero_intelligence' --sim-name mixed")
 
     alone = place.run("resume pd --steps 1")
