@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from repunet_model import disk
 from repunet_model.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -75,9 +76,7 @@ def serve(dump: str) -> NoReturn:
     # In Python, under the interpreter's lock: faulthandler reads frames that change under it, and crashes at times.
     def write(*_: object) -> None:
         stacks = ("".join(traceback.format_stack(frame)) for frame in sys._current_frames().values())
-        written = Path(f"{dump}.part")
-        written.write_text(BETWEEN.join(stacks))
-        written.rename(dump)
+        disk.replace(Path(dump), BETWEEN.join(stacks).encode())
 
     signal.signal(signal.SIGUSR1, write)
     sys.exit(main())
