@@ -1,0 +1,65 @@
+"""Run folders that must not change: what a redesign of the code leaves as it was, byte for byte.
+
+    uv run python -m tests.golden > tests/golden.json
+
+Three games, four modes, single and fused questions, the backend rules, 6 steps of 20 agents. Recorded is a hash of each
+step's files, by run; manifests are left out, since they also name versions and may say more than before.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
+
+from repunet_model import RepuNetModel
+from repunet_model.games import GAMES
+from repunet_model.modes import MODES
+
+RECORDED = Path(__file__).with_suffix(".json")
+STEPS = 6
+CELLS = list(product(("prisoners_dilemma", "investment", "sign_up"), MODES, ("single", "fused")))
+
+
+def step_hashes(folder: Path) -> list[str]:
+    """Return a hash of the files of each step of a run."""
+    return [_hash_of_step(folder / f"step_{number}") for number in range(STEPS + 1)]
+
+
+def _hash_of_step(step: Path) -> str:
+    files = sorted(path for path in step.iterdir() if "manifest" not in path.name)
+    return sha256(b"".join(f"{path.name}\n".encode() + path.read_bytes() for path in files)).hexdigest()
+
+
+def run(storage: Path, game: str, mode: str, questions: str) -> Path:
+    """Make one of the runs, and return its folder."""
+    reputation, gossip = MODES[mode]
+    name = f"{game}_{questions}_{mode.replace(' ', '_')}"
+    with RepuNetModel(
+        game=game, reputation=reputation, gossip=gossip, questions=questions, rng=7, storage=str(storage), run_name=name
+    ) as model:
+        for _ in range(STEPS):
+            model.step()
+    return storage / name
+
+
+def recorded() -> dict[str, list[str]]:
+    """Return the hashes on file, by run."""
+    hashes: dict[str, list[str]] = json.loads(RECORDED.read_text(encoding="utf-8"))
+    return hashes
+
+
+def made() -> Iterator[tuple[str, list[str]]]:
+    """Make all runs, and yield their hashes by name."""
+    with tempfile.TemporaryDirectory() as storage:
+        for cell in CELLS:
+            folder = run(Path(storage), *cell)
+            yield folder.name, step_hashes(folder)
+
+
+if __name__ == "__main__":
+    assert len(GAMES) == 3
+    print(json.dumps(dict(made()), indent=1))

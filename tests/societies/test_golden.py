@@ -1,0 +1,15 @@
+"""What a redesign of the code may not change: the files of stored runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import golden
+
+
+@pytest.mark.parametrize(("game", "mode", "questions"), golden.CELLS)
+def test_a_run_has_the_bytes_that_were_recorded(game: str, mode: str, questions: str, tmp_path: Path) -> None:
+    folder = golden.run(tmp_path, game, mode, questions)
+    assert golden.step_hashes(folder) == golden.recorded()[folder.name]
