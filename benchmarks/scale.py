@@ -24,8 +24,8 @@ from pathlib import Path
 from statistics import linear_regression, median
 
 from repunet_model import RepuNetModel, populations
+from repunet_model.config import Activation
 from repunet_model.games import GAMES
-from repunet_model.stages.step import Activation
 
 RUNS = 5
 SIZES = (100, 1_000, 10_000)

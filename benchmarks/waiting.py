@@ -31,6 +31,7 @@ from benchmarks.chances import served
 from repunet_model import RepuNetModel, profile
 from repunet_model.backends.limits import Limits
 from repunet_model.games import GAMES
+from repunet_model.storage import StepReader
 
 LATENCY = 0.2
 RUNS = 5
@@ -82,7 +83,7 @@ def run(game: str, questions: str, n_agents: int, seed: int, steps: int, storage
             started = time.perf_counter()
             model.step()
             seconds = time.perf_counter() - started
-            done = profile.of_step(model.folder, model.steps)
+            done = profile.of_step(StepReader(model.folder), model.steps)
             yield Timed(done.step, done.calls, len(done.path), seconds)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mesa
 
+from repunet_model.errors import ConfigurationError
 from repunet_model.memory import Memory
 from repunet_model.personas import Persona
 from repunet_model.reputation import ReputationLedger, Standings
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from repunet_model.model import RepuNetModel
+    from repunet_model.storage.schema import AgentState
 
 START_RESOURCES = Decimal(10)
 
@@ -85,7 +87,17 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.encounters += 1
         self.completed += completed
 
-    def state(self) -> dict[str, Any]:
+    def remove(self) -> None:
+        """Refuse to leave: the population of a run is fixed.
+
+        Raises:
+            ConfigurationError: Always.
+        """
+        raise ConfigurationError(
+            f"{self.name} cannot be removed: the agents of a run are fixed; make a run without it (personas=...)"
+        )
+
+    def state(self) -> AgentState:
         """Return what must survive beside ledger and memory, as plain data."""
         return {
             "name": self.name,
@@ -99,7 +111,7 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
             "gossip_uncredible": self.gossip_uncredible,
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: AgentState) -> None:
         """Take on the data of `state`."""
         self.resources = Decimal(state["resources"])
         self.payoff = None if state["payoff"] is None else Decimal(state["payoff"])

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Mapping
-from typing import Any
 
-from repunet_model import persistence
 from repunet_model.journal import Journal, Mailbox
-from repunet_model.stages.world import Desk, World
-from repunet_model.storage import RunFolder
+from repunet_model.stages.world import Desk
+from repunet_model.storage import RunFolder, Step
 
 
 class Archive:
@@ -52,14 +49,14 @@ class Archive:
             self.journal.open(self.folder.replies, step - 1)
         self.folder.check_next(step)
 
-    def write(self, world: World, state: Mapping[str, Any], measures: Mapping[str, float | None]) -> None:
+    def write(self, step: Step) -> None:
         """Store a step that is done, if the run is stored.
 
         Raises:
             StorageError: If it cannot be written.
         """
         if self.folder is not None:
-            persistence.write_step(self.folder, world, state, measures)
+            step.write_to(self.folder)
 
     def note_failure(self, step: int, error: BaseException, desk: Desk) -> None:
         """Keep what a failed step has cost, as far as that can be written."""

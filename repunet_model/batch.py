@@ -46,7 +46,6 @@ from repunet_model.jobs import (
     JobOutcome,
     LimitsTable,
     NewRun,
-    Parameters,
     Result,
     ResumedRun,
     Section,
@@ -57,7 +56,7 @@ from repunet_model.jobs import (
     stored_job,
 )
 from repunet_model.model import RepuNetModel
-from repunet_model.storage import RunFolder
+from repunet_model.storage import StepReader
 from repunet_model.words import one_line, to_go_on, visible
 
 OFFLINE_AT_ONCE = 2
@@ -102,7 +101,7 @@ class Plan:
             ConfigurationError: If anything in it cannot be used; the message names the job and the key.
         """
         content = parsed(_File, read_toml(file), str(file))
-        parsed(Parameters, content.defaults, f"{file}: defaults")
+        NewRun.of_table({"sim_name": "defaults", **content.defaults}, f"{file}: defaults")
         try:
             limits = Limits(**content.limits.model_dump(), prices=prices)
         except ConfigurationError as error:
@@ -133,7 +132,9 @@ def _job(table: Mapping[str, Any], defaults: Mapping[str, Any], where: str, stor
     if "resume" in table:
         steps = {"steps": defaults["steps"]} if "steps" in defaults else {}
         return stored_job(parsed(ResumedRun, {**steps, **table}, where), where, storage)
-    return new_job(parsed(NewRun, {**defaults, **table}, where), where, storage, limits)
+    if "sim_name" not in table:
+        raise ConfigurationError(f"{where}: sim_name: is missing")
+    return new_job(NewRun.of_table({**defaults, **table}, where), where, storage, limits)
 
 
 @dataclass(slots=True)
@@ -267,13 +268,13 @@ class Batch:
         if not path.exists():
             return None
         try:
-            folder = RunFolder.open(path)
+            run = StepReader.open(path)
             if job.described is not None:
-                check_same(folder, *job.described)
-            each.steps = folder.steps()[-1]
+                check_same(run, job.described)
+            each.steps = run.last
             if each.steps >= job.steps and not job.is_costly:
                 # It has cost nothing that would count, so there is no need to read it all.
-                folder.check_chain(0, each.steps)
+                run.folder.check_chain(0, each.steps)
                 return each.outcome(Result.DONE)
             each.model = RepuNetModel.load(path, backend=job.who(), limits=self._plan.limits)
         except RepuNetError as error:
@@ -292,15 +293,8 @@ class Batch:
             return each.outcome(Result.STOPPED)
         try:
             if each.model is None:
-                who = job.who()
-                each.model = RepuNetModel(
-                    **job.parameters,
-                    backend=who.default,
-                    backend_for=who.by_name,
-                    limits=self._plan.limits,
-                    storage=str(self._plan.storage),
-                    run_name=job.name,
-                )
+                assert job.start is not None  # a stored run was taken up before
+                each.model = job.start.make(job.who(), self._plan.limits, self._plan.storage, job.name)
                 each.has_run = True
             while each.steps < job.steps and not self._stops:
                 each.model.step()
@@ -360,7 +354,7 @@ class Batch:
 
 def _step_line(model: RepuNetModel) -> str:
     """Return what came of the last step of a model."""
-    rates = {name: model.measures[name] for name in games.find(model.game).rates}
+    rates = {name: model.measures[name] for name in games.find(model.config.game).rates}
     shown = ", ".join(f"{name} {'-' if rate is None else f'{rate:.3g}'}" for name, rate in rates.items())
     calls, usage = model.measures["calls"], model.step_usage
     return f"step {model.steps}: {shown}; {calls:,} calls, {usage.tokens:,} tokens, ${usage.usd:,.4f}"

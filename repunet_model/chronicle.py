@@ -12,45 +12,34 @@ import math
 import zlib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from repunet_model import games
 from repunet_model.errors import ConfigurationError
 from repunet_model.memory import MEMORY_LENGTH, Event
 from repunet_model.network import SocialNetwork
-from repunet_model.persistence import asked, update_of
-from repunet_model.personas import Persona, validated
-from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
-from repunet_model.storage import Row, RunFolder, to_json, understood
+from repunet_model.personas import Persona
+from repunet_model.reputation import RecordUpdate
+from repunet_model.storage import Manifest, Step, StepReader, to_json, understood
+from repunet_model.storage.schema import (
+    CALLS,
+    DECLARATIONS,
+    GOSSIP,
+    INTERACTIONS,
+    TIES,
+    AgentState,
+    CallRow,
+    StepLog,
+)
 
 if TYPE_CHECKING:
     from repunet_model.model import RepuNetModel
-    from repunet_model.stages.world import World
 
 _STEP = attrgetter("step")
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What is kept of a step.
-
-    Attributes:
-        state: The state after it, as it is stored.
-        measures: Its measures; empty where none were taken, as for a seed.
-        interactions: Who met whom, and what came of it.
-        declarations: Public choices.
-        gossip: What was told.
-        ties: Ties made and cut.
-    """
-
-    state: Mapping[str, Any]
-    measures: Mapping[str, float | None]
-    interactions: Sequence[Row] = ()
-    declarations: Sequence[Row] = ()
-    gossip: Sequence[Row] = ()
-    ties: Sequence[Row] = ()
+_KEPT = (INTERACTIONS, DECLARATIONS, GOSSIP, TIES)
+"""The tables that a chronicle keeps in memory."""
 
 
 class Chronicle:
@@ -65,7 +54,7 @@ class Chronicle:
         first: The first step that is known: 0, unless a society was taken up in memory later on.
     """
 
-    def __init__(self, name: str, manifest: Mapping[str, Any], personas: Sequence[Persona], first: int = 0) -> None:
+    def __init__(self, name: str, manifest: Manifest, personas: Sequence[Persona], first: int = 0) -> None:
         """Begin a chronicle without steps.
 
         Args:
@@ -77,7 +66,7 @@ class Chronicle:
         Raises:
             RepuNetError: If the run is of a game that is not there.
         """
-        game = games.find(manifest["game"])
+        game = games.find(manifest.config.game)
         self.name = name
         self.manifest = manifest
         self.personas = {persona.name: persona for persona in personas}
@@ -86,31 +75,25 @@ class Chronicle:
         self.first = first
         self._position = {persona.name: position for position, persona in enumerate(personas)}
         self._steps: list[Step] = []
-        self._calls: list[bytes] = []
-        self._folder: RunFolder | None = None
         self._by_holder: dict[str, dict[tuple[str, str], list[RecordUpdate]]] = {name: {} for name in self.personas}
         self._by_subject: dict[str, dict[tuple[str, str], list[RecordUpdate]]] = {name: {} for name in self.personas}
         self._events: dict[str, list[Event]] = {name: [] for name in self.personas}
 
     @classmethod
-    def of_folder(cls, folder: RunFolder, last: int | None = None) -> Self:
+    def of_run(cls, run: StepReader, last: int | None = None) -> Self:
         """Read a stored run.
 
         Args:
-            folder: The run.
+            run: The run.
             last: The last step to read; None for all.
 
         Raises:
             RepuNetError: If it cannot be read.
         """
-        last = folder.steps()[-1] if last is None else last
-        folder.check_step(last)
-        with understood(folder):
-            people = validated(folder.document(0, "personas"), f"{folder.path}, personas")
-            chronicle = cls(folder.path.resolve().name, folder.manifest(), people)
-            for number in range(last + 1):
-                chronicle._add_stored(folder, number)
-        chronicle._folder = folder
+        chronicle = cls(run.name, run.manifest, run.personas)
+        with understood(run.folder):
+            for step in run.steps(last=last):
+                chronicle._add(step)
         return chronicle
 
     @classmethod
@@ -128,32 +111,33 @@ class Chronicle:
             for record in agent.ledger.present():
                 for update in agent.ledger.history(record.subject, record.role):
                     chronicle._add_update(agent.name, update)
-        chronicle._steps.append(Step(model.state, dict(model.measures) if model.steps else {}))
-        chronicle._calls.append(_packed([]))
+        measures = dict(model.measures)
+        chronicle._steps.append(Step.made(model.steps, model.state, measures, {}, StepLog(), tuple))
         model.watchers.append(chronicle._watch)
         return chronicle
 
-    def _add_stored(self, folder: RunFolder, number: int) -> None:
-        state = folder.document(number, "state")
-        measures = folder.document(number, "metrics") if number > 0 else {}
-        for row in folder.table(number, "records"):
-            self._add_update(row["holder"], update_of(row, number))
-        for row in folder.table(number, "events"):
-            self._events[row.pop("agent")].append(Event.from_dict(row))
-        tables = {name: folder.table(number, name) for name in ("interactions", "declarations", "gossip", "ties")}
-        self._steps.append(Step(state, measures, **tables))
+    def _watch(self, step: Step) -> None:
+        """Add a step of a society in memory, with its calls packed."""
+        log, packed = StepLog(), zlib.compress(to_json(list(step.rows(CALLS))).encode(), level=1)
+        for table in _KEPT:
+            for row in step.rows(table):
+                log.add(table, row)
 
-    def _watch(self, world: World, state: Mapping[str, Any], measures: Mapping[str, float | None]) -> None:
-        """Take in a step of a society in memory."""
-        log = world.log
-        for row in log.records:
-            record = ReputationRecord.from_dict(row)
-            self._add_update(row["holder"], RecordUpdate(world.step, Cause(row["cause"]), row["source"], record))
-        for row in log.events:
-            fields = {name: value for name, value in row.items() if name != "agent"}
-            self._events[row["agent"]].append(Event.from_dict(fields))
-        self._calls.append(_packed(list(world.desk.rows())))
-        self._steps.append(Step(state, measures, log.interactions, log.declarations, log.gossip, log.ties))
+        def calls() -> list[CallRow]:
+            return cast("list[CallRow]", json.loads(zlib.decompress(packed)))
+
+        self._add(step)
+        self._steps[-1] = Step.made(step.number, step.state, step.measures, step.usage, log, calls)
+
+    def _add(self, step: Step) -> None:
+        for holder, update in step.updates():
+            self._add_update(holder, update)
+        for name, event in step.events():
+            self._events[name].append(event)
+        for table in _KEPT:  # read at once, so that damage is found when the run is opened
+            step.rows(table)
+        _ = step.state, step.measures
+        self._steps.append(step)
 
     def _add_update(self, holder: str, update: RecordUpdate) -> None:
         subject, role = update.record.subject, update.record.role
@@ -167,7 +151,7 @@ class Chronicle:
         return self.first + len(self._steps) - 1
 
     def step(self, number: int) -> Step:
-        """Return what is kept of a step."""
+        """Return a step."""
         return self._steps[number - self.first]
 
     def persona(self, name: str) -> Persona:
@@ -180,26 +164,21 @@ class Chronicle:
             raise ConfigurationError(f"nobody in {self.name} is called {name!r}: choose {', '.join(self.personas)}")
         return self.personas[name]
 
-    def agent_state(self, name: str, step: int) -> Mapping[str, Any]:
+    def agent_state(self, name: str, step: int) -> AgentState:
         """Return the state of an agent after a step: resources, payoff, learned and so on."""
-        state: Mapping[str, Any] = self.step(step).state["agents"][self._position[name]]
-        return state
+        return self.step(step).state["agents"][self._position[name]]
 
     def network(self, step: int) -> SocialNetwork:
         """Return ties and blacklists after a step."""
-        return SocialNetwork.from_dict(self.step(step).state["network"])
+        return self.step(step).network
 
-    def calls(self, step: int) -> list[Row]:
+    def calls(self, step: int) -> list[CallRow]:
         """Return the questions of a step with their answers, and the prompts if they were read.
 
         Raises:
             StorageError: If they cannot be read.
         """
-        if self._folder is not None:
-            rows = self._folder.table(step, "calls")
-        else:
-            rows = json.loads(zlib.decompress(self._calls[step - self.first]))
-        return list(asked(rows))
+        return list(self.step(step).asked())
 
     def memory(self, name: str, step: int) -> tuple[Event, ...]:
         """Return what an agent remembers after a step, oldest first."""
@@ -223,8 +202,7 @@ class Chronicle:
             role: The role it is known in; None for the mean over its roles.
         """
         if role is None:
-            known: float | None = self.step(step).state["scores"].get(name)
-            return known
+            return self.step(step).state["scores"].get(name)
         opinions = self.opinions_about(name, step).items()
         scores = [history[-1].record.score for (_, known_role), history in opinions if known_role == role]
         return math.fsum(scores) / len(scores) if scores else None
@@ -244,7 +222,3 @@ def _until(
         if count:
             found[key] = history[:count]
     return found
-
-
-def _packed(rows: Sequence[Row]) -> bytes:
-    return zlib.compress(to_json(rows).encode(), level=1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha256
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +34,41 @@ def load(files: Sequence[str]) -> None:
 def loaded() -> list[str]:
     """Return the paths of all files that `load` has imported, for other processes to load."""
     return list(_LOADED)
+
+
+def hashes(used: Iterable[Callable[..., object]]) -> dict[str, str]:
+    """Return the first 12 digits of the SHA-256 of every file that extends the package, by name.
+
+    These are the files that `load` has imported, and those that define what is used. Modules that such a file imports
+    do not count.
+
+    Args:
+        used: Classes and functions that may come from elsewhere.
+    """
+    files = {Path(file) for file in _LOADED}
+    for each in used:
+        if not each.__module__.startswith("repunet_model."):
+            with contextlib.suppress(TypeError):  # typed in at a prompt: there is no file
+                files.add(Path(inspect.getfile(each)).resolve())
+    return {file.name: sha256(file.read_bytes()).hexdigest()[:12] for file in sorted(files) if file.is_file()}
+
+
+def check(recorded: Mapping[str, str], used: Iterable[Callable[..., object]]) -> None:
+    """Make sure that a run goes on with the files it was made with.
+
+    Args:
+        recorded: Hashes of its files, by name.
+        used: Classes and functions in use that may come from such files.
+
+    Raises:
+        ConfigurationError: If one has changed.
+    """
+    for name, digest in hashes(used).items():
+        if recorded.get(name, digest) != digest:
+            raise ConfigurationError(
+                f"the run was made with another {name} (SHA-256 {recorded[name]}..., now {digest}...): go on with that "
+                "one, or fork the run"
+            )
 
 
 def _imported(path: Path) -> ModuleType:

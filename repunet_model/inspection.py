@@ -3,89 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
-from repunet_model import metrics, persistence
+from repunet_model import metrics
 from repunet_model.errors import ConfigurationError
 from repunet_model.modes import parts_in_words
-from repunet_model.network import SocialNetwork
 from repunet_model.questions.base import said
-from repunet_model.reputation import ReputationRecord
+from repunet_model.reputation import score_of
+from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES
 from repunet_model.words import one_line
 
 if TYPE_CHECKING:
-    from repunet_model.storage import Row, RunFolder
+    from repunet_model.storage import Row, StepReader
+    from repunet_model.storage.schema import CallRow, GossipRow, RecordRow, TieRow
 
 
-def of_step(folder: RunFolder, step: int) -> Iterator[str]:
+def of_step(run: StepReader, number: int) -> Iterator[str]:
     """Yield what happened in a step: choices, encounters and what was thought of them, gossip, records, ties.
 
     Args:
-        folder: The run.
-        step: The step; step 0 is the seed.
+        run: The run.
+        number: The step; step 0 is the seed.
     """
-    yield _heading(folder, f"step {step}")
-    if step == 0:
-        for row in folder.document(0, "personas"):
-            yield f"  {row['name']} ({row['disposition']})"
+    yield _heading(run, f"step {number}", number)
+    if number == 0:
+        for persona in run.personas:
+            yield f"  {persona.name} ({persona.disposition})"
         return
-    measured = {name: value for name, value in folder.document(step, "metrics").items() if value is not None}
+    step = run.step(number)
+    measured = {name: value for name, value in step.measures.items() if value is not None}
     yield "  " + ", ".join(f"{name} {_number(value)}" for name, value in measured.items())
-    declarations = folder.table(step, "declarations")
+    declarations = step.rows(DECLARATIONS)
     if declarations:
         yield from ("", "Public choices")
     for row in declarations:
         yield f"  {row['agent']}: {'yes' if row['cooperated'] else 'no'}. {said(row['reason'])}"
-    calls = list(persistence.asked(folder.table(step, "calls")))
+    calls = list(step.asked())
     opening = [row for row in calls if row["stage"] == "opening" and "decision" in row["answer"] and row["about"]]
     if opening:
         yield from ("", "After reading what is public")
     yield from (f"  {row['agent']} about {row['about']}: {_decision(row)}" for row in opening)
     yield from ("", "Encounters")
-    events = {row["agent"]: row for row in folder.table(step, "events")}
-    thoughts: dict[str, list[Row]] = {}
-    for row in calls:
-        if row["stage"] == "encounter":
-            thoughts.setdefault(row["agent"], []).append(row)
-    for row in folder.table(step, "interactions"):
-        yield f"  {row['first']} and {row['second']}: {row['course']}"
-        for name, other in ((row["first"], row["second"]), (row["second"], row["first"])):
-            yield f"    {name}: {one_line(events[name]['text'])}"
-            for call in thoughts.get(name, ()):
-                yield from _thoughts(call, other)
-        for speaker, text in row.get("conversation") or ():
+    events = dict(step.events())
+    thoughts: dict[str, list[CallRow]] = {}
+    for call in calls:
+        if call["stage"] == "encounter":
+            thoughts.setdefault(call["agent"], []).append(call)
+    for met in step.rows(INTERACTIONS):
+        yield f"  {met['first']} and {met['second']}: {met['course']}"
+        for name, other in ((met["first"], met["second"]), (met["second"], met["first"])):
+            yield f"    {name}: {one_line(events[name].text)}"
+            for thought in thoughts.get(name, ()):
+                yield from _thoughts(thought, other)
+        for speaker, text in cast("Row", met).get("conversation") or ():
             yield f"    {speaker}: {said(text)}"
-    gossip = folder.table(step, "gossip")
+    gossip = step.rows(GOSSIP)
     if gossip:
         yield from ("", "Gossip")
-    for row in gossip:
-        yield from _gossip(row)
+    for message in gossip:
+        yield from _gossip(message)
     yield from ("", "Reputations")
-    yield from (f"  {row['holder']} of {_record(row)}" for row in folder.table(step, "records"))
+    yield from (f"  {row['holder']} of {_record(row)}" for row in step.rows(RECORDS))
     yield from ("", "Ties")
-    yield from (f"  {_tie(row)}" for row in folder.table(step, "ties"))
-    network = SocialNetwork.from_dict(folder.document(step, "state")["network"])
-    yield f"  nobody is tied to: {', '.join(metrics.isolated(network.graph)) or '-'}"
+    yield from (f"  {_tie(row)}" for row in step.rows(TIES))
+    yield f"  nobody is tied to: {', '.join(metrics.isolated(step.network.graph)) or '-'}"
 
 
-def of_agent(folder: RunFolder, name: str, step: int) -> Iterator[str]:
+def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:
     """Yield who an agent is after a step, what it went through until then, and what it and others think.
 
     Args:
-        folder: The run.
+        run: The run.
         name: The agent.
-        step: The last step to read.
+        last: The last step to read.
 
     Raises:
         ConfigurationError: If nobody in the run has the name.
     """
-    people = {row["name"]: row for row in folder.document(0, "personas")}
+    people = {persona.name: persona for persona in run.personas}
     if name not in people:
-        raise ConfigurationError(f"no agent is called {name!r} in {folder.path}: there are {', '.join(people)}")
-    state = folder.document(step, "state")
+        raise ConfigurationError(f"no agent is called {name!r} in {run.folder.path}: there are {', '.join(people)}")
+    persona, state = people[name], run.step(last).state
     agent = next(row for row in state["agents"] if row["name"] == name)
-    yield _heading(folder, f"{name} after step {step}")
-    traits = [people[name][trait] for trait in ("disposition", "age", "gender", "country")]
+    yield _heading(run, f"{name} after step {last}", last)
+    traits = (persona.disposition, persona.age, persona.gender, persona.country)
     yield f"  {', '.join(str(trait) for trait in traits if trait is not None)}; owns {agent['resources']} units"
     for role, learned in agent["learned"].items():
         yield f"  as {role}: {one_line(learned)}"
@@ -93,31 +94,30 @@ def of_agent(folder: RunFolder, name: str, step: int) -> Iterator[str]:
     yield "  tied to: " + (", ".join(f"{other} ({', '.join(roles)})" for other, roles in ties) or "nobody")
     avoided = state["network"]["blacklists"][name]
     yield "  avoids: " + (", ".join(f"{other} ({role})" for other, role in avoided) or "nobody")
-    own: dict[tuple[str, str], Row] = {}
-    of_it: dict[tuple[str, str], Row] = {}
+    own: dict[tuple[str, str], RecordRow] = {}
+    of_it: dict[tuple[str, str], RecordRow] = {}
     past: list[str] = []
-    first = 0 if "imported" in folder.manifest() else 1
-    for number in range(first, step + 1):
-        for row in folder.table(number, "records"):
-            if row["holder"] == name:
-                own[row["subject"], row["role"]] = row
-            elif row["subject"] == name:
-                of_it[row["holder"], row["role"]] = row
-        past += [f"  {one_line(row['text'])}" for row in folder.table(number, "events") if row["agent"] == name]
-        for row in folder.table(number, "gossip"):
-            if name in (row["gossiper"], row["listener"]):
-                at = row.get("step", number)
-                past += (f"  Round {at}: {line.strip()}" if line[2] != " " else line for line in _gossip(row))
-        past += [f"  Round {number}: {_tie(row)}" for row in folder.table(number, "ties") if row["agent"] == name]
+    for step in run.steps(0 if run.manifest.imported is not None else 1, last):
+        for record in step.rows(RECORDS):
+            if record["holder"] == name:
+                own[record["subject"], record["role"]] = record
+            elif record["subject"] == name:
+                of_it[record["holder"], record["role"]] = record
+        past += [f"  {one_line(event.text)}" for who, event in step.events() if who == name]
+        for message in step.rows(GOSSIP):
+            if name in (message["gossiper"], message["listener"]):
+                lines = _gossip(message)
+                past += (f"  Round {message['step']}: {line.strip()}" if line[2] != " " else line for line in lines)
+        past += [f"  Round {step.number}: {_tie(tie)}" for tie in step.rows(TIES) if tie["agent"] == name]
     yield from ("", "What it thinks")
-    yield from (f"  of {_record(row)}" for row in own.values())
+    yield from (f"  of {_record(record)}" for record in own.values())
     yield from ("", "What others think of it")
-    yield from (f"  {holder}: {_record(row)}" for (holder, _), row in of_it.items())
+    yield from (f"  {holder}: {_record(record)}" for (holder, _), record in of_it.items())
     yield from ("", "What it went through")
     yield from past
 
 
-def _thoughts(call: Row, other: str) -> Iterator[str]:
+def _thoughts(call: CallRow, other: str) -> Iterator[str]:
     """Yield the decisions and judgements of an answer, with their reasons."""
     answer = call["answer"]
     if call["question"] == "evaluate":
@@ -127,34 +127,39 @@ def _thoughts(call: Row, other: str) -> Iterator[str]:
         yield f"      {_decision(call)}"
 
 
-def _decision(call: Row) -> str:
+def _decision(call: CallRow) -> str:
     """Return what was decided, and why."""
     answer = call["answer"]
     decided = [str(value) for name, value in answer.items() if name not in {"reason", "tone"}]
     return f"{call['question'].replace('_', ' ')}: {', '.join(decided)}. {said(answer['reason'])}"
 
 
-def _heading(folder: RunFolder, what: str) -> str:
-    manifest = folder.manifest()
-    parts = parts_in_words(manifest["reputation"], manifest["gossip"])
-    return f"{folder.path.name}, {what} ({manifest['game']}, {parts})"
+def _heading(run: StepReader, what: str, step: int) -> str:
+    """Return a heading; a run without steps has no mode yet, and shared steps of a fork have that of its parent."""
+    config = run.manifest.config
+    parts = ""
+    if run.last:
+        made = next((era for first, last, era in run.manifest.eras(run.last) if first <= max(step, 1) <= last), None)
+        config = config if made is None else made.config
+        parts = f", {parts_in_words(config.reputation, config.gossip)}"
+    return f"{run.folder.path.name}, {what} ({config.game}{parts})"
 
 
 def _number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _record(row: Row) -> str:
+def _record(row: RecordRow) -> str:
     source = f" from {row['source']}" if row["source"] else ""
-    score = ReputationRecord.from_dict(row).score
+    score = score_of(row["distribution"])
     return f"{row['subject']} as {row['role']}: {score:+.2f} {said(row['text'])} ({row['cause']}{source})"
 
 
-def _tie(row: Row) -> str:
+def _tie(row: TieRow) -> str:
     return f"{row['agent']} {'ties itself to' if row['bound'] else 'breaks with'} {row['other']} as {row['role']}"
 
 
-def _gossip(row: dict[str, Any]) -> Iterator[str]:
+def _gossip(row: GossipRow) -> Iterator[str]:
     origin = f", who had it from {row['origin']}," if row["origin"] else ""
     yield f"  {row['gossiper']}{origin} told {row['listener']} something {row['tone']} about {row['subject']}"
     for speaker, text in row["dialogue"]:

@@ -20,6 +20,7 @@ from repunet_model.questions.base import Coordinates
 from repunet_model.questions.interview import Interview
 from repunet_model.questions.prompts import Prompts
 from repunet_model.rng import Streams
+from repunet_model.storage import Manifest
 from repunet_model.words import one_line
 
 LONGEST_QUESTION = 2000
@@ -38,7 +39,7 @@ class Interviewed:
     usage: Usage
 
 
-def talking(manifest: Mapping[str, Any], name: str, environment: Mapping[str, str] = os.environ) -> Respondents:
+def talking(manifest: Manifest, name: str, environment: Mapping[str, str] = os.environ) -> Respondents:
     """Return who answers for the agents of a stored run, if one of them can talk.
 
     Args:
@@ -49,7 +50,7 @@ def talking(manifest: Mapping[str, Any], name: str, environment: Mapping[str, st
     Raises:
         ConfigurationError: If it cannot, or the backend cannot be set up.
     """
-    _check_talks(name, manifest["backend_for"].get(name, manifest["backend"]))
+    _check_talks(name, manifest.backend_of(name))
     return recorded(manifest, environment=environment)
 
 
@@ -73,13 +74,11 @@ def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respon
     asked = one_line(text)
     if not asked or len(asked) > LONGEST_QUESTION:
         raise ConfigurationError(f"the question has {len(asked)} characters: ask in 1 to {LONGEST_QUESTION:,}")
-    manifest = chronicle.manifest
-    game = games.find(manifest["game"])
-    prompts = Prompts(
-        game.rules, reputation=manifest["reputation"], gossip=manifest["gossip"], random_pairs=game.random_pairs
-    )
+    config = chronicle.manifest.config
+    game = games.find(config.game)
+    prompts = Prompts(game.rules, reputation=config.reputation, gossip=config.gossip, random_pairs=game.random_pairs)
     where = Coordinates(step, "interview", Interview.name, name, about=asked)
-    digest = Streams(manifest["seed"]).digest(*where)
+    digest = Streams(config.seed).digest(*where)
     learned = _learned(chronicle.agent_state(name, step)["learned"])
     question = _question(chronicle, step, name, asked)
     request = Request(where, question, persona, learned, digest, prompts, backend.description)
@@ -118,7 +117,7 @@ def _question(chronicle: Chronicle, step: int, name: str, asked: str) -> Intervi
         asked=asked,
         step=step,
         resources=Decimal(chronicle.agent_state(name, step)["resources"]),
-        records=tuple(history[-1].record for history in opinions) if chronicle.manifest["reputation"] else None,
+        records=tuple(history[-1].record for history in opinions) if chronicle.manifest.config.reputation else None,
         events=chronicle.memory(name, step),
         tied_to=tuple((other, edge["roles"]) for other, edge in network.graph.adj[name].items()),
         avoids=network.blacklist(name),

@@ -12,47 +12,41 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from rich import box
 from rich.table import Table
 
-from repunet_model import parameters
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
-from repunet_model.backends.setup import Respondents, recorded, respondents
+from repunet_model.backends.setup import Respondents, recorded
+from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError, RepuNetError
-from repunet_model.model import RepuNetModel
-from repunet_model.persistence import PARAMETERS
-from repunet_model.starting import check_nobody_types, model_parameters, replayed_parameters
-from repunet_model.storage import Row, RunFolder
-from repunet_model.words import check_name, first_problem, replayable, scenario
-
-
-def _checked[T](check: Callable[[str], T]) -> AfterValidator:
-    """Return a validator that words errors as everywhere else."""
-
-    def validate(value: str) -> T:
-        try:
-            return check(value)
-        except ConfigurationError as error:
-            raise ValueError(str(error)) from None
-
-    return AfterValidator(validate)
-
-
-RunName = Annotated[str, _checked(check_name)]
-ScenarioName = Annotated[str, _checked(scenario)]
-ActivationName = Annotated[str, _checked(lambda name: parameters.activation_of(name).value)]
-QuestionsName = Annotated[str, _checked(lambda name: parameters.questions_of(name).value)]
+from repunet_model.starting import Start, check_nobody_types, start
+from repunet_model.storage import Manifest, RunFolder, StepReader
+from repunet_model.words import check_name, first_problem
 
 
 class Section(BaseModel):
     """A section of a file of jobs: nothing unknown, nothing of another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Steps = Annotated[int, Field(ge=1)]
+
+
+def _run_name(name: str) -> str:
+    try:
+        return check_name(name)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
+
+
+RunName = Annotated[str, AfterValidator(_run_name)]
 
 
 class LimitsTable(Section):
@@ -65,39 +59,49 @@ class LimitsTable(Section):
     budget_usd: float | None = None
 
 
-class Parameters(Section):
-    """What a job may say of a new run, with the defaults of the command line."""
-
-    scenario: ScenarioName = "prisoners_dilemma"
-    reputation: bool = True
-    gossip: bool = True
-    steps: Annotated[int, Field(ge=1)] = 5
-    seed: int = 1
-    n_agents: Annotated[int, Field(ge=2)] | None = None
-    personas: str = "built-in"
-    backend: str = "rules"
-    backend_for: dict[str, str] = {}
-    activation: ActivationName = "simultaneous"
-    dialogue_turns: Annotated[int, Field(ge=2, le=parameters.MOST_DIALOGUE_TURNS)] = 2
-    questions: QuestionsName = "single"
-
-
-class NewRun(Parameters):
-    """A job that makes a run."""
-
+class _NewRunKeys(Section):
     sim_name: RunName
+    steps: Steps = 5
 
-    @property
-    def name(self) -> str:
-        """The name of the run."""
-        return self.sim_name
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A job that makes a run.
+
+    Attributes:
+        name: The name of the run.
+        steps: How many steps it has at its end.
+        config: Its parameters.
+        sets_steps: Whether the job says how many steps; a replay that does not has those of the run it repeats.
+    """
+
+    name: str
+    steps: int
+    config: RunConfig
+    sets_steps: bool = True
+
+    @classmethod
+    def of_table(cls, table: Mapping[str, Any], where: str) -> Self:
+        """Read a job from a table of a file.
+
+        Args:
+            table: The table: `sim_name`, `steps`, and the parameters of a run.
+            where: Where it stands, for messages.
+
+        Raises:
+            ConfigurationError: If a key is unknown or missing, or a value cannot be used.
+        """
+        own = {name: value for name, value in table.items() if name in _NewRunKeys.model_fields}
+        config = RunConfig.checked({name: value for name, value in table.items() if name not in own}, where)
+        keys = parsed(_NewRunKeys, own, where)
+        return cls(keys.sim_name, keys.steps, config, "steps" in own)
 
 
 class ResumedRun(Section):
     """A job that goes on with a stored run."""
 
     resume: RunName
-    steps: Annotated[int, Field(ge=1)] = 5
+    steps: Steps = 5
 
     @property
     def name(self) -> str:
@@ -112,18 +116,18 @@ class Job:
     Attributes:
         name: The name of its run.
         steps: How many steps the run has at its end.
-        parameters: What a new run is made of, by the names of the model's parameters, without backends.
+        start: How a new run is made; None for a stored run.
         who: Makes the backends anew, for each model its own.
         is_costly: Whether any of its agents asks an endpoint.
-        described: What the manifest of the run must say, and its personas; None if the run alone says it.
+        described: What the manifest of the run must say; None if the run alone says it.
     """
 
     name: str
     steps: int
-    parameters: Mapping[str, Any]
+    start: Start | None
     who: Callable[[], Respondents]
     is_costly: bool
-    described: tuple[Row, list[Row]] | None
+    described: Manifest | None
 
 
 def read_toml(file: Path) -> dict[str, Any]:
@@ -173,27 +177,18 @@ def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
     Raises:
         ConfigurationError: If the run cannot be made.
     """
-
-    def who() -> Respondents:
-        return respondents(replayable(wanted.backend, storage), wanted.backend_for)
-
-    values = wanted.model_dump()
-    _backends(lambda: respondents(replayable(wanted.backend, storage)), f"{where}: backend")
-    answering = _backends(who, f"{where}: backend_for")
-    own = replayed_parameters(replayable(wanted.backend, storage))
-    values |= {name: value for name, value in own.items() if name not in wanted.model_fields_set}
-    made_of = model_parameters(values)
     try:
-        with RepuNetModel(
-            **made_of, backend=answering.default, backend_for=answering.by_name, limits=limits
-        ) as described:
+        begun = start(wanted.config, storage)
+        answering = begun.who()
+        check_nobody_types(answering)
+        with begun.make(answering, limits) as described:
             return Job(
-                name=wanted.sim_name,
-                steps=values["steps"],
-                parameters=made_of,
-                who=who,
+                name=wanted.name,
+                steps=wanted.steps if wanted.sets_steps or begun.replayed_steps is None else begun.replayed_steps,
+                start=begun,
+                who=begun.who,
                 is_costly=answering.is_costly,
-                described=(described.manifest(), described.personas()),
+                described=described.manifest(),
             )
     except RepuNetError as error:
         raise ConfigurationError(f"{where}: {error}") from None
@@ -212,23 +207,11 @@ def stored_job(wanted: ResumedRun, where: str, storage: Path) -> Job:
     """
     try:
         manifest = RunFolder.open(storage / wanted.resume).manifest()
-    except RepuNetError as error:
-        raise ConfigurationError(f"{where}: resume: {error}") from None
-
-    def who() -> Respondents:
-        return recorded(manifest)
-
-    answering = _backends(who, f"{where}: resume")
-    return Job(wanted.resume, wanted.steps, {}, who, answering.is_costly, described=None)
-
-
-def _backends(make: Callable[[], Respondents], where: str) -> Respondents:
-    try:
-        answering = make()
+        answering = recorded(manifest)
         check_nobody_types(answering)
     except RepuNetError as error:
-        raise ConfigurationError(f"{where}: {error}") from None
-    return answering
+        raise ConfigurationError(f"{where}: resume: {error}") from None
+    return Job(wanted.resume, wanted.steps, None, partial(recorded, manifest), answering.is_costly, described=None)
 
 
 class Result(StrEnum):
@@ -314,22 +297,24 @@ def outcomes_table(outcomes: Sequence[JobOutcome]) -> Table:
     return table
 
 
-def check_same(folder: RunFolder, manifest: Row, people: Sequence[Row]) -> None:
+def check_same(run: StepReader, wanted: Manifest) -> None:
     """Make sure that a stored run is the one that a job describes.
 
     Raises:
         ConfigurationError: If it is another.
         StorageError: If it cannot be read.
     """
-    stored = {"measures": [], **folder.manifest()}
-    if "parent" in stored:
-        raise ConfigurationError(f"{folder.path} is a fork: go on with it by resume, or choose another sim_name")
-    wanted = json.loads(json.dumps(manifest))
-    for name in (*PARAMETERS, "backend", "backend_for", "measures"):
-        if stored.get(name) != wanted[name]:
+    place = run.folder.path
+    if run.manifest.parent is not None:
+        raise ConfigurationError(f"{place} is a fork: go on with it by resume, or choose another sim_name")
+    entries = ("backend", "backend_for", "measures", "extensions")
+    stored = {**run.manifest.config.stored(), "measures": run.manifest.measures, "population": run.population["sha256"]}
+    described = {**wanted.config.stored(), "population": wanted.data["population"]["sha256"]}
+    stored |= {name: run.manifest.data.get(name, wanted.data[name]) for name in entries}
+    described |= json.loads(json.dumps({name: wanted.data[name] for name in entries}))
+    for name, value in described.items():
+        if stored[name] != value:
             raise ConfigurationError(
-                f"{folder.path} is another run: its {name} is {json.dumps(stored.get(name))}, the job's "
-                f"{json.dumps(wanted[name])}; choose another sim_name"
+                f"{place} is another run: its {name} is {json.dumps(stored[name])}, the job's {json.dumps(value)}; "
+                "choose another sim_name"
             )
-    if folder.document(0, "personas") != json.loads(json.dumps(people)):
-        raise ConfigurationError(f"{folder.path} is another run: its personas are others; choose another sim_name")

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from repunet_model import metrics
 from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.personas import Disposition
+from repunet_model.storage.schema import GOSSIP, StepLog
 
 if TYPE_CHECKING:
     import networkx as nx
 
     from repunet_model.agents import RepuNetAgent
     from repunet_model.model import RepuNetModel
-    from repunet_model.stages.world import StepLog
 
 Measure = Callable[["RepuNetModel"], float | None]
 """A measure of one's own: a finite number, or None where there is nothing to measure."""
@@ -64,7 +64,7 @@ None has the name of a parameter: `mesa.batch_run` writes both into one row.
 COSTS = ("attempts", "tokens", "usd")
 """What a step has cost, beside its measures in tables: requests, tokens, and US dollars as far as prices are known."""
 
-_COLUMNS = ("run", "mode", "step", "seed")
+_COLUMNS = ("run", "mode", "step", "seed", "rng", "population", "version")
 """What tables of runs name beside measures and parameters."""
 
 _OWN: dict[str, Measure] = {}
@@ -185,7 +185,7 @@ def of_step(log: StepLog, calls: int) -> dict[str, Any]:
         log: What it added.
         calls: How many questions were answered in it.
     """
-    return {**metrics.gossip_counts(log.gossip), "gossip_lapsed": log.lapsed, "calls": calls}
+    return {**metrics.gossip_counts(log.rows(GOSSIP)), "gossip_lapsed": log.lapsed, "calls": calls}
 
 
 def _recent_cooperation(agents: Iterable[RepuNetAgent]) -> dict[str, float]:

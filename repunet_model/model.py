@@ -13,14 +13,13 @@ import contextlib
 import gc
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from inspect import signature
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, SupportsIndex
 
 import mesa
 import networkx as nx
 
-from repunet_model import games, measures, modes, parameters, persistence, runtime
+from repunet_model import extensions, games, measures, modes, runtime
 from repunet_model.agents import RepuNetAgent
 from repunet_model.archive import Archive
 from repunet_model.backends import policies
@@ -29,32 +28,33 @@ from repunet_model.backends.limits import Limits
 from repunet_model.backends.replay import ReplayBackend
 from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.backends.wrappers import service
+from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
-from repunet_model.personas import BUILT_IN, Persona, describe, population
+from repunet_model.personas import GIVEN, Persona, Population, describe, population
 from repunet_model.questions.prompts import Prompts, prompt_hash
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
-from repunet_model.stages.gossip import GOSSIP_COLUMNS
-from repunet_model.stages.interaction import INTERACTION_COLUMNS
-from repunet_model.stages.step import Questions, run_step
-from repunet_model.stages.world import Desk, StepLog, World
+from repunet_model.stages.step import run_step
+from repunet_model.stages.world import Desk, World
 from repunet_model.stepping import SteppedModel
-from repunet_model.storage import RunFolder, understood
+from repunet_model.storage import Manifest, RunFolder, Step, StepReader, understood
+from repunet_model.storage.schema import GOSSIP, INTERACTIONS, TIES, Notice, State, StepLog
 
-Watcher = Callable[[World, Mapping[str, Any], Mapping[str, float | None]], None]
-"""Told of a step that is done: the world with its log and its calls, the state after it, its measures."""
+Watcher = Callable[[Step], None]
+"""Told of each step that is done."""
+
+EXPORTED_TABLES = (INTERACTIONS, GOSSIP)
+"""The tables of the DataCollector."""
 
 
 class RepuNetModel(SteppedModel):
     """A society of agents that play a social dilemma.
 
     Attributes:
-        game: The name of the game.
-        reputation: Whether agents keep reputations.
-        gossip: Whether agents gossip.
-        seed: The seed of the run; with the replies it determines everything.
+        config: The parameters of the run; with the replies they determine everything.
+        population: The name of the population.
         network: Ties and blacklists.
         scores: Each known agent's mean score over all records held of it, averaged over its roles.
         measures: The measures of the last step: the game's rates, those of `measures.MEASURES`, and those registered.
@@ -73,15 +73,16 @@ class RepuNetModel(SteppedModel):
         reputation: bool = True,
         gossip: bool = True,
         n_agents: int | None = None,
-        personas: str | Sequence[Persona] = BUILT_IN,
+        personas: str | Sequence[Persona] | Population = BUILT_IN,
         backend: str | Backend = "rules",
         backend_for: Mapping[str, str | Backend] | None = None,
         activation: str = "simultaneous",
         dialogue_turns: int = 2,
         questions: str = "single",
+        label: str = "",
         limits: Limits | None = None,
         rng: int | str | None = None,
-        storage: str | None = None,
+        storage: str | Path | None = None,
         run_name: str | None = None,
     ) -> None:
         """Make a society as it is before its first step.
@@ -91,7 +92,7 @@ class RepuNetModel(SteppedModel):
             reputation: Whether agents keep reputations.
             gossip: Whether agents gossip.
             n_agents: How many agents; None for as many as the persona set has (20 built in).
-            personas: "built-in", the path of a persona file, or the personas themselves.
+            personas: "built-in", the path of a persona file, the personas themselves, or a population with a name.
             backend: Who answers for the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
                 the LLM_* variables), another name of `backends.setup`, or a backend object.
             backend_for: Who answers for single agents instead, by their names.
@@ -99,6 +100,7 @@ class RepuNetModel(SteppedModel):
             dialogue_turns: Most turns of a dialogue, 2 to 10; the gossiper has the first, the listener the last.
             questions: "single" (one question a call, as in the paper) or "fused" (what an agent answers one after
                 another from the same view is one call).
+            label: A label that keeps the run apart in tables and reports.
             limits: What requests to endpoints may not exceed (concurrency, rates, budget); models that share one
                 keep it together. None for 32 requests under way at once. Limits do not change results.
             rng: The seed of the run, an integer; None draws one.
@@ -108,42 +110,52 @@ class RepuNetModel(SteppedModel):
         Raises:
             RepuNetError: If a parameter cannot be used; nothing is written then.
         """
-        seed = parameters.seed_of(rng)
-        super().__init__(rng=abs(seed))
-        self.seed = seed
-        self._game = games.find(parameters.text("game", game))
-        self.game = game
-        self.reputation = parameters.flag("reputation", reputation)
-        self.gossip = parameters.flag("gossip", gossip)
-        self.activation = parameters.activation_of(activation)
-        self.dialogue_turns = parameters.dialogue_turns(dialogue_turns)
-        self.questions = parameters.questions_of(questions)
-        wanted = None if n_agents is None else parameters.whole("n_agents", n_agents, 2)
-        people = population(parameters.personas(personas), game, self._game.roles, wanted)
+        config = RunConfig.checked(
+            {
+                "game": game,
+                "reputation": reputation,
+                "gossip": gossip,
+                "n_agents": n_agents,
+                "personas": GIVEN if isinstance(personas, list | tuple | Population) else personas,
+                "backend": backend if isinstance(backend, str) else GIVEN,
+                "backend_for": _names(backend_for),
+                "activation": activation,
+                "dialogue_turns": dialogue_turns,
+                "questions": questions,
+                "seed": draw_seed() if rng is None or rng == "" else rng,
+                "label": label,
+            }
+        )
+        super().__init__(rng=abs(config.seed))
+        self.config = config
+        self._game = games.find(config.game)
+        chosen = population(personas, config.game, self._game.roles, config.n_agents)
+        people = chosen.personas
+        self.population = chosen.name
         self.limits = limits if limits is not None else Limits()
         self._archive = Archive()
         self._respondents = respondents(backend, backend_for)
-        policies.check(self._respondents.distinct(), game, self._game.choices)
+        policies.check(self._respondents.distinct(), config.game, self._game.choices)
         self._answering = self._services([persona.name for persona in people])
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
         self._prompts = Prompts(
-            self._game.rules, reputation=self.reputation, gossip=self.gossip, random_pairs=self._game.random_pairs
+            self._game.rules, reputation=config.reputation, gossip=config.gossip, random_pairs=self._game.random_pairs
         )
-        self._streams = Streams(seed)
+        self._streams = Streams(config.seed)
         self.network = SocialNetwork(persona.name for persona in people)
         self._standings = Standings()
         self._agents_by_name = {
             persona.name: RepuNetAgent(self, persona, self._first_learned(persona), self._standings)
             for persona in people
         }
-        self._board: list[dict[str, Any]] = []
+        self._board: list[Notice] = []
         self.usage = Usage()
         self.usage_by_question: dict[str, Usage] = {}
         self.calls = 0
         self.scores: dict[str, float] = {}
         self.measures: dict[str, float | None] = {}
-        self._own_measures = measures.registered({*self._game.rates, *signature(RepuNetModel).parameters})
+        self._own_measures = measures.registered({*self._game.rates, *RunConfig.model_fields})
         self._measure(dict.fromkeys(self._game.rates), StepLog(), calls=0)
         self.step_usage = Usage()
         self.datacollector = self._collector()
@@ -151,14 +163,14 @@ class RepuNetModel(SteppedModel):
         self._committed = self._state()
         self.watchers: list[Watcher] = []
         if storage is not None:
-            self._archive.keep_in(self._create_folder(Path(parameters.text("storage", storage)), run_name), step=0)
+            self._archive.keep_in(self._create_folder(storage, run_name), step=0)
 
     # What the model is made of
 
     @property
     def graph(self) -> nx.DiGraph[str]:
-        """The directed graph of ties; nodes are names, an edge's attribute `roles` says in which roles."""
-        return self.network.graph
+        """The directed graph of ties, to read; nodes are names, an edge's attribute `roles` says in which roles."""
+        return self.network.view
 
     @property
     def folder(self) -> RunFolder | None:
@@ -197,7 +209,7 @@ class RepuNetModel(SteppedModel):
             raise ConfigurationError(f"backend_for: no agent is called {strangers[0]!r}")
         for backend in self._respondents.distinct():
             if isinstance(backend, ReplayBackend):
-                backend.check(self._parameters())
+                backend.check(self.config.stored())
         journal = self._archive.journal
         served = {id(backend): service(backend, self.limits, journal) for backend in self._respondents.distinct()}
         return {name: served[id(self._respondents.of(name))] for name in names}
@@ -205,7 +217,7 @@ class RepuNetModel(SteppedModel):
     def _first_learned(self, persona: Persona) -> dict[str, str]:
         words = self._game.dispositions.get(persona.disposition)
         return {
-            role: persona.learned_as(role) or words or describe(persona.disposition, self.game)
+            role: persona.learned_as(role) or words or describe(persona.disposition, self.config.game)
             for role in self._game.roles
         }
 
@@ -224,10 +236,7 @@ class RepuNetModel(SteppedModel):
                 "in_degree": "in_degree",
                 "out_degree": "out_degree",
             },
-            tables={
-                "interactions": [*INTERACTION_COLUMNS, *self._game.facts],
-                "gossip": list(GOSSIP_COLUMNS),
-            },
+            tables={table.name: list(table.columns_with(self._game.facts)) for table in EXPORTED_TABLES},
         )
 
     # Steps
@@ -258,9 +267,9 @@ class RepuNetModel(SteppedModel):
         world = World(
             step=self.steps,
             game=self._game,
-            reputation=self.reputation,
-            fused=self.questions is Questions.FUSED,
-            dialogue_turns=self.dialogue_turns,
+            reputation=self.config.reputation,
+            fused=self.config.questions is Questions.FUSED,
+            dialogue_turns=self.config.dialogue_turns,
             agents=self._agents_by_name,
             network=self.network,
             standings=self._standings,
@@ -274,22 +283,23 @@ class RepuNetModel(SteppedModel):
             await self._archive.begin(self.steps)
             for agent in self._agents_by_name.values():
                 agent.payoff = None
-            outcomes = await run_step(world, gossip=self.gossip, activation=self.activation)
+            outcomes = await run_step(world, gossip=self.config.gossip, activation=self.config.activation)
             declared = [agent.declared for agent in self._agents_by_name.values()]
             self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
-            state = self._state()
-            self._archive.write(world, state, self.measures)
+            usage = {name: used.to_dict() for name, used in sorted(desk.usage.items())}
+            done = Step.made(self.steps, self._state(), self.measures, usage, world.log, desk.rows)
+            self._archive.write(done)
         except BaseException as error:
             self._roll_back(world.step, memories)
             self.measures = before
             self._archive.note_failure(world.step, error, desk)
             raise
-        self._committed, self._whole = state, world.step
+        self._committed, self._whole = done.state, done.number
         self._archive.forget_replies()
         self.step_usage = desk.total()
-        self._collect(world.log)
+        self._collect(done)
         for watcher in self.watchers:
-            watcher(world, state, self.measures)
+            watcher(done)
 
     def _count(self, question: str, usage: Usage, answered: bool) -> None:
         """Add what a call cost to the run's totals, while the step is still under way."""
@@ -297,11 +307,10 @@ class RepuNetModel(SteppedModel):
         self.usage_by_question.setdefault(question, Usage()).add(usage)
         self.calls += answered
 
-    def _collect(self, log: StepLog) -> None:
-        for row in log.interactions:
-            self.datacollector.add_table_row("interactions", row)
-        for row in log.gossip:
-            self.datacollector.add_table_row("gossip", row)
+    def _collect(self, step: Step) -> None:
+        for table in EXPORTED_TABLES:
+            for row in step.rows(table):
+                self.datacollector.add_table_row(table.name, row)
         self.datacollector.collect(self)
 
     def _roll_back(self, step: int, memories: Mapping[str, tuple[Event, ...]]) -> None:
@@ -323,17 +332,17 @@ class RepuNetModel(SteppedModel):
         """
         agents = self._agents_by_name
         self.scores = self._standings.over_roles(self._game.roles, agents)
-        scores = self.scores if self.reputation else None
+        scores = self.scores if self.config.reputation else None
         self.measures = {
             **rates,
-            **measures.of_society(agents.values(), self.graph, scores, self.seed, self.steps),
+            **measures.of_society(agents.values(), self.network.graph, scores, self.config.seed, self.steps),
             **measures.of_step(log, calls),
         }
         self.measures |= measures.take(self, self._own_measures)
 
     # Storage
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> State:
         return {
             "agents": [agent.state() for agent in self._agents_by_name.values()],
             "network": self.network.to_dict(),
@@ -342,39 +351,49 @@ class RepuNetModel(SteppedModel):
         }
 
     @property
-    def state(self) -> Mapping[str, Any]:
+    def state(self) -> State:
         """The state after the last step, as it is stored: plain data, not to be changed."""
         return self._committed
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
+    def _restore(self, state: State) -> None:
         """Take on the data of `_state`."""
         self.network = SocialNetwork.from_dict(state["network"])
         self._board = list(state["board"])
         self._restore_agents(state)
 
-    def _restore_agents(self, state: Mapping[str, Any]) -> None:
+    def _restore_agents(self, state: State) -> None:
         """Take on what of it is the agents' own."""
         self.scores = dict(state["scores"])
         for own in state["agents"]:
             self._agents_by_name[own["name"]].restore(own)
 
-    def _parameters(self) -> dict[str, Any]:
-        """Return what the outcome depends on beside personas and backends."""
-        return {name: getattr(self, name) for name in persistence.PARAMETERS}
+    def manifest(self) -> Manifest:
+        """Return everything the outcome of the run depends on; its personas are stored beside it."""
+        agents = self._agents_by_name
+        people = Population(self.population, [agent.persona for agent in agents.values()])
+        return Manifest.of_run(
+            self.config,
+            people.described({name: self._first_learned(agent.persona) for name, agent in agents.items()}),
+            self._respondents.to_dict(),
+            self._own_measures,
+            self._used(),
+        )
 
-    def manifest(self) -> dict[str, Any]:
-        """Return what the run is: the parameters, and who answers for whom; its personas are beside it."""
-        return persistence.run_manifest(self._parameters(), self._respondents.to_dict(), self._own_measures)
+    def _used(self) -> list[Callable[..., object]]:
+        """Return what may come from files that extend the package."""
+        return [type(self._game), *map(type, self._respondents.distinct()), *self._own_measures.values()]
 
     def personas(self) -> list[dict[str, Any]]:
         """Return the personas of the agents as plain data."""
         return [agent.persona.model_dump(mode="json") for agent in self._agents_by_name.values()]
 
-    def _create_folder(self, storage: Path, run_name: str | None) -> RunFolder:
-        mode = modes.IN_FILE_NAMES[modes.mode_of(self.reputation, self.gossip)]
-        default = f"{self.game}_{mode}_seed{self.seed}"
+    def _create_folder(self, storage: str | Path, run_name: str | None) -> RunFolder:
+        if not isinstance(storage, str | Path) or "\0" in str(storage):
+            raise ConfigurationError(f"storage is {storage!r}: must be a path")
+        manifest = self.manifest()
+        default = f"{self.config.game}_{modes.IN_FILE_NAMES[manifest.mode]}_seed{self.config.seed}"
         documents = {"personas": self.personas(), "state": self._committed}
-        return RunFolder.create(storage, run_name, default, self.manifest(), documents)
+        return RunFolder.create(Path(storage), run_name, default, manifest, documents)
 
     @classmethod
     def load(
@@ -396,70 +415,80 @@ class RepuNetModel(SteppedModel):
         Raises:
             RepuNetError: If the run cannot be read, or a backend cannot be set up.
         """
-        folder = RunFolder.open(Path(path))
-        manifest = folder.manifest()
-        last = folder.steps()[-1] if step is None else step
-        folder.check_step(last)
-        folder.check_chain(0, last)
-        people = folder.document(0, "personas")
-        with understood(folder):
+        run = StepReader.open(Path(path))
+        last = run.last if step is None else step
+        run.folder.check_step(last)
+        run.folder.check_chain(0, last)
+        with understood(run.folder):
             if backend is None:
-                answering = recorded(manifest)
+                answering = recorded(run.manifest)
             else:
                 answering = backend if isinstance(backend, Respondents) else respondents(backend)
             model = cls(
-                game=manifest["game"],
-                reputation=manifest["reputation"],
-                gossip=manifest["gossip"],
-                n_agents=len(people),
-                personas=str(folder.path / "step_0" / "personas.json"),
+                **run.manifest.config.keywords(),
+                personas=Population(run.population["name"], run.personas),
                 backend=answering.default,
                 backend_for=answering.by_name,
-                activation=manifest["activation"],
-                dialogue_turns=manifest["dialogue_turns"],
-                questions=manifest["questions"],
                 limits=limits,
-                rng=manifest["seed"],
             )
-            prompted = any(backend.reads_prompts for backend in answering.distinct())
-            if prompted and manifest["prompts"] != prompt_hash():
+            if run.manifest.data["prompts"] != prompt_hash() and answering.read_prompts:
                 raise StorageError(
-                    f"{path}: made with other prompts, by version {manifest['repunet']}; go on with that"
+                    f"{path}: made with other prompts, by version {run.manifest.data['repunet']}; go on with that"
                 )
-            model._own_measures = measures.named(manifest.get("measures", ()))
+            model._own_measures = measures.named(run.manifest.measures)
+            extensions.check(run.manifest.data.get("extensions", {}), model._used())
             with _uncollected():
-                model._fold(folder, last)
-            model._archive.keep_in(folder, last)
+                model._fold(run, last)
+            model._archive.keep_in(run.folder, last)
             for row in model._archive.journal.rows():
                 model.limits.purse.count(Usage.from_dict(row["usage"]))
         return model
 
-    def _fold(self, folder: RunFolder, last: int) -> None:
+    def _fold(self, run: StepReader, last: int) -> None:
         """Fold the steps of a stored run into this new model, the history of the DataCollector included."""
-        for step in range(last + 1):
-            stored = persistence.read_step(folder, step)
-            for holder, update in stored.records:
+        for step in run.steps(last=last):
+            for holder, update in step.updates():
                 self._agents_by_name[holder].ledger.add(update)
-            for name, event in stored.events:
+            for name, event in step.events():
                 self._agents_by_name[name].memory.add(event)
-            self._committed = stored.state
-            if step in {0, last}:
-                self._restore(stored.state)
+            self._committed = step.state
+            if step.number in {0, last}:
+                self._restore(step.state)
             else:
-                self._restore_agents(stored.state)
-                for tie in stored.log.ties:
+                self._restore_agents(step.state)
+                for tie in step.rows(TIES):
                     self.network.apply(**tie)
-            self.step_usage = stored.usage
-            self.limits.purse.count(stored.usage)
-            if stored.measures is not None:
-                self.measures = stored.measures
-                self.time = float(step)
-                self._collect(stored.log)
+            self.step_usage = Usage.total(step.usage)
+            self.limits.purse.count(self.step_usage)
+            if step.number:
+                self.measures = dict(step.measures)
+                self.time = float(step.number)
+                self._collect(step)
             else:
                 self._measure(dict.fromkeys(self._game.rates), StepLog(), calls=0)
                 self.datacollector = self._collector()
                 self.datacollector.collect(self)
         self._set_clock(last)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Refuse to be copied or pickled: clients, threads and locks cannot be.
+
+        Raises:
+            ConfigurationError: Always.
+        """
+        raise ConfigurationError(
+            "a RepuNetModel cannot be copied or pickled: store the run (storage=...), and use RepuNetModel.load for "
+            "each copy"
+        )
+
+
+def _names(backend_for: object) -> object:
+    """Return names of backends by agent, with a word for those that are passed as objects."""
+    if backend_for is None:
+        return {}
+    if not isinstance(backend_for, Mapping):
+        return backend_for
+    return {name: backend if isinstance(backend, str) else GIVEN for name, backend in backend_for.items()}
 
 
 @contextlib.contextmanager

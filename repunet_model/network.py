@@ -8,11 +8,37 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable
-from typing import Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
 import networkx as nx
 
+from repunet_model.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from repunet_model.storage.schema import NetworkState
+
 BLACKLIST_LENGTH = 5
+
+_CHANGES = (
+    "add_node",
+    "add_nodes_from",
+    "add_edge",
+    "add_edges_from",
+    "add_weighted_edges_from",
+    "remove_node",
+    "remove_nodes_from",
+    "remove_edge",
+    "remove_edges_from",
+    "update",
+    "clear",
+    "clear_edges",
+)
+"""The methods of a graph that change it."""
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise ConfigurationError("the graph of a model is read-only: ties change in steps; change a copy (graph.copy())")
 
 
 class SocialNetwork:
@@ -31,6 +57,14 @@ class SocialNetwork:
             name: deque(maxlen=BLACKLIST_LENGTH) for name in self.graph
         }
         self._mutual: Counter[str] = Counter()
+
+    @cached_property
+    def view(self) -> nx.DiGraph[str]:
+        """The graph to read; methods that would change it raise ConfigurationError."""
+        view = self.graph.copy(as_view=True)
+        for name in _CHANGES:
+            setattr(view, name, _refuse)
+        return view
 
     def is_bound(self, agent: str, other: str, role: str) -> bool:
         """Tell whether an agent is bound to another in the other's role."""
@@ -95,19 +129,19 @@ class SocialNetwork:
         else:
             self.unbind(agent, other, role)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> NetworkState:
         """Return ties and blacklists as plain data, in the order of the population."""
         position = self._position
         edges: list[tuple[str, str, tuple[str, ...]]] = sorted(
             self.graph.edges(data="roles"), key=lambda edge: (position[edge[0]], position[edge[1]])
         )
         return {
-            "ties": [[agent, other, list(roles)] for agent, other, roles in edges],
+            "ties": [(agent, other, list(roles)) for agent, other, roles in edges],
             "blacklists": {name: [list(entry) for entry in entries] for name, entries in self._blacklists.items()},
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
+    def from_dict(cls, data: NetworkState) -> Self:
         """Read a network from the data of `to_dict`."""
         network = cls(data["blacklists"])
         for agent, other, roles in data["ties"]:

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,10 +34,9 @@ from pydantic import (
     ValidationError,
 )
 
+from repunet_model.config import BUILT_IN
 from repunet_model.errors import ConfigurationError
 from repunet_model.words import SCENARIOS, first_problem, one_line, without_marks
-
-BUILT_IN = "built-in"
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 
@@ -129,13 +130,40 @@ def built_in(game: str) -> list[Persona]:
     ]
 
 
+GIVEN = "given"
+"""The name of a population whose personas were passed as objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Personas under a name that tables show.
+
+    Attributes:
+        name: The name: "built-in", that of a persona file, of a run they come from, or "given".
+        personas: The personas.
+    """
+
+    name: str
+    personas: Sequence[Persona]
+
+    def described(self, learned: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+        """Return what identifies the population: its name, its size, and a hash over personas and learned texts.
+
+        Args:
+            learned: The text that each agent starts from, by name and role.
+        """
+        rows = [[persona.model_dump(mode="json"), dict(learned[persona.name])] for persona in self.personas]
+        text = json.dumps(rows, ensure_ascii=False, sort_keys=True)
+        return {"name": self.name, "agents": len(self.personas), "sha256": sha256(text.encode()).hexdigest()[:12]}
+
+
 def population(
-    personas: str | Sequence[Persona], game: str, roles: Sequence[str], n_agents: int | None
-) -> list[Persona]:
+    personas: str | Sequence[Persona] | Population, game: str, roles: Sequence[str], n_agents: int | None
+) -> Population:
     """Return the personas of a run.
 
     Args:
-        personas: "built-in", the path of a persona file, or the personas themselves.
+        personas: "built-in", the path of a persona file, the personas themselves, or a population.
         game: The name of the game.
         roles: Its roles.
         n_agents: How many; None for as many as the set has. Beyond the built-in set its personas come again
@@ -146,10 +174,12 @@ def population(
             somebody with a learned text for a role that the game does not have.
     """
     if personas == BUILT_IN:
-        return _stretched(game, n_agents)
-    where, content = "personas", personas
-    if isinstance(personas, str):
-        where = f"persona file {personas}"
+        return Population(BUILT_IN, _stretched(game, n_agents))
+    name, where, content = GIVEN, "personas", personas
+    if isinstance(personas, Population):
+        name, content = personas.name, personas.personas
+    elif isinstance(personas, str):
+        name, where = Path(personas).stem, f"persona file {personas}"
         where, content = _of_game(_content(Path(personas), where), game, where)
     if isinstance(content, dict):
         chosen = _taught(content, game, n_agents, where)
@@ -158,7 +188,7 @@ def population(
     else:
         raise ConfigurationError(f"{where}: must be a list of personas, or a mapping of names to learned texts")
     _check(chosen, game, roles, n_agents, where)
-    return chosen[:n_agents]
+    return Population(name, chosen[:n_agents])
 
 
 def validated(rows: Sequence[Any], where: str) -> list[Persona]:

@@ -8,53 +8,53 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from repunet_model.errors import ConfigurationError
-from repunet_model.personas import Disposition, Learned, Persona, seed_data, validated
+from repunet_model.personas import Disposition, Learned, Persona, Population, seed_data
 from repunet_model.rng import Streams
-from repunet_model.storage import RunFolder, understood
+from repunet_model.storage import StepReader, understood
 
 Profiles = dict[str, dict[str, Learned]]
 """Learned texts by game and name: a form of a persona file."""
 
 
-def learned_in(folder: RunFolder, step: int) -> dict[str, Learned]:
+def learned_in(run: StepReader, step: int) -> dict[str, Learned]:
     """Return what the agents of a stored run have learned, by name: a text, or by role where the game has two roles.
 
     Args:
-        folder: The run.
+        run: The run.
         step: After which step.
 
     Raises:
         ConfigurationError: If the step is not there.
         StorageError: If the run is damaged.
     """
-    folder.check_step(step)
-    folder.check_chain(0, step)
+    found = run.step(step)
+    run.folder.check_chain(0, step)
     learned: dict[str, Learned] = {}
-    with understood(folder):
-        for agent in folder.document(step, "state")["agents"]:
-            by_role: dict[str, str] = agent["learned"]
+    with understood(run.folder):
+        for agent in found.state["agents"]:
+            by_role = agent["learned"]
             learned[agent["name"]] = by_role if len(by_role) > 1 else next(iter(by_role.values()))
     return learned
 
 
-def of_run(folder: RunFolder, step: int) -> list[Persona]:
-    """Return the personas of a stored run with what they have learned; nothing else of it is taken.
+def of_run(run: StepReader, step: int) -> Population:
+    """Return the personas of a stored run with what they have learned, under its name; nothing else is taken.
 
     Args:
-        folder: The run.
+        run: The run.
         step: After which step.
 
     Raises:
         ConfigurationError: If the step is not there.
         StorageError: If the run is damaged.
     """
-    learned = learned_in(folder, step)
-    with understood(folder):
-        rows = [{**row, "learned": learned[row["name"]]} for row in folder.document(0, "personas")]
-    return validated(rows, f"run {folder.path}")
+    learned = learned_in(run, step)
+    with understood(run.folder):
+        personas = [persona.model_copy(update={"learned": learned[persona.name]}) for persona in run.personas]
+    return Population(run.name if step == 0 else f"{run.name}/step_{step}", personas)
 
 
-def profiles(runs: Iterable[tuple[RunFolder, int]]) -> tuple[Profiles, list[str]]:
+def profiles(runs: Iterable[tuple[StepReader, int]]) -> tuple[Profiles, list[str]]:
     """Collect what the agents of stored runs have learned, and say where one run takes the place of another.
 
     Args:
@@ -66,14 +66,14 @@ def profiles(runs: Iterable[tuple[RunFolder, int]]) -> tuple[Profiles, list[str]
     """
     collected: Profiles = {}
     notes = []
-    for folder, step in runs:
-        game = folder.manifest()["game"]
-        learned = learned_in(folder, step)
+    for run, step in runs:
+        game = run.manifest.config.game
+        learned = learned_in(run, step)
         known = collected.setdefault(game, {})
         twice = [name for name in learned if name in known]
         if twice:
             notes.append(
-                f"{game}: {len(twice)} names of {folder.path / f'step_{step}'} are in a run before it too, such as "
+                f"{game}: {len(twice)} names of {run.folder.path / f'step_{step}'} are in a run before it too, such as "
                 f"{twice[0]}; the later texts are taken"
             )
         known.update(learned)

@@ -16,9 +16,11 @@ from rich import box
 from rich.table import Table
 
 from repunet_model.storage import understood
+from repunet_model.storage.schema import CALLS
 
 if TYPE_CHECKING:
-    from repunet_model.storage import Row, RunFolder
+    from repunet_model.storage import StepReader
+    from repunet_model.storage.schema import CallRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,10 @@ class StepProfile:
 
     step: int
     calls: int
-    path: tuple[Row, ...]
+    path: tuple[CallRow, ...]
 
 
-def critical_path(calls: Sequence[Row]) -> list[int]:
+def critical_path(calls: Sequence[CallRow]) -> list[int]:
     """Return the places of the calls on the longest chain, the first call first; of equal chains the first found.
 
     Args:
@@ -53,14 +55,14 @@ def critical_path(calls: Sequence[Row]) -> list[int]:
     return path[::-1]
 
 
-def of_step(folder: RunFolder, step: int) -> StepProfile:
+def of_step(run: StepReader, step: int) -> StepProfile:
     """Return the profile of a step of a stored run.
 
     Raises:
         StorageError: If the step cannot be read.
     """
-    calls = folder.table(step, "calls")
-    with understood(folder):
+    calls = run.step(step).rows(CALLS)
+    with understood(run.folder):
         return StepProfile(step, len(calls), tuple(calls[place] for place in critical_path(calls)))
 
 

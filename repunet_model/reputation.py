@@ -9,7 +9,7 @@ in the history with the step and the cause of each.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
@@ -39,6 +39,12 @@ class Cause(StrEnum):
     OBSERVATION = "observation"
     SIGN_UP = "sign-up"
     UNKNOWN = "unknown"  # of a run from elsewhere that does not say
+
+
+def score_of(distribution: Sequence[float]) -> float:
+    """Return the probabilities of the five levels as one number in [-1, 1]: clip(x5 + x4 - x2 - x1)."""
+    x1, x2, _, x4, x5 = distribution
+    return max(-1.0, min(1.0, x5 + x4 - x2 - x1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +96,8 @@ class ReputationRecord:
 
     @property
     def score(self) -> float:
-        """The record as one number in [-1, 1]: clip(x5 + x4 - x2 - x1)."""
-        x1, x2, _, x4, x5 = self.distribution
-        return max(-1.0, min(1.0, x5 + x4 - x2 - x1))
+        """The record as one number in [-1, 1]: see `score_of`."""
+        return score_of(self.distribution)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain data."""
@@ -104,7 +109,7 @@ class ReputationRecord:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read a record from the data of `to_dict`."""
         x1, x2, x3, x4, x5 = data["distribution"]
         return cls(data["subject"], data["role"], data["text"], (x1, x2, x3, x4, x5))

@@ -1,31 +1,30 @@
 """What came of stored runs, as tables: parameters and measures by step, read from run folders.
 
-The columns of a run's parameters are those of its manifest; what a backend depends on is named "backend.NAME". A run
+The first columns are everything that identifies a run (`Manifest.described`), the others what was measured. A run
 of the published implementation that was imported has measures too: the rates of its encounters and its gossip by step,
 and the measures of its society at the step that was imported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import cast
 
 import pandas as pd
 
 from repunet_model import games, metrics
+from repunet_model.backends.base import Usage
 from repunet_model.games.base import Account, Course, Game, Outcome
 from repunet_model.measures import COSTS, of_graph
-from repunet_model.modes import mode_of
-from repunet_model.network import SocialNetwork
-from repunet_model.persistence import PARAMETERS, usage_of
-from repunet_model.storage import Row, RunFolder
+from repunet_model.storage import Row, Step, StepReader
+from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, InteractionRow
 
 PHASE = 10
 """How many last steps make the final phase of a run."""
 
 
-def cooperation_by_agent(interactions: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+def cooperation_by_agent(interactions: Iterable[InteractionRow]) -> dict[str, float]:
     """Return the share of each agent's choices that were cooperative, by name, for those that had a choice.
 
     Args:
@@ -33,39 +32,22 @@ def cooperation_by_agent(interactions: Iterable[Mapping[str, Any]]) -> dict[str,
     """
     acts: dict[str, list[bool]] = {}
     for row in interactions:
-        for side in ("first", "second"):
-            if row[f"{side}_cooperated"] is not None:
-                acts.setdefault(row[side], []).append(bool(row[f"{side}_cooperated"]))
+        for name, cooperated in (
+            (row["first"], row["first_cooperated"]),
+            (row["second"], row["second_cooperated"]),
+        ):
+            if cooperated is not None:
+                acts.setdefault(name, []).append(cooperated)
     return {name: sum(own) / len(own) for name, own in acts.items()}
 
 
-def parameters_of(folder: RunFolder) -> dict[str, Any]:
-    """Return the parameters of a run, by column.
-
-    Raises:
-        StorageError: If it cannot be read.
-    """
-    manifest = folder.manifest()
-    own = {name: manifest[name] for name in PARAMETERS}
-    backend = {f"backend.{name}": value for name, value in manifest["backend"].items() if name != "reads_prompts"}
-    return {
-        "run": folder.path.name,
-        "game": own.pop("game"),
-        "mode": mode_of(own["reputation"], own["gossip"]),
-        **own,
-        "n_agents": len(folder.document(0, "personas")),
-        "backend": backend.pop("backend.backend"),
-        **backend,
-        **{f"backend_for.{name}": described["backend"] for name, described in manifest["backend_for"].items()},
-    }
-
-
-def measures_of(folder: RunFolder, steps: int | None = None) -> pd.DataFrame:
+def measures_of(run: StepReader, last: int | None = None, first: int = 1) -> pd.DataFrame:
     """Return the measures of a run by step, and what each has cost.
 
     Args:
-        folder: The run.
-        steps: Up to which step; None for all.
+        run: The run.
+        last: The last step; None for that of the run.
+        first: The first step.
 
     Returns:
         A row a step, with the column `step`; the steps of an imported past have the numbers they had there, and those
@@ -74,33 +56,38 @@ def measures_of(folder: RunFolder, steps: int | None = None) -> pd.DataFrame:
     Raises:
         StorageError: If it cannot be read.
     """
-    manifest = folder.manifest()
     rows: list[Row] = []
     before = 0
-    if "imported" in manifest:
-        rows = _of_past(folder, games.find(manifest["game"]))
-        before = manifest["imported"]["step"]
-    last = folder.steps()[-1] if steps is None else steps
-    for step in range(1, last + 1):
-        usage = usage_of(folder, step)
+    if run.manifest.imported is not None:
+        rows = _of_past(run, games.find(run.manifest.config.game))
+        before = run.manifest.imported["step"]
+    for step in run.steps(first, last):
+        usage = Usage.total(step.usage)
         costs = {name: getattr(usage, name) for name in COSTS}
-        rows.append({"step": before + step, **folder.document(step, "metrics"), **costs})
+        rows.append({"step": before + step.number, **step.measures, **costs})
     return pd.DataFrame(rows)
 
 
-def table_of(folder: RunFolder, steps: int | None = None) -> pd.DataFrame:
-    """Return parameters and measures of a run, a row a step.
+def table_of(run: StepReader, last: int | None = None) -> pd.DataFrame:
+    """Return everything that identifies a run and its measures, a row a step.
+
+    Steps that a fork shares with its parent have the parameters under which they were made. Where a fork of an earlier
+    format does not say what those were, such steps are left out.
 
     Args:
-        folder: The run.
-        steps: Up to which step; None for all.
+        run: The run.
+        last: Up to which step; None for all.
 
     Raises:
         StorageError: If it cannot be read.
     """
-    measures = measures_of(folder, steps)
-    known = pd.DataFrame([parameters_of(folder)] * len(measures))
-    return pd.concat([known, measures], axis=1)
+    tables = []
+    for first, end, manifest in run.manifest.eras(run.last if last is None else last):
+        if manifest is not None:
+            measures = measures_of(run, end, first)
+            known = {"run": run.folder.path.name, **manifest.described(run.population)}
+            tables.append(pd.concat([pd.DataFrame([known] * len(measures)), measures], axis=1))
+    return joined(tables)
 
 
 def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -119,54 +106,46 @@ def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return one.assign(**{name: pd.to_numeric(one[name]) for name in measured})
 
 
-def network_of(folder: RunFolder, step: int) -> SocialNetwork:
-    """Return the ties after a step.
-
-    Raises:
-        StorageError: If it cannot be read.
-    """
-    return SocialNetwork.from_dict(folder.document(step, "state")["network"])
-
-
-def _of_past(folder: RunFolder, game: Game) -> list[Row]:
+def _of_past(run: StepReader, game: Game) -> list[Row]:
     """Return the measures of the past with which an imported run begins, by step."""
-    by_step: dict[int, list[Row]] = {}
-    for row in folder.table(0, "interactions"):
+    by_step: dict[int, list[InteractionRow]] = {}
+    past = run.step(0)
+    for row in past.rows(INTERACTIONS):
         by_step.setdefault(row["step"], []).append(row)
-    gossip = folder.table(0, "gossip")
-    declarations = sorted(folder.table(0, "declarations"), key=lambda row: int(row["step"]))
+    gossip = past.rows(GOSSIP)
+    declarations = sorted(past.rows(DECLARATIONS), key=lambda row: row["step"])
     measured = []
     for step, rows in sorted(by_step.items()):
         declared = {row["agent"]: row["cooperated"] for row in declarations if row["step"] <= step}
         rates = game.measure([_outcome(row, game) for row in rows], list(declared.values()))
         told = [row for row in gossip if row["step"] == step]
         counts: dict[str, float | None] = {**metrics.gossip_counts(told)}
-        for column, kind in (("tone", "positive"), ("tone", "negative"), ("credibility", "credible")):
-            if any(row[column] is None for row in told):
-                counts[f"gossip_{kind}"] = None
+        if any(row["tone"] is None for row in told):
+            counts |= {"gossip_positive": None, "gossip_negative": None}
+        if any(row["credibility"] is None for row in told):
+            counts["gossip_credible"] = None
         measured.append({"step": step, **rates, **counts})
     if measured:
-        measured[-1] |= _of_society(folder)
+        measured[-1] |= _of_society(past, run.manifest.config.seed)
     return measured
 
 
-def _outcome(row: Row, game: Game) -> Outcome:
+def _outcome(row: InteractionRow, game: Game) -> Outcome:
     """Return what came of an encounter, as far as its row says."""
     sides = (
-        Account(Decimal(str(row[f"{side}_payoff"] or 0)), row[f"{side}_cooperated"], "") for side in ("first", "second")
+        Account(Decimal(str(row["first_payoff"] or 0)), row["first_cooperated"], ""),
+        Account(Decimal(str(row["second_payoff"] or 0)), row["second_cooperated"], ""),
     )
-    first, second = sides
-    return Outcome((first, second), Course(row["course"]), {name: row[name] for name in game.facts})
+    return Outcome(sides, Course(row["course"]), {name: cast("Row", row)[name] for name in game.facts})
 
 
-def _of_society(folder: RunFolder) -> dict[str, float | None]:
+def _of_society(step: Step, seed: int) -> dict[str, float | None]:
     """Return the measures of the society with which an imported run begins."""
-    state = folder.document(0, "state")
-    graph = network_of(folder, 0).graph
-    count, modularity = metrics.communities(graph, folder.manifest()["seed"])
+    graph = step.network.graph
+    count, modularity = metrics.communities(graph, seed)
     return {
         **of_graph(graph),
         "communities": count,
         "modularity": modularity,
-        "gini": metrics.gini([float(agent["resources"]) for agent in state["agents"]]),
+        "gini": metrics.gini([float(agent["resources"]) for agent in step.state["agents"]]),
     }

@@ -6,11 +6,12 @@ comes back. A terminal has history and completion; anything else is read line by
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -20,15 +21,14 @@ from rich.console import Console
 
 from repunet_model import games, inspection
 from repunet_model.backends.limits import Limits
-from repunet_model.backends.setup import respondents
+from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
-from repunet_model.jobs import Parameters
 from repunet_model.model import RepuNetModel
 from repunet_model.modes import parts_in_words
 from repunet_model.report.tables import rates_table
-from repunet_model.starting import check_nobody_types, model_parameters, replayed_parameters, resumed
-from repunet_model.storage import RunFolder, run_names
-from repunet_model.words import SCENARIOS, at_step, one_line, replayable, scenario, whole, yes_or_no
+from repunet_model.starting import Resumed, check_nobody_types, resumed, start, start_from
+from repunet_model.storage import RunFolder, StepReader, run_names
+from repunet_model.words import SCENARIOS, at_step, one_line, scenario, whole, yes_or_no
 
 HELP = {
     "run": "run [SCENARIO] STEPS   so many steps more, such as: run 5",
@@ -177,30 +177,41 @@ class Shell:
             EOFError: If the input ended before.
         """
         wishes = self._wishes
-        backend = replayable(wishes.backend or "rules", wishes.storage)
-        who = respondents(backend)
-        check_nobody_types(who)
+        wished: dict[str, Any] = {"backend": wishes.backend, "seed": wishes.seed, "n_agents": wishes.n_agents}
+        config = RunConfig.checked({name: value for name, value in wished.items() if value is not None})
+        check_nobody_types(start(config, wishes.storage).who())
         taken_up = self._answer("Start from (RUN[/step_N], or nothing for a new run): ", self._stored, self._runs())
-        if taken_up is not None:
-            return taken_up
-        known = replayed_parameters(backend)
-        for name, question in (("reputation", "Reputation (y/n)"), ("gossip", "Gossip (y/n)")):
-            if name not in known:
-                known[name] = self._answer(f"{question} [y]: ", lambda text: yes_or_no(text or "y"), ("y", "n"))
-        if "scenario" not in known:
-            question = "Scenario (pd, investment, sign_up) [pd]: "
-            known["scenario"] = self._answer(question, lambda text: scenario(text or "pd"), SCENARIOS)
-        wished = {"n_agents": wishes.n_agents} | ({} if wishes.seed is None else {"seed": wishes.seed})
-        return RepuNetModel(
-            **model_parameters({**Parameters().model_dump(), **known, **wished}),
-            backend=who.default,
-            backend_for=who.by_name,
-            limits=wishes.limits,
-            storage=str(wishes.storage),
-        )
+        if isinstance(taken_up, Resumed):
+            return taken_up.model
+        if taken_up is None and start(config, wishes.storage).replayed_steps is not None:
+            asked = {}
+        else:
+            asked = self._mode_and_scenario("pd" if taken_up is None else taken_up.manifest.config.game)
+        config = config.changed(asked)
+        if taken_up is None:
+            begun = start(config, wishes.storage)
+        else:
+            begun = start_from(taken_up, config, wishes.storage, os.environ)
+        return begun.make(begun.who(), wishes.limits, storage=wishes.storage)
 
-    def _stored(self, text: str) -> RepuNetModel | None:
-        """Take up the run that is named; None for a new one.
+    def _mode_and_scenario(self, game: str) -> dict[str, Any]:
+        """Ask for the mode and the scenario of a run.
+
+        Args:
+            game: The scenario of a run whose answer is empty.
+
+        Raises:
+            EOFError: If the input ended before.
+        """
+        asked: dict[str, Any] = {}
+        for name, question in (("reputation", "Reputation (y/n)"), ("gossip", "Gossip (y/n)")):
+            asked[name] = self._answer(f"{question} [y]: ", lambda text: yes_or_no(text or "y"), ("y", "n"))
+        question = f"Scenario (pd, investment, sign_up) [{game}]: "
+        asked["game"] = self._answer(question, lambda text: scenario(text or game), SCENARIOS)
+        return asked
+
+    def _stored(self, text: str) -> Resumed | StepReader | None:
+        """Take up the run that is named; a seed is returned as it is, and None for a new run.
 
         Raises:
             RepuNetError: If it cannot be taken up.
@@ -208,21 +219,17 @@ class Shell:
         if not text:
             return None
         wishes = self._wishes
+        path, step = at_step(text, wishes.storage)
+        run = StepReader.open(path)
+        if (run.last if step is None else step) == 0:
+            return run
         for name, value in (("--seed", wishes.seed), ("-n", wishes.n_agents)):
             if value is not None:
                 raise ConfigurationError(f"{name} {value} is for a new run: a stored one has its own")
-        path, step = at_step(text, wishes.storage)
-        taken_up = resumed(
-            path,
-            step,
-            wishes.storage,
-            backend=wishes.backend,
-            keeps_seed=True,
-            allow_human=False,
-            limits=wishes.limits,
-        )
+        config = RunConfig.checked({} if wishes.backend is None else {"backend": wishes.backend})
+        taken_up = resumed(path, step, wishes.storage, config=config, allow_human=False, limits=wishes.limits)
         self._is_own = taken_up.is_fork
-        return taken_up.model
+        return taken_up
 
     def _runs(self) -> list[str]:
         return run_names(self._wishes.storage)
@@ -279,11 +286,11 @@ class Shell:
             case "":
                 return
             case "run":
-                self._run(model, _steps(rest, model.game))
+                self._run(model, _steps(rest, model.config.game))
             case "show":
                 if not rest:
                     raise ConfigurationError("show: whom? name an agent, as in: show Emma Dubois")
-                for line in inspection.of_agent(_folder(model), rest.strip("\"'"), model.steps):
+                for line in inspection.of_agent(StepReader(_folder(model)), rest.strip("\"'"), model.steps):
                     self._say(line)
             case "status":
                 _take_nothing(command, rest)
@@ -318,7 +325,7 @@ class Shell:
     def _status(self, model: RepuNetModel) -> None:
         self._say(self._whereabouts(model))
         if model.steps:
-            rates = {name: model.measures[name] for name in games.find(model.game).rates}
+            rates = {name: model.measures[name] for name in games.find(model.config.game).rates}
             self._say(", ".join(f"{name} {_number(rate)}" for name, rate in rates.items()))
         data = model.datacollector.get_model_vars_dataframe()
         calls, tokens = data["calls"].sum(), data["tokens"].sum()
@@ -358,8 +365,8 @@ class Shell:
             self._say(f"Kept: {folder.path}, up to step {model.steps}")
 
     def _whereabouts(self, model: RepuNetModel) -> str:
-        parts = parts_in_words(model.reputation, model.gossip)
-        return f"{_folder(model).path}, step {model.steps}: {model.game}, {parts}, seed {model.seed}"
+        parts = parts_in_words(model.config.reputation, model.config.gossip)
+        return f"{_folder(model).path}, step {model.steps}: {model.config.game}, {parts}, seed {model.config.seed}"
 
     def _say(self, line: str) -> None:
         _show(self._console, line)

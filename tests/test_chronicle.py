@@ -25,7 +25,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Chronicle, Chronicle
         live = Chronicle.of_model(model, "one")
         for _ in range(STEPS):
             model.step()
-    return live, Chronicle.of_folder(RunFolder.open(folder / "one"))
+    return live, Chronicle.of_run(StepReader.open(folder / "one"))
 
 
 @pytest.mark.parametrize("step", range(STEPS + 1))
@@ -101,7 +101,7 @@ def test_a_damaged_run_is_refused(tmp_path: Path) -> None:
         model.step()
     (tmp_path / "one" / "step_1" / "records.jsonl").write_text("{}\n")
     with pytest.raises(StorageError, match="not what was written"):
-        Chronicle.of_folder(RunFolder.open(tmp_path / "one"))
+        Chronicle.of_run(StepReader.open(tmp_path / "one"))
 
 
 def test_a_chronicle_names_who_is_there(both: tuple[Chronicle, Chronicle]) -> None:

@@ -151,7 +151,7 @@ def test_wishes_to_gossip_that_are_left_over_and_other_ages_are_named(tmp_path: 
     done = import_run(made.write(tmp_path), tmp_path / "storage", "made", Told(personas=people, reputation=False))
     assert says(done, "Ann/scratch.json", "1 wish(es) to gossip left over", "left out")
     assert says(done, "Ann/scratch.json", "age 30", "31 is known")
-    assert done.folder.manifest()["reputation"] is False
+    assert done.folder.manifest().data["reputation"] is False
     assert [row["age"] for row in done.folder.document(0, "personas")] == [31, 31, 31]
 
 

@@ -180,7 +180,7 @@ def test_an_imported_step_is_a_run_that_goes_on(tmp_path: Path) -> None:
     again = RepuNetModel.load(done.folder.path)
     assert again._state() == model._state()
     assert again.agent("Ann").ledger.history("Bob", "trustee") == model.agent("Ann").ledger.history("Bob", "trustee")
-    assert done.folder.manifest()["imported"] == {"from": "invest_run/step_2", "step": 2}
+    assert done.folder.manifest().data["imported"] == {"from": "invest_run/step_2", "step": 2}
     assert str(tmp_path) not in (done.folder.path / "manifest.json").read_text()
 
 
@@ -499,7 +499,7 @@ def test_an_export_comes_back_the_same(game: str, mode: tuple[bool, bool], tmp_p
         rows = sorted(to_json(dict(sorted(row.items()))) for row in done.folder.table(0, name))
         assert rows == past(folder, name, 7), name
     same = ("game", "reputation", "gossip", "seed", "activation", "dialogue_turns")
-    assert [done.folder.manifest()[key] for key in same] == [folder.manifest()[key] for key in same]
+    assert [done.folder.manifest().data[key] for key in same] == [folder.manifest().data[key] for key in same]
     there, back = RepuNetModel.load(folder.path), RepuNetModel.load(done.folder.path)
     for name in (agent.name for agent in there.agents):
         assert list(back.agent(name).ledger.present()) == list(there.agent(name).ledger.present())

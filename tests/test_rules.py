@@ -191,8 +191,8 @@ def test_parameters_out_of_range_are_named(wrong: dict[str, float]) -> None:
 
 def test_parameters_come_with_the_name_and_are_in_the_manifest() -> None:
     model = RepuNetModel(backend="rules:learning_rate=0.3, gossip_threshold=1", n_agents=4, rng=1)
-    assert model.manifest()["backend"]["learning_rate"] == 0.3
-    assert model.manifest()["backend"]["gossip_threshold"] == 1.0
+    assert model.manifest().data["backend"]["learning_rate"] == 0.3
+    assert model.manifest().data["backend"]["gossip_threshold"] == 1.0
     model.step()
     assert model.measures["gossip_told"] == 0
     planted = respondents("tit_for_tat:hearsay=0.1").to_dict()["backend"]

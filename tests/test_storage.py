@@ -180,8 +180,8 @@ def test_going_on_from_an_earlier_step_forks_and_ends_in_the_same_bytes(tmp_path
     assert main(["resume", f"{folder}/step_2", "--steps", "2", "--storage", str(tmp_path)]) == 0
     assert contents(folder) == before
     fork = tmp_path / "it_from_2"
-    assert RunFolder.open(fork).manifest()["parent"]["run"] == "it"
-    assert RunFolder.open(fork).manifest()["parent"]["step"] == 2
+    assert RunFolder.open(fork).manifest().data["parent"]["run"] == "it"
+    assert RunFolder.open(fork).manifest().data["parent"]["step"] == 2
     own, parents = contents(fork), before
     same = [name for name in parents if "manifest" not in name]
     assert len(same) > 20
@@ -214,7 +214,7 @@ def test_other_backends_answer_in_a_fork(
     storage = ["--storage", str(tmp_path), "--steps", "1"]
     assert main(["resume", "it", "--backend", "openai:other", "--sim-name", "asked", *storage]) == 0
     assert contents(folder) == before
-    assert RunFolder.open(tmp_path / "asked").manifest()["backend"]["model"] == "other"
+    assert RunFolder.open(tmp_path / "asked").manifest().data["backend"]["model"] == "other"
     assert {body["model"] for body in local_endpoint.requests} == {"other"}
     assert main(["resume", "asked", "--backend", "openai:other", *storage]) == 0
     assert RunFolder.open(tmp_path / "asked").steps()[-1] == 4

@@ -206,4 +206,4 @@ def test_manifest(tmp_path: Path) -> None:
     assert list(column("field"))[:-1] == list(model.folder.manifest())
     assert "parent" in fork.manifest()
     packages = re.split(r", | and ", column("field")["versions"].removeprefix("of "))
-    assert [name.lower() for name in packages] == list(fork.manifest()["versions"])
+    assert [name.lower() for name in packages] == list(fork.manifest().data["versions"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from mesa.visualization.utils import update_counter
 from repunet_model import runtime
 from repunet_model.backends.limits import Limits
 from repunet_model.chronicle import Chronicle
+from repunet_model.config import RunConfig, bounds, kind_of
 from repunet_model.errors import RepuNetError
 from repunet_model.games import GAMES
 from repunet_model.interviewing import Interviewed, interview, talking
 from repunet_model.report.tables import spending
-from repunet_model.stages.step import Activation
-from repunet_model.storage import RunFolder, run_names
+from repunet_model.storage import StepReader, run_names
 from repunet_model.words import command
 from visualization import components, drawing, widgets
 from visualization.society import Core, Society, backends
@@ -69,29 +70,38 @@ def Page() -> None:
         Live()
 
 
+MOST_AGENTS = 200
+"""The most agents of a live society."""
+
+_LABELS = {
+    "n_agents": "Population",
+    "backend": "Who answers (rules: free)",
+    "dialogue_turns": "Turns of a dialogue",
+    "questions": "Questions a call",
+    "rng": "Seed",
+}
+"""The labels of parameters that are not their names."""
+
+
 def _parameters(society: Society) -> dict[str, Any]:
     """Return the parameters at the side, as SolaraViz wants them, with the values that are in use."""
-    now = society.parameters
+    return {name: _control(name, value) for name, value in society.parameters.items()}
 
-    def choice(label: str, name: str, values: list[str]) -> dict[str, Any]:
-        return {"type": "Select", "label": label, "value": now[name], "values": values}
 
-    return {
-        "game": choice("Game", "game", list(GAMES)),
-        "reputation": {"type": "Checkbox", "label": "Reputation", "value": now["reputation"]},
-        "gossip": {"type": "Checkbox", "label": "Gossip", "value": now["gossip"]},
-        "n_agents": {
-            "type": "SliderInt",
-            "label": "Population",
-            "value": now["n_agents"],
-            "min": 2,
-            "max": 200,
-            "step": 1,
-        },
-        "backend": choice("Who answers (rules: free)", "backend", backends()),
-        "rng": {"type": "InputText", "label": "Seed", "value": now["rng"]},
-        "activation": choice("Activation", "activation", [each.value for each in Activation]),
-    }
+def _control(name: str, value: Any) -> dict[str, Any]:
+    """Return the control of a parameter, by the type of its field."""
+    label = _LABELS.get(name, drawing.in_words(name).capitalize())
+    field = {"rng": "seed"}.get(name, name)
+    kind = kind_of(field)
+    values = {"game": list(GAMES), "backend": backends()}.get(field, list(kind) if issubclass(kind, StrEnum) else None)
+    if values is not None:
+        return {"type": "Select", "label": label, "value": value, "values": values}
+    if kind is bool:
+        return {"type": "Checkbox", "label": label, "value": value}
+    if kind is int and field != "seed":
+        low, high = bounds(RunConfig.model_fields[field])
+        return {"type": "SliderInt", "label": label, "value": value, "min": low, "max": high or MOST_AGENTS, "step": 1}
+    return {"type": "InputText", "label": label, "value": str(value)}
 
 
 @solara.component
@@ -220,7 +230,7 @@ def Replay(paths: dict[str, Path]) -> None:
 def _read(path: Path) -> Chronicle | str:
     """Return a stored run, or in one line why it cannot be read."""
     try:
-        return Chronicle.of_folder(RunFolder.open(path))
+        return Chronicle.of_run(StepReader.open(path))
     except (RepuNetError, OSError) as error:
         return str(error)
 

@@ -15,6 +15,7 @@ from repunet_model.chronicle import Chronicle
 from repunet_model.modes import parts_in_words
 from repunet_model.personas import Disposition
 from repunet_model.reputation import RecordUpdate
+from repunet_model.storage.schema import GOSSIP
 from visualization import palette
 
 Drawn = dict[str, Any]
@@ -72,15 +73,13 @@ def units(amount: str | None) -> str:
 def subtitle(chronicle: Chronicle) -> str:
     """Return in words what a run is."""
     manifest = chronicle.manifest
-    parts = parts_in_words(manifest["reputation"], manifest["gossip"])
-    who = Counter([manifest["backend_for"].get(name, manifest["backend"])["backend"] for name in chronicle.personas])
+    config = manifest.config
+    parts = parts_in_words(config.reputation, config.gossip)
+    who = Counter([manifest.backend_of(name)["backend"] for name in chronicle.personas])
     answered = ", ".join(
         name if count == len(chronicle.personas) else f"{name} ({count})" for name, count in who.items()
     )
-    return (
-        f"{in_words(manifest['game'])} · {parts} · "
-        f"{len(chronicle.personas)} agents · {answered} · seed {manifest['seed']}"
-    )
+    return f"{in_words(config.game)} · {parts} · {len(chronicle.personas)} agents · {answered} · seed {config.seed}"
 
 
 def network(chronicle: Chronicle, step: int, role: str | None = None, *, communities: bool = False) -> Drawn:
@@ -135,7 +134,7 @@ def _tip(name: str, disposition: Disposition, score: float | None, agent: Mappin
 
 def _communities(chronicle: Chronicle, step: int) -> list[list[str]]:
     """Return the communities of more than one agent, the largest first."""
-    found = metrics.community_members(chronicle.network(step).graph, chronicle.manifest["seed"])
+    found = metrics.community_members(chronicle.network(step).graph, chronicle.manifest.config.seed)
     return sorted((members for members in found if len(members) > 1), key=len, reverse=True)
 
 
@@ -143,7 +142,7 @@ def communities(chronicle: Chronicle, step: int) -> Drawn:
     """Return who belongs together after a step, and who to nobody."""
     graph = chronicle.network(step).graph
     groups = _communities(chronicle, step)
-    _, modularity = metrics.communities(graph, chronicle.manifest["seed"])
+    _, modularity = metrics.communities(graph, chronicle.manifest.config.seed)
     together = {name for members in groups for name in members}
     return {
         "groups": groups,
@@ -215,7 +214,7 @@ def gossip(chronicle: Chronicle, step: int) -> list[Drawn]:
     """Return what was told up to a step, the latest first."""
     rows: list[Drawn] = []
     for number in range(step, chronicle.first - 1, -1):
-        for row in reversed(chronicle.step(number).gossip):
+        for row in reversed(chronicle.step(number).rows(GOSSIP)):
             rows.append({"step": number, **row, "key": f"{number}/{len(rows)}"})
             if len(rows) == GOSSIP_SHOWN:
                 return rows

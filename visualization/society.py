@@ -21,12 +21,19 @@ from repunet_model.backends.limits import Limits
 from repunet_model.backends.policies import FixedPolicy
 from repunet_model.backends.setup import respondents
 from repunet_model.chronicle import Chronicle
+from repunet_model.config import RunConfig
 from repunet_model.errors import RepuNetError
 
 
 def backends(environment: Mapping[str, str] = os.environ) -> list[str]:
     """Return the backends that the page offers: a human has no keyboard there, and a local model must be named."""
     return ["rules", *FixedPolicy, "openai", *(["local"] if environment.get("LLM_GGUF", "").strip() else [])]
+
+
+def first_parameters() -> dict[str, Any]:
+    """Return the parameters of a fresh page, by the keywords of `RepuNetModel`: all but those that name files."""
+    defaults = RunConfig().keywords() | {"n_agents": 20, "backend": "rules"}
+    return {name: defaults[name] for name in defaults if name != "label"}
 
 
 class Core:
@@ -120,26 +127,13 @@ class Society:
         running: Whether it can go on. Once it is False it stays so, which ends the loop that plays it.
     """
 
-    def __init__(
-        self,
-        game: str = "prisoners_dilemma",
-        reputation: bool = True,
-        gossip: bool = True,
-        n_agents: int = 20,
-        backend: str = "rules",
-        rng: str = "1",
-        activation: str = "simultaneous",
-    ) -> None:
-        """Make a society; SolaraViz calls this on Reset. The arguments are those of `RepuNetModel`."""
-        self.parameters: dict[str, Any] = {
-            "game": game,
-            "reputation": reputation,
-            "gossip": gossip,
-            "n_agents": n_agents,
-            "backend": backend,
-            "rng": rng,
-            "activation": activation,
-        }
+    def __init__(self, **parameters: Any) -> None:
+        """Make a society; SolaraViz calls this on Reset.
+
+        Args:
+            parameters: By the keywords of `RepuNetModel`; those that are not given are as on a fresh page.
+        """
+        self.parameters: dict[str, Any] = {**first_parameters(), **parameters}
         self.core: Core | None = None
         self.trouble = ""
         self.running = True

@@ -20,6 +20,7 @@ from repunet_model.games.base import Account, Course, Game, Outcome, Player
 from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Words
 from repunet_model.questions.base import Answer, Opinion, Question
+from repunet_model.storage.schema import Column
 
 GROWTH = Decimal("1.5")
 
@@ -69,7 +70,10 @@ class PublicGoods(Game):
     name = "public_goods"
     title = "Public goods"
     roles = ("contributor", "contributor")
-    facts = ("first_units", "second_units")
+    facts: ClassVar = {
+        "first_units": Column(int, "units that the first side put in"),
+        "second_units": Column(int, "units that the second side put in"),
+    }
     dispositions: ClassVar = {
         Disposition.SELF_INTERESTED: "You look after what is yours and give only where it comes back to you.",
         Disposition.ALTRUISTIC: "You like it when everybody gains, and you are ready to give first.",

@@ -93,6 +93,14 @@ class Usage:
         """Read a usage from the data of `to_dict`."""
         return cls(**{**data, "adaptations": frozenset(data.get("adaptations", ()))})
 
+    @classmethod
+    def total(cls, by_question: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Return the sum of usages as a step stores them, by question."""
+        total = cls()
+        for each in by_question.values():
+            total.add(cls.from_dict(each))
+        return total
+
 
 _COUNTS = tuple(field.name for field in fields(Usage) if field.name != "adaptations")
 

@@ -15,7 +15,8 @@ from typing import Any
 from repunet_model.backends.base import Request
 from repunet_model.errors import ConfigurationError, DivergenceError
 from repunet_model.questions.base import Answer, Coordinates
-from repunet_model.storage import Row, RunFolder
+from repunet_model.storage.reader import StepReader
+from repunet_model.storage.schema import CALLS, CallRow
 
 
 class Recording:
@@ -30,34 +31,36 @@ class Recording:
         Raises:
             RepuNetError: If there is no run, or it cannot be read.
         """
-        self.folder = RunFolder.open(path)
-        self.manifest = self.folder.manifest()
-        self.steps = self.folder.steps()[-1]
-        self.folder.check_chain(0, self.steps)
-        if "parent" in self.manifest:
-            raise ConfigurationError(f"{path} is a fork of {self.manifest['parent']['run']!r}: only whole runs replay")
+        self.run = StepReader.open(path)
+        self.run.folder.check_chain(0, self.run.last)
+        if (parent := self.run.manifest.parent) is not None:
+            raise ConfigurationError(f"{path} is a fork of {parent['run']!r}: only whole runs replay")
         self._step = 0
-        self._calls: dict[tuple[str | int, ...], Row] = {}
+        self._calls: dict[tuple[str | int, ...], CallRow] = {}
 
-    def call(self, where: Coordinates) -> Row:
+    @property
+    def path(self) -> Path:
+        """The folder of the run."""
+        return self.run.folder.path
+
+    def call(self, where: Coordinates) -> CallRow:
         """Return a recorded call.
 
         Raises:
             DivergenceError: If nothing was asked there.
         """
-        if where.step > self.steps:
-            raise DivergenceError(f"the replayed run {self.folder.path} ends with step {self.steps}")
+        if where.step > self.run.last:
+            raise DivergenceError(f"the replayed run {self.path} ends with step {self.run.last}")
         if where.step != self._step:
-            rows = self.folder.table(where.step, "calls")
             self._calls = {
-                (where.step, *(row[name] for name in ("stage", "question", "agent", "about", "source"))): row
-                for row in rows
+                (where.step, row["stage"], row["question"], row["agent"], row["about"], row["source"]): row
+                for row in self.run.step(where.step).rows(CALLS)
             }
             self._step = where.step
         try:
             return self._calls[where]
         except KeyError:
-            raise DivergenceError(f"{_place(where)}: was not asked in the replayed run {self.folder.path}") from None
+            raise DivergenceError(f"{_place(where)}: was not asked in the replayed run {self.path}") from None
 
 
 class ReplayBackend:
@@ -91,11 +94,11 @@ class ReplayBackend:
         Raises:
             ConfigurationError: If one differs.
         """
-        recorded = self._recording.manifest
+        recorded = self._recording.run.manifest.config.stored()
         for name, value in own.items():
             if recorded[name] != value:
                 raise ConfigurationError(
-                    f"the run {self._recording.folder.path} was made with {name}={recorded[name]}, a replay with "
+                    f"the run {self._recording.path} was made with {name}={recorded[name]}, a replay with "
                     f"{name}={value} would be another one"
                 )
 
@@ -109,13 +112,13 @@ class ReplayBackend:
         if self.reads_prompts and row.get("request") != request.fingerprint:
             raise DivergenceError(
                 f"{_place(request.coordinates)}: was asked otherwise in the replayed run "
-                f"{self._recording.folder.path}: {_difference(str(row.get('prompt')), request.prompt)}"
+                f"{self._recording.path}: {_difference(str(row.get('prompt')), request.prompt)}"
             )
         try:
             return request.question.read(json.dumps(row["answer"]))
         except ValueError as error:
             raise DivergenceError(
-                f"{_place(request.coordinates)}: the answer of the replayed run {self._recording.folder.path} does "
+                f"{_place(request.coordinates)}: the answer of the replayed run {self._recording.path} does "
                 f"not fit ({error})"
             ) from error
 

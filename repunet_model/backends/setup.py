@@ -35,6 +35,7 @@ from repunet_model.backends.policies import FixedPolicy, PlantedBackend
 from repunet_model.backends.replay import Recording, ReplayBackend
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.errors import ConfigurationError
+from repunet_model.storage.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ class Respondents:
     def has_human(self) -> bool:
         """Whether somebody at a keyboard answers."""
         return any(isinstance(backend, HumanBackend) for backend in self.distinct())
+
+    @property
+    def read_prompts(self) -> bool:
+        """Whether any backend answers from prompts."""
+        return any(backend.reads_prompts for backend in self.distinct())
 
     def to_dict(self) -> dict[str, Any]:
         """Return who answers, for the manifest of a run."""
@@ -250,13 +256,13 @@ def _replayed(path: Path) -> Respondents:
         description = dict(described)
         return ReplayBackend(recording, description, reads_prompts=description.pop("reads_prompts"))
 
-    manifest = recording.manifest
-    own = {name: repeat(described) for name, described in manifest["backend_for"].items()}
-    return Respondents(repeat(manifest["backend"]), own)
+    manifest = recording.run.manifest
+    own = {name: repeat(described) for name, described in manifest.backend_for.items()}
+    return Respondents(repeat(manifest.backend), own)
 
 
 def recorded(
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     backend_for: Mapping[str, str | Backend] | None = None,
     environment: Mapping[str, str] = os.environ,
     default: Backend | None = None,
@@ -283,9 +289,9 @@ def recorded(
                 raise ConfigurationError(f"the manifest describes no backend that is known here ({error})") from None
         return made[key]
 
-    own = {name: make(description) for name, description in manifest["backend_for"].items()}
+    own = {name: make(description) for name, description in manifest.backend_for.items()}
     if default is None:
-        default = make(manifest["backend"])
+        default = make(manifest.backend)
     return Respondents(default, {**own, **respondents(default, backend_for, environment).by_name})
 
 

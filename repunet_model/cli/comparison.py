@@ -8,19 +8,20 @@ from typing import Annotated
 import typer
 
 from repunet_model.cli.app import app
-from repunet_model.cli.options import Scenario, Storage
+from repunet_model.cli.options import Storage, config_options
 from repunet_model.cli.progress import folder_of, quietly_imported, run_steps
 from repunet_model.cli.screen import make_console
+from repunet_model.config import RunConfig
 from repunet_model.words import command, quoted
 
 FIGURE = Path("outputs") / "with_and_without_repunet.png"
 
 
 @app.command()
+@config_options(only=("game", "seed"))
 def compare(
-    scenario: Scenario = "pd",
+    config: RunConfig,
     steps: Annotated[int, typer.Option(min=2, help="How many steps.")] = 30,
-    seed: Annotated[int, typer.Option(help="Seed of both runs.")] = 1,
     storage: Storage = Path("sim_storage"),
     figure: Annotated[Path, typer.Option(help="Where to draw the comparison (PNG).")] = FIGURE,
 ) -> None:
@@ -33,7 +34,7 @@ def compare(
     models = {}
     for label, on in (("with RepuNet", True), ("without", False)):
         with quietly_imported() as model_class:
-            model = model_class(game=scenario, reputation=on, gossip=on, rng=seed, storage=str(storage))
+            model = model_class(game=config.game, reputation=on, gossip=on, rng=config.seed, storage=str(storage))
         run_steps(model, steps, label)
         models[label] = model
     console.print(comparison_table(models))

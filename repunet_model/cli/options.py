@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from repunet_model.config import RunConfig, bounds, kind_of, name_of, read_text, shown
 from repunet_model.errors import ConfigurationError
 from repunet_model.words import at_step, yes_or_no
 from repunet_model.words import scenario as scenario_of
 
 if TYPE_CHECKING:
     from repunet_model.backends.limits import Limits
-    from repunet_model.storage import RunFolder
+    from repunet_model.storage import StepReader
 
 
 def parse_scenario(text: str) -> str:
@@ -47,40 +50,114 @@ RunAtStep = Annotated[
 Steps = Annotated[int, typer.Option(min=1, help="How many steps.")]
 
 
-Scenario = Annotated[Any, typer.Option(parser=parse_scenario, metavar="NAME", help="pd, investment or sign_up.")]
-
-
-Reputation = Annotated[Any, typer.Option(parser=parse_yes_no, metavar="y|n", help="Keep reputations.")]
-
-
-Gossip = Annotated[Any, typer.Option(parser=parse_yes_no, metavar="y|n", help="Gossip.")]
-
-
-NAgents = Annotated[int | None, typer.Option("-n", "--n-agents", min=2, help="How many agents.")]
-
-
-Personas = Annotated[
-    str,
+From = Annotated[
+    str | None,
     typer.Option(
-        "--personas",
-        "--persona-file",
-        metavar="FILE",
-        help="Persona file (JSON): a list of personas; or learned texts by name, for the built-in ones; or either of "
-        "these by scenario.",
+        "--from",
+        "--sim",
+        metavar="RUN[/step_N]",
+        help="Start from a stored run: from a seed (step 0) with its personas and learned texts, in any mode; from a "
+        "later step as the run was, or in a fork where an option asks for something else.",
     ),
 ]
 
 
-ActivationName = Annotated[str, typer.Option("--activation", help="simultaneous or sequential.")]
+def config_options(
+    *, only: Sequence[str] = (), without: Sequence[str] = (), many: bool = False, **defaults: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of `RunConfig` in place of its parameter `config`.
+
+    The command is handed a `RunConfig` in which just the options that were given are set; with `many`, a table of
+    lists of values, as in the grid of a sweep.
+
+    Args:
+        only: The fields that have options; all by default.
+        without: Fields that have none.
+        many: Whether an option takes several values.
+        defaults: Other defaults than those of `RunConfig`, by field.
+    """
+    fields = [name for name in only or RunConfig.model_fields if name not in without]
+    read = _table_of if many else _config_of
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        parameters = [Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+        for parameter in signature(command).parameters.values():
+            if parameter.name == "config":
+                parameters += [_option(name, defaults.get(name), many=many) for name in fields]
+            elif parameter.name != "context":
+                parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[parameter.name]))
+
+        @wraps(command)
+        def with_config(context: typer.Context, **values: Any) -> None:
+            options = {field: values.pop(name_of(field)) for field in fields}
+            given = {
+                field: value
+                for field, value in options.items()
+                if field in defaults or is_given(context, name_of(field))
+            }
+            if "context" in hints:
+                values["context"] = context
+            command(**values, config=read(given))
+
+        del with_config.__wrapped__  # it has another signature
+        with_config.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        with_config.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return with_config
+
+    return decorate
 
 
-QuestionsName = Annotated[
-    str,
-    typer.Option(
-        "--questions", help="single (one question a call) or fused (one call for what is answered from one view)."
-    ),
-]
-DialogueTurns = Annotated[int, typer.Option(min=2, max=10, help="Most turns of a dialogue.")]
+def _config_of(given: Mapping[str, Any]) -> RunConfig:
+    return RunConfig.checked(
+        {field: by_name(value) if kind_of(field) is dict else value for field, value in given.items()}
+    )
+
+
+def _table_of(given: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return values by the names that files have for them."""
+    return {
+        name_of(field): [read_text(field, word) for word in (value if isinstance(value, list) else _words(value))]
+        for field, value in given.items()
+    }
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
+
+
+def _option(field: str, default: Any, *, many: bool) -> Parameter:
+    """Return the option of a field of `RunConfig`, as a parameter of a command."""
+    told, kind, described = shown(field), kind_of(field), RunConfig.model_fields[field]
+    names = told.options or (f"--{name_of(field).replace('_', '-')}",)
+    if default is None:
+        default = described.default
+    annotation: Any
+    more: dict[str, Any] = {"help": told.meaning, "metavar": told.metavar}
+    if many:
+        is_list = kind is str and field != "game"
+        separate = "May be given more than once." if is_list else "Several are separated by commas."
+        annotation = list[str] | None if is_list else str | None
+        more, default = {"help": f"{told.meaning} {separate}", "metavar": told.metavar or "VALUES"}, None
+    elif field == "game":
+        annotation, more["parser"], more["metavar"], default = Any, parse_scenario, "NAME", "pd"
+    elif kind is bool:
+        annotation, more["parser"], more["metavar"] = Any, parse_yes_no, "y|n"
+        default = "y" if default else "n"
+    elif kind is int:
+        low, high = bounds(described)
+        annotation = int if default is not None else int | None
+        more |= {} if field == "seed" else {"min": low, "max": high}
+    elif kind is dict:
+        annotation, default = list[str] | None, None
+    else:
+        annotation, default = str, str(default)
+    return Parameter(
+        name_of(field),
+        Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[annotation, typer.Option(*names, **more)],
+    )
 
 
 Concurrency = Annotated[int, typer.Option(min=1, help="Requests to endpoints under way at once.")]
@@ -115,25 +192,6 @@ ReplyFormat = Annotated[
 
 Gguf = Annotated[
     Path | None, typer.Option(envvar="LLM_GGUF", metavar="FILE", help="The model of --backend local (GGUF).")
-]
-
-
-BackendName = Annotated[
-    str,
-    typer.Option(
-        help="rules (offline, free; with parameters as rules:NAME=VALUE,...), always_cooperate, always_defect, "
-        "tit_for_tat, openai or openai:MODEL (OPENAI_API_KEY, LLM_*), local or local:FILE (a model on this machine), "
-        "replay:RUN."
-    ),
-]
-
-
-BackendFor = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=BACKEND",
-        help="Who answers for one agent instead: any of these, or human; may be given more than once.",
-    ),
 ]
 
 
@@ -194,13 +252,13 @@ def assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def open_at_step(text: str, storage: Path, step: int | None = None) -> tuple[RunFolder, int]:
+def open_at_step(text: str, storage: Path, step: int | None = None) -> tuple[StepReader, int]:
     """Return a stored run and a step of it: the one that is given, else that of RUN/step_N, else the last one."""
-    from repunet_model.storage import RunFolder
+    from repunet_model.storage import StepReader
 
     path, named = at_step(text, storage)
-    folder = RunFolder.open(path)
+    run = StepReader.open(path)
     wanted = named if step is None else step
-    chosen = folder.steps()[-1] if wanted is None else wanted
-    folder.check_step(chosen)
-    return folder, chosen
+    chosen = run.last if wanted is None else wanted
+    run.folder.check_step(chosen)
+    return run, chosen

@@ -63,8 +63,8 @@ def ask(
     from repunet_model.chronicle import Chronicle
     from repunet_model.interviewing import interview, talking
 
-    folder, step = open_at_step(run_step, storage)
-    chronicle = Chronicle.of_folder(folder, step)
+    run, step = open_at_step(run_step, storage)
+    chronicle = Chronicle.of_run(run, step)
     chronicle.persona(name)
     who = talking(chronicle.manifest, name, environment(reply_format, gguf))
     try:

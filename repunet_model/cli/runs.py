@@ -10,29 +10,21 @@ import typer
 
 from repunet_model.cli.app import app
 from repunet_model.cli.options import (
-    ActivationName,
-    BackendFor,
-    BackendName,
     BudgetTokens,
     BudgetUsd,
     Concurrency,
-    DialogueTurns,
+    From,
     Gguf,
-    Gossip,
-    NAgents,
-    Personas,
     PriceFile,
-    QuestionsName,
     ReplyFormat,
-    Reputation,
     RequestsPerMinute,
     RunAtStep,
-    Scenario,
     Steps,
     Storage,
     TokensPerMinute,
     assignment,
     by_name,
+    config_options,
     environment,
     is_given,
     limits_of,
@@ -48,28 +40,24 @@ from repunet_model.cli.progress import (
     stopping_jobs,
 )
 from repunet_model.cli.screen import make_console, say
+from repunet_model.config import RunConfig, name_of, shown
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import at_step, command, replayable, to_go_on
+from repunet_model.words import at_step, command, quoted, to_go_on
 
 if TYPE_CHECKING:
-    from repunet_model.personas import Persona
+    from repunet_model.starting import Resumed
+
+CHANGEABLE = [name_of(field) for field in RunConfig.model_fields if shown(field).may_change]
+"""The parameters that a fork may set."""
 
 
 @app.command()
+@config_options()
 def run(
+    config: RunConfig,
     context: typer.Context,
-    scenario: Scenario = "pd",
     steps: Steps = 5,
-    reputation: Reputation = "y",
-    gossip: Gossip = "y",
-    backend: BackendName = "rules",
-    backend_for: BackendFor = None,
-    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
-    n_agents: NAgents = None,
-    personas: Personas = "built-in",
-    activation: ActivationName = "simultaneous",
-    dialogue_turns: DialogueTurns = 2,
-    questions: QuestionsName = "single",
+    source: From = None,
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run.")] = None,
     storage: Storage = Path("sim_storage"),
     concurrency: Concurrency = 32,
@@ -82,49 +70,38 @@ def run(
     gguf: Gguf = None,
 ) -> None:
     """Run one society and store every step. A replay takes what is not given from the run that it repeats."""
-    with quietly_imported() as model_class:
-        from repunet_model.backends.setup import respondents
-        from repunet_model.starting import model_parameters, replayed_parameters
+    with quietly_imported():
+        from repunet_model.starting import resumed, start, start_from
 
-        what = {
-            "scenario": scenario,
-            "steps": steps,
-            "reputation": reputation,
-            "gossip": gossip,
-            "seed": seed,
-            "n_agents": n_agents,
-            "personas": personas,
-            "activation": activation,
-            "dialogue_turns": dialogue_turns,
-            "questions": questions,
-        }
-        backend = replayable(backend, storage)
-        recorded = replayed_parameters(backend)
-        what |= {name: value for name, value in recorded.items() if not is_given(context, name)}
-        who = respondents(backend, by_name(backend_for), environment(reply_format, gguf))
-        model = model_class(
-            **model_parameters(what),
-            backend=who.default,
-            backend_for=who.by_name,
-            limits=limits_of(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices),
-            storage=str(storage),
-            run_name=sim_name,
-        )
-    run_and_show(model, what["steps"])
+        limits = limits_of(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices)
+        where = environment(reply_format, gguf)
+        if source is None:
+            begun = start(config, storage, where)
+        else:
+            stored, step = open_at_step(source, storage)
+            if step:
+                _, named = at_step(source, storage)
+                taken_up = resumed(
+                    stored.folder.path, named, storage, config=config, name=sim_name, environment=where, limits=limits
+                )
+                return _go_on(taken_up, steps)
+            begun = start_from(stored, config, storage, where)
+        model = begun.make(begun.who(), limits, storage=storage, run_name=sim_name)
+    run_and_show(model, steps if is_given(context, "steps") else begun.replayed_steps or steps)
+    return None
+
+
+def _go_on(taken_up: Resumed, steps: int) -> None:
+    if taken_up.is_fork:
+        say(f"Fork: {folder_of(taken_up.model)}", stderr=True)
+    run_and_show(taken_up.model, steps)
 
 
 @app.command("seed")
+@config_options()
 def make_seed(
-    context: typer.Context,
+    config: RunConfig,
     sim_name: Annotated[str, typer.Option(metavar="NAME", help="Name of the run.")],
-    scenario: Scenario = "pd",
-    reputation: Reputation = "y",
-    gossip: Gossip = "y",
-    backend: BackendName = "rules",
-    backend_for: BackendFor = None,
-    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
-    n_agents: NAgents = None,
-    personas: Personas = "built-in",
     from_seed: Annotated[
         str | None,
         typer.Option(
@@ -133,42 +110,26 @@ def make_seed(
             "given. Nothing else is carried over: resources, ties, memory and reputations start anew.",
         ),
     ] = None,
-    activation: ActivationName = "simultaneous",
-    dialogue_turns: DialogueTurns = 2,
-    questions: QuestionsName = "single",
     storage: Storage = Path("sim_storage"),
 ) -> None:
-    """Make a run without steps, for resume to go on with. The command run does not need one: it makes its own."""
-    people: str | list[Persona] = personas
-    with quietly_imported() as model_class:
+    """Make a run without steps: a population to start from, in any mode (run --from NAME)."""
+    with quietly_imported():
         from repunet_model import populations
-        from repunet_model.backends.setup import respondents
+        from repunet_model.starting import start
 
+        people = None
         if from_seed is not None:
-            if is_given(context, "personas"):
+            if "personas" in config.model_fields_set:
                 raise ConfigurationError("--from-seed takes the personas of a run: leave --personas out")
-            folder, step = open_at_step(from_seed, storage)
-            people = populations.of_run(folder, step)
-            scenario = scenario if is_given(context, "scenario") else folder.manifest()["game"]
-        who = respondents(replayable(backend, storage), by_name(backend_for), environment(None))
-        model = model_class(
-            game=scenario,
-            reputation=reputation,
-            gossip=gossip,
-            n_agents=n_agents,
-            personas=people,
-            backend=who.default,
-            backend_for=who.by_name,
-            activation=activation,
-            dialogue_turns=dialogue_turns,
-            questions=questions,
-            rng=seed,
-            storage=str(storage),
-            run_name=sim_name,
-        )
+            stored, step = open_at_step(from_seed, storage)
+            people = populations.of_run(stored, step)
+            if "game" not in config.model_fields_set:
+                config = config.changed({"game": stored.manifest.config.game})
+        begun = start(config, storage, environment(None), people)
+        model = begun.make(begun.who(), None, storage=storage, run_name=sim_name)
     with model:
         say(f"Seed: {folder_of(model)} ({len(model.agents)} agents)")
-    say(f"Run it with: {to_go_on(folder_of(model), 5)}")
+    say(f"Run it with: {command(f'run --from {quoted(folder_of(model))}')}")
 
 
 @app.command()
@@ -176,7 +137,12 @@ def resume(
     run_folder: RunAtStep = "",
     steps: Steps = 5,
     backend: Annotated[str | None, typer.Option(help="Who answers from now on; another than before forks.")] = None,
-    backend_for: BackendFor = None,
+    backend_for: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=BACKEND", help="The same for one agent: any backend, or human; may be given more than once."
+        ),
+    ] = None,
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the fork, if it is one.")] = None,
     sim: Annotated[str, typer.Option(metavar="RUN[/step_N]", help="The same as the argument.")] = "",
     storage: Storage = Path("sim_storage"),
@@ -204,15 +170,14 @@ def resume(
             path,
             step,
             storage,
-            backend=backend,
-            backend_for=by_name(backend_for),
+            config=RunConfig.checked(
+                {"backend_for": by_name(backend_for), **({} if backend is None else {"backend": backend})}
+            ),
             name=sim_name,
             environment=environment(reply_format, gguf),
             limits=limits_of(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices),
         )
-    if taken_up.is_fork:
-        say(f"Fork: {folder_of(taken_up.model)}", stderr=True)
-    run_and_show(taken_up.model, steps)
+    _go_on(taken_up, steps)
 
 
 @app.command()
@@ -223,8 +188,7 @@ def fork(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Change reputation, gossip, activation, dialogue_turns, questions, seed or backend; may be given "
-            "more than once.",
+            help=f"Change {', '.join(CHANGEABLE)}; may be given more than once.",
         ),
     ] = None,
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the fork.")] = None,
@@ -233,56 +197,30 @@ def fork(
     """Make a run that shares another's past up to a step, and differs from then on in what is set."""
     path, step = at_step(run_folder, storage)
     with quietly_imported():
-        from repunet_model import persistence
-        from repunet_model.storage import RunFolder
+        from repunet_model.starting import fork_changes
+        from repunet_model.storage import StepReader
 
-        folder = RunFolder.open(path)
-        changed = persistence.changes(dict(assignment(change) for change in changes or ()))
-        changed |= persistence.made_by()
-        new = folder.fork(folder.steps()[-1] if step is None else step, storage, sim_name, changed)
+        stored = StepReader.open(path)
+        changed = fork_changes(stored.manifest, dict(assignment(change) for change in changes or ()))
+        new = stored.folder.fork(stored.last if step is None else step, storage, sim_name, changed)
     say(f"Fork: {new.path}")
     say(f"Go on with: {to_go_on(new.path, 5)}")
 
 
 @app.command()
-def estimate(
-    scenario: Scenario = "pd",
-    steps: Steps = 5,
-    reputation: Reputation = "y",
-    gossip: Gossip = "y",
-    backend: Annotated[str, typer.Option(help="Whom the agents would ask, such as openai:MODEL.")] = "openai",
-    backend_for: BackendFor = None,
-    seed: Annotated[int, typer.Option(help="Seed of the run.")] = 1,
-    n_agents: NAgents = None,
-    personas: Personas = "built-in",
-    activation: ActivationName = "simultaneous",
-    dialogue_turns: DialogueTurns = 2,
-    questions: QuestionsName = "single",
-    prices: PriceFile = None,
-) -> None:
+@config_options(backend="openai")
+def estimate(config: RunConfig, steps: Steps = 5, prices: PriceFile = None) -> None:
     """Predict calls, tokens and cost of a run from its prompts, without asking anybody."""
-    with quietly_imported() as model_class:
+    with quietly_imported():
         from repunet_model.backends.prices import Prices
-        from repunet_model.backends.setup import respondents
         from repunet_model.estimate import CHARACTERS_PER_SENTENCE, CHARACTERS_PER_TOKEN, estimating
         from repunet_model.report.tables import usage_table
+        from repunet_model.starting import start
 
         without_key = {**os.environ, "OPENAI_API_KEY": os.environ.get("OPENAI_API_KEY") or "none"}
         table = Prices.load(prices)
-        who = estimating(respondents(backend, by_name(backend_for), without_key), table)
-        model = model_class(
-            game=scenario,
-            reputation=reputation,
-            gossip=gossip,
-            n_agents=n_agents,
-            personas=personas,
-            backend=who.default,
-            backend_for=who.by_name,
-            activation=activation,
-            dialogue_turns=dialogue_turns,
-            questions=questions,
-            rng=seed,
-        )
+        begun = start(config, Path(), without_key)
+        model = begun.make(estimating(begun.who(), table), None)
     with showing_progress(model, steps, "estimating") as done:
         while model.steps < steps:
             model.step()
@@ -309,7 +247,9 @@ def shell(
         str | None, typer.Option(help="As in run; by default rules, or for a stored run who answered before.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of a new run; by default 1.")] = None,
-    n_agents: NAgents = None,
+    n_agents: Annotated[
+        int | None, typer.Option("-n", "--n-agents", min=2, help="How many agents a new run has.")
+    ] = None,
     storage: Storage = Path("sim_storage"),
 ) -> None:
     """Start or take up a run at a prompt, and go on step by step: run, status, show, save, fin, exit, help."""

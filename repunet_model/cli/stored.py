@@ -49,9 +49,9 @@ def show(
     from repunet_model import inspection
     from repunet_model.storage import understood
 
-    folder, shown = open_at_step(run_folder, storage, step)
-    with understood(folder):
-        shows = inspection.of_step(folder, shown) if agent is None else inspection.of_agent(folder, agent, shown)
+    run, shown = open_at_step(run_folder, storage, step)
+    with understood(run.folder):
+        shows = inspection.of_step(run, shown) if agent is None else inspection.of_agent(run, agent, shown)
         lines = list(shows)
     for line in lines:
         say(line)
@@ -62,10 +62,10 @@ def profile(run_folder: RunAtStep, storage: Storage = Path("sim_storage")) -> No
     """What the calls of a stored run waited for: the critical path of each step, and that of one step call by call."""
     from repunet_model import profile as profiling
 
-    folder, last = open_at_step(run_folder, storage)
+    run, last = open_at_step(run_folder, storage)
     if last == 0:
-        raise ConfigurationError(f"{folder.path} has no steps yet: there is nothing that could have waited")
-    profiles = [profiling.of_step(folder, step) for step in range(1, last + 1)]
+        raise ConfigurationError(f"{run.folder.path} has no steps yet: there is nothing that could have waited")
+    profiles = [profiling.of_step(run, step) for step in range(1, last + 1)]
     make_console().print(profiling.table(profiles))
     say(f"The critical path of step {last}: {len(profiles[-1].path)} calls, each of which waits for the one before.")
     for line in profiling.path_in_words(profiles[-1]):
@@ -119,15 +119,15 @@ def export(
     from repunet_model.reference_layout import export_step
     from repunet_model.storage import understood
 
-    folder, step = open_at_step(run_step, storage)
-    with understood(folder):
+    run, step = open_at_step(run_step, storage)
+    with understood(run.folder):
         if layout == "published":
-            out = export_step(folder, step, out)
+            out = export_step(run, step, out)
         elif layout in {"graphml", "gexf"}:
-            exporting.export_graph(folder, step, out, layout)
+            exporting.export_graph(run, step, out, layout)
         else:
-            exporting.export_tables(folder, step, out, layout)
-    say(f"Step {step} of {folder.path}: {out}")
+            exporting.export_tables(run, step, out, layout)
+    say(f"Step {step} of {run.folder.path}: {out}")
 
 
 @app.command()

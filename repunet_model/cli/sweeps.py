@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,19 +13,18 @@ from repunet_model.cli.options import (
     BudgetTokens,
     BudgetUsd,
     Concurrency,
-    Gossip,
     PriceFile,
-    Reputation,
     RequestsPerMinute,
-    Scenario,
     Storage,
     TokensPerMinute,
+    config_options,
     is_given,
 )
 from repunet_model.cli.progress import quietly_imported, showing_jobs, stopping_jobs
 from repunet_model.cli.screen import make_console, say
+from repunet_model.config import RunConfig, name_of
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import check_name, command, path_of, whole, yes_or_no
+from repunet_model.words import check_name, command, path_of
 
 if TYPE_CHECKING:
     from repunet_model.jobs import JobOutcome, Runner
@@ -43,7 +42,9 @@ Scheduler = Annotated[
 
 
 @app.command()
+@config_options(without=("seed", "backend_for"), many=True)
 def sweep(
+    config: dict[str, list[Any]],
     context: typer.Context,
     file: Annotated[
         Path | None,
@@ -52,16 +53,8 @@ def sweep(
             help="The sweep: steps, seeds, and a table [grid] with values of the options of run.",
         ),
     ] = None,
-    scenario: Annotated[str, typer.Option(metavar="NAMES", help="As in pd,investment,sign_up.")] = "pd",
-    reputation: Annotated[str, typer.Option(metavar="y,n", help="With, without, or both.")] = "y",
-    gossip: Annotated[str, typer.Option(metavar="y,n", help="With, without, or both.")] = "y",
     seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9.")] = "1",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has at its end.")] = 30,
-    n_agents: Annotated[str | None, typer.Option("-n", "--n-agents", metavar="NUMBERS", help="As in 20,50.")] = None,
-    questions: Annotated[str, typer.Option(metavar="NAMES", help="single, fused, or both.")] = "single",
-    backend: Annotated[
-        list[str] | None, typer.Option(metavar="BACKEND", help="As in run; may be given more than once.")
-    ] = None,
     rules: Annotated[
         list[str] | None,
         typer.Option(
@@ -90,35 +83,15 @@ def sweep(
         from repunet_model.backends.prices import Prices
         from repunet_model.sweep import running
         from repunet_model.sweep.grid import Sweep
-    options = {
-        "scenario": _each(scenario),
-        "reputation": _yes_and_no("--reputation", reputation),
-        "gossip": _yes_and_no("--gossip", gossip),
-        "questions": _each(questions),
-        **({} if n_agents is None else {"n_agents": [_whole("--n-agents", word) for word in _each(n_agents)]}),
-        **({} if backend is None else {"backend": backend}),
-        "rules": dict(_values(option) for option in rules or ()),
-    }
     limits = _limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd)
     if file is not None:
-        grid_options = [
-            "scenario",
-            "reputation",
-            "gossip",
-            "questions",
-            "seeds",
-            "steps",
-            "n_agents",
-            "backend",
-            "rules",
-            *limits,
-        ]
-        doubled = next((option for option in grid_options if is_given(context, option)), None)
-        if doubled is not None:
-            raise ConfigurationError(f"--{doubled.replace('_', '-')}: {file} says what the sweep is; write it there")
+        options = [*config, *(option for option in ("seeds", "steps", "rules", *limits) if is_given(context, option))]
+        if options:
+            raise ConfigurationError(f"--{options[0].replace('_', '-')}: {file} says what the sweep is; write it there")
         wanted = Sweep.load(file, None if name is None else check_name(name))
     else:
-        wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, options, limits)
+        grid = {**config, "rules": dict(_values(option) for option in rules or ())}
+        wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, grid, limits)
     prepared = running.prepare(wanted, storage, Prices.load(prices))
     folder, table, others = running.complete(prepared, _watch, workers=workers, scheduler=scheduler)
     console = make_console()
@@ -134,13 +107,11 @@ def sweep(
 
 
 @app.command()
+@config_options(only=("game", "reputation", "gossip", "backend"))
 def questions(
-    scenario: Scenario = "pd",
-    reputation: Reputation = "y",
-    gossip: Gossip = "y",
+    config: RunConfig,
     seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9; intervals need five.")] = "1-5",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has.")] = 5,
-    backend: Annotated[str, typer.Option(metavar="BACKEND", help="As in run.")] = "rules",
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the sweep of these runs.")] = "questions",
     storage: Storage = Path("sim_storage"),
     concurrency: Concurrency = 32,
@@ -159,13 +130,8 @@ def questions(
         from repunet_model.report.questions import questions_table
         from repunet_model.sweep import running
         from repunet_model.sweep.grid import Sweep
-    grid = {
-        "scenario": scenario,
-        "reputation": reputation,
-        "gossip": gossip,
-        "backend": backend,
-        "questions": ["single", "fused"],
-    }
+    given = {name_of(field): getattr(config, field) for field in config.model_fields_set}
+    grid = {**given, "questions": ["single", "fused"]}
     limits = _limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd)
     prepared = running.prepare(
         Sweep.of_values(check_name(name), steps, seeds, grid, limits), storage, Prices.load(prices)
@@ -212,31 +178,13 @@ def _limits(
     }
 
 
-def _each(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",")]
-
-
-def _yes_and_no(option: str, text: str) -> list[bool]:
-    try:
-        return [yes_or_no(word) for word in _each(text)]
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{option}: {error}") from None
-
-
-def _whole(option: str, word: str) -> int:
-    number = whole(word)
-    if number is None:
-        raise ConfigurationError(f"{option} {word[:20]!r}: must be a whole number of at most nine digits")
-    return number
-
-
 def _values(option: str) -> tuple[str, list[float]]:
     """Return a parameter and its values, from NAME=VALUE,VALUE."""
     name, is_there, values = option.partition("=")
     try:
         if not is_there:
             raise ValueError
-        return name.strip(), [float(word) for word in _each(values)]
+        return name.strip(), [float(word) for word in values.split(",")]
     except ValueError:
         raise ConfigurationError(f"--rules {option!r}: must read NAME=NUMBER,NUMBER,...") from None
 
@@ -256,20 +204,21 @@ def report(
     page.check_place(out)
     with quietly_imported():
         from repunet_model.report.evidence import read
-        from repunet_model.storage import RunFolder
+        from repunet_model.storage import StepReader
         from repunet_model.sweep.folder import SweepFolder, is_sweep
 
-    folders, not_whole = [], []
+    runs: list[StepReader] = []
+    not_whole = []
     for text in paths:
         path = path_of(text, storage)
         if is_sweep(path):
             found = SweepFolder.open(path)
-            folders += found.whole_runs()
+            runs += found.whole_runs()
             not_whole += found.failures()
         else:
-            folders.append(RunFolder.open(path))
-    page.write(read(folders), out, title or f"RepuNet: {', '.join(paths)}", not_whole=not_whole)
-    say(f"Report: {out / 'index.html'} ({len(folders)} runs)")
+            runs.append(StepReader.open(path))
+    page.write(read(runs), out, title or f"RepuNet: {', '.join(paths)}", not_whole=not_whole)
+    say(f"Report: {out / 'index.html'} ({len(runs)} runs)")
 
 
 @app.command()

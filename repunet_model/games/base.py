@@ -18,6 +18,7 @@ from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Disposition
 from repunet_model.questions.base import Answer, Opinion, Question
+from repunet_model.storage.schema import Column
 
 
 class Resident(Protocol):
@@ -151,7 +152,7 @@ class Game(ABC):
         roles: The role of the side that chooses its partner, and of the side that is chosen.
         rules: The rules as a prompt: the name of a packaged template, or a template itself.
         dispositions: The words with which a persona of each disposition begins; by default those in `seeds/`.
-        facts: What an outcome says of the decisions: the names of `Outcome.facts`.
+        facts: The columns that an outcome adds to the table of interactions, by the names of `Outcome.facts`.
         rates: The names of what `measure` returns; the first is "cooperation_rate".
         choices: The questions that make the cooperative choice, for planted agents (`backends.policies`); without
             them the game has none.
@@ -166,7 +167,7 @@ class Game(ABC):
     roles: ClassVar[tuple[str, str]]
     rules: ClassVar[str]
     dispositions: ClassVar[Mapping[Disposition, str]] = {}
-    facts: ClassVar[tuple[str, ...]]
+    facts: ClassVar[Mapping[str, Column]]
     rates: ClassVar[tuple[str, ...]] = ("cooperation_rate",)
     choices: ClassVar[tuple[type[Question[Any]], ...]] = ()
     random_pairs: ClassVar[bool] = False

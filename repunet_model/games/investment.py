@@ -31,6 +31,7 @@ from repunet_model.games.base import Account, Course, Game, Outcome, Player, sha
 from repunet_model.memory import Event
 from repunet_model.personas import Words
 from repunet_model.questions.base import Answer, Opinion, Question, said
+from repunet_model.storage.schema import Column
 
 CENT = Decimal("0.01")
 GROWTH = 2
@@ -135,18 +136,18 @@ class Investment(Game):
     title = "Investment"
     roles = ("investor", "trustee")
     rules = "investment_rules.j2"
-    facts = (
-        "accepted",
-        "promised_share",
-        "amount",
-        "holdings",
-        "outcome",
-        "actual_share",
-        "reported_outcome",
-        "plan_reason",
-        "investor_reason",
-        "allocation_reason",
-    )
+    facts: ClassVar = {
+        "accepted": Column(bool, "whether the investor accepted the promise"),
+        "promised_share": Column(float, "per cent of the outcome that the trustee promised"),
+        "amount": Column(float, "units invested"),
+        "holdings": Column(float, "units that the investor owned before"),
+        "outcome": Column(float, "units that came of the investment"),
+        "actual_share": Column(float, "per cent of the outcome that the trustee gave back"),
+        "reported_outcome": Column(float, "units of outcome that the trustee reported"),
+        "plan_reason": Column(str, "reason of the trustee for its promise"),
+        "investor_reason": Column(str, "reason of the investor"),
+        "allocation_reason": Column(str, "reason of the trustee for its split"),
+    }
     rates = (
         "cooperation_rate",
         "acceptance_rate",

@@ -22,6 +22,7 @@ from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Words
 from repunet_model.questions.base import Answer, Opinion, Question
+from repunet_model.storage.schema import Column
 
 EVENTS_SHOWN = 5
 
@@ -70,7 +71,12 @@ class PrisonersDilemma(Game):
     title = "Prisoner's dilemma"
     roles = ("player", "player")
     rules = "prisoners_dilemma_rules.j2"
-    facts = ("first_move", "second_move", "first_reason", "second_reason")
+    facts: ClassVar = {
+        "first_move": Column(str, "move of the first side: cooperate or defect"),
+        "second_move": Column(str, "move of the second side"),
+        "first_reason": Column(str, "reason of the first side"),
+        "second_reason": Column(str, "reason of the second side"),
+    }
     choices = (ChooseMove,)
 
     def may_pick(self, network: SocialNetwork, chooser: str) -> list[str]:

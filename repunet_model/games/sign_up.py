@@ -25,6 +25,7 @@ from repunet_model.concurrency import together
 from repunet_model.games.base import Account, Course, Declaration, Game, Outcome, Player, Resident, Society, share
 from repunet_model.personas import Words
 from repunet_model.questions.base import Answer, Line, Opinion, Question, said
+from repunet_model.storage.schema import Column
 
 
 class Choice(StrEnum):
@@ -140,7 +141,13 @@ class SignUpGame(Game):
     title = "Sign-up"
     roles = ("resident", "resident")
     rules = "sign_up_rules.j2"
-    facts = ("talked", "first_wants", "second_wants", "conversation", "summary")
+    facts: ClassVar = {
+        "talked": Column(bool, "whether both wanted to talk"),
+        "first_wants": Column(bool, "whether the first side wanted to talk"),
+        "second_wants": Column(bool, "whether the second side wanted to talk"),
+        "conversation": Column(list, "the words of both, as pairs of speaker and text"),
+        "summary": Column(str, "the conversation in the words of the side that ended it"),
+    }
     rates = ("cooperation_rate", "talk_rate")
     choices = (SignUp,)
     random_pairs = True

@@ -12,10 +12,8 @@ from repunet_model.games.base import Course
 from repunet_model.games.investment import CENT, GROWTH
 from repunet_model.games.prisoners_dilemma import PAYOFFS, Move
 from repunet_model.reference_layout.words import AVOIDED, SAYS_AVOIDED
-from repunet_model.stages.interaction import INTERACTION_COLUMNS
+from repunet_model.storage.schema import INTERACTIONS, Row
 from repunet_model.words import one_line
-
-Row = dict[str, Any]
 
 NUMBER = r"(?<![\d.,-])(\d+(?:\.\d+)?)(?!\d|[.,]\d|[eE][+-]?\d)"
 """A whole number or decimal fraction that is not part of a longer one, such as 1,000 or 1e3."""
@@ -30,7 +28,7 @@ _MOVES = re.compile(r"Game_result is .+?\. (.+) chose (Cooperate|Defect), (.+) c
 def blank(game: str, step: int, first: str, second: str, course: Course) -> Row:
     """Return a row of interactions in which nothing else is known yet."""
     known = {"step": step, "first": first, "second": second, "course": course.value}
-    return {**dict.fromkeys((*INTERACTION_COLUMNS, *find(game).facts)), **known}
+    return {**dict.fromkeys(INTERACTIONS.columns_with(find(game).facts)), **known}
 
 
 def from_memory(game: str, step: int, text: str) -> Row | None:

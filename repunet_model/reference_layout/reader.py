@@ -23,17 +23,17 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
 from repunet_model.backends.base import Backend
 from repunet_model.backends.setup import respondents
+from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError
 from repunet_model.games import find
 from repunet_model.games.base import Course
-from repunet_model.persistence import run_manifest, update_of
-from repunet_model.personas import Persona, built_in, population
+from repunet_model.personas import Persona, Population, built_in, population, validated
 from repunet_model.questions.base import UNCREDIBLE
 from repunet_model.reference_layout.files import (
     Person,
@@ -48,7 +48,9 @@ from repunet_model.reference_layout.records import Records
 from repunet_model.reference_layout.ties import Ties
 from repunet_model.reference_layout.words import EXTRA, PREDICATES, SIGN_UP
 from repunet_model.reputation import ReputationLedger, Standings
-from repunet_model.storage import Row, RunFolder
+from repunet_model.storage import Manifest, Row, RunFolder
+from repunet_model.storage.reader import update_of
+from repunet_model.storage.schema import RecordRow
 from repunet_model.words import first_problem
 
 OF_COMPLETED = {
@@ -56,6 +58,9 @@ OF_COMPLETED = {
     *("amount", "outcome", "actual_share", "reported_outcome", "allocation_reason", "conversation", "summary"),
 }
 """The columns of interactions that only an encounter has that took place in full."""
+
+_KEPT = {"dialogue_turns": 2, "questions": "single", "label": ""}
+"""Parameters that an export of ours keeps, with what they are in a run of the published implementation."""
 
 NAMED = (("invest", "investment"), ("pd_game", "prisoners_dilemma"), ("sign", "sign_up"))
 """What the name of a published run says of its game."""
@@ -126,25 +131,34 @@ def import_run(
         standings = Standings()
         ledgers: dict[str, ReputationLedger] = defaultdict(lambda: ReputationLedger(standings))
         for row in tables["records"]:
-            ledgers[row["holder"]].add(update_of(row, step=0))
+            ledgers[row["holder"]].add(update_of(cast("RecordRow", row), step=0))
         roles, names = find(reading.game).roles, reading.snapshot.names
         documents["state"]["scores"] = standings.over_roles(roles, names)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         # The layout's own fields are checked one by one; this is what an export of ours has kept beside them.
         raise ConfigurationError(f"{path}: damaged under {EXTRA!r}, {type(error).__name__} {error}") from error
     documents["import_report"] = reading.report.lines
-    own = {
-        **{"game": reading.game, "reputation": reading.reputation, "gossip": reading.gossip},
-        # Published runs of these two games play one pair after another.
-        "activation": reading.kept(
-            "activation", "simultaneous" if reading.game == "prisoners_dilemma" else "sequential"
-        ),
-        "dialogue_turns": reading.kept("dialogue_turns", 2),
-        "questions": reading.kept("questions", "single"),
-        "seed": reading.kept("seed", seed),
-        "imported": {"from": reading.snapshot.source, "step": reading.step},
-    }
-    manifest = run_manifest(own, respondents(backend).to_dict(), measures=())
+    config = RunConfig.checked(
+        {
+            "game": reading.game,
+            "reputation": reading.reputation,
+            "gossip": reading.gossip,
+            # Published runs of these two games play one pair after another.
+            "activation": reading.kept(
+                "activation", "simultaneous" if reading.game == "prisoners_dilemma" else "sequential"
+            ),
+            **{name: reading.kept(name, default) for name, default in _KEPT.items()},
+            "seed": reading.kept("seed", seed),
+        }
+    )
+    learned = {agent["name"]: agent["learned"] for agent in documents["state"]["agents"]}
+    people = Population(reading.snapshot.source, validated(documents["personas"], reading.snapshot.source))
+    manifest = Manifest.of_run(
+        config,
+        people.described(learned),
+        respondents(backend).to_dict(),
+        imported={"from": reading.snapshot.source, "step": reading.step},
+    )
     default = re.sub(r"[^A-Za-z0-9._-]+", "_", f"imported_{reading.snapshot.source.replace('/', '_')}")
     folder = RunFolder.create(storage, name, default[:90].rstrip("._-") or "imported", manifest, documents, tables)
     return Imported(folder, reading.step, reading.counts(documents["state"], tables), tuple(reading.report.lines))
@@ -260,7 +274,7 @@ class _Reading:
         if self.told.personas is not None:
             return {
                 persona.name: persona
-                for persona in population(str(self.told.personas), self.game, find(self.game).roles, None)
+                for persona in population(str(self.told.personas), self.game, find(self.game).roles, None).personas
             }
         known = {persona.name: persona for persona in built_in(self.game)}
         taken = [name for name in self.snapshot.names if name in known and not self._kept_persona(name)]

@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError
 from repunet_model.export import whole
 from repunet_model.games import find
 from repunet_model.games.base import Course
-from repunet_model.persistence import PARAMETERS
 from repunet_model.reference_layout.encounters import boxed, memory_of, result_of
 from repunet_model.reference_layout.files import is_folder_name
 from repunet_model.reference_layout.words import (
@@ -30,17 +30,19 @@ from repunet_model.reference_layout.words import (
     reason_of,
 )
 from repunet_model.reputation import Cause
-from repunet_model.storage import Row, RunFolder
+from repunet_model.storage import Row, StepReader
+from repunet_model.storage.schema import DECLARATIONS, EVENTS, INTERACTIONS, RECORDS, AgentState, State
+from repunet_model.storage.schema import GOSSIP as MESSAGES
 from repunet_model.words import one_line
 
-TABLES = ("interactions", "events", "records", "gossip", "declarations")
+TABLES = (INTERACTIONS, EVENTS, RECORDS, MESSAGES, DECLARATIONS)
 
 
-def export_step(folder: RunFolder, step: int, out: Path) -> Path:
+def export_step(run: StepReader, step: int, out: Path) -> Path:
     """Write a step of a run in the published layout.
 
     Args:
-        folder: The run.
+        run: The run.
         step: Its step. In a run that was imported, the published step is the imported one and this together.
         out: The folder to make; the step goes into it as `step_<N>`.
 
@@ -51,7 +53,7 @@ def export_step(folder: RunFolder, step: int, out: Path) -> Path:
         RepuNetError: If the run cannot be read, has a game or a name the layout has no place for, or if `out` is there
             or cannot be written; nothing is left behind then.
     """
-    past = _Past.read(folder, step)
+    past = _Past.read(run, step)
     with whole(out) as place:
         for file, content in past.files():
             path = place / f"step_{past.step}" / file
@@ -66,7 +68,7 @@ class _Past:
     """A run up to a step, on its way into the published layout.
 
     Attributes:
-        manifest: What the run is.
+        config: The parameters of the run.
         step: The step as it is numbered there.
         people: The personas.
         state: The state after the step.
@@ -74,39 +76,39 @@ class _Past:
         number: The number of each agent.
     """
 
-    manifest: Mapping[str, Any]
+    config: RunConfig
     step: int
     people: list[Row]
-    state: Mapping[str, Any]
+    state: State
     tables: Mapping[str, list[Row]]
     number: Mapping[str, int]
 
     @classmethod
-    def read(cls, folder: RunFolder, step: int) -> _Past:
+    def read(cls, run: StepReader, step: int) -> _Past:
         """Read a run up to a step."""
-        manifest = folder.manifest()
-        if manifest["game"] not in PREDICATES:
-            raise ConfigurationError(f"the published layout has no place for the game {manifest['game']!r}")
-        people = folder.document(0, "personas")
-        for name in (row["name"] for row in people):
-            if not is_folder_name(name):
+        config = run.manifest.config
+        if config.game not in PREDICATES:
+            raise ConfigurationError(f"the published layout has no place for the game {config.game!r}")
+        for persona in run.personas:
+            if not is_folder_name(persona.name):
                 raise ConfigurationError(
-                    f"the published layout has a folder for each agent, and {name!r} cannot be one"
+                    f"the published layout has a folder for each agent, and {persona.name!r} cannot be one"
                 )
-        imported = manifest.get("imported")
+        imported = run.manifest.imported
         start = imported["step"] if imported else 0
         tables: dict[str, list[Row]] = defaultdict(list)
-        for number in range(0 if imported else 1, step + 1):
-            for name in TABLES:
-                rows = folder.table(number, name)
-                tables[name] += rows if number == 0 else [{**row, "step": start + number} for row in rows]
-        names = {row["name"]: position for position, row in enumerate(people)}
-        return cls(manifest, start + step, people, folder.document(step, "state"), tables, names)
+        for each in run.steps(0 if imported else 1, step):
+            for table in TABLES:
+                added = {"step": start + each.number} if each.number else {}
+                tables[table.name] += [{**row, **added} for row in each.rows(table)]
+        names = {persona.name: position for position, persona in enumerate(run.personas)}
+        people = [persona.model_dump(mode="json") for persona in run.personas]
+        return cls(config, start + step, people, run.step(step).state, tables, names)
 
     def files(self) -> Iterator[tuple[str, Any]]:
         """Yield every file of the step folder, by its place in it, with its data or text."""
-        kept = {name: self.manifest[name] for name in PARAMETERS}
-        meta = {"persona_names": list(self.number), "step": self.step, EXTRA: {**kept, "board": self.state["board"]}}
+        kept = {**self.config.stored(), "board": self.state["board"]}
+        meta = {"persona_names": list(self.number), "step": self.step, EXTRA: kept}
         yield "reverie/meta.json", meta
         for persona, state in zip(self.people, self.state["agents"], strict=True):
             place = f"personas/{persona['name']}"
@@ -118,12 +120,12 @@ class _Past:
             yield f"{place}/reputation/gossip_database.json", list(self._messages(persona["name"]))
         results = self._results()
         if results:
-            folder, stem = RESULTS[self.manifest["game"]]
+            folder, stem = RESULTS[self.config.game]
             yield f"{folder}/{stem}_{self.step}.txt", results
 
-    def _scratch(self, persona: Row, state: Row) -> Row:
+    def _scratch(self, persona: Row, state: AgentState) -> Row:
         name = persona["name"]
-        roles = find(self.manifest["game"]).roles
+        roles = find(self.config.game).roles
         learned = state["learned"] if roles[0] != roles[1] else state["learned"][roles[0]]
         resources = Decimal(state["resources"])
         ties = [
@@ -152,16 +154,16 @@ class _Past:
             },
         }
 
-    def _counts(self, name: str, state: Row) -> dict[str, int]:
+    def _counts(self, name: str, state: AgentState) -> dict[str, int]:
         """Return how many encounters an agent had by role in the investment game, or in all in the others."""
         met: Counter[str] = Counter()
         for row in self.tables["interactions"]:
             for side, role in (("first", "investor"), ("second", "trustee")):
-                if row[side] == name and self.manifest["game"] == "investment":
+                if row[side] == name and self.config.game == "investment":
                     met[f"total_num_{role}"] += 1
                     met[f"success_num_{role}"] += row["course"] == Course.COMPLETED.value
         names = [f"{what}_num_{role}" for role in ("investor", "trustee") for what in ("total", "success")]
-        chats = (0, 0) if self.manifest["game"] == "investment" else (state["encounters"], state["completed"])
+        chats = (0, 0) if self.config.game == "investment" else (state["encounters"], state["completed"])
         return {**{name: met[name] for name in names}, "total_chat_num": chats[0], "success_chat_num": chats[1]}
 
     def _observed(self) -> dict[str, list[str]]:
@@ -187,7 +189,7 @@ class _Past:
     def _has_node(self, event: Row, name: str) -> bool:
         """Tell whether the layout has a memory for an event: a conversation that was not held has none."""
         row = self._row(event, name)
-        return row is not None and (self.manifest["game"] != "sign_up" or row["course"] == Course.COMPLETED.value)
+        return row is not None and (self.config.game != "sign_up" or row["course"] == Course.COMPLETED.value)
 
     def _nodes(self, name: str) -> list[Row]:
         """Return what an agent remembers: public choices, encounters and gossip, step by step."""
@@ -203,7 +205,7 @@ class _Past:
             yield _node("EVENT", name, SIGN_UP, EVERYBODY, "".join(lines), step)
 
     def _encounters(self, name: str) -> Iterator[Row]:
-        game = self.manifest["game"]
+        game = self.config.game
         for event in self._remembered(name):
             row = self._row(event, name)
             if row is None or not self._has_node(event, name):
@@ -265,11 +267,11 @@ class _Past:
                 continue
             key = key_of(row["role"], self.number[row["subject"]])
             if key in present:
-                reason = reason_of(Cause(row["cause"]), self.manifest["game"])
+                reason = reason_of(Cause(row["cause"]), self.config.game)
                 replaced[_free(replaced, f"{key}_pre_{row['step']}")] = {**present[key], "reason": reason}
             present[key] = {
                 "ID": self.number[row["subject"]],
-                "scenario": _scenario(self.manifest["game"]),
+                "scenario": _scenario(self.config.game),
                 "role": row["role"],
                 "name": row["subject"],
                 "content": row["text"],
@@ -282,7 +284,7 @@ class _Past:
 
     def _results(self) -> str:
         """Return the result file of the step; empty if nothing happened."""
-        game = self.manifest["game"]
+        game = self.config.game
         rows = [row for row in self.tables["interactions"] if row["step"] == self.step]
         if game == "investment":
             return "".join(result_of(row) for row in rows)

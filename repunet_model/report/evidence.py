@@ -21,9 +21,10 @@ from repunet_model import games
 from repunet_model.errors import ConfigurationError
 from repunet_model.metrics import isolated
 from repunet_model.modes import MODES
-from repunet_model.personas import Disposition
-from repunet_model.results import PHASE, cooperation_by_agent, measures_of, network_of, parameters_of
-from repunet_model.storage import Row, RunFolder, understood
+from repunet_model.personas import Disposition, Persona
+from repunet_model.results import PHASE, cooperation_by_agent, measures_of
+from repunet_model.storage import StepReader, understood
+from repunet_model.storage.schema import GOSSIP, INTERACTIONS, GossipRow, InteractionRow, State
 from repunet_model.words import visible
 
 EXPLOITS_BELOW = 0.5
@@ -38,9 +39,9 @@ class Run:
     """A stored run.
 
     Attributes:
-        folder: Where it is.
-        parameters: Its parameters, by column.
-        measures: Its measures by step, with the column `step`.
+        stored: The run on disk.
+        parameters: Everything that identifies it, by column.
+        measures: Its measures by step, with the column `step`; of a fork, from the step after the one it shares.
         agents: A row for each agent at the end: name, disposition, resources, score (None without any record of it),
             ties_to (how many are bound to it), isolated (whether nobody is), cooperation (share of its choices in the
             final phase; None without any) and gossip (how often it told something).
@@ -48,7 +49,7 @@ class Run:
         graph: Its ties at the end.
     """
 
-    folder: RunFolder
+    stored: StepReader
     parameters: Mapping[str, Any]
     measures: pd.DataFrame
     agents: pd.DataFrame
@@ -69,6 +70,11 @@ class Run:
     def last_step(self) -> int:
         """The number of its last step."""
         return int(self.measures["step"].iloc[-1])
+
+    @property
+    def shared_steps(self) -> int:
+        """The last step that it shares with its parent, which the report leaves out; 0 for none."""
+        return self.stored.manifest.shared_steps
 
     @property
     def dispositions(self) -> dict[str, Disposition]:
@@ -157,7 +163,7 @@ class Evidence:
             runs = {mode: sorted(own, key=lambda run: run.seed) for mode, own in by_mode.items() if own}
             for mode, own in runs.items():
                 if len({run.seed for run in own}) < len(own):
-                    names = ", ".join(str(run.folder.path) for run in own[:4])
+                    names = ", ".join(str(run.stored.folder.path) for run in own[:4])
                     raise ConfigurationError(
                         f"two runs of {game} with {mode} have the same parameters and seed: give one of {names}"
                     )
@@ -177,71 +183,83 @@ class Evidence:
                 yield panel, mode, runs
 
 
-_NOT_APART = {"run", "game", "mode", "reputation", "gossip", "seed"}
+_NOT_APART = {"run", "game", "mode", "reputation", "gossip", "seed", "parent"}
+"""Columns in which runs of a panel may differ. Forks of one step are told apart by what they changed, not by parent."""
 
 
 def _varying(runs: Sequence[Run]) -> list[str]:
     """Return the parameters that differ between runs of one scenario, beside mode and seed."""
     names = dict.fromkeys(name for run in runs for name in run.parameters if name not in _NOT_APART)
-    return [name for name in names if len({run.parameters.get(name) for run in runs}) > 1]
+
+    def count(*columns: str) -> int:
+        return len({tuple(run.parameters.get(name) for name in columns) for run in runs})
+
+    varying = [name for name in names if count(name) > 1]
+    if count("population") == count("population", "population_hash") and "population_hash" in varying:
+        varying.remove("population_hash")  # the names tell the populations apart
+    return varying
 
 
 def _in_words(name: str, value: object) -> str:
-    return visible(f"{name.removeprefix('backend.').replace('_', ' ')} {value}")
+    label = name.removeprefix("backend.").replace("_", " ")
+    return visible(f"no {label}" if value in ("", None) else f"{label} {value}")
 
 
-def read(folders: Sequence[RunFolder]) -> Evidence:
+def read(stored: Sequence[StepReader]) -> Evidence:
     """Read some stored runs.
 
     Args:
-        folders: The runs.
+        stored: The runs.
 
     Raises:
         ConfigurationError: If there is none, one has no step, or one is there twice.
         StorageError: If one cannot be read.
     """
     runs = []
-    for folder in folders:
-        with understood(folder):
-            runs.append(_read(folder))
+    for run in stored:
+        with understood(run.folder):
+            runs.append(_read(run))
     if not runs:
         raise ConfigurationError("there is no whole run to report")
     return Evidence(runs)
 
 
-def _read(folder: RunFolder) -> Run:
-    measures = measures_of(folder)
+def _read(run: StepReader) -> Run:
+    measures = measures_of(run, first=run.manifest.shared_steps + 1)
     if measures.empty:
-        raise ConfigurationError(f"{folder.path} has no step to report: run some first")
-    last = folder.steps()[-1]
-    interactions: list[Row] = []
-    messages: list[Row] = []
-    if "imported" in folder.manifest():
-        interactions += folder.table(0, "interactions")
-        messages += folder.table(0, "gossip")
-    for step in range(1, last + 1):
-        messages += folder.table(step, "gossip")
-        if step > last - PHASE:
-            interactions += folder.table(step, "interactions")
+        raise ConfigurationError(f"{run.folder.path} has no step of its own to report: run some first")
+    interactions: list[InteractionRow] = []
+    messages: list[GossipRow] = []
+    if run.manifest.imported is not None:
+        interactions += run.step(0).rows(INTERACTIONS)
+        messages += run.step(0).rows(GOSSIP)
+    for step in run.steps(run.manifest.shared_steps + 1):
+        messages += step.rows(GOSSIP)
+        if step.number > run.last - PHASE:
+            interactions += step.rows(INTERACTIONS)
     first = int(measures["step"].iloc[-1]) - PHASE
     cooperation = cooperation_by_agent(row for row in interactions if row["step"] > first)
-    graph = network_of(folder, last).graph
+    last = run.step(run.last)
+    graph = last.network.graph
     return Run(
-        folder,
-        parameters_of(folder),
+        run,
+        {"run": run.folder.path.name, **run.manifest.described(run.population)},
         measures,
-        _agents(folder, last, graph, cooperation, Counter(row["gossiper"] for row in messages)),
+        _agents(run.personas, last.state, graph, cooperation, Counter(row["gossiper"] for row in messages)),
         Counter((row["tone"], row["order"], row["credibility"]) for row in messages),
         graph,
     )
 
 
 def _agents(
-    folder: RunFolder, step: int, graph: nx.DiGraph[str], cooperation: Mapping[str, float], told: Mapping[str, int]
+    personas: Sequence[Persona],
+    state: State,
+    graph: nx.DiGraph[str],
+    cooperation: Mapping[str, float],
+    told: Mapping[str, int],
 ) -> pd.DataFrame:
     """Return the agents after a step; see `Run.agents`."""
-    state = folder.document(step, "state")
-    dispositions = {row["name"]: row["disposition"] for row in folder.document(0, "personas")}
+    dispositions = {persona.name: persona.disposition.value for persona in personas}
     unloved = set(isolated(graph))
     rows = [
         {

@@ -27,7 +27,8 @@ from repunet_model.report.drawing import (
 )
 from repunet_model.report.evidence import Panel, Run
 from repunet_model.report.statistics import Contrast, Line, bands, contrast, regression
-from repunet_model.results import PHASE, cooperation_by_agent, network_of
+from repunet_model.results import PHASE, cooperation_by_agent
+from repunet_model.storage.schema import INTERACTIONS
 
 CONTRASTS = (
     (FULL, NEITHER),
@@ -153,7 +154,7 @@ def network_measures(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
 def own_measures(panels: Sequence[Panel]) -> list[str]:
     """Return the measures that runs have beside those of all runs."""
     runs = [run for panel in panels for own in panel.runs.values() for run in own]
-    return sorted({name for run in runs for name in run.folder.manifest().get("measures", ())})
+    return sorted({name for run in runs for name in run.stored.manifest.measures})
 
 
 def lines(panels: Sequence[Panel], modes: Sequence[str], measures: Sequence[str]) -> Figure:
@@ -164,9 +165,9 @@ def lines(panels: Sequence[Panel], modes: Sequence[str], measures: Sequence[str]
 def _snapshots(panel: Panel) -> list[tuple[str, Run, int]]:
     """Return which societies to draw of a panel: the first seed of each mode at its end, or one run at three steps."""
     if len(panel.runs) > 1:
-        return [(f"{mode}\n", runs[0], runs[0].folder.steps()[-1]) for mode, runs in panel.runs.items()]
+        return [(f"{mode}\n", runs[0], runs[0].stored.last) for mode, runs in panel.runs.items()]
     (run,) = (runs[0] for runs in panel.runs.values())
-    last = run.folder.steps()[-1]
+    last = run.stored.last
     return [("", run, step) for step in sorted({max(last // 3, min(last, 1)), 2 * last // 3, last}) if step or not last]
 
 
@@ -179,9 +180,9 @@ def networks(panels: Sequence[Panel]) -> Figure:
         for ax in row:
             ax.set_axis_off()
         for ax, (label, run, step) in zip(row, _snapshots(panel), strict=False):
-            at = run.last_step - run.folder.steps()[-1] + step
+            at = run.last_step - run.stored.last + step
             shown = run.cooperation if at == run.last_step else _cooperation_until(run, step)
-            drawn = draw_network(ax, network_of(run.folder, step).graph, run.dispositions, shown, size=55)
+            drawn = draw_network(ax, run.stored.step(step).network.graph, run.dispositions, shown, size=55)
             ax.set_title(f"{panel.title}\n{label}step {at}, seed {run.seed}", fontsize=9)
     assert drawn is not None
     bar = figure.colorbar(drawn, ax=axes, orientation="horizontal", shrink=0.4, aspect=50, pad=0.01)
@@ -192,8 +193,8 @@ def networks(panels: Sequence[Panel]) -> Figure:
 
 
 def _cooperation_until(run: Run, step: int) -> dict[str, float]:
-    rows = (run.folder.table(number, "interactions") for number in range(max(step - PHASE + 1, 1), step + 1))
-    return cooperation_by_agent(row for table in rows for row in table)
+    steps = run.stored.steps(max(step - PHASE + 1, 1), step)
+    return cooperation_by_agent(row for each in steps for row in each.rows(INTERACTIONS))
 
 
 def _bars(ax: Axes, groups: Sequence[str], values: dict[str, list[NDArray[np.float64]]], modes: Sequence[str]) -> None:

@@ -23,13 +23,13 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from repunet_model.errors import ConfigurationError, StorageError
-from repunet_model.persistence import made_by
 from repunet_model.report.drawing import save
 from repunet_model.report.evidence import Evidence, Panel, Run
 from repunet_model.report.figures import contrasts_of, gossip_line
 from repunet_model.report.pictures import Picture, pictures
 from repunet_model.report.statistics import Estimate, estimate
 from repunet_model.results import PHASE
+from repunet_model.storage.manifest import made_by
 from repunet_model.words import visible
 
 MARKER = "report.json"
@@ -130,7 +130,7 @@ def write(
                 made=_made(evidence.runs),
             )
             (place / "index.html").write_text(page, encoding="utf-8")
-            names = [str(run.folder.path) for run in evidence.runs]
+            names = [str(run.stored.folder.path) for run in evidence.runs]
             (place / MARKER).write_text(json.dumps({"runs": names, **made_by()}, indent=2) + "\n", encoding="utf-8")
             if out.exists():
                 out.rename(Path(temporary) / "earlier")
@@ -177,11 +177,10 @@ def lead(evidence: Evidence) -> str:
 def _backend(run: Run) -> str:
     """Return who answered in a run, in words."""
     name = str(run.parameters["backend"])
-    imported = run.folder.manifest().get("imported")
+    imported = run.stored.manifest.imported
     if imported is not None:
-        own = run.folder.steps()[-1]
         past = f"the published implementation up to step {imported['step']}"
-        return f"{past}, then {name}" if own else past
+        return f"{past}, then {name}" if run.stored.last else past
     model = run.parameters.get("backend.model")
     return f"{name} ({model})" if model else f"the backend {name}"
 
@@ -290,7 +289,13 @@ def _runs_section(evidence: Evidence) -> Section:
     tables = [Table("Runs by scenario and mode.", ["scenario", "mode", "seeds"], cells, words=3)]
     if shared:
         tables.append(Table("Parameters that all runs share.", ["parameter", "value"], shared, words=2))
-    return Section("runs", "What was run", tables=tables)
+    forks = [run for run in evidence.runs if run.shared_steps]
+    texts = [
+        f"{run.parameters['run']} is a fork: steps 1 to {run.shared_steps}, which it shares with its parent "
+        f"{run.parameters['parent']}, are left out."
+        for run in forks
+    ]
+    return Section("runs", "Runs", texts, tables=tables)
 
 
 def _seeds(panel: Panel, mode: str) -> str:
@@ -309,7 +314,7 @@ def _ranges(numbers: Sequence[int]) -> Iterator[str]:
 
 def _made(runs: Sequence[Run]) -> str:
     """Return what made the runs and the report."""
-    by = {json.dumps([run.folder.manifest().get(name) for name in ("repunet", "commit")]) for run in runs}
+    by = {json.dumps([run.stored.manifest.data.get(name) for name in ("repunet", "commit")]) for run in runs}
     versions = ", ".join(f"{version}, commit {commit or 'unknown'}" for version, commit in map(json.loads, sorted(by)))
     return (
         f"Runs made by RepuNet for Mesa {versions}. Intervals are of the seeds run; they say nothing of other models."

@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Self
 
 from repunet_model.questions.base import Answer, Candidate, Opinion, Question
 from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
+from repunet_model.storage.schema import RECORDS, TIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from repunet_model.stages.world import World
-
-RECORD_COLUMNS = ("holder", "cause", "source", "subject", "role", "text", "distribution")
-
-TIE_COLUMNS = ("agent", "other", "role", "bound")
 
 
 class Draft:
@@ -166,17 +163,21 @@ class Draft:
         for subject in sorted(self._updates):
             for update in self._updates[subject]:
                 self.agent.ledger.add(update)
-                log.records.append(
+                log.add(
+                    RECORDS,
                     {
                         "holder": self.name,
                         "cause": update.cause.value,
                         "source": update.source,
-                        **update.record.to_dict(),
-                    }
+                        "subject": update.record.subject,
+                        "role": update.record.role,
+                        "text": update.record.text,
+                        "distribution": list(update.record.distribution),
+                    },
                 )
         for (other, role), bound in sorted(self._ties.items()):
             world.network.apply(self.name, other, role, bound=bound)
-            log.ties.append({"agent": self.name, "other": other, "role": role, "bound": bound})
+            log.add(TIES, {"agent": self.name, "other": other, "role": role, "bound": bound})
         if self._learned is not None:
             self.agent.learned[self.role] = self._learned
         self.agent.gossip_heard += len(self._heard)

@@ -36,26 +36,11 @@ from repunet_model.stages.telling import (
     telling,
 )
 from repunet_model.stages.thinking import at_once, one_by_one
+from repunet_model.storage.schema import GOSSIP
 
 if TYPE_CHECKING:
     from repunet_model.stages.interaction import Encounter, Side
     from repunet_model.stages.world import World
-
-GOSSIP_COLUMNS = (
-    "step",
-    "order",
-    "gossiper",
-    "gossiper_role",
-    "listener",
-    "subject",
-    "subject_role",
-    "origin",
-    "tone",
-    "dialogue",
-    "summary",
-    "credibility",
-    "passed_on_to",
-)
 
 
 @dataclass(slots=True)
@@ -281,7 +266,8 @@ class Gossip:
         """Carry over records, ties and judgements, and log every story."""
         for message in self._told:
             story, onward = message.story, message.onward.message
-            self._world.log.gossip.append(
+            self._world.log.add(
+                GOSSIP,
                 {
                     "step": self._world.step,
                     "order": 1 if message.is_first_hand else 2,
@@ -299,7 +285,7 @@ class Gossip:
                     "summary": message.judged.summary,
                     "credibility": message.judged.credibility.value,
                     "passed_on_to": onward.listener if onward is not None else "",
-                }
+                },
             )
         for name in self._world.network.in_order(self._queues):
             for message in self._queues[name]:

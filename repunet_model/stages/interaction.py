@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from repunet_model.concurrency import Milestone, together
 from repunet_model.games.base import Account, Course, Outcome
@@ -22,26 +22,12 @@ from repunet_model.questions.gossip import WishAnswer
 from repunet_model.reputation import Level
 from repunet_model.stages.draft import Draft
 from repunet_model.stages.thinking import at_once, one_by_one
+from repunet_model.storage.schema import EVENTS, INTERACTIONS, EventRow, InteractionRow
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from repunet_model.stages.world import Census, World
-
-
-INTERACTION_COLUMNS = (
-    "step",
-    "first",
-    "second",
-    "course",
-    "first_cooperated",
-    "second_cooperated",
-    "first_payoff",
-    "second_payoff",
-    "first_judges_second",
-    "second_judges_first",
-)
-"""What a row of interactions holds in every game, before the game's own facts."""
 
 
 class Side(Draft):
@@ -241,25 +227,23 @@ class Interaction:
                     text=f"Round {world.step}: {side.account.text}",
                 )
                 side.agent.memory.add(event)
-                world.log.events.append({"agent": side.name, **event.to_dict()})
+                world.log.add(EVENTS, cast("EventRow", {"agent": side.name, **event.to_dict()}))
                 side.commit()
                 if world.game.publishes_evaluations and side.evaluation is not None:
                     self._publish(world, side, side.evaluation)
-            world.log.interactions.append(
-                {
-                    "step": world.step,
-                    "first": first.name,
-                    "second": second.name,
-                    "course": encounter.outcome.course.value,
-                    "first_cooperated": first.account.cooperated,
-                    "second_cooperated": second.account.cooperated,
-                    "first_payoff": float(first.account.payoff),
-                    "second_payoff": float(second.account.payoff),
-                    "first_judges_second": first.conduct and first.conduct.value,
-                    "second_judges_first": second.conduct and second.conduct.value,
-                    **encounter.outcome.facts,
-                }
-            )
+            row: InteractionRow = {
+                "step": world.step,
+                "first": first.name,
+                "second": second.name,
+                "course": encounter.outcome.course.value,
+                "first_cooperated": first.account.cooperated,
+                "second_cooperated": second.account.cooperated,
+                "first_payoff": float(first.account.payoff),
+                "second_payoff": float(second.account.payoff),
+                "first_judges_second": first.conduct and first.conduct.value,
+                "second_judges_first": second.conduct and second.conduct.value,
+            }
+            world.log.add(INTERACTIONS, cast("InteractionRow", {**row, **encounter.outcome.facts}))
 
     def _publish(self, world: World, side: Side, evaluation: EvaluationAnswer) -> None:
         """Make known to all what a side said of its partner."""

@@ -23,11 +23,10 @@ from repunet_model.stages.draft import Draft
 from repunet_model.stages.reputation import update_from_news
 from repunet_model.stages.rewiring import rewire_after_news
 from repunet_model.stages.thinking import at_once, one_by_one
+from repunet_model.storage.schema import DECLARATIONS, Notice
 
 if TYPE_CHECKING:
-    from repunet_model.stages.world import Row, World
-
-DECLARATION_COLUMNS = ("step", "agent", "cooperated", "reason")
+    from repunet_model.stages.world import World
 
 PERIOD = 5
 
@@ -72,13 +71,14 @@ class PublicRound:
         """Make the choices known."""
         for citizen, declaration in zip(result.citizens, result.declarations, strict=True):
             citizen.agent.declared = declaration.cooperated
-            world.log.declarations.append(
+            world.log.add(
+                DECLARATIONS,
                 {
                     "step": world.step,
                     "agent": citizen.name,
                     "cooperated": declaration.cooperated,
                     "reason": declaration.reason,
-                }
+                },
             )
 
 
@@ -150,7 +150,7 @@ async def open_step(world: World, *, gossip: bool) -> None:
 
 def _choices(world: World) -> Press:
     """Let everybody read the others' choices against its own."""
-    reasons = {row["agent"]: row["reason"] for row in world.log.declarations}
+    reasons = {row["agent"]: row["reason"] for row in world.log.rows(DECLARATIONS)}
 
     def read(reader: str, subject: Subject) -> News:
         own, other = (("yes" if world.agents[name].declared else "no") for name in (reader, subject[0]))
@@ -164,7 +164,7 @@ def _choices(world: World) -> Press:
 
 def _observations(world: World) -> Press:
     """Let everybody read what those who met somebody said of them, its own words left out."""
-    by_subject: dict[Subject, list[Row]] = {}
+    by_subject: dict[Subject, list[Notice]] = {}
     for row in world.board:
         by_subject.setdefault((row["subject"], row["role"]), []).append(row)
 

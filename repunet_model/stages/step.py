@@ -7,10 +7,10 @@ whether they wish to. There is one list, built here, and no copy of a stage for 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from repunet_model.concurrency import follow_from, task_group
+from repunet_model.config import Activation
 from repunet_model.games.base import Course, Outcome
 from repunet_model.stages.gossip import Gossip
 from repunet_model.stages.interaction import Concern, Concerns, Encounter, Interaction, evaluate
@@ -24,28 +24,6 @@ from repunet_model.stages.world import Census
 if TYPE_CHECKING:
     from repunet_model.stages.interaction import Side
     from repunet_model.stages.world import World
-
-
-class Activation(StrEnum):
-    """In which order pairs act.
-
-    SIMULTANEOUS: all pairs meet, then all gossip. SEQUENTIAL: one pair after another meets and gossips, so that
-    later pairs know what earlier ones did.
-    """
-
-    SIMULTANEOUS = "simultaneous"
-    SEQUENTIAL = "sequential"
-
-
-class Questions(StrEnum):
-    """How agents are asked.
-
-    SINGLE: one question a call, as in the paper. FUSED: what an agent answers one after another from the same view is
-    one call with one compound answer.
-    """
-
-    SINGLE = "single"
-    FUSED = "fused"
 
 
 def aftermath(*, reputation: bool, gossip: bool, fused: bool) -> Concerns:

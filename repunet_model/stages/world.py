@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from repunet_model.questions.base import Answer, Coordinates, Question
 from repunet_model.questions.compound import Compound
 from repunet_model.questions.prompts import Prompts
 from repunet_model.rng import Streams
+from repunet_model.storage.schema import CallRow, Notice, StepLog
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -26,32 +27,7 @@ if TYPE_CHECKING:
     from repunet_model.network import SocialNetwork
     from repunet_model.reputation import Standings
 
-Row = dict[str, Any]
-
 STAGES = ("opening", "pairing", "encounter", "gossip")
-
-
-@dataclass(slots=True)
-class StepLog:
-    """What a step adds to a run: rows of plain data, in the order in which they are applied.
-
-    Attributes:
-        interactions: One row for each pair that met.
-        events: What each agent remembers of it.
-        records: Every reputation record written.
-        gossip: Every message told.
-        ties: Every tie made or cut.
-        declarations: Every public choice.
-        lapsed: Wishes to gossip for which there was no listener.
-    """
-
-    interactions: list[Row] = field(default_factory=list)
-    events: list[Row] = field(default_factory=list)
-    records: list[Row] = field(default_factory=list)
-    gossip: list[Row] = field(default_factory=list)
-    ties: list[Row] = field(default_factory=list)
-    declarations: list[Row] = field(default_factory=list)
-    lapsed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +46,14 @@ class Call:
     with_prompt: bool
     after: tuple[Coordinates, ...]
 
-    def to_row(self, places: Mapping[Coordinates, int]) -> Row:
+    def to_row(self, places: Mapping[Coordinates, int]) -> CallRow:
         """Return the call as plain data, with the order in which options were named and, if it was read, the prompt.
 
         Args:
             places: The place of every call of the step in their order.
         """
         where = self.request.coordinates
-        row: Row = {
+        row: CallRow = {
             "stage": where.stage,
             "agent": where.agent,
             "question": where.question,
@@ -192,7 +168,7 @@ class Desk:
             total.add(usage)
         return total
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[CallRow]:
         """Yield the calls as plain data, in order."""
         calls = self.in_order()
         places = {call.request.coordinates: place for place, call in enumerate(calls)}
@@ -235,7 +211,7 @@ class World:
     agents: Mapping[str, RepuNetAgent]
     network: SocialNetwork
     standings: Standings
-    board: list[Row]
+    board: list[Notice]
     streams: Streams
     desk: Desk
     log: StepLog

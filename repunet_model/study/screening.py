@@ -72,10 +72,12 @@ def sweep(name: str, scenarios: Sequence[str], steps: int, seeds: Sequence[int],
     ]
     grids = [
         Grid(
-            scenario=list(scenarios),
-            backend=list(dict.fromkeys(backends)),
-            reputation=[MODES[mode].reputation],
-            gossip=[MODES[mode].gossip],
+            {
+                "scenario": list(scenarios),
+                "backend": list(dict.fromkeys(backends)),
+                "reputation": MODES[mode].reputation,
+                "gossip": MODES[mode].gossip,
+            }
         )
         for mode in (FULL, NEITHER)
     ]

@@ -22,18 +22,17 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Any, Self
 
 import pandas as pd
 from filelock import FileLock, Timeout
-from pydantic import Field
 
 from repunet_model import disk
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
-from repunet_model.jobs import JobOutcome, NewRun, Result, Section, parsed
-from repunet_model.persistence import made_by
+from repunet_model.jobs import JobOutcome, NewRun, Result, Section, Steps, parsed
 from repunet_model.results import joined, table_of
-from repunet_model.storage import Row, RunFolder
+from repunet_model.storage import Row, StepReader
+from repunet_model.storage.manifest import made_by
 from repunet_model.sweep.grid import Grid, Sweep
 
 FORMAT = 1
@@ -44,9 +43,9 @@ MANIFEST = "sweep.json"
 class Stored(Section):
     """What of `sweep.json` says which runs there are."""
 
-    steps: Annotated[int, Field(ge=1)]
+    steps: Steps
     seeds: list[int]
-    grids: list[Grid]
+    grids: list[dict[str, Any]]
 
 
 def is_sweep(path: Path) -> bool:
@@ -97,7 +96,8 @@ class SweepFolder:
                 )
             known = {name: content[name] for name in Stored.model_fields}
             stored = parsed(Stored, known, str(file))
-            return cls(path, Sweep(path.name, stored.steps, stored.seeds, stored.grids))
+            grids = [Grid(grid, str(file)) for grid in stored.grids]
+            return cls(path, Sweep(path.name, stored.steps, stored.seeds, grids))
         except (KeyError, TypeError, ConfigurationError) as error:
             raise StorageError(f"{file} is damaged: {error}") from error
 
@@ -123,7 +123,7 @@ class SweepFolder:
             "format": FORMAT,
             "steps": sweep.steps,
             "seeds": list(sweep.seeds),
-            "grids": [grid.model_dump() for grid in sweep.grids],
+            "grids": [grid.stored() for grid in sweep.grids],
             **made_by(),
         }
         folder._write(MANIFEST, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode())
@@ -149,9 +149,9 @@ class SweepFolder:
         for part in self.runs.glob(".*.part"):
             shutil.rmtree(part, ignore_errors=True)
 
-    def whole_runs(self) -> list[RunFolder]:
+    def whole_runs(self) -> list[StepReader]:
         """Return the runs of the sweep that have all their steps, in the order of its cells."""
-        return [RunFolder.open(self.runs / cell.sim_name) for cell in self.sweep.cells() if self._is_whole(cell)]
+        return [StepReader.open(self.runs / cell.name) for cell in self.sweep.cells() if self._is_whole(cell)]
 
     def failures(self) -> list[Row]:
         """Return the runs that are not whole: run, steps, result ("missing" if it was never tried), and error."""
@@ -162,13 +162,13 @@ class SweepFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StorageError(f"{self.path / 'failures.json'} is damaged: {error}") from error
         return [
-            known.get(cell.sim_name, {"run": cell.sim_name, "steps": 0, "result": "missing", "error": ""})
+            known.get(cell.name, {"run": cell.name, "steps": 0, "result": "missing", "error": ""})
             for cell in self.sweep.cells()
             if not self._is_whole(cell)
         ]
 
     def _is_whole(self, cell: NewRun) -> bool:
-        return (self.runs / cell.sim_name / f"step_{cell.steps}").is_dir()
+        return (self.runs / cell.name / f"step_{cell.steps}").is_dir()
 
     def gather(self, outcomes: Sequence[JobOutcome]) -> tuple[pd.DataFrame, list[JobOutcome]]:
         """Write the results of all whole runs, and what became of the others.
@@ -189,11 +189,11 @@ class SweepFolder:
         others: list[JobOutcome] = []
         for outcome in outcomes:
             try:
-                folder = RunFolder.open(self.runs / outcome.name)
+                run = StepReader.open(self.runs / outcome.name)
                 if outcome.result is Result.DONE:
-                    tables.append(table_of(folder, outcome.wanted))
+                    tables.append(table_of(run, outcome.wanted))
                 else:
-                    others.append(replace(outcome, steps=folder.steps()[-1]))
+                    others.append(replace(outcome, steps=run.last))
             except RepuNetError as error:
                 reason = outcome.reason or str(error)
                 others.append(JobOutcome(outcome.name, outcome.wanted, _worse(outcome.result), 0, reason))
@@ -239,4 +239,4 @@ def _check_grown(stored: Sweep, wanted: Sweep, path: Path) -> None:
 
 
 def _names(cells: Iterable[NewRun]) -> set[str]:
-    return {cell.sim_name for cell in cells}
+    return {cell.name for cell in cells}

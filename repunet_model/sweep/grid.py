@@ -35,51 +35,53 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field
 
-from repunet_model import parameters
 from repunet_model.backends.setup import has_rules
+from repunet_model.config import FIELD_OF, RunConfig, name_of
 from repunet_model.errors import ConfigurationError
-from repunet_model.jobs import (
-    ActivationName,
-    LimitsTable,
-    NewRun,
-    Parameters,
-    QuestionsName,
-    RunName,
-    ScenarioName,
-    Section,
-    parsed,
-    read_toml,
-)
+from repunet_model.jobs import LimitsTable, NewRun, RunName, Section, Steps, parsed, read_toml
 from repunet_model.modes import mode_of
 from repunet_model.storage import to_json
 
 
-def _listed(value: object) -> object:
-    return value if isinstance(value, list) else [value]
+class Grid:
+    """Values of the parameters of a run; every combination of them is run.
 
+    Attributes:
+        values: Values by parameter (see `RunConfig`), those that were not given with their default.
+        rules: Values of parameters of the backend rules, by name.
+    """
 
-type Values[T] = Annotated[list[T], BeforeValidator(_listed), Field(min_length=1)]
-"""One value, or a list of them."""
+    def __init__(self, table: Mapping[str, Any], where: str = "grid") -> None:
+        """Read a grid.
 
+        Args:
+            table: By the name of a parameter in files, a value or a list of them; under "rules" a table of such.
+            where: Where it stands, for messages.
 
-def _one(value: object) -> Any:
-    """Return the default of a parameter: one value."""
-    return Field(default_factory=lambda: [value])
+        Raises:
+            ConfigurationError: If a name is unknown, or a value cannot be used.
+        """
+        own = {name: values for name, values in table.items() if name != "rules"}
+        for name, values in own.items():
+            if values == []:
+                raise ConfigurationError(f"{where}: {name}: give at least one value")
+        varied = {FIELD_OF.get(name, name) for name in own}
+        if "seed" in varied:
+            raise ConfigurationError(f"{where}: seed: name the seeds of a sweep under seeds")
+        checked: dict[str, list[Any]] = {}
+        for name, values in own.items():
+            configs = [RunConfig.checked({name: value}, where) for value in _listed(values)]
+            checked[FIELD_OF[name]] = [getattr(config, FIELD_OF[name]) for config in configs]
+        self.values = {
+            field: checked.get(field, [default])
+            for field, default in RunConfig().model_dump().items()
+            if field != "seed"
+        }
+        self.rules = parsed(_Rules, {"rules": table.get("rules", {})}, where).rules
 
-
-class Grid(Section):
-    """Values of the parameters of a run; every combination of them is run."""
-
-    scenario: Values[ScenarioName] = _one("prisoners_dilemma")
-    backend: Values[str] = _one("rules")
-    rules: dict[str, Values[float]] = Field(default_factory=dict)
-    n_agents: Values[Annotated[int, Field(ge=2)] | None] = _one(None)
-    personas: Values[str] = _one("built-in")
-    activation: Values[ActivationName] = _one("simultaneous")
-    dialogue_turns: Values[Annotated[int, Field(ge=2, le=parameters.MOST_DIALOGUE_TURNS)]] = _one(2)
-    questions: Values[QuestionsName] = _one("single")
-    reputation: Values[bool] = _one(True)
-    gossip: Values[bool] = _one(True)
+    def stored(self) -> dict[str, Any]:
+        """Return the grid as a table of a file."""
+        return {**{name_of(field): values for field, values in self.values.items()}, "rules": self.rules}
 
     def backends(self) -> list[str]:
         """Return every backend with every combination of parameters of the rules.
@@ -87,32 +89,40 @@ class Grid(Section):
         Raises:
             ConfigurationError: If there are such parameters for a backend that has none, or a backend is a replay.
         """
-        if any(backend.partition(":")[0] == "replay" for backend in self.backend):
+        backends: list[str] = self.values["backend"]
+        if any(backend.partition(":")[0] == "replay" for backend in backends):
             raise ConfigurationError("backend: a replay repeats one run, and cannot be swept")
         if not self.rules:
-            return self.backend
+            return backends
         named = [[f"{name}={value!r}" for value in values] for name, values in self.rules.items()]
         combined = []
-        for backend in self.backend:
+        for backend in backends:
             if not has_rules(backend):
                 raise ConfigurationError(f"rules: the backend {backend!r} has no such parameters")
             joint = "," if ":" in backend else ":"
             combined += [f"{backend}{joint}{','.join(values)}" for values in product(*named)]
         return combined
 
-    def points(self) -> Iterator[dict[str, Any]]:
-        """Yield every combination, by the names of a run's parameters."""
-        values = {name: getattr(self, name) for name in Grid.model_fields if name != "rules"}
-        values["backend"] = self.backends()
+    def points(self) -> Iterator[RunConfig]:
+        """Yield every combination."""
+        values = {**self.values, "backend": self.backends()}
         for combination in product(*values.values()):
-            yield dict(zip(values, combination, strict=True))
+            yield RunConfig.checked(dict(zip(values, combination, strict=True)))
+
+
+def _listed(value: object) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+class _Rules(Section):
+    rules: dict[str, Annotated[list[float], BeforeValidator(_listed), Field(min_length=1)]]
 
 
 class _File(Section):
     name: RunName | None = None
-    steps: Annotated[int, Field(ge=1)] = 30
+    steps: Steps = 30
     seeds: str | list[int] = "1"
-    grid: Grid = Field(default_factory=Grid)
+    grid: dict[str, Any] = Field(default_factory=dict)
     limits: LimitsTable = Field(default_factory=LimitsTable)
 
 
@@ -145,7 +155,7 @@ class Sweep:
             for point in grid.points():
                 for seed in self.seeds:
                     name = _cell_name(point, seed)
-                    found.setdefault(name, NewRun(sim_name=name, steps=self.steps, seed=seed, **point))
+                    found.setdefault(name, NewRun(name, self.steps, point.changed({"seed": seed})))
         return list(found.values())
 
     @classmethod
@@ -160,11 +170,12 @@ class Sweep:
             ConfigurationError: If anything in it cannot be used; the message names the key.
         """
         content = parsed(_File, read_toml(file), str(file))
+        grid = Grid(content.grid, f"{file}: grid")
         try:
             seeds = seeds_of(content.seeds)
         except ConfigurationError as error:
             raise ConfigurationError(f"{file}: {error}") from None
-        return cls(name or content.name or file.stem, content.steps, seeds, [content.grid], content.limits)
+        return cls(name or content.name or file.stem, content.steps, seeds, [grid], content.limits)
 
     @classmethod
     def of_values(
@@ -187,7 +198,7 @@ class Sweep:
         Raises:
             ConfigurationError: If a value cannot be used.
         """
-        return cls(name, steps, seeds_of(seeds), [parsed(Grid, values, "grid")], LimitsTable(**(limits or {})))
+        return cls(name, steps, seeds_of(seeds), [Grid(values)], LimitsTable(**(limits or {})))
 
 
 def seeds_of(given: str | Sequence[int]) -> list[int]:
@@ -215,16 +226,17 @@ def seeds_of(given: str | Sequence[int]) -> list[int]:
     return seeds
 
 
-_IN_NAME = ("scenario", "reputation", "gossip")
+_IN_NAME = ("game", "reputation", "gossip", "seed")
 
 
-def _cell_name(point: Mapping[str, Any], seed: int) -> str:
+def _cell_name(point: RunConfig, seed: int) -> str:
     """Return the name of a run: scenario, mode and seed, and a hash of what else is not as by default."""
-    mode = mode_of(point["reputation"], point["gossip"]).replace(" ", "_")
+    mode = mode_of(point.reputation, point.gossip).replace(" ", "_")
+    default = RunConfig().model_dump(mode="json")
     other = {
-        name: value
-        for name, value in sorted(point.items())
-        if name not in _IN_NAME and value != Parameters.model_fields[name].default
+        name_of(field): value
+        for field, value in sorted(point.model_dump(mode="json").items())
+        if field not in _IN_NAME and value != default[field]
     }
     mark = f"_{sha256(to_json(other).encode()).hexdigest()[:10]}" if other else ""
-    return f"{point['scenario']}_{mode}{mark}_seed{seed}"
+    return f"{point.game}_{mode}{mark}_seed{seed}"

@@ -64,7 +64,7 @@ def prepare(sweep: Sweep, storage: Path, prices: Prices | None = None) -> Prepar
         raise ConfigurationError(f"limits: {error}") from None
     cells = sweep.cells()
     runs = storage / sweep.name / "runs"
-    return Prepared(sweep, storage, cells, [new_job(cell, cell.sim_name, runs, limits) for cell in cells], limits)
+    return Prepared(sweep, storage, cells, [new_job(cell, cell.name, runs, limits) for cell in cells], limits)
 
 
 def complete(

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from multiprocessing import active_children, connection, get_context, parent_process
 from pathlib import Path
@@ -21,6 +22,7 @@ from repunet_model import extensions
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.batch import POLL, Batch, Plan
+from repunet_model.config import BUILT_IN
 from repunet_model.errors import ConfigurationError
 from repunet_model.jobs import JobOutcome, NewRun, Result, new_job
 from repunet_model.words import to_install
@@ -85,7 +87,7 @@ def run_job(wanted: NewRun, runs: str, logs: str, files: Sequence[str]) -> JobOu
     """
     extensions.load(files)
     limits = Limits()
-    job = new_job(wanted, wanted.sim_name, Path(runs), limits)
+    job = new_job(wanted, wanted.name, Path(runs), limits)
     (outcome,) = Batch(Plan([job], limits, 1, Path(runs)), Path(logs)).run(lambda _: None)
     return outcome
 
@@ -171,8 +173,8 @@ class Spread:
                 for child in active_children():
                     child.terminate()
         for each in waiting:
-            self._outcomes[each.sim_name] = _stopped(each)
-        return [self._outcomes[each.sim_name] for each in self._wanted]
+            self._outcomes[each.name] = _stopped(each)
+        return [self._outcomes[each.name] for each in self._wanted]
 
     def _submit(self, wanted: NewRun) -> Future[JobOutcome]:
         """Hand out a job; where no worker is left to take it, it has failed."""
@@ -192,15 +194,16 @@ def _ended(future: Future[JobOutcome], wanted: NewRun) -> JobOutcome:
         return _stopped(wanted)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        return JobOutcome(wanted.sim_name, wanted.steps, Result.FAILED, 0, reason)
+        return JobOutcome(wanted.name, wanted.steps, Result.FAILED, 0, reason)
 
 
 def _stopped(wanted: NewRun) -> JobOutcome:
-    return JobOutcome(wanted.sim_name, wanted.steps, Result.STOPPED, 0)
+    return JobOutcome(wanted.name, wanted.steps, Result.STOPPED, 0)
 
 
 def _at_home(wanted: NewRun) -> NewRun:
     """Return a run whose files are named so that a worker in another folder finds them."""
-    if wanted.personas == NewRun.model_fields["personas"].default:
+    if wanted.config.personas == BUILT_IN:
         return wanted
-    return wanted.model_copy(update={"personas": str(Path(wanted.personas).resolve())})
+    config = wanted.config.changed({"personas": str(Path(wanted.config.personas).resolve())})
+    return replace(wanted, config=config)

@@ -39,25 +39,9 @@ from filelock import FileLock, Timeout
 
 from repunet_model import disk
 from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.storage.manifest import READ_FORMATS, Manifest
+from repunet_model.storage.schema import Row
 from repunet_model.words import check_name, command, quoted
-
-Row = dict[str, Any]
-
-FORMAT = 3
-"""The layout that is written and read."""
-
-_FIELDS = {
-    "game": str,
-    "reputation": bool,
-    "gossip": bool,
-    "activation": str,
-    "dialogue_turns": int,
-    "questions": str,
-    "seed": int,
-    "backend": dict,
-    "backend_for": dict,
-}
-"""What every run's manifest holds at least."""
 
 _MANIFEST = "manifest.json"
 _HASH = "manifest.sha256"
@@ -124,7 +108,7 @@ class RunFolder:
         storage: Path,
         name: str | None,
         default_name: str,
-        manifest: Row,
+        manifest: Manifest,
         documents: Mapping[str, Any],
         tables: Mapping[str, Iterable[Row]] | None = None,
     ) -> Self:
@@ -166,8 +150,7 @@ class RunFolder:
         if damages:
             raise StorageError(damages[0])
         own = self.path.resolve().name
-        parent = {"run": own, "step": step, "manifest": self._step_hash(step)}
-        manifest = {**self.manifest(), **changes, "parent": parent}
+        manifest = self.manifest().forked(own, step, self._step_hash(step), changes)
 
         def fill(part: Path) -> None:
             for number in range(step + 1):
@@ -180,7 +163,7 @@ class RunFolder:
 
     @classmethod
     def _make(
-        cls, storage: Path, name: str | None, default_name: str, manifest: Row, fill: Callable[[Path], None]
+        cls, storage: Path, name: str | None, default_name: str, manifest: Manifest, fill: Callable[[Path], None]
     ) -> Self:
         """Make a run in a temporary folder, and rename it to the first name that is free."""
         check_name(name if name is not None else default_name)
@@ -191,7 +174,7 @@ class RunFolder:
                 raise ConfigurationError(_taken(name, storage))
             part.mkdir()
             try:
-                disk.write(part / _MANIFEST, (json.dumps(manifest, ensure_ascii=False, indent=2) + "\n").encode())
+                disk.write(part / _MANIFEST, (json.dumps(manifest.data, ensure_ascii=False, indent=2) + "\n").encode())
                 disk.write(part / _HASH, (_hash(disk.content(part / _MANIFEST)) + "\n").encode())
                 fill(part)
                 disk.sync(part)
@@ -222,7 +205,7 @@ class RunFolder:
             raise StorageError(f"{linked} is a link: a run's own files are in its folder; put the file itself there")
         return cls(path)
 
-    def manifest(self) -> Row:
+    def manifest(self) -> Manifest:
         """Return what the run is.
 
         Raises:
@@ -230,23 +213,20 @@ class RunFolder:
         """
         path = self.path / _MANIFEST
         content = disk.content(path)
-        manifest = disk.parsed(content, path)
-        if not isinstance(manifest, dict):
-            raise StorageError(f"{path} is damaged: not an object")
-        if manifest.get("format") != FORMAT:
+        data = disk.parsed(content, path)
+        known = data.get("format") if isinstance(data, dict) else None
+        if isinstance(data, dict) and known not in READ_FORMATS:
             raise StorageError(
-                f"{self.path}: format {manifest.get('format')!r} is not known to this version, which reads format "
-                f"{FORMAT}: read it with version {manifest.get('repunet')} of this package, which made it"
+                f"{self.path}: format {known!r} is not known to this version, which reads formats "
+                f"{' and '.join(map(str, READ_FORMATS))}: read it with version {data.get('repunet')} of this package, "
+                "which made it"
             )
         if disk.content(self.path / _HASH).decode("ascii", "replace").strip() != _hash(content):
             raise StorageError(f"{path} is not what was written")
-        for name, kind in _FIELDS.items():
-            if not isinstance(manifest.get(name), kind):
-                raise StorageError(f"{path} is damaged: {name} is missing, or is no {kind.__name__}")
-        parent = manifest.get("parent")
-        if parent is not None and not (isinstance(parent, dict) and isinstance(parent.get("step"), int)):
-            raise StorageError(f"{path} is damaged: parent is none of a fork's")
-        return manifest
+        try:
+            return Manifest.of_data(data)
+        except ConfigurationError as error:
+            raise StorageError(f"{path} is damaged: {error}") from None
 
     def steps(self) -> list[int]:
         """Return the steps that are there, from 0 on.
@@ -334,7 +314,7 @@ class RunFolder:
         """
         manifest = self.manifest()
         run = _hash(disk.content(self.path / _MANIFEST))
-        parent = manifest.get("parent")
+        parent = manifest.parent
         for step in range(first, last + 1):
             own = self._step_manifest(step)
             previous = self._step_hash(step - 1) if step > 0 else None

@@ -1,0 +1,351 @@
+"""`RunConfig`: every parameter on which the outcome of a run depends, described once.
+
+Its fields give the checks of `RepuNetModel`, the manifest of a run, the options of the command line, the keys of files
+of jobs and sweeps, the settings of `fork --set`, the parameters of the page and the table of docs/odd.md. To add a
+parameter, add a field here and a keyword to `RepuNetModel`, and read it from `model.config` where it is needed.
+"""
+
+from __future__ import annotations
+
+import operator
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import NoneType
+from typing import Annotated, Any, Self, SupportsIndex, cast, get_args, get_origin
+
+from annotated_types import Ge, Le
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
+from pydantic.fields import FieldInfo
+
+from repunet_model import words
+from repunet_model.errors import ConfigurationError
+
+BUILT_IN = "built-in"
+"""The name of the built-in personas."""
+
+LONGEST_LABEL = 100
+
+
+class Activation(StrEnum):
+    """The order in which pairs act.
+
+    SIMULTANEOUS: all pairs meet, then all gossip. SEQUENTIAL: one pair after another meets and gossips, so that
+    later pairs know what earlier ones did.
+    """
+
+    SIMULTANEOUS = "simultaneous"
+    SEQUENTIAL = "sequential"
+
+
+class Questions(StrEnum):
+    """The way agents are asked.
+
+    SINGLE: one question a call, as in the paper. FUSED: what an agent answers one after another from the same view is
+    one call with one compound answer.
+    """
+
+    SINGLE = "single"
+    FUSED = "fused"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """How a field of `RunConfig` is shown to users.
+
+    Attributes:
+        meaning: A sentence for the help of the command line.
+        name: Its name on the command line and in files; by default that of the field.
+        options: Its options on the command line; by default derived from its name.
+        metavar: What the command line writes for a value; by default derived from its type.
+        is_resolved: Whether a run stores a description of what the value names instead of the value.
+        may_change: Whether a fork may set it.
+    """
+
+    meaning: str
+    name: str = ""
+    options: tuple[str, ...] = ()
+    metavar: str | None = None
+    is_resolved: bool = False
+    may_change: bool = True
+
+
+def _flag(value: object, info: ValidationInfo) -> bool:
+    kind = type(value)
+    if kind.__module__ == "numpy" and kind.__name__.startswith("bool"):
+        return bool(value)
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{info.field_name} is {value!r}: must be True or False")
+    return value
+
+
+def _text(value: object, info: ValidationInfo) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ConfigurationError(f"{info.field_name} is {value!r}: must be a text")
+    return value
+
+
+def _game(value: object, info: ValidationInfo) -> str:
+    return words.scenario(_text(value, info))
+
+
+def _label(value: object, info: ValidationInfo) -> str:
+    text = _text(value, info).strip()
+    if not text.isprintable() or len(text) > LONGEST_LABEL:
+        raise ConfigurationError(f"label is {value!r}: use at most {LONGEST_LABEL} characters that can be seen")
+    return text
+
+
+def _whole(value: object, info: ValidationInfo) -> int | None:
+    """Return a whole number within the bounds of the field; NumPy's integers are whole numbers too."""
+    field = RunConfig.model_fields[info.field_name or ""]
+    if value is None and NoneType in get_args(field.annotation):
+        return None
+    low, high = bounds(field)
+    limits = f"at least {low}" if high is None else f"from {low} to {high}"
+    try:
+        number = operator.index(cast("SupportsIndex", value))  # what is none raises TypeError
+    except TypeError:
+        number = low - 1
+    if isinstance(value, bool) or number < low or (high is not None and number > high):
+        raise ConfigurationError(f"{info.field_name} is {value!r}: must be a whole number, {limits}")
+    return number
+
+
+def _seed(value: object, info: ValidationInfo) -> int:
+    """Return a seed; the page hands it over as text."""
+    try:
+        return int(value) if isinstance(value, str) else operator.index(cast("SupportsIndex", value))
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{info.field_name} is {value!r}: the seed must be an integer") from None
+
+
+def _member(value: object, info: ValidationInfo) -> StrEnum:
+    kind = RunConfig.model_fields[info.field_name or ""].annotation
+    assert isinstance(kind, type)
+    assert issubclass(kind, StrEnum)
+    try:
+        return kind(str(value))
+    except ValueError:
+        known = ", ".join(member.value for member in kind)
+        raise ConfigurationError(f"unknown {info.field_name} {value!r}: choose one of {known}") from None
+
+
+def _by_name(value: object, info: ValidationInfo) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for each in value.items() for text in each):
+        raise ConfigurationError(
+            f"{info.field_name} is {value!r}: must map names of agents to backends (in batch_run, give a list of such "
+            "mappings)"
+        )
+    return dict(value)
+
+
+class RunConfig(BaseModel):
+    """Every parameter on which the outcome of a run depends.
+
+    An instance is valid: each field was checked, and `ConfigurationError` says in one line what cannot be used.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    game: Annotated[
+        str, BeforeValidator(_game), Parameter("pd, investment or sign_up.", name="scenario", may_change=False)
+    ] = "prisoners_dilemma"
+    reputation: Annotated[bool, BeforeValidator(_flag), Parameter("Keep reputations.")] = True
+    gossip: Annotated[bool, BeforeValidator(_flag), Parameter("Gossip.")] = True
+    n_agents: Annotated[
+        int | None,
+        Ge(2),
+        BeforeValidator(_whole),
+        Parameter("How many agents.", options=("-n", "--n-agents"), is_resolved=True, may_change=False),
+    ] = None
+    personas: Annotated[
+        str,
+        BeforeValidator(_text),
+        Parameter(
+            "Persona file (JSON): a list of personas; or learned texts by name, for the built-in ones; or either of "
+            "these by scenario.",
+            options=("--personas", "--persona-file"),
+            metavar="FILE",
+            is_resolved=True,
+            may_change=False,
+        ),
+    ] = BUILT_IN
+    backend: Annotated[
+        str,
+        BeforeValidator(_text),
+        Parameter(
+            "rules (offline, free; with parameters as rules:NAME=VALUE,...), always_cooperate, always_defect, "
+            "tit_for_tat, openai or openai:MODEL (OPENAI_API_KEY, LLM_*), local or local:FILE (a model on this "
+            "machine), replay:RUN.",
+            is_resolved=True,
+        ),
+    ] = "rules"
+    backend_for: Annotated[
+        dict[str, str],
+        BeforeValidator(_by_name),
+        Parameter(
+            "Who answers for one agent instead: any of these, or human; may be given more than once.",
+            metavar="NAME=BACKEND",
+            is_resolved=True,
+            may_change=False,
+        ),
+    ] = {}
+    activation: Annotated[Activation, BeforeValidator(_member), Parameter("simultaneous or sequential.")] = (
+        Activation.SIMULTANEOUS
+    )
+    dialogue_turns: Annotated[int, Ge(2), Le(10), BeforeValidator(_whole), Parameter("Most turns of a dialogue.")] = 2
+    questions: Annotated[
+        Questions,
+        BeforeValidator(_member),
+        Parameter("single (one question a call) or fused (one call for what is answered from one view)."),
+    ] = Questions.SINGLE
+    seed: Annotated[int, BeforeValidator(_seed), Parameter("Seed of the run.")] = 1
+    label: Annotated[
+        str,
+        BeforeValidator(_label),
+        Parameter("A label of your own, which keeps the run apart in tables and reports.", metavar="TEXT"),
+    ] = ""
+
+    def stored(self) -> dict[str, Any]:
+        """Return what a manifest says of these parameters: all that are not resolved, as plain data."""
+        return {name: value for name, value in self.model_dump(mode="json").items() if name not in RESOLVED}
+
+    def keywords(self) -> dict[str, Any]:
+        """Return these parameters as keywords of `RepuNetModel`, except for those that a run resolves."""
+        values = self.stored()
+        return {**values, "rng": values.pop("seed")}
+
+    def changed(self, values: Mapping[str, Any]) -> Self:
+        """Return these parameters with some others; those that were set are remembered as set.
+
+        Args:
+            values: Values by field.
+
+        Raises:
+            ConfigurationError: If one cannot be used.
+        """
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self).checked({**given, **values})
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any], where: str = "") -> Self:
+        """Return the parameters that some values make; what is not given has its default.
+
+        Args:
+            values: Values by field or by the name of a field in files.
+            where: Where they stand, for the message.
+
+        Raises:
+            ConfigurationError: If one is unknown, or cannot be used.
+        """
+        fields = {FIELD_OF.get(name, name): (name, value) for name, value in values.items()}
+        place = f"{where}: " if where else ""
+        for field, (name, value) in fields.items():
+            if field not in cls.model_fields:
+                raise ConfigurationError(
+                    f"{place}{name}: unknown; known are {', '.join(map(name_of, cls.model_fields))}"
+                )
+            try:
+                _check(field, value)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{place}{error}") from None
+        return cls.model_validate({field: value for field, (_, value) in fields.items()})
+
+    @classmethod
+    def of_manifest(cls, manifest: Mapping[str, Any]) -> Self:
+        """Return the parameters of a stored run that its manifest holds as they are.
+
+        A parameter that the version which made the run did not have is what it was then: its default.
+
+        Raises:
+            ConfigurationError: If one is missing, or cannot be used.
+        """
+        known = {name: manifest[name] for name in cls.model_fields if name in manifest and name not in RESOLVED}
+        missing = next((name for name in _FIRST if name not in known), None)
+        if missing is not None:
+            raise ConfigurationError(f"{missing} is missing")
+        return cls.checked(known)
+
+
+RESOLVED = frozenset(
+    name
+    for name, field in RunConfig.model_fields.items()
+    if any(isinstance(each, Parameter) and each.is_resolved for each in field.metadata)
+)
+"""The fields that a manifest does not hold as they are, but by a description of what they name."""
+
+_FIRST = ("game", "reputation", "gossip", "activation", "dialogue_turns", "questions", "seed")
+"""The fields that every stored run has, whichever version made it."""
+
+
+def shown(field: str) -> Parameter:
+    """Return how a field is shown to users."""
+    return next(each for each in RunConfig.model_fields[field].metadata if isinstance(each, Parameter))
+
+
+def name_of(field: str) -> str:
+    """Return the name of a field on the command line and in files."""
+    return shown(field).name or field
+
+
+FIELD_OF = {name_of(field): field for field in RunConfig.model_fields}
+"""The fields by their names on the command line and in files."""
+
+
+def kind_of(field: str) -> type:
+    """Return the type of a field where it is not None: bool, int, str, dict, or an enumeration."""
+    annotation = RunConfig.model_fields[field].annotation
+    (kind,) = (
+        [each for each in get_args(annotation) if each is not NoneType] if _is_optional(annotation) else [annotation]
+    )
+    origin = get_origin(kind) or kind
+    assert isinstance(origin, type)
+    return origin
+
+
+def _is_optional(annotation: Any) -> bool:
+    return NoneType in get_args(annotation)
+
+
+def bounds(field: FieldInfo) -> tuple[int, int | None]:
+    """Return the least and the greatest value of a whole number; None where it has no greatest."""
+    low = next((int(each.ge) for each in field.metadata if isinstance(each, Ge)), 0)  # type: ignore[call-overload]
+    high = next((int(each.le) for each in field.metadata if isinstance(each, Le)), None)  # type: ignore[call-overload]
+    return low, high
+
+
+def draw_seed() -> int:
+    """Return a seed for a run that was given none."""
+    return secrets.randbelow(2**31)
+
+
+def read_text(field: str, text: str) -> Any:
+    """Return the value that a text means for a field, as `fork --set` and a list of values on the command line have it.
+
+    Raises:
+        ConfigurationError: If it cannot be used.
+    """
+    kind = kind_of(field)
+    if kind is bool:
+        try:
+            return words.yes_or_no(text)
+        except ConfigurationError:
+            raise ConfigurationError(f"{name_of(field)}={text}: say y or n") from None
+    if kind is int and field != "seed":
+        number = words.whole(text)
+        return _check(field, text if number is None else number)
+    return _check(field, text)
+
+
+def _check(field: str, value: Any) -> Any:
+    """Return the value of a field, checked.
+
+    Raises:
+        ConfigurationError: If it cannot be used.
+    """
+    try:
+        return getattr(RunConfig.model_validate({field: value}), field)
+    except ValidationError as error:
+        raise ConfigurationError(words.first_problem(error)) from None

@@ -1,0 +1,206 @@
+"""A stored run, read step by step, each file when it is first asked for; and a step in memory, read the same way.
+
+Everything that reads stored runs stands on `StepReader`: the chronicle, `load_run`, tables of results, `show`, reports,
+exports and replays. Files are compared with their hashes as they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Self, cast
+
+from repunet_model.memory import Event
+from repunet_model.network import SocialNetwork
+from repunet_model.personas import Persona, Population, validated
+from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
+from repunet_model.storage.folder import RunFolder, understood
+from repunet_model.storage.manifest import Manifest
+from repunet_model.storage.schema import (
+    CALLS,
+    EVENTS,
+    RECORDS,
+    TABLES,
+    CallRow,
+    RecordRow,
+    Row,
+    State,
+    StepLog,
+    Table,
+    asked,
+)
+
+
+class Step:
+    """A step of a run: what it added, as rows, and the small state after it; read when it is first asked for.
+
+    State, measures, usage and the tables that `rows` has returned are kept; records, events and calls are streamed.
+
+    Attributes:
+        number: The step; 0 is the seed.
+    """
+
+    def __init__(self, number: int, document: Callable[[str], Any], table: Callable[[str], Iterable[Any]]) -> None:
+        """Look at a step.
+
+        Args:
+            number: The step.
+            document: Returns its state, metrics or usage, by name.
+            table: Returns the rows of a table, by name.
+        """
+        self.number = number
+        self._document = document
+        self._table = table
+        self._tables: dict[str, list[Any]] = {}
+
+    @classmethod
+    def stored(cls, folder: RunFolder, number: int) -> Self:
+        """Return a step on disk."""
+        return cls(number, partial(folder.document, number), partial(folder.table, number))
+
+    @classmethod
+    def made(
+        cls,
+        number: int,
+        state: State,
+        measures: Mapping[str, float | None],
+        usage: Mapping[str, Row],
+        log: StepLog,
+        calls: Callable[[], Iterable[CallRow]],
+    ) -> Self:
+        """Return a step that was made in memory.
+
+        Args:
+            number: The step.
+            state: The state after it.
+            measures: Its measures.
+            usage: Its usage, by question.
+            log: The rows that it added.
+            calls: Returns the rows of its calls.
+        """
+        documents: dict[str, Any] = {"state": state, "metrics": measures, "usage": usage}
+        return cls(number, documents.__getitem__, lambda name: calls() if name == CALLS.name else log.named(name))
+
+    def write_to(self, folder: RunFolder) -> None:
+        """Write the step to a run folder.
+
+        Raises:
+            StorageError: If it cannot be written.
+        """
+        documents = {name: self._document(name) for name in ("state", "metrics", "usage")}
+        folder.write_step(self.number, documents, {name: self._table(name) for name in TABLES})
+
+    @cached_property
+    def state(self) -> State:
+        """The state after the step."""
+        return cast("State", self._document("state"))
+
+    @cached_property
+    def measures(self) -> Mapping[str, float | None]:
+        """The measures of the step; none for step 0."""
+        return cast("dict[str, float | None]", self._document("metrics")) if self.number else {}
+
+    @cached_property
+    def usage(self) -> Mapping[str, Row]:
+        """The usage of the step, by question; none for step 0."""
+        return cast("dict[str, Row]", self._document("usage")) if self.number else {}
+
+    def rows[R: Mapping[str, Any]](self, table: Table[R]) -> list[R]:
+        """Return the rows that the step added to a table."""
+        if table.name not in self._tables:
+            self._tables[table.name] = list(self._table(table.name))
+        return self._tables[table.name]
+
+    def updates(self) -> Iterator[tuple[str, RecordUpdate]]:
+        """Yield the records that were written, each with the name of its holder."""
+        rows: Iterable[RecordRow] = self._table(RECORDS.name)
+        return ((row["holder"], update_of(row, self.number)) for row in rows)
+
+    def events(self) -> Iterator[tuple[str, Event]]:
+        """Yield the encounters that were remembered, each with the name of the agent."""
+        for row in self._table(EVENTS.name):
+            yield row["agent"], Event.from_dict({name: value for name, value in row.items() if name != "agent"})
+
+    def asked(self) -> Iterator[CallRow]:
+        """Yield a row for each question that was answered; a compound call yields its parts."""
+        return asked(self._table(CALLS.name))
+
+    @property
+    def network(self) -> SocialNetwork:
+        """Ties and blacklists after the step."""
+        return SocialNetwork.from_dict(self.state["network"])
+
+
+def update_of(row: RecordRow, step: int) -> RecordUpdate:
+    """Return the update that a row of records made to a ledger."""
+    return RecordUpdate(step, Cause(row["cause"]), row["source"], ReputationRecord.from_dict(row))
+
+
+class StepReader:
+    """A stored run to read.
+
+    Attributes:
+        folder: Its folder.
+        manifest: What the run is.
+        last: The number of its last step.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        """Read the manifest of a run, and find its steps.
+
+        Raises:
+            StorageError: If that cannot be read.
+        """
+        self.folder = folder
+        self.manifest: Manifest = folder.manifest()
+        self.last = folder.steps()[-1]
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a run that is there.
+
+        Raises:
+            ConfigurationError: If there is none.
+            StorageError: If it cannot be read.
+        """
+        return cls(RunFolder.open(path))
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+        return self.folder.path.resolve().name
+
+    @cached_property
+    def personas(self) -> list[Persona]:
+        """The agents before anything happened, in the order of the population."""
+        with understood(self.folder):
+            return validated(self.folder.document(0, "personas"), f"{self.folder.path}, personas")
+
+    @cached_property
+    def population(self) -> dict[str, Any]:
+        """What identifies the agents: name, size and hash; counted from them in a run whose manifest has none."""
+        known: dict[str, Any] | None = self.manifest.data.get("population")
+        if known is not None:
+            return known
+        with understood(self.folder):
+            learned = {agent["name"]: agent["learned"] for agent in self.step(0).state["agents"]}
+            return Population("", self.personas).described(learned)
+
+    def step(self, number: int) -> Step:
+        """Return a step.
+
+        Raises:
+            ConfigurationError: If it is not there.
+        """
+        self.folder.check_step(number)
+        return Step.stored(self.folder, number)
+
+    def steps(self, first: int = 0, last: int | None = None) -> Iterator[Step]:
+        """Yield the steps from one to another, each on its own, so that none is kept in memory.
+
+        Args:
+            first: The first step.
+            last: The last one; None for the last of the run.
+        """
+        return (self.step(number) for number in range(first, (self.last if last is None else last) + 1))

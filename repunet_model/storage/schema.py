@@ -1,0 +1,256 @@
+"""The rows of a stored run: the names, columns, types and meaning of every table, and of the state after a step.
+
+A table is one entry here: a typed row and a `Table`. Stages add rows to the log of a step, the log is written to the
+run folder, and reading, export and documentation take their columns from here. On disk a row is a JSON object.
+
+A row of `interactions` also holds the facts of its game (`Game.facts`), which follow the columns that all games share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import NoneType
+from typing import Annotated, Any, TypedDict, get_args, get_origin, get_type_hints
+
+Row = dict[str, Any]
+"""A JSON object whose keys are not fixed, such as the manifest of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        kind: The type of its values where they are not null: str, int, float or bool; list or dict for nested JSON.
+        meaning: The meaning of a value, with its unit.
+    """
+
+    kind: type
+    meaning: str
+
+
+class Table[R: Mapping[str, Any]]:
+    """A table of a run: a file of rows in each step folder.
+
+    Attributes:
+        name: The name of the table, and of its file.
+        meaning: What a row stands for.
+        columns: Its columns, in their order.
+        is_exported: Whether `export` writes it.
+    """
+
+    def __init__(self, name: str, row: type[R], meaning: str, *, is_exported: bool = True) -> None:
+        self.name = name
+        self.meaning = meaning
+        self.columns = _columns(row)
+        self.is_exported = is_exported
+        TABLES[name] = self
+
+    def columns_with(self, facts: Mapping[str, Column]) -> dict[str, Column]:
+        """Return the columns of the table in a run: of interactions, with the facts of the game.
+
+        Args:
+            facts: The facts of the game.
+        """
+        return {**self.columns, **facts} if self is INTERACTIONS else self.columns
+
+
+TABLES: dict[str, Table[Any]] = {}
+"""All tables by name, in the order in which they are written."""
+
+
+class StepLog:
+    """The rows that a step adds to a run, by table, in the order in which they are applied.
+
+    Attributes:
+        lapsed: Wishes to gossip for which there was no listener.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[Any]] = {}
+        self.lapsed = 0
+
+    def add[R: Mapping[str, Any]](self, table: Table[R], row: R) -> None:
+        """Add a row to a table."""
+        self._rows.setdefault(table.name, []).append(row)
+
+    def rows[R: Mapping[str, Any]](self, table: Table[R]) -> list[R]:
+        """Return the rows of a table."""
+        return self._rows.get(table.name, [])
+
+    def named(self, name: str) -> list[Any]:
+        """Return the rows of a table, by its name."""
+        return self._rows.get(name, [])
+
+
+def _columns(row: type[Any]) -> dict[str, Column]:
+    return {name: _column(hint) for name, hint in get_type_hints(row, include_extras=True).items()}
+
+
+def _column(hint: Any) -> Column:
+    """Return the column that an annotated type describes."""
+    kind, meaning = get_args(hint)
+    (some,) = [each for each in get_args(kind) if each is not NoneType] if _is_optional(kind) else [kind]
+    return Column(get_origin(some) or some, meaning)
+
+
+def _is_optional(kind: Any) -> bool:
+    return NoneType in get_args(kind)
+
+
+class InteractionRow(TypedDict):
+    """An encounter: who met whom, and what both did. The facts of the game follow."""
+
+    step: Annotated[int, "step of the encounter, from 1"]
+    first: Annotated[str, "name of the side that chose its partner"]
+    second: Annotated[str, "name of the side that was chosen"]
+    course: Annotated[str, "completed, refused, or not held"]
+    first_cooperated: Annotated[bool | None, "whether the first side cooperated; null without a choice"]
+    second_cooperated: Annotated[bool | None, "whether the second side cooperated; null without a choice"]
+    first_payoff: Annotated[float | None, "gain of the first side, in units of resources"]
+    second_payoff: Annotated[float | None, "gain of the second side, in units of resources"]
+    first_judges_second: Annotated[str | None, "level of the second side's conduct in the eyes of the first"]
+    second_judges_first: Annotated[str | None, "level of the first side's conduct in the eyes of the second"]
+
+
+class EventRow(TypedDict):
+    """An encounter as one side remembers it."""
+
+    agent: Annotated[str, "name of the agent that remembers"]
+    step: Annotated[int, "step of the encounter"]
+    partner: Annotated[str, "name of the other side"]
+    role: Annotated[str, "role of the agent"]
+    own_cooperated: Annotated[bool | None, "whether the agent cooperated; null without a choice"]
+    partner_cooperated: Annotated[bool | None, "whether the partner cooperated; null without a choice"]
+    payoff: Annotated[float, "gain of the agent, in units of resources"]
+    text: Annotated[str, "the encounter in the agent's words"]
+
+
+class RecordRow(TypedDict):
+    """A reputation record that an agent wrote."""
+
+    holder: Annotated[str, "name of the agent that holds the record"]
+    cause: Annotated[str, "reason for the record, such as own experience or first-order gossip"]
+    source: Annotated[str, "names of those who told it; empty for own experience"]
+    subject: Annotated[str, "name of the agent the record is about"]
+    role: Annotated[str, "role of the subject"]
+    text: Annotated[str, "the opinion in words"]
+    distribution: Annotated[list[float], "probabilities of the five levels, from very bad to very good; they sum to 1"]
+
+
+class GossipRow(TypedDict):
+    """A message of gossip."""
+
+    step: Annotated[int, "step of the message"]
+    order: Annotated[int, "1 for first-hand gossip, 2 for gossip that is passed on"]
+    gossiper: Annotated[str, "name of the agent that tells it"]
+    gossiper_role: Annotated[str, "role of the gossiper"]
+    listener: Annotated[str, "name of the agent that hears it"]
+    subject: Annotated[str, "name of the agent it is about"]
+    subject_role: Annotated[str, "role of the subject"]
+    origin: Annotated[str, "name of the agent the gossiper had it from; empty for first-hand gossip"]
+    tone: Annotated[str, "positive, neutral or negative"]
+    dialogue: Annotated[list[list[str]], "the words of both, as pairs of speaker and text"]
+    summary: Annotated[str, "the message in the listener's words"]
+    credibility: Annotated[str, "credibility in the eyes of the listener, from very uncredible to very credible"]
+    passed_on_to: Annotated[str, "name of the agent the listener passed it on to; empty for nobody"]
+
+
+class TieRow(TypedDict):
+    """A tie that an agent made or cut."""
+
+    agent: Annotated[str, "name of the agent that decides"]
+    other: Annotated[str, "name of the agent the tie leads to"]
+    role: Annotated[str, "role of the other agent"]
+    bound: Annotated[bool, "whether the tie exists afterwards"]
+
+
+class DeclarationRow(TypedDict):
+    """A public choice, in games with public rounds."""
+
+    step: Annotated[int, "step of the public round"]
+    agent: Annotated[str, "name of the agent"]
+    cooperated: Annotated[bool, "whether the agent cooperates"]
+    reason: Annotated[str, "the reason the agent gives in public"]
+
+
+class CallRow(TypedDict, total=False):
+    """A question that was answered; optional columns are absent where they do not apply."""
+
+    stage: Annotated[str, "stage of the step"]
+    agent: Annotated[str, "name of the agent that was asked"]
+    question: Annotated[str, "name of the question"]
+    about: Annotated[str, "name of the agent the question is about; empty for none"]
+    source: Annotated[str, "names of those the matter came from, or the turn of a dialogue"]
+    options: Annotated[Mapping[str, Sequence[str]], "order in which the options of each closed choice were named"]
+    answer: Annotated[dict[str, Any], "the answer, by field"]
+    after: Annotated[list[int], "places of the calls of the step that the call waited for"]
+    parts: Annotated[dict[str, list[str]], "for a compound call: question, about and source of each part"]
+    request: Annotated[str, "hash of all that the reply may depend on, where a prompt was read"]
+    prompt: Annotated[str, "the agent's part of the prompt, where it was read"]
+
+
+INTERACTIONS = Table("interactions", InteractionRow, "an encounter")
+EVENTS = Table("events", EventRow, "an encounter as one side remembers it")
+RECORDS = Table("records", RecordRow, "a reputation record that was written")
+GOSSIP = Table("gossip", GossipRow, "a message of gossip")
+TIES = Table("ties", TieRow, "a tie that was made or cut")
+DECLARATIONS = Table("declarations", DeclarationRow, "a public choice")
+CALLS = Table("calls", CallRow, "a question that was answered", is_exported=False)
+
+
+class AgentState(TypedDict):
+    """An agent after a step, beside its ledger and its memory, which are the fold of all rows."""
+
+    name: Annotated[str, "name of the agent"]
+    resources: Annotated[str, "resources in units, as a decimal number"]
+    payoff: Annotated[str | None, "gain in the step in units, as a decimal number; null without an encounter"]
+    learned: Annotated[dict[str, str], "the text it acts on, by role"]
+    declared: Annotated[bool | None, "its last public choice; null before the first"]
+    encounters: Annotated[int, "encounters so far"]
+    completed: Annotated[int, "encounters that were completed"]
+    gossip_heard: Annotated[int, "messages heard so far"]
+    gossip_uncredible: Annotated[int, "messages it judged uncredible or very uncredible"]
+
+
+class NetworkState(TypedDict):
+    """Ties and blacklists after a step."""
+
+    ties: Annotated[list[tuple[str, str, list[str]]], "agent, other, and the roles in which they are tied"]
+    blacklists: Annotated[dict[str, list[list[str]]], "name and role of those each agent avoids"]
+
+
+class Notice(TypedDict):
+    """An evaluation that became public."""
+
+    step: Annotated[int, "step of the encounter"]
+    by: Annotated[str, "name of the agent that judges"]
+    subject: Annotated[str, "name of the agent that is judged"]
+    role: Annotated[str, "role of the subject"]
+    level: Annotated[str, "level of its conduct"]
+    text: Annotated[str, "the judgement in words"]
+
+
+class State(TypedDict):
+    """The small state after a step."""
+
+    agents: Annotated[list[AgentState], "the agents, in the order of the population"]
+    network: Annotated[NetworkState, "ties and blacklists"]
+    board: Annotated[list[Notice], "evaluations that became public since agents last took them in"]
+    scores: Annotated[dict[str, float], "mean score of each agent that anybody has a record of"]
+
+
+def asked(calls: Iterable[CallRow]) -> Iterator[CallRow]:
+    """Yield a row for each question that was answered; a compound call yields its parts, in their order.
+
+    Args:
+        calls: Rows of the calls of a step.
+    """
+    for call in calls:
+        if "parts" not in call:
+            yield call
+            continue
+        for part, (question, about, source) in call["parts"].items():
+            if (answer := call["answer"][part]) is not None:
+                yield {**call, "question": question, "about": about, "source": source, "answer": answer}
