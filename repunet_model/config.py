@@ -215,7 +215,8 @@ class RunConfig(BaseModel):
     def keywords(self) -> dict[str, Any]:
         """Return these parameters as keywords of `RepuNetModel`, except for those that a run resolves."""
         values = self.stored()
-        return {**values, "rng": values.pop("seed")}
+        seed = values.pop("seed")
+        return {**values, "rng": seed}
 
     def changed(self, values: Mapping[str, Any]) -> Self:
         """Return these parameters with some others; those that were set are remembered as set.
