@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
 
 from repunet_model.cli import main
 from repunet_model.modes import MODES as MODES_BY_NAME
-from tests import browser as real
 
 pytest_plugins = ["repunet_model.testing"]
 
@@ -24,15 +21,6 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the machine's own settings out of the tests."""
     for name in [name for name in os.environ if name.startswith(("LLM_", "OPENAI_", "REPUNET_"))]:
         monkeypatch.delenv(name)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The browser of this machine; without one the test is skipped."""
-    if real.CHROMIUM is None:
-        pytest.skip("there is no Chromium on this machine")
-    with real.running_browser() as running:
-        yield running
 
 
 def contents(folder: Path) -> dict[str, bytes]:

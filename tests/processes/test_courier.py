@@ -15,8 +15,8 @@ import pytest
 from repunet_model import RepuNetModel
 from repunet_model.cli import main
 from repunet_model.testing import Endpoint, endpoint
+from tests import ROOT
 from tests.conftest import contents
-from tests.kills import ROOT
 
 SLOW = 1.0
 """Seconds of a reply that comes too late for a process that was killed."""

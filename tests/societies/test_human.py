@@ -5,12 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
 import re
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,7 +21,6 @@ from repunet_model.cli import main
 from repunet_model.storage import RunFolder
 from tests.conftest import contents
 
-ROOT = Path(__file__).parents[1]
 AKIKO = "Akiko Sato"
 OFF = ["--reputation", "n", "--gossip", "n"]
 ONES = "1\n" * 400
@@ -274,50 +269,6 @@ def test_a_question_that_was_given_up_leaves_the_next_line_to_the_next_one() -> 
     met = model.datacollector.tables["interactions"]
     reasons = dict(zip(met["first"] + met["second"], met["first_reason"] + met["second_reason"], strict=True))
     assert reasons[AKIKO] == "My first thought."
-
-
-def command(*words: str) -> list[str]:
-    return [
-        *(sys.executable, str(ROOT / "run.py"), "run", "-n", "4", "--steps", "1", "--sim-name", "demo"),
-        *("--backend-for", f"{AKIKO}=human", *words),
-    ]
-
-
-def test_an_interrupt_ends_the_process_though_nobody_types() -> None:
-    with subprocess.Popen(
-        command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        while "choose_move" not in process.stdout.readline():
-            pass
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        started = time.monotonic()
-        code = process.wait(timeout=20)
-        assert time.monotonic() - started < 10
-        assert process.stderr is not None
-        error = process.stderr.read()
-    assert code == 130
-    assert error.splitlines()[-1].startswith("error: interrupted; the run is whole up to step 0")
-    assert "Traceback" not in error
-    assert "Fatal" not in error
-
-
-def test_no_live_display_writes_where_a_human_types() -> None:
-    terminal, side = pty.openpty()
-    try:
-        done = subprocess.run(
-            command(*OFF), input=ONES, stdout=subprocess.PIPE, stderr=side, text=True, check=True, timeout=60
-        )
-        os.set_blocking(terminal, False)
-        shown = os.read(terminal, 100_000).decode()
-    finally:
-        os.close(side)
-        os.close(terminal)
-    assert "choose_move" in done.stdout
-    loading, _, after = shown.partition("step 1/1")
-    assert after
-    assert "━" not in loading + after
 
 
 @pytest.mark.parametrize("words", [["--backend-for", f"{AKIKO}=human:me"], ["--backend", "human:me"]])

@@ -15,15 +15,16 @@ import pytest
 
 from repunet_model.cli import main
 from repunet_model.testing import endpoint
-from tests.documents import DOCS, MINUTES, README, ROOT, Block, Machine, anchors, blocks, links, pages, toctree
-from tests.test_local import SMALL_MODEL
+from tests import ROOT
+from tests.documents import DOCS, MINUTES, README, Block, Machine, anchors, blocks, links, pages, toctree
+from tests.processes.test_local import SMALL_MODEL
 
 URLS = ("http://127.0.0.1:11434/v1", "http://127.0.0.1:8000/v1", "https://api.example.com/v1")
 """Endpoints that the pages name; the one of the tests answers in their place, and in place of OpenAI's."""
 
 VARIABLES = {
     # `uv run pytest` stands in README as it is; running all tests inside one of them would not end.
-    "PYTEST_ADDOPTS": "tests/test_rng.py tests/test_network.py",
+    "PYTEST_ADDOPTS": "tests/unit/test_rng.py tests/unit/test_network.py",
     "BROWSER": "true",  # the program that does nothing
     "LLM_TIMEOUT": "600",  # where other tests run beside this one, a model on this machine takes its time
     # A cluster of one machine, which nobody else can reach.
@@ -45,7 +46,7 @@ kill "$@" 2> /dev/null || true
 """The programs of SLURM, for dask-jobqueue."""
 
 GGUF = "model.gguf"
-"""A language model in a file, which a reader has; here the small one of tests/test_local.py, if it is installed."""
+"""A language model in a file, which a reader has; here that of tests/processes/test_local.py, if it is installed."""
 
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
 

@@ -28,8 +28,9 @@ from repunet_model.personas import Disposition, Persona, built_in
 from repunet_model.questions.base import Credibility, Question
 from repunet_model.questions.compound import Compound
 from repunet_model.questions.encounter import Evaluate, Hearsay, UpdateRecord
+from tests import ROOT
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = ROOT / "docs"
 PAGES = "\n".join((DOCS / page).read_text(encoding="utf-8") for page in ("odd.md", "reproducibility.md"))
 OWN_GAMES = ("prisoners_dilemma", "investment", "sign_up")
 ANN = Persona(name="Ann", disposition=Disposition.ALTRUISTIC)

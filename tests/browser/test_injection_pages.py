@@ -14,7 +14,7 @@ from repunet_model import RepuNetModel
 from repunet_model.cli import main
 from repunet_model.testing import endpoint
 from repunet_model.words import visible
-from tests import browser as real
+from tests import chromium as real
 from tests import hostile
 
 pytestmark = pytest.mark.skipif(real.CHROMIUM is None, reason="there is no Chromium on this machine")
@@ -24,12 +24,6 @@ MODEL = f"<img src=x onerror={hostile.CANARY}> $\\foo{{$ {{{{ 7*7 }}}} [red] \x1
 
 FOLDERS = (f"<img src=x onerror={hostile.CANARY}>", hostile.NAMES[2], "\x1b[31m\u202e[red] {{ 7*7 }} & &lt;")
 """What somebody may call the folder of a run."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with real.running_browser() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,9 +11,7 @@ import pytest
 
 from repunet_model import RepuNetError, RepuNetModel
 from tests.backends import FailsFirst
-from tests.conftest import MODES, contents
-
-ROOT = Path(__file__).parents[1]
+from tests.conftest import contents
 
 
 def run(steps: int = 5, **parameters: object) -> RepuNetModel:
@@ -63,17 +58,6 @@ def test_equal_seeds_make_equal_runs_and_other_seeds_others(tmp_path: Path) -> N
         run(3, rng=seed, storage=str(tmp_path), run_name=name)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert contents(tmp_path / "a") != contents(tmp_path / "c")
-
-
-@pytest.mark.parametrize("game", ["prisoners_dilemma", "investment", "sign_up"])
-def test_equal_runs_are_equal_in_every_process(game: str, tmp_path: Path) -> None:
-    for hash_seed in ("1", "2"):
-        words = ["--scenario", game, "--steps", "6", "--storage", str(tmp_path), "--sim-name", hash_seed]
-        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-        subprocess.run(
-            [sys.executable, ROOT / "run.py", "run", *words], check=True, env=environment, capture_output=True
-        )
-    assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 
 def test_astep_does_what_step_does(tmp_path: Path) -> None:
@@ -144,40 +128,6 @@ def test_parameters_that_cannot_be_used_are_named(parameters: dict[str, object],
 
 def test_a_page_hands_the_seed_over_as_text() -> None:
     assert run(0, rng="12").seed == 12
-
-
-BATCH = """
-import mesa
-
-from repunet_model import RepuNetModel
-
-if __name__ == "__main__":
-    rows = mesa.batch_run(
-        RepuNetModel,
-        {"game": "prisoners_dilemma", "reputation": [True, False], "gossip": [True, False]},
-        rng=[1, 2],
-        max_steps=5,
-        number_processes=2,
-        display_progress=False,
-    )
-    runs = {row["RunId"]: row for row in rows}
-    print(len(rows), len(runs), {row["Step"] for row in rows})
-    print(sorted((row["reputation"], row["gossip"], row["rng"], row["cooperation_rate"]) for row in runs.values()))
-"""
-
-
-def test_batch_run_works_from_a_plain_script(tmp_path: Path) -> None:
-    script = tmp_path / "batch.py"
-    script.write_text(BATCH)
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, cwd=tmp_path)
-    first, second = done.stdout.splitlines()
-    assert first == "160 8 {5.0}"
-    expected = sorted(
-        (reputation, gossip, seed, run(5, reputation=reputation, gossip=gossip, rng=seed).measures["cooperation_rate"])
-        for reputation, gossip in MODES
-        for seed in (1, 2)
-    )
-    assert second == str(expected)
 
 
 @pytest.mark.parametrize("period", [1, 2, -1])

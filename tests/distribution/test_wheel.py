@@ -13,9 +13,9 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests import browser as real
-from tests import environments
-from tests.environments import PROJECT, ROOT, UV, copy_checkout, uv
+from tests import ROOT, environments
+from tests import chromium as real
+from tests.environments import PROJECT, UV, copy_checkout, uv
 
 pytestmark = pytest.mark.skipif(UV is None, reason="uv is not installed")
 

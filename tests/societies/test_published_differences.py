@@ -11,7 +11,7 @@ import pytest
 from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError
 from repunet_model.reference_layout import Told, import_run
-from tests.test_reference_layout import DEAL, REFUSED, Made, event, says
+from tests.societies.test_reference_layout import DEAL, REFUSED, Made, event, says
 
 HEARD = {
     "type": "first-order",

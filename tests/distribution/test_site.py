@@ -18,8 +18,8 @@ from urllib.parse import unquote
 import pytest
 
 import repunet_model
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 
 OFFLINE = """

@@ -26,8 +26,9 @@ from repunet_model.reference_layout import export_step, import_run
 from repunet_model.storage import RunFolder
 from repunet_model.testing import Body, completion, endpoint, reply_to
 from repunet_model.words import without_marks
-from tests import hostile, test_games
+from tests import hostile
 from tests.conftest import MODE_NAMES, MODES, complaint, contents
+from tests.societies import test_games
 
 GAMES = {
     "prisoners_dilemma": test_games.TestPrisonersDilemma(),

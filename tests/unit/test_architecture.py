@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import mesa_names
-
-ROOT = Path(__file__).parents[1]
+from tests import ROOT, mesa_names
 
 LAYERS = [
     {"errors", "rng", "exact", "runtime", "concurrency", "words", "modes", "extensions", "disk"},

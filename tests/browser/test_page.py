@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from repunet_model import RepuNetModel, testing
 from repunet_model.reference_layout import export_step, import_run
 from repunet_model.storage import RunFolder
-from tests import browser as real
+from tests import chromium as real
 
 pytestmark = pytest.mark.skipif(real.CHROMIUM is None, reason="there is no Chromium on this machine")
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 from statistics import mean
 from typing import Any
 
@@ -22,7 +21,6 @@ from repunet_model.games import GAMES
 from repunet_model.storage import FORMAT, RunFolder
 from repunet_model.testing import Endpoint, endpoint
 from tests.conftest import contents
-from tests.kills import SCENARIOS, kill_and_resume
 
 
 def run(storage: Path, steps: int, name: str = "it", **parameters: Any) -> Path:
@@ -47,17 +45,6 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 # Kills
-
-
-@pytest.mark.parametrize(("scenario", "kills"), list(zip(SCENARIOS, (2, 1, 1), strict=True)))
-def test_a_run_that_is_killed_loses_nothing(
-    scenario: str, kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LLM_API_BASE", "")
-    tally = kill_and_resume(scenario, kills, Random(scenario), tmp_path)
-    assert tally.kills > 0
-    assert tally.is_equal
-    assert tally.answered_twice == 0
 
 
 # Disks, folders, processes
@@ -124,21 +111,6 @@ def test_a_read_only_disk_is_one_clear_line(small_disk: Path, one_line: Any) -> 
     assert main(["run", "--storage", str(small_disk), "--sim-name", "new"]) == 2
     assert "cannot be written: Read-only file system" in one_line()
     assert contents(folder) == before
-
-
-def test_two_processes_do_not_write_to_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_line: Any) -> None:
-    with endpoint(latency=0.2) as running:
-        monkeypatch.setenv("LLM_API_BASE", running.url)
-        run(tmp_path, 2, "alone", backend="openai")
-        sent = len(running.requests)
-        command = ["run", "--steps", "2", "-n", "6", "--backend", "openai", "--storage", str(tmp_path)]
-        with subprocess.Popen([sys.executable, "run.py", *command, "--sim-name", "it"]) as other:
-            while len(running.requests) == sent:
-                assert other.poll() is None
-            assert main(["resume", str(tmp_path / "it")]) == 2
-            assert "another process writes to" in one_line()
-            assert other.wait(60) == 0
-    assert contents(tmp_path / "it") == contents(tmp_path / "alone")
 
 
 def test_a_run_that_has_gone_on_elsewhere_is_not_overwritten(tmp_path: Path) -> None:

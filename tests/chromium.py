@@ -21,8 +21,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from repunet_model import disk
 from repunet_model.cli import main
-
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 """The browser of this machine, if it has one."""
@@ -86,7 +85,7 @@ def serve(dump: str) -> NoReturn:
 def serving(storage: Path, *words: str, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Serve the page for the length of a block."""
     dump = storage / ".threads"
-    program = f"from tests import browser; browser.serve({str(dump)!r})"
+    program = f"from tests import chromium; chromium.serve({str(dump)!r})"
     command = [sys.executable, "-c", program, "viz", *words, "--no-browser", "--storage", str(storage)]
     with _served(command, environment or {}) as server:
         server.dump = dump

@@ -11,8 +11,8 @@ from repunet_model.personas import Disposition, Persona
 from repunet_model.questions.base import said
 from repunet_model.questions.interview import Interview
 from repunet_model.questions.prompts import Prompts
-from tests import test_games
 from tests.conftest import MODES
+from tests.societies import test_games
 
 TEMPLATES = Path(repunet_model.__file__).parent / "questions" / "templates"
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +9,6 @@ from repunet_model.cli import main
 from repunet_model.errors import RepuNetError
 from repunet_model.model import RepuNetModel
 from tests.conftest import complaint
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -174,14 +170,6 @@ def test_show_tells_what_an_agent_went_through(capsys: pytest.CaptureFixture[str
     assert "no agent is called 'Emma'" in complaint(["show", "demo", "--agent", "Emma"], capsys)
     assert "the last is 4" in complaint(["show", "demo", "--step", "5"], capsys)
     assert "no run at sim_storage/dream" in complaint(["show", "dream"], capsys)
-
-
-def test_without_a_command_the_main_job_runs_offline_and_draws() -> None:
-    done = subprocess.run([sys.executable, ROOT / "run.py"], capture_output=True, text=True, timeout=60, check=True)
-    assert "cooperation, steps 26-30" in done.stdout
-    assert "Traceback" not in done.stderr
-    assert Path("outputs/with_and_without_repunet.png").read_bytes().startswith(b"\x89PNG")
-    assert len(list(Path("sim_storage").glob("*/step_30"))) == 2
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

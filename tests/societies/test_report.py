@@ -27,7 +27,7 @@ from repunet_model.storage import RunFolder
 from repunet_model.study import claims, screening
 from repunet_model.study.claims import verdict
 from tests.conftest import complaint
-from tests.test_reference_layout import DATA, WITH, WITHOUT, content, needs_data
+from tests.societies.test_reference_layout import DATA, WITH, WITHOUT, content, needs_data
 
 FIGURES = ["cooperation", "contrasts", "networks", "network_measures", "isolation", "scores", "gossip"]
 FIGURES += ["gossip_and_score", "resources", "costs"]

@@ -20,9 +20,9 @@ from repunet_model.questions.base import Answer, Question
 from repunet_model.questions.compound import Compound
 from repunet_model.storage import RunFolder
 from repunet_model.testing import completion, endpoint, random_reply, reply_to
-from tests import test_games
 from tests.backends import Overheard
 from tests.conftest import contents
+from tests.societies import test_games
 
 CONTRACTS = (test_games.TestPrisonersDilemma(), test_games.TestInvestment(), test_games.TestSignUp())
 

@@ -16,8 +16,9 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.model import RepuNetModel
 from repunet_model.reference_layout import Imported, Told, export_step, import_run
 from repunet_model.storage import RunFolder, to_json
+from tests import ROOT
 
-DATA = Path(__file__).parents[2] / "shared" / "reference_data"
+DATA = ROOT.parent / "shared" / "reference_data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the published data are not at {DATA}")
 SEEDS = ["invest_seed", "pd_game_seed", "sign_seed"]
 WITH, WITHOUT = "investment_s3_with_repu_gossip", "investment_s4_without_repu_with_gossip"
