@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import networkx as nx
 
@@ -136,7 +136,10 @@ class SocialNetwork:
             self.graph.edges(data="roles"), key=lambda edge: (position[edge[0]], position[edge[1]])
         )
         return {
-            "ties": [(agent, other, list(roles)) for agent, other, roles in edges],
+            # Lists, as JSON has them: states in memory and on disk are equal.
+            "ties": cast(
+                "list[tuple[str, str, list[str]]]", [[agent, other, list(roles)] for agent, other, roles in edges]
+            ),
             "blacklists": {name: [list(entry) for entry in entries] for name, entries in self._blacklists.items()},
         }
 

@@ -80,7 +80,7 @@ class GameContract(ABC):
             assert len(blacklist) <= 5
             assert not any(model.network.is_bound(agent.name, other, role) for other, role in blacklist)
             assert agent.resources >= 0
-            assert bool(list(agent.ledger.present())) <= model.reputation
+            assert bool(list(agent.ledger.present())) <= model.config.reputation
         interactions = model.datacollector.get_table_dataframe("interactions")
         paid = sum(Decimal(repr(x)) for x in [*interactions["first_payoff"], *interactions["second_payoff"]])
         assert sum(agent.resources for agent in model.agents) == Decimal(10) * len(model.graph) + paid

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from repunet_model import RepuNetModel, testing
 from repunet_model.reference_layout import export_step, import_run
-from repunet_model.storage import RunFolder
+from repunet_model.storage import StepReader
 from tests import chromium as real
 
 pytestmark = pytest.mark.skipif(real.CHROMIUM is None, reason="there is no Chromium on this machine")
@@ -50,7 +50,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 model.step()
     out = folder.parent / "published" / f"step_{STEPS}"
     out.parent.mkdir()
-    export_step(RunFolder.open(folder / "roles"), STEPS, out)
+    export_step(StepReader.open(folder / "roles"), STEPS, out)
     import_run(out, folder, "imported")
     return folder
 

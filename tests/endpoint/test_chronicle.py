@@ -10,7 +10,7 @@ from repunet_model.chronicle import Chronicle
 from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.network import SocialNetwork
-from repunet_model.storage import RunFolder
+from repunet_model.storage import StepReader
 from tests.conftest import complaint
 from visualization import drawing
 
@@ -93,7 +93,7 @@ def test_a_society_taken_up_later_knows_its_past(tmp_path: Path) -> None:
     assert (chronicle.first, chronicle.last) == (3, 4)
     for name, records in before.items():
         assert [history[-1].record for history in chronicle.opinions_of(name, 3).values()] == records
-    assert SocialNetwork.from_dict(dict(model.state["network"])).to_dict() == chronicle.network(4).to_dict()
+    assert SocialNetwork.from_dict(model.state["network"]).to_dict() == chronicle.network(4).to_dict()
 
 
 def test_a_damaged_run_is_refused(tmp_path: Path) -> None:

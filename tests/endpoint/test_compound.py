@@ -18,7 +18,7 @@ from repunet_model.cli import main
 from repunet_model.questions import compound
 from repunet_model.questions.base import Answer, Question
 from repunet_model.questions.compound import Compound
-from repunet_model.storage import RunFolder
+from repunet_model.storage.schema import CALLS
 from repunet_model.testing import completion, endpoint, random_reply, reply_to
 from tests.backends import Overheard
 from tests.conftest import contents
@@ -168,7 +168,7 @@ def test_both_ways_of_asking_are_compared_over_the_same_seeds(
 def test_what_a_step_waited_for_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     storage = ["--storage", str(tmp_path)]
     assert main(["run", "-n", "6", "--steps", "3", "--sim-name", "it", *storage]) == 0
-    calls = RunFolder(tmp_path / "it").table(3, "calls")
+    calls = StepReader.open(tmp_path / "it").step(3).rows(CALLS)
     chain = profile.critical_path(calls)
     for before, after in pairwise(chain):
         assert before in calls[after]["after"]

@@ -18,7 +18,7 @@ from repunet_model.errors import StorageError
 from repunet_model.inspection import of_agent
 from repunet_model.personas import Disposition, Persona
 from repunet_model.reference_layout import export_step, import_run
-from repunet_model.storage import RunFolder
+from repunet_model.storage import RunFolder, StepReader
 from repunet_model.testing import Body, completion, endpoint, reply_to
 from tests import hostile
 from visualization import drawing
@@ -211,22 +211,22 @@ def test_names_cannot_be_taken_for_several() -> None:
 
 def test_the_past_of_an_imported_run_is_shown_with_its_own_steps() -> None:
     folder = RunFolder.open(stored(4, n_agents=10))
-    export_step(folder, 4, Path("step_4"))
+    export_step(StepReader(folder), 4, Path("step_4"))
     imported = import_run(Path("step_4"), Path("sim_storage"), "imported").folder
     names = {row["gossiper"] for row in imported.table(0, "gossip")}
     assert names
     name = min(names)
-    shown = list(of_agent(imported, name, 0))
+    shown = list(of_agent(StepReader(imported), name, 0))
     thought = [row["subject"] for row in imported.table(0, "records") if row["holder"] == name]
     assert thought
     assert all(any(line.startswith(f"  of {subject} as") for line in shown) for subject in thought)
-    rows = drawing.gossip(Chronicle.of_folder(imported), 0)
+    rows = drawing.gossip(Chronicle.of_run(StepReader(imported)), 0)
     assert {row["step"] for row in rows} == {row["step"] for row in imported.table(0, "gossip")} != {0}
 
 
 @pytest.mark.parametrize("value", ['"abc"', "1e400", "[" * 5000 + "]" * 5000])
 def test_what_an_export_kept_and_somebody_changed_is_one_line(value: str, capsys: pytest.CaptureFixture[str]) -> None:
-    export_step(RunFolder.open(stored(1)), 1, Path("step_1"))
+    export_step(StepReader.open(stored(1)), 1, Path("step_1"))
     for file in Path("step_1").rglob("scratch.json"):
         data = json.loads(file.read_text())
         data["repunet_mesa"] = dict.fromkeys(data["repunet_mesa"], "HERE")

@@ -19,11 +19,12 @@ from aiohttp import web
 
 from repunet_model import RepuNetModel
 from repunet_model.cli import main
-from repunet_model.export import TABLES, export_graph, export_tables
+from repunet_model.export import export_graph, export_tables
 from repunet_model.personas import Persona
 from repunet_model.questions.base import said
 from repunet_model.reference_layout import export_step, import_run
-from repunet_model.storage import RunFolder
+from repunet_model.storage import RunFolder, StepReader
+from repunet_model.storage.schema import TABLES
 from repunet_model.testing import Body, completion, endpoint, reply_to
 from repunet_model.words import without_marks
 from tests import hostile
@@ -424,8 +425,8 @@ def test_a_human_may_type_marks_which_stay_letters(
 def test_tables_for_other_programs_hold_what_was_said(run: Path, tmp_path: Path) -> None:
     folder = RunFolder.open(run)
     for layout in ("csv", "parquet"):
-        export_tables(folder, 3, tmp_path / layout, layout)
-    for table in TABLES:
+        export_tables(StepReader(folder), 3, tmp_path / layout, layout)
+    for table in (name for name, each in TABLES.items() if each.is_exported):
         rows = [row for step in range(1, 4) for row in folder.table(step, table)]
         if not rows:
             continue
@@ -444,7 +445,7 @@ def test_tables_for_other_programs_hold_what_was_said(run: Path, tmp_path: Path)
 @pytest.mark.parametrize("layout", ["graphml", "gexf"])
 def test_graphs_for_other_programs_have_every_name(layout: str, run: Path, tmp_path: Path) -> None:
     out = tmp_path / f"graph.{layout}"
-    export_graph(RunFolder.open(run), 3, out, layout)
+    export_graph(StepReader.open(run), 3, out, layout)
     graph = nx.read_graphml(out) if layout == "graphml" else nx.read_gexf(out)
     assert set(graph) == set(hostile.NAMES)
     assert {data["name"] for _, data in graph.nodes(data=True)} == set(hostile.NAMES)
@@ -458,7 +459,7 @@ def test_a_run_goes_out_to_the_published_layout_and_back_unchanged(
     named = [person.model_copy(update={"name": name}) for person, name in zip(hostile.people(), names, strict=True)]
     society(6, game, personas=named, storage=str(tmp_path), run_name="run")
     ours = RunFolder.open(tmp_path / "run")
-    published = export_step(ours, 6, tmp_path / "out")
+    published = export_step(StepReader(ours), 6, tmp_path / "out")
     imported = import_run(published, tmp_path, "imported").folder
     for table in ("interactions", "events", "records", "gossip"):
         rows = [{"step": step, **row} for step in range(1, 7) for row in ours.table(step, table)]

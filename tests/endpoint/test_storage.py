@@ -173,7 +173,7 @@ def test_a_fork_differs_from_then_on_in_what_is_set(tmp_path: Path, capsys: pyte
     assert data["gossip_told"].iloc[1:3].sum() > 0
     assert data["gossip_told"].iloc[3:].sum() == 0
     assert set(data["cooperation_rate"].iloc[3:]) == {0.0}
-    assert (model.seed, model.gossip, model.steps) == (7, False, 5)
+    assert (model.config.seed, model.config.gossip, model.steps) == (7, False, 5)
     assert main(["fork", "quiet/step_4", "--storage", str(tmp_path)]) == 0
     assert main(["check", "quiet_from_4", "--storage", str(tmp_path)]) == 0
 
@@ -323,7 +323,7 @@ def test_a_name_that_is_no_plain_name_touches_nothing(name: str, tmp_path: Path,
 
 
 def test_the_manifest_says_what_the_outcome_depends_on(tmp_path: Path) -> None:
-    manifest = RunFolder.open(run(tmp_path, 1)).manifest()
+    manifest = RunFolder.open(run(tmp_path, 1)).manifest().data
     assert {"game", "reputation", "gossip", "activation", "dialogue_turns", "seed", "backend", "prompts"} <= set(
         manifest
     )

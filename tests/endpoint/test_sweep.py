@@ -233,9 +233,9 @@ def test_options_that_are_wrong_are_one_clear_line(
 
 
 def test_a_backend_of_ones_own_may_begin_like_a_replay() -> None:
-    assert Grid(backend=["replayed_by_me"]).backends() == ["replayed_by_me"]
+    assert Grid({"backend": ["replayed_by_me"]}).backends() == ["replayed_by_me"]
     with pytest.raises(ConfigurationError, match="a replay repeats one run"):
-        Grid(backend=["replay:first"]).backends()
+        Grid({"backend": ["replay:first"]}).backends()
 
 
 def test_runs_of_several_backends_are_in_one_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -336,7 +336,7 @@ def test_a_tie_is_made_and_a_break_noted_once() -> None:
     network = SocialNetwork(["Ann", "Bob"])
     for _ in range(2):
         network.bind("Ann", "Bob", "player")
-    assert network.to_dict()["ties"] == [["Ann", "Bob", ["player"]]]
+    assert list(map(list, network.to_dict()["ties"])) == [["Ann", "Bob", ["player"]]]
     network.unbind("Ann", "Bob", "player")
     data = json.loads(json.dumps(network.to_dict()))
     data["ties"] = [["Ann", "Bob", ["player"]]]  # as published runs may have it

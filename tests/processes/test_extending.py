@@ -60,7 +60,7 @@ def test_a_backend_in_one_file_answers_all_questions(tmp_path: Path) -> None:
     folders = list((tmp_path / "sim_storage" / "lots" / "runs").iterdir())
     assert len(folders) == 6
     for run in map(load_run, folders):
-        assert run.manifest["backend"]["backend"] == "zero_intelligence"
+        assert run.manifest.backend["backend"] == "zero_intelligence"
         assert run.last_step == 3
         shares = [list(row) for row in run.records["distribution"]]
         assert shares
@@ -80,7 +80,7 @@ def test_a_measure_in_one_file_is_measured_stored_and_reported(tmp_path: Path) -
     place.do("run --steps 4 --sim-name it")
     place.do("resume it --steps 2")
     run = load_run(tmp_path / "sim_storage" / "it")
-    assert run.manifest["measures"] == ["disagreement"]
+    assert run.manifest.measures == ["disagreement"]
     assert run.measures["disagreement"].notna().iloc[1:].all()
     assert run.measures["disagreement"].between(0, 1).any()
     place.do("sweep --scenario pd --reputation y,n --gossip n --seeds 1-2 --steps 3 --name few --workers 2")

@@ -87,7 +87,7 @@ def test_a_measure_takes_no_name_that_is_taken(monkeypatch: pytest.MonkeyPatch, 
 def test_a_backend_may_be_renamed_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup, "_KINDS", dict(setup._KINDS))
     setup.register("calm", make=lambda detail, _: RulesBackend(), restore=lambda *_: RulesBackend())
-    assert RepuNetModel(backend="calm", n_agents=4, rng=1).manifest()["backend"]["backend"] == "rules"
+    assert RepuNetModel(backend="calm", n_agents=4, rng=1).manifest().data["backend"]["backend"] == "rules"
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,8 @@ def test_a_seed_from_a_run_takes_what_was_learned_and_nothing_else() -> None:
     assert main(["seed", "--from-seed", "old/step_2", "--sim-name", "new", "--seed", "5"]) == 0
     assert learned("new") == learned("old", 2) != learned("old")
     model = RepuNetModel.load("sim_storage/new")
-    assert model.game == "investment"
-    assert model.seed == 5
+    assert model.config.game == "investment"
+    assert model.config.seed == 5
     assert model.graph.number_of_edges() == 0
     for agent in model.agents:
         assert agent.resources == 10

@@ -15,7 +15,7 @@ from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError
 from repunet_model.model import RepuNetModel
 from repunet_model.reference_layout import Imported, Told, export_step, import_run
-from repunet_model.storage import RunFolder, to_json
+from repunet_model.storage import RunFolder, StepReader, to_json
 from tests import ROOT
 
 DATA = ROOT.parent / "shared" / "reference_data"
@@ -491,7 +491,7 @@ def past(folder: RunFolder, name: str, step: int) -> list[str]:
 @pytest.mark.parametrize("mode", [(True, True), (False, True), (True, False)])
 def test_an_export_comes_back_the_same(game: str, mode: tuple[bool, bool], tmp_path: Path) -> None:
     folder = ran(game, tmp_path, reputation=mode[0], gossip=mode[1])
-    step = export_step(folder, 7, tmp_path / "out")
+    step = export_step(StepReader(folder), 7, tmp_path / "out")
     assert step == tmp_path / "out" / "step_7"
     done = import_run(step, tmp_path, "back")
     assert state_of(done) == folder.document(7, "state")
@@ -507,16 +507,16 @@ def test_an_export_comes_back_the_same(game: str, mode: tuple[bool, bool], tmp_p
         assert back.agent(name).memory.snapshot() == there.agent(name).memory.snapshot()
     assert back.scores == there.scores
     back.step()
-    again = import_run(export_step(done.folder, 0, tmp_path / "again"), tmp_path, "again_back")
+    again = import_run(export_step(StepReader(done.folder), 0, tmp_path / "again"), tmp_path, "again_back")
     assert state_of(again) == state_of(done)
     assert again.step == 7
-    assert export_step(back.folder or done.folder, 1, tmp_path / "on").name == "step_8"
+    assert export_step(StepReader(back.folder or done.folder), 1, tmp_path / "on").name == "step_8"
 
 
 @pytest.mark.parametrize("game", ["prisoners_dilemma", "investment", "sign_up"])
 def test_what_the_layout_itself_holds_comes_back_without_what_is_kept_beside_it(game: str, tmp_path: Path) -> None:
     folder = ran(game, tmp_path)
-    step = export_step(folder, 7, tmp_path / "out")
+    step = export_step(StepReader(folder), 7, tmp_path / "out")
     strip(step)
     done = import_run(step, tmp_path, "back", Told(game=game))
     was, now = folder.document(7, "state"), state_of(done)
@@ -541,9 +541,9 @@ def test_an_export_refuses_what_is_there_and_leaves_nothing_behind(tmp_path: Pat
     folder = ran("prisoners_dilemma", tmp_path, 1, n_agents=4)
     (tmp_path / "out").mkdir()
     with pytest.raises(ConfigurationError, match="is there already"):
-        export_step(folder, 1, tmp_path / "out")
+        export_step(StepReader(folder), 1, tmp_path / "out")
     with pytest.raises(ConfigurationError, match="no folder"):
-        export_step(folder, 1, tmp_path / "no" / "out")
+        export_step(StepReader(folder), 1, tmp_path / "no" / "out")
     assert list((tmp_path / "out").iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ours", "out"]
 
@@ -553,7 +553,7 @@ def test_a_name_without_a_folder_is_not_exported(tmp_path: Path) -> None:
     people.write_text(json.dumps([{"name": name, "disposition": "altruistic"} for name in ("a/b", "c")]))
     folder = ran("prisoners_dilemma", tmp_path, 1, personas=str(people))
     with pytest.raises(ConfigurationError, match="'a/b'"):
-        export_step(folder, 1, tmp_path / "out")
+        export_step(StepReader(folder), 1, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -732,7 +732,7 @@ def test_an_imported_run_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", STEPS)
 def test_a_published_step_comes_back_the_same(place: str, tmp_path: Path) -> None:
     done = import_run(DATA / place, tmp_path, "there")
-    back = import_run(export_step(done.folder, 0, tmp_path / "out"), tmp_path, "back")
+    back = import_run(export_step(StepReader(done.folder), 0, tmp_path / "out"), tmp_path, "back")
     assert back.step == done.step
     assert state_of(back) == state_of(done)
     for name in ("records", "events", "gossip", "interactions"):
@@ -749,7 +749,7 @@ def shape(data: Any) -> Any:
 @needs_data
 def test_an_export_has_the_files_and_fields_of_the_published_data(tmp_path: Path) -> None:
     published = DATA / "runs" / WITH / "step_30"
-    ours = export_step(ran("investment", tmp_path, 12), 12, tmp_path / "out")
+    ours = export_step(StepReader(ran("investment", tmp_path, 12)), 12, tmp_path / "out")
 
     def files(step: Path) -> set[str]:
         return {
@@ -780,7 +780,7 @@ def kinds(by_name: Mapping[str, Any]) -> set[str]:
 
 def test_published_code_finds_its_own_words_in_the_memories(tmp_path: Path) -> None:
     """It tells the role of a memory by these words, and fails at a failed one that says nothing of its investor."""
-    step = export_step(ran("investment", tmp_path, 12), 12, tmp_path / "out")
+    step = export_step(StepReader(ran("investment", tmp_path, 12)), 12, tmp_path / "out")
     for name, nodes in content(step, "memory/associative_memory/nodes.json").items():
         for text in (node["description"] for node in nodes if node["type"] == "EVENT"):
             assert ("Failed" in text) != ("Success" in text)

@@ -23,7 +23,7 @@ from repunet_model.reference_layout import import_run
 from repunet_model.report.evidence import read
 from repunet_model.report.statistics import Estimate, bands, contrast, estimate, regression
 from repunet_model.results import measures_of
-from repunet_model.storage import RunFolder
+from repunet_model.storage import RunFolder, StepReader
 from repunet_model.study import claims, screening
 from repunet_model.study.claims import verdict
 from tests.conftest import complaint
@@ -105,7 +105,7 @@ def test_parameters_that_differ_make_panels_of_their_own() -> None:
     assert (
         main(["sweep", "--rules", "precision=1,2", "--seeds", "1-2", "--steps", "2", "-n", "4", "--workers", "1"]) == 0
     )
-    runs = [RunFolder.open(path) for path in Path("sim_storage/sweep/runs").iterdir()]
+    runs = [StepReader.open(path) for path in Path("sim_storage/sweep/runs").iterdir()]
     panels = read(runs).panels
     assert sorted(panel.title for panel in panels) == [
         "Prisoner's dilemma, precision 1.0",
@@ -143,7 +143,7 @@ def gini_by_pairs(values: list[float]) -> float:
 def test_an_imported_run_has_the_ties_and_the_gini_that_are_counted_in_its_files(run: str, tmp_path: Path) -> None:
     folder = import_run(DATA / "runs" / run, tmp_path).folder
     scratch = content(DATA / "runs" / run / "step_30", "memory/scratch.json")
-    last = measures_of(folder).set_index("step").loc[30]
+    last = measures_of(StepReader(folder)).set_index("step").loc[30]
     assert last["ties"] == len(
         {(name, other) for name, data in scratch.items() for other in data["relationship"]["bind_list"]}
     )
@@ -165,7 +165,7 @@ def test_an_imported_run_has_the_rates_that_are_counted_in_its_result_files(step
         paid = re.search(r"Investor: [^:]+: actual allocation ([\d.]+)", deal)
         if amount and promised and paid:
             honoured.append(float(paid[1]) >= float(promised[1]) / 100 * 2 * float(amount[1]) - 0.01)
-    measured = measures_of(import_run(place, tmp_path).folder).set_index("step").loc[step]
+    measured = measures_of(StepReader(import_run(place, tmp_path).folder)).set_index("step").loc[step]
     assert len(deals) == 10
     assert measured["acceptance_rate"] == pytest.approx(accepted / len(deals))
     if honoured:
@@ -184,7 +184,7 @@ def test_imported_runs_have_a_report(tmp_path: Path) -> None:
     folder = RunFolder.open(Path("s/with"))
     with RepuNetModel.load(folder.path) as model:
         model.step()
-    measures = measures_of(folder)
+    measures = measures_of(StepReader(folder))
     assert measures["step"].tolist() == list(range(1, 32))
     assert measures["ties"].iloc[-1] == model.measures["ties"]
 
@@ -316,7 +316,7 @@ def test_the_screening_finds_what_decides_and_what_does_nothing() -> None:
         )
         == 0
     )
-    evidence = read([RunFolder.open(path) for path in Path("sim_storage/sweep/runs").iterdir()])
+    evidence = read([StepReader.open(path) for path in Path("sim_storage/sweep/runs").iterdir()])
     (found,) = screening.screened(pd.DataFrame(rows), evidence, 6)
     by_name = dict(zip(screening.RANGES, found.mu_star, strict=True))
     assert by_name.pop("discount") == pytest.approx(0.6)

@@ -203,8 +203,8 @@ def test_manifest(tmp_path: Path) -> None:
     with model:
         model.step()
         fork = model.folder.fork(1, tmp_path, "fork", {"seed": 2})
-    assert list(column("field")) == list(fork.manifest())
-    assert list(column("field"))[:-1] == list(model.folder.manifest())
-    assert "parent" in fork.manifest()
+    assert list(column("field")) == list(fork.manifest().data)
+    assert list(column("field"))[:-1] == list(model.folder.manifest().data)
+    assert "parent" in fork.manifest().data
     packages = re.split(r", | and ", column("field")["versions"].removeprefix("of "))
     assert [name.lower() for name in packages] == list(fork.manifest().data["versions"])
