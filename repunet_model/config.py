@@ -87,7 +87,8 @@ def _text(value: object, info: ValidationInfo) -> str:
 
 
 def _game(value: object, info: ValidationInfo) -> str:
-    return words.scenario(_text(value, info))
+    name = _text(value, info)
+    return words.SCENARIOS.get(name, name)  # whether there is such a game, the registry of games knows
 
 
 def _label(value: object, info: ValidationInfo) -> str:

@@ -182,7 +182,7 @@ class GameContract(ABC):
         backend.failing = False
         model.step()
         model.step()
-        self.run(7, run_name="smooth", **parameters)
+        self.run(7, backend=FailsAt(step=0, question=question), run_name="smooth", **parameters)
         assert contents(tmp_path / "failing") == contents(tmp_path / "smooth")
 
     @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])

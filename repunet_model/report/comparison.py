@@ -82,7 +82,7 @@ def _draw_cooperation(ax: Axes, models: Mapping[str, RepuNetModel]) -> None:
         ax.text(smooth.index[-1], smooth.iloc[-1] + 0.04, label, color=colour, ha="right", fontweight="bold")
     model = next(iter(models.values()))
     ax.set(xlabel="step", ylabel="cooperations / choices", xlim=(0.5, model.steps + 0.5))
-    ax.set_title(f"{len(model.graph)} agents, seed {model.seed} (bold: mean of {WINDOW} steps)")
+    ax.set_title(f"{len(model.graph)} agents, seed {model.config.seed} (bold: mean of {WINDOW} steps)")
     tidy_axes(ax, share=True)
 
 

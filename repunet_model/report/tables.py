@@ -33,7 +33,7 @@ def rates_table(model: RepuNetModel, first: int) -> Table:
         first: The first step to show.
     """
     table = Table(title="Rates by step", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    rates = games.find(model.game).rates
+    rates = games.find(model.config.game).rates
     columns: dict[str, tuple[str, str]] = {
         **{name.removesuffix("_rate").replace("_", " "): (name, "{:.0%}") for name in rates[:RATES_SHOWN]},
         "ties": ("ties", "{:.0f}"),
