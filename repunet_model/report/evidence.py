@@ -152,11 +152,13 @@ class Evidence:
     @cached_property
     def panels(self) -> list[Panel]:
         """The runs by panel."""
-        apart = _varying(self.runs)
+        games_of = {str(run.parameters["game"]) for run in self.runs}
+        apart = {game: _varying([run for run in self.runs if run.parameters["game"] == game]) for game in games_of}
         found: dict[tuple[str, str], dict[str, list[Run]]] = {}
         for run in self.runs:
-            words = ", ".join(_in_words(name, run.parameters.get(name)) for name in apart)
-            by_mode = found.setdefault((str(run.parameters["game"]), words), {mode: [] for mode in MODES})
+            game = str(run.parameters["game"])
+            words = ", ".join(_in_words(name, run.parameters.get(name)) for name in apart[game])
+            by_mode = found.setdefault((game, words), {mode: [] for mode in MODES})
             by_mode[run.mode].append(run)
         panels = []
         for (game, words), by_mode in found.items():

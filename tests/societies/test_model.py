@@ -127,7 +127,7 @@ def test_parameters_that_cannot_be_used_are_named(parameters: dict[str, object],
 
 
 def test_a_page_hands_the_seed_over_as_text() -> None:
-    assert run(0, rng="12").seed == 12
+    assert run(0, rng="12").config.seed == 12
 
 
 @pytest.mark.parametrize("period", [1, 2, -1])

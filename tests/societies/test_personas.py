@@ -74,7 +74,7 @@ def test_a_seed_says_where_it_is_and_how_to_run_it(capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     assert "Seed: sim_storage/demo (20 agents)" in shown
     command = shown.splitlines()[-1].partition("repunet ")[2]
-    assert command == "resume sim_storage/demo --steps 5"
+    assert command == "run --from sim_storage/demo"
     assert main(command.split()) == 0
     assert RepuNetModel.load("sim_storage/demo").steps == 5
 

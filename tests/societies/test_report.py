@@ -126,7 +126,7 @@ def test_what_cannot_be_reported_is_one_clear_line(capsys: pytest.CaptureFixture
     assert "no run at sim_storage/none" in complaint(["report", "none", "--out", "r"], capsys)
     assert "mine is there and is no report" in complaint(["report", "one", "--out", "mine"], capsys)
     assert "have the same parameters and seed" in complaint(["report", "one", "two", "--out", "r"], capsys)
-    assert "has no step to report" in complaint(["report", "empty", "--out", "r"], capsys)
+    assert "has no step of its own to report" in complaint(["report", "empty", "--out", "r"], capsys)
 
 
 # Measures of data that were not made here

@@ -93,7 +93,8 @@ def test_an_interrupted_run_is_whole_and_goes_on(interrupted_at: int, tmp_path: 
     assert model.steps == model.time == model.folder.steps()[-1]
     while model.steps < 4:
         model.step()
-    run(model.steps, run_name="smooth", **parameters)
+    interrupted_at = 0
+    run(model.steps, backend=Interrupting(), run_name="smooth", **parameters)
     assert contents(tmp_path / "interrupted") == contents(tmp_path / "smooth")
 
 
