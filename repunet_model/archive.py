@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from repunet_model import persistence
-from repunet_model.journal import Journal, Mailbox
+from repunet_model.backends.sender.client import close_mailbox
+from repunet_model.journal import Journal, remove
 from repunet_model.stages.world import Desk, World
 from repunet_model.storage import RunFolder
 
@@ -18,14 +20,17 @@ class Archive:
 
     Attributes:
         journal: The replies of the step under way.
-        mailbox: Replies that came for an earlier process; None while the run is not stored.
         folder: Where the run is stored; None if it is not.
     """
 
     def __init__(self) -> None:
         self.journal = Journal()
-        self.mailbox: Mailbox | None = None
         self.folder: RunFolder | None = None
+
+    @property
+    def mailbox(self) -> Path | None:
+        """The file of replies that came for an earlier process; None while the run is not stored."""
+        return self.folder.unread if self.folder is not None else None
 
     def keep_in(self, folder: RunFolder, step: int) -> None:
         """Store every further step in a folder, and every reply before that.
@@ -35,20 +40,18 @@ class Archive:
             step: The last whole step.
         """
         self.folder = folder
-        self.mailbox = Mailbox(folder.unread)
         self.journal.open(folder.replies, step)
-        weakref.finalize(self, folder.release)
+        weakref.finalize(self, _let_go, folder)
 
-    async def begin(self, step: int) -> None:
+    def begin(self, step: int) -> None:
         """Make sure that a step can be stored, and take in what others have left of it.
 
         Raises:
             StorageError: If somebody else writes to the run, or the step is there already.
         """
-        if self.folder is None or self.mailbox is None:
+        if self.folder is None:
             return
         if self.folder.hold():
-            await self.mailbox.open()
             self.journal.open(self.folder.replies, step - 1)
         self.folder.check_next(step)
 
@@ -71,10 +74,14 @@ class Archive:
         """Forget the replies of a step that is whole."""
         self.journal.clear()
         if self.mailbox is not None:
-            self.mailbox.clear()
+            remove(self.mailbox)
 
     def close(self) -> None:
         """Let others write to the run."""
-        if self.folder is not None and self.mailbox is not None:
-            self.folder.release()
-            self.mailbox.close()
+        if self.folder is not None:
+            _let_go(self.folder)
+
+
+def _let_go(folder: RunFolder) -> None:
+    close_mailbox(folder.unread)
+    folder.release()

@@ -271,7 +271,7 @@ class RepuNetModel(SteppedModel):
         )
         before = self.measures
         try:
-            await self._archive.begin(self.steps)
+            self._archive.begin(self.steps)
             for agent in self._agents_by_name.values():
                 agent.payoff = None
             outcomes = await run_step(world, gossip=self.gossip, activation=self.activation)
