@@ -20,17 +20,14 @@ class Archive:
 
     Attributes:
         journal: The replies of the step under way.
+        mailbox: The file of replies that came for an earlier process; None while the run is not stored.
         folder: Where the run is stored; None if it is not.
     """
 
     def __init__(self) -> None:
         self.journal = Journal()
+        self.mailbox: Path | None = None
         self.folder: RunFolder | None = None
-
-    @property
-    def mailbox(self) -> Path | None:
-        """The file of replies that came for an earlier process; None while the run is not stored."""
-        return self.folder.unread if self.folder is not None else None
 
     def keep_in(self, folder: RunFolder, step: int) -> None:
         """Store every further step in a folder, and every reply before that.
@@ -40,8 +37,9 @@ class Archive:
             step: The last whole step.
         """
         self.folder = folder
+        self.mailbox = folder.unread.resolve()  # another process opens it, which was started in another folder perhaps
         self.journal.open(folder.replies, step)
-        weakref.finalize(self, _let_go, folder)
+        weakref.finalize(self, _let_go, folder, self.mailbox)
 
     def begin(self, step: int) -> None:
         """Make sure that a step can be stored, and take in what others have left of it.
@@ -78,10 +76,10 @@ class Archive:
 
     def close(self) -> None:
         """Let others write to the run."""
-        if self.folder is not None:
-            _let_go(self.folder)
+        if self.folder is not None and self.mailbox is not None:
+            _let_go(self.folder, self.mailbox)
 
 
-def _let_go(folder: RunFolder) -> None:
-    close_mailbox(folder.unread)
+def _let_go(folder: RunFolder, mailbox: Path) -> None:
+    close_mailbox(mailbox)
     folder.release()

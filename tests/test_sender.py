@@ -165,3 +165,15 @@ def test_limits_and_budget_apply_to_a_model_of_any_wire_format() -> None:
     limits = Limits(budget_tokens=100)
     with RepuNetModel(n_agents=4, rng=1, backend=Other(), limits=limits) as model, pytest.raises(BudgetError):
         model.step()
+
+
+def test_a_run_is_locked_where_it_is_though_the_process_has_changed_its_folder(
+    tmp_path: Path, local_endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        with RepuNetModel(n_agents=2, rng=1, storage="runs", run_name="it", backend="openai") as model:
+            model.step()
+    locks = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob(".mail.lock")}
+    assert locks == {"first", "second"}

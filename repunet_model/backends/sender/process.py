@@ -100,6 +100,7 @@ class Sender:
             while not mailbox.lock.is_locked:
                 if not mailbox.is_open:
                     raise OSError("it was closed")
+                mailbox.path.parent.stat()  # the lock would make the folder of a run that was deleted
                 try:
                     mailbox.lock.acquire()
                 except Timeout:
