@@ -58,6 +58,7 @@ class Counting:
 
     reads_prompts = False
     is_costly = False
+    asks_model = False
 
     def __init__(self, count: Count) -> None:
         self._inner = Chances()

@@ -77,9 +77,9 @@ async def in_flight(calls: Sequence[Callable[[], Awaitable[object]]]) -> float:
 
 
 def cpu_seconds() -> float:
-    """Return the CPU seconds of this process and of the couriers that it has started."""
-    couriers = (child for child in psutil.Process().children() if "courier_process" in " ".join(child.cmdline()))
-    times = [courier.cpu_times() for courier in couriers]
+    """Return the CPU seconds of this process and of the senders that it has started."""
+    senders = (child for child in psutil.Process().children() if "sender.process" in " ".join(child.cmdline()))
+    times = [sender.cpu_times() for sender in senders]
     return time.process_time() + sum(each.user + each.system for each in times)
 
 

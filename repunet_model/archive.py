@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import weakref
+from pathlib import Path
 
-from repunet_model.journal import Journal, Mailbox
+from repunet_model.backends.sender.client import close_mailbox
+from repunet_model.journal import Journal, remove
 from repunet_model.stages.world import Desk
 from repunet_model.storage import RunFolder, Step
 
@@ -15,13 +17,13 @@ class Archive:
 
     Attributes:
         journal: The replies of the step under way.
-        mailbox: Replies that came for an earlier process; None while the run is not stored.
+        mailbox: The file of replies that came for an earlier process; None while the run is not stored.
         folder: Where the run is stored; None if it is not.
     """
 
     def __init__(self) -> None:
         self.journal = Journal()
-        self.mailbox: Mailbox | None = None
+        self.mailbox: Path | None = None
         self.folder: RunFolder | None = None
 
     def keep_in(self, folder: RunFolder, step: int) -> None:
@@ -32,20 +34,19 @@ class Archive:
             step: The last whole step.
         """
         self.folder = folder
-        self.mailbox = Mailbox(folder.unread)
+        self.mailbox = folder.unread.resolve()  # another process opens it, which was started in another folder perhaps
         self.journal.open(folder.replies, step)
-        weakref.finalize(self, folder.release)
+        weakref.finalize(self, _let_go, folder, self.mailbox)
 
-    async def begin(self, step: int) -> None:
+    def begin(self, step: int) -> None:
         """Make sure that a step can be stored, and take in what others have left of it.
 
         Raises:
             StorageError: If somebody else writes to the run, or the step is there already.
         """
-        if self.folder is None or self.mailbox is None:
+        if self.folder is None:
             return
         if self.folder.hold():
-            await self.mailbox.open()
             self.journal.open(self.folder.replies, step - 1)
         self.folder.check_next(step)
 
@@ -68,10 +69,14 @@ class Archive:
         """Forget the replies of a step that is whole."""
         self.journal.clear()
         if self.mailbox is not None:
-            self.mailbox.clear()
+            remove(self.mailbox)
 
     def close(self) -> None:
         """Let others write to the run."""
         if self.folder is not None and self.mailbox is not None:
-            self.folder.release()
-            self.mailbox.close()
+            _let_go(self.folder, self.mailbox)
+
+
+def _let_go(folder: RunFolder, mailbox: Path) -> None:
+    close_mailbox(mailbox)
+    folder.release()

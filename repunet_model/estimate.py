@@ -35,7 +35,7 @@ def estimating(who: Respondents, prices: Prices) -> Respondents:
         prices: What tokens cost.
     """
     stand_ins: dict[int, Backend] = {
-        id(backend): Meter(Estimator(backend.description), prices) if "model" in backend.description else backend
+        id(backend): Meter(Estimator(backend.description), prices) if backend.asks_model else backend
         for backend in who.distinct()
     }
     own = {name: stand_ins[id(backend)] for name, backend in who.by_name.items()}

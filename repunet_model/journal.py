@@ -5,17 +5,15 @@ with the replies that are already there, and nothing is paid twice. On disk it i
 reply, appended in one write each. A last line that a dying process left half written is dropped; the reply of which
 it was the beginning was never used.
 
-A mailbox holds what came for a process that was gone by then: replies as the endpoint sent them.
+A mailbox holds what came for a process that was gone by then: replies as the endpoint sent them. It is locked, written
+and given up by the process that sends requests (`backends.sender`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
 import json
 import logging
 import os
-import weakref
 from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,7 +74,7 @@ class Journal:
         self._rows[_key(at, attempt)] = row
         if self._path is not None:
             try:
-                _append(self._path, [row], repair=not self._is_whole)
+                append(self._path, [row], repair=not self._is_whole)
                 self._is_whole = True
             except OSError as error:
                 self._is_whole = False
@@ -90,107 +88,27 @@ class Journal:
         """Forget the replies of a step that is whole, and remove the file."""
         self._rows.clear()
         if self._path is not None:
-            _remove(self._path)
+            remove(self._path)
 
 
-class Hold:
-    """A lock on a mailbox, which lasts as long as anybody has its file open, a courier included.
+def unread(path: Path) -> dict[str, list[str]]:
+    """Return the replies in a mailbox, by a hash of the request.
 
-    Attributes:
-        file: The number of the open file. Whoever is given it holds the lock too.
+    Args:
+        path: The file; whoever reads it has the mailbox locked.
+
+    Raises:
+        StorageError: If it cannot be read, or a whole line of it is damaged.
     """
-
-    def __init__(self, path: Path) -> None:
-        """Take the lock.
-
-        Args:
-            path: Its file; it is made if it is missing.
-
-        Raises:
-            BlockingIOError: If somebody else has it.
-            OSError: If the file cannot be made.
-        """
-        self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    replies: dict[str, list[str]] = {}
+    for number, row in _rows(path):
         try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self.file)
-            raise
-        weakref.finalize(self, _let_go, self.file)
-
-
-def _let_go(file: int) -> None:
-    """Give up a lock, for whoever else has its file open too."""
-    fcntl.flock(file, fcntl.LOCK_UN)
-    os.close(file)
-
-
-_HOLDS: weakref.WeakValueDictionary[Path, Hold] = weakref.WeakValueDictionary()
-"""The locks that this process has: those who write to one run in one process share one."""
-
-
-class Mailbox:
-    """Replies that came when the process that had asked for them was gone, by a hash of the request.
-
-    Attributes:
-        path: The file, in the folder of the run; it is there only while it holds something.
-        hold: The lock, once the mailbox is open.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
-        self.hold: Hold | None = None
-        self._replies: dict[str, list[str]] = {}
-
-    async def open(self) -> None:
-        """Wait until nothing more can come for an earlier process, and read what has.
-
-        Raises:
-            StorageError: If it cannot be read, or a whole line of it is damaged.
-        """
-        place, was_told = self.path.with_name(".mail.lock"), False
-        while (hold := _HOLDS.get(place)) is None:
-            try:
-                hold = _HOLDS[place] = Hold(place)
-                break
-            except BlockingIOError:
-                if not was_told:
-                    was_told = True
-                    _LOG.warning("Waiting for replies to requests that an earlier process had sent.")
-                await asyncio.sleep(0.05)
-            except OSError as error:
-                raise StorageError(f"{self.path.parent} cannot be written: {error.strerror or error}") from error
-        self.hold = hold
-        self._replies.clear()
-        for number, row in _rows(self.path):
-            try:
-                if not isinstance(row["content"], str):
-                    raise TypeError("not a reply")
-                self._replies.setdefault(row["digest"], []).append(row["content"])
-            except (KeyError, TypeError) as error:
-                raise _damaged(self.path, number, error) from error
-
-    def close(self) -> None:
-        """Let others open it."""
-        self.hold = None
-
-    def take(self, digest: str) -> str | None:
-        """Return a reply to a request and remove it; None if there is none."""
-        replies = self._replies.get(digest)
-        return replies.pop(0) if replies else None
-
-    def leave(self, rows: Iterable[Row]) -> None:
-        """Leave replies for whoever goes on with the run; called by somebody who has the lock.
-
-        Args:
-            rows: The digest of each request and the content of its reply.
-        """
-        _append(self.path, rows, repair=True)
-
-    def clear(self) -> None:
-        """Forget what came for a step that is whole, and remove the file."""
-        self._replies.clear()
-        _remove(self.path)
+            if not isinstance(row["content"], str):
+                raise TypeError("not a reply")
+            replies.setdefault(row["digest"], []).append(row["content"])
+        except (KeyError, TypeError) as error:
+            raise _damaged(path, number, error) from error
+    return replies
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
@@ -211,7 +129,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
         yield number, row
 
 
-def _append(path: Path, rows: Iterable[Row], *, repair: bool) -> None:
+def append(path: Path, rows: Iterable[Row], *, repair: bool) -> None:
     """Append rows in one write, all of them or nothing.
 
     Args:
@@ -232,7 +150,7 @@ def _append(path: Path, rows: Iterable[Row], *, repair: bool) -> None:
             raise OSError("no space left")
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove a file that is not needed any more; where that cannot be, the step is whole all the same."""
     try:
         path.unlink(missing_ok=True)

@@ -280,7 +280,7 @@ class RepuNetModel(SteppedModel):
         )
         before = self.measures
         try:
-            await self._archive.begin(self.steps)
+            self._archive.begin(self.steps)
             for agent in self._agents_by_name.values():
                 agent.payoff = None
             outcomes = await run_step(world, gossip=self.config.gossip, activation=self.config.activation)

@@ -28,7 +28,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith("usage")
+        if path.is_file() and not path.name.startswith("usage") and not path.name.endswith(".lock")
     }
 
 

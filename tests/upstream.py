@@ -28,7 +28,7 @@ from tests.environments import PROJECT, UV, copy_checkout
 
 LEFT_OUT = (
     *("architecture", "documents", "imports", "site", "wheel"),  # about the checkout itself
-    *("batch", "courier", "human", "local", "service", "shell", "sweep"),  # about processes, for minutes
+    *("batch", "human", "local", "sender", "service", "shell", "sweep"),  # about processes, for minutes
     *("extending", "injection", "page"),  # for minutes
 )
 """Words in the names of test files that are not run."""

@@ -22,7 +22,8 @@ class ZeroIntelligence:
 
     description = {"backend": NAME}  # noqa: RUF012 - what a run's manifest says of it
     reads_prompts = False  # answers from the form of the question: no prompt is rendered
-    is_costly = False  # no retries, limits and records of replies
+    is_costly = False  # no retries and records of replies
+    asks_model = False  # no limits, budget and prices
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Draw until the parts of an answer go together; the question says whether they do."""

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 from random import Random
 from typing import Any, Protocol, Self
 
-from repunet_model.journal import Mailbox
 from repunet_model.personas import Persona
 from repunet_model.questions.base import Answer, Coordinates, Options, Question
 from repunet_model.questions.compound import Ask
@@ -130,9 +130,9 @@ class Request[A: Answer]:
         corrections: Earlier replies to this request that did not fit.
         usage: What it has cost so far; backends and wrappers add to it.
         earlier: What replies that were recorded before had cost when they came.
-        mailbox: Where replies are found that came for an earlier process, and left if this one ends; None for a run
-            that is not stored.
-        receipts: Told once a reply is written down, so that nobody else needs to keep it.
+        mailbox: The file where replies are found that came for an earlier process, and left if this one ends; None for
+            a run that is not stored.
+        receipts: Called once a reply is written down or of no use, so that nobody else needs to keep it.
     """
 
     coordinates: Coordinates
@@ -145,7 +145,7 @@ class Request[A: Answer]:
     corrections: tuple[Correction, ...] = ()
     usage: Usage = field(default_factory=Usage)
     earlier: Usage = field(default_factory=Usage)
-    mailbox: Mailbox | None = None
+    mailbox: Path | None = None
     receipts: list[Callable[[], None]] = field(default_factory=list)
 
     def random(self) -> Random:
@@ -249,7 +249,11 @@ class Backend(Protocol):
 
     @property
     def is_costly(self) -> bool:
-        """Whether an answer costs money, time or patience, so that it is recorded before it is used, and limited."""
+        """Whether an answer costs money, time or patience, so that it is recorded before it is used."""
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether a language model is asked: limits, rates, budget and prices apply to it, and not to a human."""
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer a question.

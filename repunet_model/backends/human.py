@@ -43,6 +43,7 @@ class HumanBackend:
 
     reads_prompts = True
     is_costly = True
+    asks_model = False
 
     def __init__(self, keyboard: Stream, screen: Stream) -> None:
         """Make a backend.

@@ -70,6 +70,7 @@ class LocalBackend:
 
     reads_prompts = True
     is_costly = True
+    asks_model = True
 
     def __init__(self, gguf: Path, endpoint: Endpoint) -> None:
         """Check the file; the server is started later.

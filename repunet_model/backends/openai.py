@@ -14,14 +14,14 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from repunet_model.backends.base import Request, Usage
-from repunet_model.backends.courier import Destination, Letter, LostError, RefusedError, courier
 from repunet_model.backends.dialect import Dialect
 from repunet_model.backends.endpoint import Endpoint, ReplyFormat
+from repunet_model.backends.sender.client import ProcessTransport
+from repunet_model.backends.sender.transport import Destination, LostError, RefusedError, Transport
 from repunet_model.errors import AdaptationError, ConfigurationError, EndpointError, InvalidReplyError, TransientError
 from repunet_model.questions.base import Answer
 from repunet_model.words import one_line
@@ -50,14 +50,17 @@ class OpenAIBackend:
 
     reads_prompts = True
     is_costly = True
+    asks_model = True
 
-    def __init__(self, endpoint: Endpoint, key: str) -> None:
+    def __init__(self, endpoint: Endpoint, key: str, transport: Transport | None = None) -> None:
         """Make a backend.
 
         Args:
             endpoint: Where and how to ask.
             key: The API key; any text for an endpoint that needs none.
+            transport: What takes requests there; by default the process that sends (`backends.sender`).
         """
+        self._transport = transport or ProcessTransport()
         self._endpoint = endpoint
         self._key = key
         self._destination = Destination(
@@ -99,11 +102,10 @@ class OpenAIBackend:
             EndpointError: If it failed for good.
         """
         body = self.body(request, dialect)
-        letter = Letter(self._destination, body)
         started = time.perf_counter()
         request.usage.attempts += 1
         try:
-            return json.loads(await self._post(letter, request))
+            return json.loads(await self._transport.send(body, self._destination, request))
         except RefusedError as error:
             complaint = _complaint(error)
             if error.status in {400, 422}:
@@ -130,20 +132,6 @@ class OpenAIBackend:
             ) from error
         finally:
             request.usage.seconds += time.perf_counter() - started
-
-    async def _post(self, letter: Letter, request: Request[Any]) -> str:
-        """Return the reply to a request: the one that came for an earlier process, or a new one.
-
-        Raises:
-            RefusedError: If the endpoint refused it.
-            LostError: If no reply came.
-        """
-        if request.mailbox is not None and (left := request.mailbox.take(letter.digest)) is not None:
-            return left
-        sending = await courier()
-        content, number = await sending.send(letter, request.mailbox)
-        request.receipts.append(partial(sending.kept, number))
-        return content
 
     def body(self, request: Request[Any], dialect: Dialect) -> dict[str, Any]:
         """Return what is sent: prompt, sampling parameters, and how the reply is to be given."""
@@ -221,8 +209,8 @@ class OpenAIBackend:
         may_pass = error.status in {408, 409, 429} or error.status >= 500
         if may_pass and error.code != "insufficient_quota":
             try:
-                retry_after = float(error.retry_after)
-            except ValueError:
+                retry_after = float(error.headers["retry-after"])
+            except (KeyError, ValueError):
                 retry_after = None
             return TransientError(message, retry_after, may_have_cost=error.status in {408, 502, 504})
         return EndpointError(message)
@@ -244,7 +232,7 @@ class OpenAIBackend:
         return (line.replace(self._key, "***") if self._key != NO_KEY else line)[:300]
 
     async def close(self) -> None:
-        """There is nothing to give back: the courier serves whoever asks."""
+        """There is nothing to give back: the process that sends serves all backends."""
 
 
 def _count(counts: object, name: str) -> int | None:

@@ -72,6 +72,7 @@ class ReplayBackend:
     """
 
     is_costly = False
+    asks_model = False
 
     def __init__(self, recording: Recording, description: Mapping[str, Any], *, reads_prompts: bool) -> None:
         """Make a backend.

@@ -78,6 +78,7 @@ class RulesBackend:
 
     reads_prompts = False
     is_costly = False
+    asks_model = False
 
     def __init__(self, rules: Rules | None = None) -> None:
         self._rules = rules or Rules()

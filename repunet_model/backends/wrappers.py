@@ -71,6 +71,11 @@ class Wrapper:
         """The wrapped backend's."""
         return self._inner.is_costly
 
+    @property
+    def asks_model(self) -> bool:
+        """The wrapped backend's."""
+        return self._inner.asks_model
+
     async def close(self) -> None:
         """Close the wrapped backend."""
         await self._inner.close()
@@ -89,7 +94,7 @@ class Record(Wrapper):
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer, and write down the reply."""
-        if not _asks_a_model(self):
+        if not self.asks_model:
             return await self._send(request)
         sent = asyncio.create_task(self._send(request))
         try:
@@ -110,6 +115,9 @@ class Record(Wrapper):
         except InvalidReplyError as error:
             self._write(request, before, text=error.text, problem=error.problem, remedy=error.remedy)
             raise
+        except BackendError:
+            self._release(request)  # a reply that could not be read
+            raise
         self._write(request, before, text=answer.model_dump_json())
         return answer
 
@@ -120,6 +128,11 @@ class Record(Wrapper):
             "usage": request.usage.since(before).to_dict(),
         }
         self._journal.add(request.coordinates, request.attempt, row)
+        self._release(request)
+
+    @staticmethod
+    def _release(request: Request[Any]) -> None:
+        """Say that nobody else needs to keep the replies to a request."""
         while request.receipts:
             request.receipts.pop()()
 
@@ -178,7 +191,7 @@ class Meter(Wrapper):
                 usage.unpriced_tokens += used.tokens
             else:
                 usage.usd += self._price.of(used.prompt_tokens, used.completion_tokens, used.cached_tokens)
-            if may_have_cost and not used.counted and _asks_a_model(self):
+            if may_have_cost and not used.counted and self.asks_model:
                 most = most_of(request, self.description, self._price)
                 usage.assumed_tokens += max(most.tokens - used.tokens, 0)
                 usage.assumed_usd += max(most.usd - usage.usd + before.usd, 0.0)
@@ -212,7 +225,7 @@ class Budget(Wrapper):
         Raises:
             BudgetError: If it may not fit.
         """
-        if not self._purse.is_limited or not _asks_a_model(self):
+        if not self._purse.is_limited or not self.asks_model:
             return await self._inner.answer(request)
         most = most_of(request, self.description, self._price)
         await self._purse.reserve(most)
@@ -221,11 +234,6 @@ class Budget(Wrapper):
             return await self._inner.answer(request)
         finally:
             self._purse.settle(most, request.usage.since(before))
-
-
-def _asks_a_model(backend: Backend) -> bool:
-    """Tell whether a model answers, rather than a human, to whom no limit of endpoints applies."""
-    return "model" in backend.description
 
 
 def most_of(request: Request[Any], description: Mapping[str, Any], price: Price | None = None) -> Reservation:
@@ -249,7 +257,7 @@ class Gate(Wrapper):
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer when it is the request's turn."""
-        if not _asks_a_model(self):
+        if not self.asks_model:
             return await self._inner.answer(request)
         limits = self._limits
         async with limits.places:

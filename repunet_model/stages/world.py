@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repunet_model.backends.base import Backend, Request, Usage
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from repunet_model.agents import RepuNetAgent
     from repunet_model.games.base import Game
-    from repunet_model.journal import Mailbox
     from repunet_model.network import SocialNetwork
     from repunet_model.reputation import Standings
 
@@ -86,7 +86,7 @@ class Desk:
         prompts: Prompts,
         answering: Mapping[str, Backend],
         on_call: Callable[[str, Usage, bool], None],
-        mailbox: Mailbox | None = None,
+        mailbox: Path | None = None,
     ) -> None:
         """Open the desk for a step.
 
@@ -96,7 +96,7 @@ class Desk:
             prompts: The prompts of the run.
             answering: Who answers for an agent, by its name.
             on_call: Told of each call its question, what it cost, and whether it was answered.
-            mailbox: Of the run; None if it is not stored.
+            mailbox: The file of the run's replies that nobody has read; None if it is not stored.
         """
         self.calls: dict[Coordinates, Call] = {}
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)

@@ -19,7 +19,7 @@ from repunet_model.inspection import of_agent
 from repunet_model.personas import Disposition, Persona
 from repunet_model.reference_layout import export_step, import_run
 from repunet_model.storage import RunFolder, StepReader
-from repunet_model.testing import Body, completion, endpoint, reply_to
+from repunet_model.testing import Body, Endpoint, completion, endpoint, reply_to
 from tests import hostile
 from visualization import drawing
 
@@ -130,11 +130,12 @@ def test_a_file_of_replies_that_is_none_is_one_line(line: str, capsys: pytest.Ca
     assert "damaged" in one_line(["resume", "theirs"], capsys)
 
 
-def test_mail_that_is_no_text_is_damage() -> None:
-    folder = stored()
+def test_mail_that_is_no_text_is_damage(local_endpoint: Endpoint) -> None:
+    folder = stored(backend="openai")
     (folder / "replies_unread.jsonl").write_text('{"digest": "d", "content": 5}\n')
     with RepuNetModel.load(folder) as model, pytest.raises(StorageError, match="line 1: damaged"):
         model.step()
+    assert local_endpoint.requests == []
 
 
 def test_a_step_is_whole_though_its_replies_cannot_be_removed(

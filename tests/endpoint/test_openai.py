@@ -233,6 +233,7 @@ def test_waits_grow_and_heed_what_the_endpoint_asks(monkeypatch: pytest.MonkeyPa
     class Limited:
         reads_prompts = True
         is_costly = True
+        asks_model = True
 
         @property
         def description(self) -> dict[str, Any]:

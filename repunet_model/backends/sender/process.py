@@ -1,0 +1,176 @@
+"""The process that sends requests to endpoints. Started by `sender.client`, never imported by it.
+
+What has been sent is paid for, so its reply must not be lost with the process that asked. Messages come on standard
+input, a line of JSON each, with the body of a request after a tab, and are answered on standard output. When the input
+ends, the asking process has ended: what is on the way is waited for, and every reply that was not dropped is left in
+the mailbox of its run (`journal.unread`).
+
+Before the first request of a run, the asking process has its sender lock the run's mailbox and waits until it has, so
+that every request on its way is covered by a lock which only the sender holds and which outlives the asking process. A
+sender whose asking process ended before that was never told to send; it sends nothing and gives up the lock, should it
+have taken it. A mailbox is read only when one's own sender has the lock, and an earlier sender gives it up only after
+it has left all replies that nobody has kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from importlib import import_module
+from json import dumps, loads
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from repunet_model import journal
+from repunet_model.backends.sender.transport import Destination
+
+Message = dict[str, Any]
+
+
+class Mailbox:
+    """The replies of one run in the sender's hands.
+
+    Attributes:
+        path: The file in which they are left.
+        lock: Held from the first request until nothing more can come.
+        is_open: Whether more may be sent for it.
+        on_the_way: The numbers of requests.
+        replies: What came and was not dropped, by the number of the request.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lock = FileLock(path.with_name(".mail.lock"), timeout=0, thread_local=False)
+        self.is_open = True
+        self.on_the_way: set[int] = set()
+        self.replies: dict[int, Message] = {}
+
+    def let_go(self) -> None:
+        """Leave what nobody has dropped, and give up the lock."""
+        with suppress(OSError):  # a full disk, or a run that was deleted: there is nobody to tell
+            if self.replies:
+                journal.append(self.path, self.replies.values(), repair=True)
+        self.lock.release()
+
+
+class Sender:
+    """Sends requests and takes replies in."""
+
+    def __init__(self) -> None:
+        # The SDK takes a second or more to import; mailboxes are opened meanwhile.
+        self._http = asyncio.create_task(asyncio.to_thread(import_module, "repunet_model.backends.sender.http"))
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._mailboxes: dict[str, Mailbox] = {}
+
+    def handle(self, message: Message, body: bytes) -> None:
+        """Do what a message says."""
+        match message:
+            case {"open": path, "number": number}:
+                mailbox = self._mailboxes.setdefault(path, Mailbox(Path(path)))
+                mailbox.is_open = True
+                self._start(number, self._open(number, mailbox))
+            case {"send": _, "number": number, "mailbox": path}:
+                used = self._mailboxes.get(path)
+                if used is not None:
+                    used.on_the_way.add(number)
+                self._start(number, self._send(message, body, used))
+            case {"drop": number}:
+                if number in self._tasks:
+                    self._tasks[number].cancel()
+                for mailbox in self._mailboxes.values():
+                    mailbox.replies.pop(number, None)
+            case {"close": path}:
+                self._close(path)
+
+    def _start(self, number: int, work: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks[number] = asyncio.create_task(work)
+        task.add_done_callback(lambda _: self._tasks.pop(number))
+
+    async def _open(self, number: int, mailbox: Mailbox) -> None:
+        """Lock a mailbox as soon as no other sender has it."""
+        problem, waits = "", False
+        try:
+            while not mailbox.lock.is_locked:
+                if not mailbox.is_open:
+                    raise OSError("it was closed")
+                mailbox.path.parent.stat()  # the lock would make the folder of a run that was deleted
+                try:
+                    mailbox.lock.acquire()
+                except Timeout:
+                    if not waits:
+                        waits = True
+                        _say({"number": number, "waits": waits})
+                    await asyncio.sleep(0.05)
+        except OSError as error:
+            problem = error.strerror or str(error)
+        _say({"number": number, "content": problem})
+
+    async def _send(self, message: Message, body: bytes, mailbox: Mailbox | None) -> None:
+        """Send a request and pass on what comes."""
+        number = message["number"]
+        if mailbox is None and message["mailbox"] is not None:
+            _say({"number": number, "lost": {"reason": "the run was closed", "may_have_arrived": False}})
+            return
+        try:
+            http = await asyncio.shield(self._http)
+            told = await http.send(Destination(**message["send"]), body)
+            if mailbox is not None and "content" in told:
+                mailbox.replies[number] = {"digest": message["digest"], **told}
+            _say({"number": number, **told})
+        finally:
+            if mailbox is not None:
+                mailbox.on_the_way.remove(number)
+                self._let_go_if_done(mailbox)
+
+    def _close(self, path: str) -> None:
+        if (mailbox := self._mailboxes.get(path)) is not None:
+            mailbox.is_open = False
+            self._let_go_if_done(mailbox)
+
+    def _let_go_if_done(self, mailbox: Mailbox) -> None:
+        if not mailbox.is_open and not mailbox.on_the_way:
+            self._mailboxes.pop(str(mailbox.path))
+            mailbox.let_go()
+
+    async def finish(self) -> None:
+        """Wait for what is on the way, and let go of all mailboxes."""
+        for path in list(self._mailboxes):
+            self._close(path)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+def _say(message: Message) -> None:
+    """Tell the asking process, if it is still there."""
+    with suppress(OSError):
+        sys.stdout.buffer.write(dumps(message).encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+
+async def work() -> None:
+    """Serve the asking process until it is gone."""
+    loop, ended, sender = asyncio.get_running_loop(), asyncio.Event(), Sender()
+
+    def read() -> None:
+        for line in sys.stdin.buffer:
+            head, _, body = line.partition(b"\t")
+            if line.endswith(b"\n"):  # the asking process may have ended in the midst of one
+                loop.call_soon_threadsafe(sender.handle, loads(head), body[:-1])
+        loop.call_soon_threadsafe(ended.set)
+
+    # In a thread, since Windows has no other way to read a pipe and wait for sockets.
+    threading.Thread(target=read, daemon=True).start()
+    await ended.wait()
+    await sender.finish()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.run(work())
+    os._exit(0)  # at once: connections that are kept open have nothing to say
