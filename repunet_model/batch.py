@@ -334,7 +334,7 @@ class Batch:
         """Log why a job did not get to its end, and how to go on, and return what became of it."""
         job = each.job
         how = ""
-        if each.has_run:
+        if each.has_run and (self._plan.storage / job.name).is_dir():
             going_on = to_go_on(self._plan.storage / job.name, job.steps - each.steps)
             how = f"; the run is whole up to step {each.steps}, go on with: {going_on}"
         try:
@@ -352,7 +352,7 @@ class Batch:
         path = self._logs / f"{job.name}.log"
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         try:
-            with path.open("a", encoding="utf-8") as file:
+            with path.open("a", encoding="utf-8", newline="\n") as file:
                 file.writelines(f"{now} {visible(line)}\n" for line in lines)
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 import networkx as nx
 import pandas as pd
 
+from repunet_model import disk
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.storage import Row, RunFolder, to_json
 
@@ -22,22 +23,23 @@ def whole(out: Path, *, is_file: bool = False) -> Iterator[Path]:
 
     Args:
         out: Where it is to lie.
-        is_file: Whether it is a file, which the block makes; else it is a folder, which is there.
+        is_file: Whether it is a file, which the block makes; else it is a folder, which is there. The folder it lies in
+            is made if it is missing.
 
     Raises:
-        ConfigurationError: If `out` is there already, or is to lie where there is no folder.
+        ConfigurationError: If `out` is there already, or its name is none that every system takes.
         StorageError: If it cannot be written.
     """
     try:
-        taken, has_place = out.exists() or out.is_symlink(), out.parent.is_dir()
+        taken = out.exists() or out.is_symlink()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise ConfigurationError(f"{str(out)[:200]!r}: {reason}") from None
     if taken:
         raise ConfigurationError(f"{out} is there already: name another place")
-    if not has_place:
-        raise ConfigurationError(f"{out}: there is no folder {out.parent}")
+    disk.check_new(out)
     try:
+        disk.make_folder(out.parent)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as temporary:
             place = Path(temporary) / "whole"
             if not is_file:
@@ -104,7 +106,7 @@ def export_tables(folder: RunFolder, step: int, out: Path, layout: str) -> None:
                 continue
             frame = pd.DataFrame(rows)
             if layout == "csv":
-                frame.to_csv(place / f"{name}.csv", index=False)
+                frame.to_csv(place / f"{name}.csv", index=False, lineterminator="\n")
             else:
                 frame.to_parquet(place / f"{name}.parquet", index=False)
 

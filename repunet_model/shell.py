@@ -28,7 +28,7 @@ from repunet_model.modes import parts_in_words
 from repunet_model.report.tables import rates_table
 from repunet_model.starting import check_nobody_types, model_parameters, replayed_parameters, resumed
 from repunet_model.storage import RunFolder, run_names
-from repunet_model.words import SCENARIOS, at_step, one_line, replayable, scenario, whole, yes_or_no
+from repunet_model.words import SCENARIOS, at_step, one_line, replayable, scenario, showable, visible, whole, yes_or_no
 
 HELP = {
     "run": "run [SCENARIO] STEPS   so many steps more, such as: run 5",
@@ -72,7 +72,7 @@ class Terminal:
         """Return the next line; see `Keyboard`."""
         history: History = InMemoryHistory() if storage is None else FileHistory(str(storage / HISTORY))
         session: PromptSession[str] = PromptSession(history=history, completer=_Completer(suggest))
-        return session.prompt(question)
+        return session.prompt(_on_terminal(question))
 
 
 class Pipe:
@@ -103,7 +103,7 @@ class _Completer(Completer):
         typed = document.text_before_cursor
         for line in self._suggest(typed):
             if line.casefold().startswith(typed.casefold()):
-                yield Completion(line, start_position=-len(typed))
+                yield Completion(line, start_position=-len(typed), display=_on_terminal(line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +307,7 @@ class Shell:
         try:
             self._advance(model, steps)
         except (RepuNetError, KeyboardInterrupt) as error:
+            _folder(model).check_there()
             reason = str(error) if isinstance(error, RepuNetError) else "interrupted"
             raise RepuNetError(
                 f"{reason}; the run is whole up to step {model.steps}, go on with: run {last - model.steps}"
@@ -352,6 +353,7 @@ class Shell:
         except EOFError:
             answer = "n"
         if yes_or_no(answer):
+            model.close()  # so that none of its files is open
             folder.delete()
             self._say(f"Deleted: {folder.path}")
         else:
@@ -375,6 +377,10 @@ def keyboard(console: Console) -> Keyboard:
         console: Where they are shown if they come from elsewhere than a terminal.
     """
     return Terminal() if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty() else Pipe(console)
+
+
+def _on_terminal(text: str) -> str:
+    return showable(visible(text), sys.stdout.encoding)
 
 
 def _show(console: Console, line: str) -> None:

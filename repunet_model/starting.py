@@ -61,7 +61,9 @@ def resumed(
         RepuNetError: If the run cannot be read or forked, or there is a name though nothing is forked.
     """
     folder = RunFolder.open(path)
-    manifest, last = folder.manifest(), folder.steps()[-1]
+    manifest = folder.manifest()
+    last = folder.steps()[-1] if step is None else step
+    folder.check_step(last)
     if backend is None:
         who = recorded(manifest, backend_for, environment)
     else:
@@ -70,10 +72,10 @@ def resumed(
     if not allow_human:
         check_nobody_types(who)
     changes = {key: value for key, value in who.to_dict().items() if manifest[key] != value}
-    is_fork = bool(changes) or (step is not None and step != last) or (keeps_seed and last == 0)
+    is_fork = bool(changes) or not folder.is_last(last) or (keeps_seed and last == 0)
     if is_fork:
         changes |= persistence.made_by()
-        folder = folder.fork(last if step is None else step, storage, name, changes)
+        folder = folder.fork(last, storage, name, changes)
     elif name is not None:
         raise ConfigurationError(f"name {name!r} (--sim-name): the run goes on in place; to fork it, name a step")
     return Resumed(RepuNetModel.load(folder.path, backend=who, limits=limits), is_fork)

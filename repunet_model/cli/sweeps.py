@@ -21,11 +21,12 @@ from repunet_model.cli.options import (
     Storage,
     TokensPerMinute,
     is_given,
+    open_at_step,
 )
 from repunet_model.cli.progress import quietly_imported, showing_jobs, stopping_jobs
 from repunet_model.cli.screen import make_console, say
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import check_name, command, path_of, whole, yes_or_no
+from repunet_model.words import at_step, check_name, command, whole, yes_or_no
 
 if TYPE_CHECKING:
     from repunet_model.jobs import JobOutcome, Runner
@@ -244,7 +245,7 @@ def _values(option: str) -> tuple[str, list[float]]:
 @app.command()
 def report(
     paths: Annotated[
-        list[str], typer.Argument(metavar="RUN|SWEEP ...", help="Stored runs and sweeps, by name or folder.")
+        list[str], typer.Argument(metavar="RUN[/step_N]|SWEEP ...", help="Stored runs and sweeps, by name or folder.")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write it; an earlier report there is replaced.")],
     title: Annotated[str | None, typer.Option(help="Its heading.")] = None,
@@ -261,13 +262,14 @@ def report(
 
     folders, not_whole = [], []
     for text in paths:
-        path = path_of(text, storage)
-        if is_sweep(path):
+        path, step = at_step(text, storage)
+        if step is None and is_sweep(path):
             found = SweepFolder.open(path)
             folders += found.whole_runs()
             not_whole += found.failures()
         else:
-            folders.append(RunFolder.open(path))
+            folder, last = open_at_step(text, storage)
+            folders.append(RunFolder(folder.path, last))
     page.write(read(folders), out, title or f"RepuNet: {', '.join(paths)}", not_whole=not_whole)
     say(f"Report: {out / 'index.html'} ({len(folders)} runs)")
 

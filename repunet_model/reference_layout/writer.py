@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -92,6 +93,14 @@ class _Past:
             if not is_folder_name(name):
                 raise ConfigurationError(
                     f"the published layout has a folder for each agent, and {name!r} cannot be one"
+                )
+        folders: dict[str, str] = {}
+        for name in (row["name"] for row in people):
+            other = folders.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+            if other != name:
+                raise ConfigurationError(
+                    f"the published layout has a folder for each agent, and those of {other!r} and {name!r} would be "
+                    "one where capitals do not count"
                 )
         imported = manifest.get("imported")
         start = imported["step"] if imported else 0

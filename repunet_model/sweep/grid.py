@@ -52,6 +52,7 @@ from repunet_model.jobs import (
 )
 from repunet_model.modes import mode_of
 from repunet_model.storage import to_json
+from repunet_model.words import check_name
 
 
 def _listed(value: object) -> object:
@@ -164,7 +165,12 @@ class Sweep:
             seeds = seeds_of(content.seeds)
         except ConfigurationError as error:
             raise ConfigurationError(f"{file}: {error}") from None
-        return cls(name or content.name or file.stem, content.steps, seeds, [content.grid], content.limits)
+        if not (name := name or content.name):
+            try:
+                name = check_name(file.stem)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{file}: {error}, as name or --name") from None
+        return cls(name, content.steps, seeds, [content.grid], content.limits)
 
     @classmethod
     def of_values(
