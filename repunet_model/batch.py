@@ -334,7 +334,7 @@ class Batch:
         """Log why a job did not get to its end, and how to go on, and return what became of it."""
         job = each.job
         how = ""
-        if each.has_run and (self._plan.storage / job.name).is_dir():
+        if each.has_run and (self._plan.storage / job.name / "manifest.json").is_file():
             going_on = to_go_on(self._plan.storage / job.name, job.steps - each.steps)
             how = f"; the run is whole up to step {each.steps}, go on with: {going_on}"
         try:

@@ -401,7 +401,7 @@ class RunFolder:
         Raises:
             StorageError: If it was.
         """
-        if not self.path.is_dir():
+        if not (self.path / _MANIFEST).is_file():
             raise StorageError(f"{self.path} is gone: it was deleted or moved while the run was under way")
 
     def check_next(self, step: int) -> None:

@@ -60,7 +60,8 @@ class Server:
         """Return the threads of the process by what they are doing, without the idle ones of the server's own pool."""
         assert self.dump is not None
         self.dump.unlink(missing_ok=True)
-        self.process.send_signal(signal.SIGUSR1)
+        if sys.platform != "win32":
+            self.process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + 20
         while not self.dump.exists():
             assert self.process.poll() is None, "the page's server has ended"
@@ -78,7 +79,8 @@ def serve(dump: str) -> NoReturn:
         stacks = ("".join(traceback.format_stack(frame)) for frame in sys._current_frames().values())
         disk.replace(Path(dump), BETWEEN.join(stacks).encode())
 
-    signal.signal(signal.SIGUSR1, write)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGUSR1, write)
     sys.exit(main())
 
 

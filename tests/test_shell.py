@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import pty
 import select
 import signal
 import subprocess
@@ -258,7 +257,7 @@ class Typist:
 
 def test_on_a_terminal_there_are_completion_history_and_control_keys() -> None:
     with endpoint(latency=0.05) as running:
-        terminal, side = pty.openpty()
+        terminal, side = pytest.importorskip("pty").openpty()
         command = [sys.executable, str(ROOT / "run.py"), "shell", "-n", "4", "--backend", "openai"]
         environment = {**os.environ, "LLM_API_BASE": running.url, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
         with (

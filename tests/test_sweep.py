@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from aiohttp import web
 from distributed import LocalCluster
@@ -175,7 +175,7 @@ def test_killed_twice_a_sweep_ends_in_the_same_table(workers: str) -> None:
                 time.sleep(0.005)
             process.kill()
             process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        assert process.returncode not in {0, 1, 2} or sys.platform == "win32"
         assert not Path("killed/long/results.csv").exists()
     done = {path: path.stat().st_mtime_ns for path in runs.glob("[!.]*/step_*")}
     assert main([*LONG, "--storage", "killed", "--workers", workers]) == 0
@@ -321,10 +321,9 @@ def test_a_worker_that_dies_costs_its_runs_alone() -> None:
         until = time.monotonic() + 60
         while not list(Path("sim_storage").glob("long/runs/*/step_12")) and time.monotonic() < until:
             time.sleep(0.005)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        for child in children:
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                os.kill(int(child), signal.SIGKILL)
+        for child in psutil.Process(process.pid).children():
+            if any("spawn_main" in word for word in child.cmdline()):
+                child.kill()
         out, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" not in err.decode()
