@@ -1,0 +1,213 @@
+"""What Windows lacks is not needed: the program in interpreters without the calls that only POSIX has.
+
+Every process of the restricted runs, workers and senders included, loads the `sitecustomize.py` below, which PYTHONPATH
+hands down. It hides:
+
+- the modules `fcntl`, `resource`, `termios`, `tty`, `pty`, `pwd` and `grp` from the code of this checkout: their import
+  fails there. Python's own modules and installed packages keep them, since on this system they cannot do without.
+- `os.fork`, `os.forkpty`, `signal.SIGKILL`, `SIGHUP`, `SIGUSR1` and `SIGUSR2`, `socket.send_fds` and `recv_fds` from
+  everybody. `Popen.kill`, which Windows has, goes on working.
+- `pass_fds` and `preexec_fn` of `subprocess.Popen`, which raises the error that it raises on Windows.
+
+The console is one of code page 1252. What cannot be shown this way: Windows renames no folder with an open file in it,
+and compares names without regard to capitals.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from repunet_model.testing import endpoint
+from tests.conftest import contents
+
+ROOT = Path(__file__).parents[2]
+
+RESTRICTED = f"""
+import builtins, os, signal, socket, subprocess
+
+ours = {[str(ROOT / part) for part in ("repunet_model", "visualization", "run.py")]!r}
+hidden = {{"fcntl", "resource", "termios", "tty", "pty", "pwd", "grp"}}
+importing = builtins.__import__
+
+
+def without_posix(name, globals=None, *more, **named):
+    file = str((globals or {{}}).get("__file__") or "")
+    if name in hidden and file.startswith(tuple(ours)):
+        raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+    return importing(name, globals, *more, **named)
+
+
+builtins.__import__ = without_posix
+kill = signal.SIGKILL
+subprocess.Popen.kill = lambda self: self.send_signal(kill)
+for module, names in (
+    (os, ("fork", "forkpty")),
+    (signal, ("SIGKILL", "SIGHUP", "SIGUSR1", "SIGUSR2")),
+    (socket, ("send_fds", "recv_fds")),
+):
+    for name in names:
+        delattr(module, name)
+starting = subprocess.Popen.__init__
+
+
+def start(self, *words, **options):
+    for option in ("pass_fds", "preexec_fn"):
+        if options.get(option):
+            raise ValueError(f"{{option}} not supported on Windows platforms")
+    starting(self, *words, **options)
+
+
+subprocess.Popen.__init__ = start
+"""
+
+PEOPLE = ("Łukasz Żółć", "王小明", "Zoë Ångström", "Ann Lee")
+
+
+@pytest.fixture
+def restricted(tmp_path: Path) -> dict[str, str]:
+    """The environment of a restricted process."""
+    place = tmp_path / "site"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(RESTRICTED, encoding="utf-8", newline="\n")
+    return {**os.environ, "PYTHONPATH": str(place), "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """A persona file as Windows' editors write it: with a byte-order mark, and CR LF."""
+    rows = [
+        {"name": name, "age": 30, "gender": "female", "country": "Polska", "disposition": "altruistic"}
+        for name in PEOPLE
+    ]
+    file = tmp_path / "ludzie i 人.json"
+    file.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8-sig", newline="\r\n")
+    return file
+
+
+def command(*words: str | Path) -> list[str]:
+    return [sys.executable, str(ROOT / "run.py"), *map(str, words)]
+
+
+def run(
+    words: list[str], environment: Mapping[str, str] | None = None, *, code: int = 0
+) -> subprocess.CompletedProcess[bytes]:
+    done = subprocess.run(words, capture_output=True, timeout=150, env=environment, check=False)
+    assert done.returncode == code, done.stderr.decode("cp1252", "replace")
+    assert b"Traceback" not in done.stderr
+    return done
+
+
+def test_the_restriction_is_one(restricted: dict[str, str]) -> None:
+    tried = (
+        "import os, signal, socket, subprocess, sys\n"
+        "from multiprocessing import get_context\n"
+        "assert not hasattr(os, 'fork') and not hasattr(signal, 'SIGKILL') and not hasattr(socket, 'recv_fds')\n"
+        "assert sys.stdout.encoding == 'cp1252'\n"
+        "try: subprocess.Popen([sys.executable], pass_fds=[0])\n"
+        "except ValueError: pass\n"
+        "else: sys.exit('pass_fds was taken')\n"
+        f"code = compile('import fcntl', {str(ROOT / 'repunet_model' / 'x.py')!r}, 'exec')\n"
+        f"try: exec(code, {{'__file__': {str(ROOT / 'repunet_model' / 'x.py')!r}}})\n"
+        "except ModuleNotFoundError: pass\n"
+        "else: sys.exit('fcntl was imported')\n"
+    )
+    run([sys.executable, "-c", tried], restricted)
+
+
+def test_the_main_job_has_the_same_bytes(restricted: dict[str, str], tmp_path: Path) -> None:
+    for name, environment in (("as it is", None), ("żółw", restricted)):
+        storage = {"REPUNET_STORAGE": str(tmp_path / name)}
+        run(command(), {**(environment or os.environ), **storage})
+    assert len(contents(tmp_path / "żółw")) > 500
+    assert contents(tmp_path / "żółw") == contents(tmp_path / "as it is")
+
+
+def test_names_that_the_console_lacks_are_shown_as_escapes(
+    restricted: dict[str, str], people: Path, tmp_path: Path
+) -> None:
+    making = ("run", "--personas", people, "--steps", "2", "--sim-name", "it", "--storage")
+    for name, environment in (("as it is", None), ("żółw", restricted)):
+        shown = run(command(*making, tmp_path / name), environment)
+    assert "|step |cooperation |" in shown.stdout.decode("cp1252")
+    assert contents(tmp_path / "żółw") == contents(tmp_path / "as it is")
+    shown = run(command("show", "it", "--storage", tmp_path / "żółw"), restricted)
+    text = shown.stdout.decode("cp1252")
+    assert "\\u0141ukasz \\u017bó\\u0142\\u0107" in text
+    assert "\\u738b\\u5c0f\\u660e" in text
+    assert "Zoë Ångström" in text
+    mind = run(command("show", "it", "--agent", "王小明", "--storage", tmp_path / "żółw"), restricted)
+    assert mind.stdout.startswith(b"it, \\u738b\\u5c0f\\u660e after step 2")
+    ascii_only = run(command("check", tmp_path / "żółw" / "it"), {**restricted, "PYTHONIOENCODING": "ascii"})
+    assert b"\\u017c\\xf3\\u0142w/it: whole, 2 steps" in ascii_only.stdout
+
+
+def test_a_sweep_of_two_workers_has_the_same_bytes(restricted: dict[str, str], tmp_path: Path) -> None:
+    words = ("sweep", "--seeds", "1-2", "--steps", "2", "-n", "4", "--workers", "2", "--storage")
+    for name, environment in (("as it is", None), ("żółw", restricted)):
+        run(command(*words, tmp_path / name), environment)
+    assert contents(tmp_path / "żółw" / "sweep" / "runs") == contents(tmp_path / "as it is" / "sweep" / "runs")
+    for table in ("results.csv", "results.parquet"):
+        own, other = ((tmp_path / name / "sweep" / table).read_bytes() for name in ("żółw", "as it is"))
+        assert own == other
+
+
+def test_the_page_answers(restricted: dict[str, str], tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = command("viz", "--no-browser", "--port", str(port), "--storage", tmp_path / "żółw")
+    with ExitStack() as stack:
+        page = stack.enter_context(
+            subprocess.Popen(words, env=restricted, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        )
+        stack.callback(page.terminate)
+        until = time.monotonic() + 120
+        while page.poll() is None and time.monotonic() < until:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+                    assert answer.status == 200
+                    assert b"RepuNet for Mesa" in answer.read()
+                    return
+            except OSError:
+                time.sleep(0.2)
+        assert page.stderr is not None
+        page.terminate()
+        pytest.fail(page.stderr.read().decode("cp1252", "replace"))
+
+
+def test_a_terminated_run_over_http_is_resumed_without_asking_twice(
+    restricted: dict[str, str], people: Path, tmp_path: Path
+) -> None:
+    def making(name: str) -> list[str]:
+        return command(
+            *("run", "--backend", "openai", "--personas", people, "--steps", "3"),
+            *("--sim-name", "it", "--storage", tmp_path / name),
+        )
+
+    with endpoint(latency=0.02) as running:
+        address = {"LLM_API_BASE": running.url}
+        run(making("as it is"), {**os.environ, **address})
+        asked = len(running.answered)
+        with subprocess.Popen(making("żółw"), env={**restricted, **address}, stderr=subprocess.PIPE) as process:
+            until = time.monotonic() + 120
+            while len(running.answered) < 1.5 * asked and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.005)
+            process.terminate()
+            process.communicate(timeout=60)
+        folder = tmp_path / "żółw" / "it"
+        done = len(list(folder.glob("step_*"))) - 1
+        assert done < 3
+        run(command("resume", folder, "--steps", str(3 - done)), {**restricted, **address})
+        assert len(running.answered) == 2 * asked
+    assert contents(folder) == contents(tmp_path / "as it is" / "it")
