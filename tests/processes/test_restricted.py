@@ -3,10 +3,11 @@
 Every process of the restricted runs, workers and senders included, loads the `sitecustomize.py` below, which PYTHONPATH
 hands down. It hides:
 
-- the modules `fcntl`, `resource`, `termios`, `tty`, `pty`, `pwd` and `grp` from the code of this checkout: their import
-  fails there. Python's own modules and installed packages keep them, since on this system they cannot do without.
-- `os.fork`, `os.forkpty`, `signal.SIGKILL`, `SIGHUP`, `SIGUSR1` and `SIGUSR2`, `socket.send_fds` and `recv_fds` from
-  everybody. `Popen.kill`, which Windows has, goes on working.
+- the modules `fcntl`, `resource`, `termios`, `tty`, `pty`, `pwd` and `grp`, and all signals that Windows lacks, SIGKILL
+  among them, from the code of this checkout: importing them fails there, and its `signal` has no such names. Modules of
+  Python and of installed packages keep them, since on this system they cannot do without: `filelock` locks by `fcntl`,
+  `subprocess` and `ipykernel` use SIGKILL.
+- `os.fork`, `os.forkpty`, `socket.send_fds` and `socket.recv_fds` from everybody.
 - `pass_fds` and `preexec_fn` of `subprocess.Popen`, which raises the error that it raises on Windows.
 
 The console is one of code page 1252. What cannot be shown this way: Windows renames no folder with an open file in it,
@@ -34,7 +35,7 @@ from tests.conftest import contents
 ROOT = Path(__file__).parents[2]
 
 RESTRICTED = f"""
-import builtins, os, signal, socket, subprocess
+import builtins, os, signal, socket, subprocess, types
 
 ours = {[str(ROOT / part) for part in ("repunet_model", "visualization", "run.py")]!r}
 hidden = {{"fcntl", "resource", "termios", "tty", "pty", "pwd", "grp"}}
@@ -45,17 +46,16 @@ def without_posix(name, globals=None, *more, **named):
     file = str((globals or {{}}).get("__file__") or "")
     if name in hidden and file.startswith(tuple(ours)):
         raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+    if name == "signal" and file.startswith(tuple(ours)):
+        return signals
     return importing(name, globals, *more, **named)
 
 
+signals = types.ModuleType("signal")
+known = {{"SIGINT", "SIGTERM", "SIGABRT", "SIGFPE", "SIGILL", "SIGSEGV", "SIG_IGN", "SIG_DFL"}}
+vars(signals).update((name, value) for name, value in vars(signal).items() if name[:3] != "SIG" or name in known)
 builtins.__import__ = without_posix
-kill = signal.SIGKILL
-subprocess.Popen.kill = lambda self: self.send_signal(kill)
-for module, names in (
-    (os, ("fork", "forkpty")),
-    (signal, ("SIGKILL", "SIGHUP", "SIGUSR1", "SIGUSR2")),
-    (socket, ("send_fds", "recv_fds")),
-):
+for module, names in ((os, ("fork", "forkpty")), (socket, ("send_fds", "recv_fds"))):
     for name in names:
         delattr(module, name)
 starting = subprocess.Popen.__init__
@@ -109,19 +109,23 @@ def run(
 
 
 def test_the_restriction_is_one(restricted: dict[str, str]) -> None:
-    tried = (
-        "import os, signal, socket, subprocess, sys\n"
-        "from multiprocessing import get_context\n"
-        "assert not hasattr(os, 'fork') and not hasattr(signal, 'SIGKILL') and not hasattr(socket, 'recv_fds')\n"
-        "assert sys.stdout.encoding == 'cp1252'\n"
-        "try: subprocess.Popen([sys.executable], pass_fds=[0])\n"
-        "except ValueError: pass\n"
-        "else: sys.exit('pass_fds was taken')\n"
-        f"code = compile('import fcntl', {str(ROOT / 'repunet_model' / 'x.py')!r}, 'exec')\n"
-        f"try: exec(code, {{'__file__': {str(ROOT / 'repunet_model' / 'x.py')!r}}})\n"
-        "except ModuleNotFoundError: pass\n"
-        "else: sys.exit('fcntl was imported')\n"
-    )
+    tried = f"""
+import os, socket, subprocess, sys
+
+assert not hasattr(os, "fork") and not hasattr(socket, "recv_fds")
+assert sys.stdout.encoding == "cp1252"
+for program, problem in (
+    ("import fcntl", ModuleNotFoundError),
+    ("import signal; signal.SIGKILL", AttributeError),
+    ("import signal; signal.SIGTERM; raise KeyError", KeyError),
+    ("import subprocess; subprocess.Popen(['true'], pass_fds=[0])", ValueError),
+):
+    try:
+        exec(program, {{"__file__": {str(ROOT / "repunet_model" / "some.py")!r}}})
+    except problem:
+        continue
+    sys.exit(program)
+"""
     run([sys.executable, "-c", tried], restricted)
 
 
