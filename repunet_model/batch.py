@@ -36,7 +36,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from repunet_model import games
+from repunet_model import disk, games
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.prices import Prices
@@ -229,7 +229,7 @@ class Batch:
             StorageError: If the folder of the logs cannot be written.
         """
         try:
-            self._logs.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(self._logs)
         except OSError as error:
             raise StorageError(f"{self._logs} cannot be written: {error.strerror or error}") from error
         # Whatever stored steps have cost must be counted before the first request is sent.

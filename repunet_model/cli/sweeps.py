@@ -292,9 +292,11 @@ def study(
 
     Killed or stopped, it goes on where it was.
     """
+    from repunet_model import disk
     from repunet_model.report import page
 
     page.check_place(out)
+    disk.check_new(results)
     if results.suffix != ".md":
         raise ConfigurationError(f"--results {str(results)!r}: name a file that ends in .md")
     with quietly_imported():

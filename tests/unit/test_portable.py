@@ -107,3 +107,20 @@ def test_what_systems_drop_into_folders_is_not_there(tmp_path: Path) -> None:
     for name in (".DS_Store", "._state.json", "Thumbs.db", "desktop.ini", "state.json"):
         (tmp_path / name).touch()
     assert [path.name for path in disk.entries(tmp_path)] == ["state.json"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "--figure", "con.png"],
+        ["study", "--results", "nul.md"],
+        ["report", "it", "--out", "a/b:c"],
+    ],
+)
+def test_a_name_is_refused_before_the_work(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert "on every system" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
