@@ -66,7 +66,8 @@ def test_a_report_shows_hostile_names_as_text(storage: Path, browser: Browser, t
     with browser.new_context() as context:
         tab = context.new_page()
         watched.listen(tab)
-        tab.goto((tmp_path / "report" / "index.html").as_uri())
+        page = (tmp_path / "report" / "index.html").as_uri()
+        tab.goto(page)
         check_nothing_ran(tab)
         assert shows(tab, visible(title))
         assert tab.title().split() == visible(title).split()
@@ -75,6 +76,7 @@ def test_a_report_shows_hostile_names_as_text(storage: Path, browser: Browser, t
         assert len(drawn) > 5
         assert all(drawn)
     assert watched.errors == []
+    assert watched.strangers == [page]
 
 
 @pytest.fixture(scope="module")
