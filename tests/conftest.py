@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,9 @@ from repunet_model.cli import main
 from repunet_model.modes import MODES as MODES_BY_NAME
 
 pytest_plugins = ["repunet_model.testing"]
+
+LONG_ENOUGH = 120.0
+"""Seconds after which a test no longer waits, on however busy a machine."""
 
 MODE_NAMES = list(MODES_BY_NAME)
 MODES = list(MODES_BY_NAME.values())
@@ -56,6 +61,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(("LLM_", "OPENAI_", "REPUNET_"))]:
         monkeypatch.delenv(name)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds. The limit is for what never happens, not a measure of speed."""
+    deadline = time.monotonic() + LONG_ENOUGH
+    while not condition():
+        assert time.monotonic() < deadline, "what is waited for did not happen"
+        time.sleep(0.005)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

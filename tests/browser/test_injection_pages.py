@@ -65,6 +65,7 @@ def test_a_report_shows_hostile_names_as_text(storage: Path, browser: Browser, t
     watched = real.Watched()
     with browser.new_context() as context:
         tab = context.new_page()
+        tab.set_default_timeout(real.PATIENCE * 1000)
         watched.listen(tab)
         page = (tmp_path / "report" / "index.html").as_uri()
         tab.goto(page)

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,17 +14,10 @@ from repunet_model import RepuNetModel
 from repunet_model.cli import main
 from repunet_model.testing import Endpoint, endpoint
 from tests import ROOT
-from tests.conftest import contents
+from tests.conftest import contents, until
 
 SLOW = 1.0
 """Seconds of a reply that comes too late for a process that was killed."""
-
-
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def killed_with_requests_on_their_way(storage: Path, running: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Path:

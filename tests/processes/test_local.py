@@ -87,7 +87,7 @@ def listening(process: int) -> list[tuple[str, int]]:
     return found
 
 
-def wait_for(condition: Any, seconds: float = 30.0) -> Any:
+def wait_for(condition: Any, seconds: float = 120.0) -> Any:
     """Return what a condition gives as soon as it is true."""
     until = time.monotonic() + seconds
     while not (value := condition()):
