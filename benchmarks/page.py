@@ -21,7 +21,7 @@ from repunet_model import RepuNetModel
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests import browser as real
+from tests import chromium as real
 
 RUNS = {"small": (20, 100), "large": (200, 30)}
 

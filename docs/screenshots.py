@@ -20,7 +20,7 @@ DOCS = Path(__file__).parent
 
 sys.path.insert(0, str(DOCS.parent))
 
-from tests import browser as real  # noqa: E402
+from tests import chromium as real  # noqa: E402
 
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 

@@ -24,7 +24,8 @@ import psutil
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-ROOT = Path(__file__).parent.parent
+from tests import ROOT
+
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 

@@ -9,7 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
 
 UV = os.environ.get("UV") or shutil.which("uv")
 """The program uv; `uv run` names itself."""

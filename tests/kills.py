@@ -22,9 +22,9 @@ from random import Random
 from repunet_model.cli import main
 from repunet_model.storage import RunFolder
 from repunet_model.testing import Endpoint, endpoint
+from tests import ROOT
 from tests.conftest import contents
 
-ROOT = Path(__file__).resolve().parent.parent
 STEPS = 10
 SCENARIOS = ("pd", "investment", "sign_up")
 

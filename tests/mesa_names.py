@@ -9,11 +9,10 @@ import ast
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
 
 import mesa
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
 
 OF_MODELS = ("_default_schedule", "_wrapped_step", "agents", "random", "rng", "running", "step", "steps", "time")
 """What is used of a model that Mesa made, public or not."""

@@ -36,7 +36,9 @@ SECONDS_BETWEEN_LINES = 5.0
 
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="In how many processes; by default one a processor, and one for what asks endpoints."),
+    typer.Option(
+        min=1, help="In how many processes; by default one a processor, one in all for small sweeps and for endpoints."
+    ),
 ]
 Scheduler = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Run on the Dask cluster with this scheduler (extra cluster).")

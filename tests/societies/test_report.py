@@ -1,0 +1,317 @@
+"""Reports: figures and a page of runs, sweeps and imported runs; statistics that equal what is counted by hand."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from repunet_model import RepuNetModel
+from repunet_model.cli import main
+from repunet_model.modes import FULL, NEITHER
+from repunet_model.reference_layout import import_run
+from repunet_model.report.evidence import read
+from repunet_model.report.statistics import Estimate, bands, contrast, estimate, regression
+from repunet_model.results import measures_of
+from repunet_model.storage import RunFolder
+from repunet_model.study import claims, screening
+from repunet_model.study.claims import verdict
+from tests.conftest import complaint
+from tests.societies.test_reference_layout import DATA, WITH, WITHOUT, content, needs_data
+
+FIGURES = ["cooperation", "contrasts", "networks", "network_measures", "isolation", "scores", "gossip"]
+FIGURES += ["gossip_and_score", "resources", "costs"]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def check_report(out: str, names: list[str], seeds: str) -> str:
+    """Check that a report has all its files and needs no other, and return its page."""
+    folder = Path(out)
+    page = (folder / "index.html").read_text()
+    for name in names:
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        svg = (folder / f"{name}.svg").read_bytes()
+        assert base64.b64encode(svg).decode() in page
+        caption = re.search(rf'<section id="{name}">.*?<figcaption>(.*?)</figcaption>', page, re.DOTALL)
+        assert caption is not None
+        assert seeds in caption[1] or name == "networks"
+        assert "95 %" in caption[1] or seeds == "one seed" or name in {"networks", "gossip_and_score"}
+    assert {path.suffix for path in folder.iterdir()} == {".png", ".svg", ".html", ".json"}
+    assert set(re.findall(r'(?:src|href)="(?!data:image/svg|#)([^"]*)"', page)) == set()
+    assert "<script" not in page
+    assert "@media print" in page
+    return page
+
+
+def test_a_sweep_becomes_figures_and_a_page() -> None:
+    words = ["sweep", "--scenario", "pd,sign_up", "--reputation", "y,n", "--gossip", "y,n", "--seeds", "1-5"]
+    assert main([*words, "--steps", "6", "-n", "8", "--workers", "1"]) == 0
+    assert main(["report", "sweep", "--out", "report"]) == 0
+    page = check_report("report", FIGURES, "5 seeds")
+    table = pd.read_parquet("sim_storage/sweep/results.parquet")
+    means = table.groupby(["game", "mode", "seed"])["cooperation_rate"].mean()
+    both, neither = (means["prisoners_dilemma", mode] for mode in ("reputation and gossip", "neither"))
+    cells = [f'<td class="n">{(both - neither).mean():.3f}</td>', "<td>reputation and gossip − neither</td>"]
+    assert all(cell in page for cell in cells)
+
+
+def test_a_single_run_has_a_report_without_bands() -> None:
+    assert main(["run", "--scenario", "i", "--steps", "8", "--sim-name", "one"]) == 0
+    assert main(["report", "one", "--out", "report", "--title", "One & only"]) == 0
+    page = check_report("report", [name for name in FIGURES if name != "contrasts"], "one seed")
+    assert "<h1>One &amp; only</h1>" in page
+    assert "1 run (1 seed; reputation and gossip) of 8 steps; answered by the backend rules" in page
+    assert main(["report", "one", "--out", "report", "--title", "One & only"]) == 0
+    assert Path("report/index.html").read_text() == page
+
+
+def test_what_is_not_whole_is_named_in_the_report() -> None:
+    words = ["sweep", "--seeds", "1-2", "--steps", "2", "-n", "4", "--workers", "1"]
+    assert main(words) == 0
+    (last,) = Path("sim_storage/sweep/runs").glob("*_seed2/step_2")
+    last.rename("away")
+    assert main(["report", "sweep", "--out", "report"]) == 0
+    page = Path("report/index.html").read_text()
+    assert "1 run of the sweep" in " ".join(page.split())
+    assert f"{last.parent.name} (missing)" in page
+
+
+def test_parameters_that_differ_make_panels_of_their_own() -> None:
+    assert (
+        main(["sweep", "--rules", "precision=1,2", "--seeds", "1-2", "--steps", "2", "-n", "4", "--workers", "1"]) == 0
+    )
+    runs = [RunFolder.open(path) for path in Path("sim_storage/sweep/runs").iterdir()]
+    panels = read(runs).panels
+    assert sorted(panel.title for panel in panels) == [
+        "Prisoner's dilemma, precision 1.0",
+        "Prisoner's dilemma, precision 2.0",
+    ]
+    for panel in panels:
+        (own,) = panel.runs.values()
+        assert [run.seed for run in own] == [1, 2]
+
+
+def test_what_cannot_be_reported_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--steps", "1", "-n", "4", "--sim-name", "one"]) == 0
+    assert main(["run", "--steps", "1", "-n", "4", "--sim-name", "two"]) == 0
+    assert main(["seed", "--sim-name", "empty"]) == 0
+    Path("mine").mkdir()
+    Path("mine/letter.txt").write_text("dear")
+    capsys.readouterr()
+    assert "no run at sim_storage/none" in complaint(["report", "none", "--out", "r"], capsys)
+    assert "mine is there and is no report" in complaint(["report", "one", "--out", "mine"], capsys)
+    assert "have the same parameters and seed" in complaint(["report", "one", "two", "--out", "r"], capsys)
+    assert "has no step to report" in complaint(["report", "empty", "--out", "r"], capsys)
+
+
+# Measures of data that were not made here
+
+
+def gini_by_pairs(values: list[float]) -> float:
+    """Return the Gini coefficient as half the relative mean absolute difference, pair by pair."""
+    n = len(values)
+    return sum(abs(a - b) for a, b in product(values, values)) / (2 * n * sum(values))
+
+
+@needs_data
+@pytest.mark.parametrize("run", [WITH, WITHOUT])
+def test_an_imported_run_has_the_ties_and_the_gini_that_are_counted_in_its_files(run: str, tmp_path: Path) -> None:
+    folder = import_run(DATA / "runs" / run, tmp_path).folder
+    scratch = content(DATA / "runs" / run / "step_30", "memory/scratch.json")
+    last = measures_of(folder).set_index("step").loc[30]
+    assert last["ties"] == len(
+        {(name, other) for name, data in scratch.items() for other in data["relationship"]["bind_list"]}
+    )
+    assert last["gini"] == pytest.approx(gini_by_pairs([data["resources_unit"] for data in scratch.values()]))
+
+
+@needs_data
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 6, 30])
+def test_an_imported_run_has_the_rates_that_are_counted_in_its_result_files(step: int, tmp_path: Path) -> None:
+    """The files are read here by their lines, without the reader; whoever paid a hundredth less was still honest."""
+    place = DATA / "runs" / WITH / f"step_{step}"
+    text = (place / "investment results" / f"investment_results_{step}.txt").read_text()
+    deals = text.split("End of Investment")[:-1]
+    accepted, honoured = 0, []
+    for deal in deals:
+        amount = re.search(r"decided Accept. Allocation ([\d.]+) unit", deal)
+        accepted += amount is not None
+        promised = re.search(r"investor_part: ([\d.]+)%", deal)
+        paid = re.search(r"Investor: [^:]+: actual allocation ([\d.]+)", deal)
+        if amount and promised and paid:
+            honoured.append(float(paid[1]) >= float(promised[1]) / 100 * 2 * float(amount[1]) - 0.01)
+    measured = measures_of(import_run(place, tmp_path).folder).set_index("step").loc[step]
+    assert len(deals) == 10
+    assert measured["acceptance_rate"] == pytest.approx(accepted / len(deals))
+    if honoured:
+        assert measured["honoured_rate"] == pytest.approx(sum(honoured) / len(honoured))
+    else:
+        assert np.isnan(measured["honoured_rate"])
+
+
+@needs_data
+def test_imported_runs_have_a_report(tmp_path: Path) -> None:
+    for name, run in (("with", WITH), ("without", WITHOUT)):
+        assert main(["import", str(DATA / "runs" / run), "--sim-name", name, "--storage", "s"]) == 0
+    assert main(["report", "with", "without", "--out", "report", "--storage", "s"]) == 0
+    page = (Path("report") / "index.html").read_text()
+    assert "answered by the published implementation up to step 30" in page
+    folder = RunFolder.open(Path("s/with"))
+    with RepuNetModel.load(folder.path) as model:
+        model.step()
+    measures = measures_of(folder)
+    assert measures["step"].tolist() == list(range(1, 32))
+    assert measures["ties"].iloc[-1] == model.measures["ties"]
+
+
+# Statistics
+
+
+def test_bands_are_intervals_of_the_mean_by_student() -> None:
+    values = np.array([[0.1, np.nan, 0.5], [0.3, np.nan, np.nan], [0.8, np.nan, np.nan]])
+    centre, half = bands(values)
+    low, high = stats.t.interval(0.95, 2, loc=0.4, scale=stats.sem(values[:, 0]))
+    assert (centre[0] - half[0], centre[0] + half[0]) == pytest.approx((low, high))
+    assert np.isnan([centre[1], half[1], half[2]]).all()
+    assert centre[2] == 0.5
+
+
+@given(st.lists(st.floats(-1, 1), min_size=5, max_size=25))
+def test_a_bootstrap_interval_holds_the_mean(values: list[float]) -> None:
+    found = estimate(values)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low - 1e-9 <= found.mean <= found.high + 1e-9
+    assert min(values) - 1e-9 <= found.low
+    assert found.high <= max(values) + 1e-9
+
+
+def test_a_bootstrap_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    draws = np.random.default_rng(1)
+    found = [estimate(draws.normal(0.3, 1, 20).tolist()) for _ in range(200)]
+    covered = sum(each.low <= 0.3 <= each.high for each in found if each.low is not None and each.high is not None)
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_contrasts_are_paired_by_seed() -> None:
+    first, second = {1: 0.5, 2: 0.7, 3: 0.9, 9: 1.0}, {3: 0.3, 2: 0.5, 1: 0.2, 8: 0.0}
+    found = contrast(first, second)
+    assert found is not None
+    differences = [0.3, 0.2, 0.6]
+    assert found.difference.mean == pytest.approx(np.mean(differences))
+    assert found.effect == pytest.approx(np.mean(differences) / np.std(differences, ddof=1))
+    assert (found.difference.n, found.difference.low, found.above) == (3, None, 1.0)
+    assert contrast({1: 0.5}, {2: 0.5}) is None
+    equal = contrast(dict.fromkeys(range(6), 0.5), dict.fromkeys(range(6), 0.5))
+    assert equal is not None
+    assert (equal.effect, equal.difference.low, equal.difference.high) == (None, 0.0, 0.0)
+
+
+def test_a_regression_has_the_slope_of_the_data_and_errors_clustered_by_run() -> None:
+    draws = np.random.default_rng(1)
+    run = np.repeat(np.arange(12), 10)
+    # All agents of a run share a push, so that they are less than 120 independent cases.
+    x = draws.normal(size=120) + np.repeat(draws.normal(size=12), 10)
+    y = 0.5 * x + np.repeat(draws.normal(size=12), 10)
+    line = regression(x.tolist(), y.tolist(), run.tolist())
+    assert line is not None
+    assert line.slope == pytest.approx(stats.linregress(x, y).slope)
+    assert line.r_squared == pytest.approx(stats.linregress(x, y).rvalue ** 2)
+    assert line.high - line.low > 2 * 1.96 * stats.linregress(x, y).stderr
+    assert (line.agents, line.runs) == (120, 12)
+    assert regression([1, 1, 1], [1, 2, 3], [0, 0, 0]) is None
+    assert regression([1, 2], [1, 2], [0, 0]) is None
+
+
+# The study
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.1, 0.2, "yes"), (-0.2, -0.1, "no"), (-0.1, 0.1, "not shown"), (0.0, 0.0, "no difference")],
+)
+def test_a_verdict_is_where_the_interval_lies(low: float, high: float, said: str) -> None:
+    assert verdict(Estimate((low + high) / 2, low, high, 20)) == said
+    assert verdict(Estimate(0.5, None, None, 4)) == "too few seeds"
+
+
+def test_the_study_answers_every_question_with_what_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["study", "--seeds", "1-5", "--steps", "2", "--trajectories", "2", "--results", "docs/results.md"]
+    assert main([*words, "--workers", "1"]) == 0
+    shown = capsys.readouterr().out
+    text = Path("docs/results.md").read_text()
+    assert "repunet study --seeds 1-5 --steps 2 --trajectories 2 --results docs/results.md" in text
+    for claim in claims.CLAIMS:
+        assert len(re.findall(rf"^\| {re.escape(claim.text)} \|", text, re.MULTILINE)) == 3
+    assert "Results: docs/results.md" in shown
+    for picture in re.findall(r"\]\((results/\w+\.png)\)", text):
+        assert (Path("docs") / picture).read_bytes().startswith(b"\x89PNG")
+    page = check_report("outputs/study", FIGURES, "5 seeds")
+    assert page.count("<figure>") == len(FIGURES) + 1
+    table = pd.read_parquet("sim_storage/study/results.parquet")
+    assert table["run"].nunique() == 3 * 4 * 5
+    means = table.groupby(["game", "mode", "seed"])["cooperation_rate"].mean()
+    gained = (means["sign_up", "reputation and gossip"] - means["sign_up", "neither"]).mean()
+    more = "Is there more cooperation in the end with both than with neither?"
+    assert re.search(rf"^\| {re.escape(more)} \| Sign-up \| \S.* \| {gained:.3f} \|", text, re.MULTILINE)
+    screened = pd.read_parquet("sim_storage/study-screening/results.parquet")
+    assert screened["run"].nunique() == 2 * 12 * 3 * 2 * 2
+    assert json.loads(Path("sim_storage/study/failures.json").read_text()) == []
+
+
+def test_the_screening_finds_what_decides_and_what_does_nothing() -> None:
+    """A made-up society in which one parameter alone decides."""
+    drawn = screening.points(6)
+    rows = []
+    for point in np.unique(drawn, axis=0):
+        named = {f"backend.{name}": value for name, value in zip(screening.RANGES, point, strict=True)}
+        low, high = screening.RANGES["discount"]
+        share = (named["backend.discount"] - low) / (high - low)
+        for mode, rate in ((FULL, 0.2 + 0.6 * share), (NEITHER, 0.2)):
+            rows += [
+                {"game": "prisoners_dilemma", "mode": mode, "seed": 1, **named, "step": 1, "cooperation_rate": rate}
+            ]
+    assert (
+        main(
+            [
+                "sweep",
+                "--reputation",
+                "y,n",
+                "--gossip",
+                "y,n",
+                "--seeds",
+                "1-2",
+                "--steps",
+                "1",
+                "-n",
+                "4",
+                "--workers",
+                "1",
+            ]
+        )
+        == 0
+    )
+    evidence = read([RunFolder.open(path) for path in Path("sim_storage/sweep/runs").iterdir()])
+    (found,) = screening.screened(pd.DataFrame(rows), evidence, 6)
+    by_name = dict(zip(screening.RANGES, found.mu_star, strict=True))
+    assert by_name.pop("discount") == pytest.approx(0.6)
+    assert list(by_name.values()) == pytest.approx([0.0] * 10)
+    assert found.positive == pytest.approx((found.effects > 0).mean())
+
+
+def test_a_study_that_cannot_be_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "name at least two" in complaint(["study", "--seeds", "3"], capsys)
+    assert "ends in .md" in complaint(["study", "--results", "results.html"], capsys)

@@ -1,0 +1,210 @@
+"""The tables of docs/odd.md and docs/reproducibility.md say what the code does."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import fields
+from enum import StrEnum
+from importlib import import_module
+from math import inf, isinf, nextafter
+from pathlib import Path
+from pkgutil import walk_packages
+from random import Random
+from typing import Any
+
+import pytest
+
+import repunet_model
+from repunet_model import RepuNetModel
+from repunet_model.backends.endpoint import Sampling
+from repunet_model.backends.mind import Mind, Rules
+from repunet_model.backends.rules import evaluate, update_record
+from repunet_model.errors import ConfigurationError
+from repunet_model.games import GAMES, find
+from repunet_model.games.prisoners_dilemma import PAYOFFS, Move
+from repunet_model.measures import MEASURES
+from repunet_model.personas import Disposition, Persona, built_in
+from repunet_model.questions.base import Credibility, Question
+from repunet_model.questions.compound import Compound
+from repunet_model.questions.encounter import Evaluate, Hearsay, UpdateRecord
+from tests import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = "\n".join((DOCS / page).read_text(encoding="utf-8") for page in ("odd.md", "reproducibility.md"))
+OWN_GAMES = ("prisoners_dilemma", "investment", "sign_up")
+ANN = Persona(name="Ann", disposition=Disposition.ALTRUISTIC)
+
+
+def table(heading: str) -> list[list[str]]:
+    """Return the rows of the one table of all pages whose first column has a heading, without the marks of code."""
+    (found,) = re.findall(rf"^\| {heading} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", PAGES, re.MULTILINE)
+    return [[cell.strip().replace("`", "") for cell in row.strip("|").split("|")] for row in found.splitlines()]
+
+
+def column(heading: str, place: int = 1) -> dict[str, str]:
+    return {row[0]: row[place] for row in table(heading)}
+
+
+def mind(rules: Rules) -> Mind:
+    return Mind(rules, ANN, lambda: Random(1))
+
+
+def subclasses(kind: type[Question[Any]]) -> set[type[Question[Any]]]:
+    below: set[type[Question[Any]]] = set(kind.__subclasses__())
+    return below.union(*map(subclasses, below))
+
+
+def test_agent_variables() -> None:
+    model = RepuNetModel(n_agents=2, rng=1)
+    agent = model.agents.to_list()[0]
+    assert set(column("agent variable")) == {"persona", "ledger", "memory", *agent.state()} - {"name"}
+    for name, first in column("agent variable", 2).items():
+        value = getattr(agent, name)
+        match first:
+            case "empty":
+                assert not list(value.present() if name == "ledger" else value.snapshot())
+            case "none":
+                assert value is None
+            case "input" | "the words of its disposition, or input":
+                assert value
+            case _:
+                assert str(value) == first, name
+
+
+def test_model_parameters() -> None:
+    signature = inspect.signature(RepuNetModel).parameters
+    assert column("model parameter") == {name: str(parameter.default) for name, parameter in signature.items()}
+
+
+@pytest.mark.parametrize(("name", "value"), column("constant").items())
+def test_constants(name: str, value: str) -> None:
+    module, _, constant = name.rpartition(".")
+    assert str(getattr(import_module(module), constant)) == value
+
+
+def all_questions() -> dict[str, type[Question[Any]]]:
+    for module in walk_packages(repunet_model.__path__, "repunet_model."):
+        if module.name.startswith(("repunet_model.games", "repunet_model.questions")):
+            import_module(module.name)
+    return {
+        kind.name: kind
+        for kind in subclasses(Question)
+        if kind.__module__.startswith("repunet_model.") and not issubclass(kind, Compound) and hasattr(kind, "name")
+    }
+
+
+def test_questions() -> None:
+    assert column("question", 3) == {
+        name: ", ".join(kind.answer.model_fields) for name, kind in all_questions().items()
+    }
+
+
+def test_closed_choices() -> None:
+    assert column("closed choice") == {
+        f"{name}.{field}": ", ".join(described.annotation)
+        for name, kind in all_questions().items()
+        for field, described in kind.answer.model_fields.items()
+        if isinstance(described.annotation, type) and issubclass(described.annotation, StrEnum)
+    }
+
+
+def test_sampling() -> None:
+    assert column("sampling parameter") == {field.name: str(field.default) for field in fields(Sampling)}
+
+
+def test_payoffs() -> None:
+    rows = {(Move(own), Move(other)): (int(gain), int(theirs)) for own, other, gain, theirs in table("own move")}
+    assert rows == {(own, other): (PAYOFFS[own, other], PAYOFFS[other, own]) for own, other in PAYOFFS}
+
+
+def test_games() -> None:
+    def yes(value: bool) -> str:
+        return "yes" if value else "no"
+
+    assert {row[0]: row[1:] for row in table("game")} == {
+        name: [
+            ", ".join(find(name).roles),
+            "random" if find(name).random_pairs else "by choice",
+            yes(find(name).has_rounds),
+            yes(find(name).publishes_evaluations),
+        ]
+        for name in OWN_GAMES
+    }
+    assert set(OWN_GAMES) <= set(GAMES)
+
+
+def test_measures() -> None:
+    told = [name for names in column("measure") for name in names.split(", ")]
+    assert len(told) == len(set(told))
+    assert set(told) == {*MEASURES, *(rate for name in OWN_GAMES for rate in find(name).rates)}
+
+
+def test_personas() -> None:
+    for name in ("prisoners_dilemma", "sign_up"):
+        assert table("persona") == [
+            [each.name, str(each.age), each.gender, each.country, each.disposition.value] for each in built_in(name)
+        ]
+    assert {each.disposition for each in built_in("investment")} == {Disposition.SELF_INTERESTED}
+
+
+def test_rule_parameters() -> None:
+    assert column("rule parameter") == {field.name: str(field.default) for field in fields(Rules)}
+    for name, _, low, high, _ in table("rule parameter"):
+        least, most = float(low), float(high.replace("∞", "inf"))
+        assert getattr(Rules(**{name: least}), name) == least
+        with pytest.raises(ConfigurationError):
+            Rules(**{name: nextafter(least, -inf)})
+        if not isinf(most):
+            assert getattr(Rules(**{name: most}), name) == most
+            with pytest.raises(ConfigurationError):
+                Rules(**{name: nextafter(most, inf)})
+
+
+def test_conduct_by_the_rules() -> None:
+    for act, towards, by_partner, by_oneself in table("own act"):
+        own, other = act == "cooperated", towards == "cooperated"
+        question = Evaluate(
+            partner="Bob",
+            account="",
+            own_cooperated=own,
+            partner_cooperated=other,
+            own_opinion=None,
+            partner_opinion=None,
+        )
+        assert evaluate(question, mind(Rules())).own.value == by_oneself
+        mirrored = Evaluate(
+            partner="Bob",
+            account="",
+            own_cooperated=other,
+            partner_cooperated=own,
+            own_opinion=None,
+            partner_opinion=None,
+        )
+        assert evaluate(mirrored, mind(Rules())).partner.value == by_partner
+
+
+def test_belief_by_the_rules() -> None:
+    rules = Rules(learning_rate=1.0, hearsay=1.0)
+    beliefs = column("credibility")
+    assert list(beliefs) == [credibility.value for credibility in Credibility]
+    for credibility, belief in beliefs.items():
+        hearsay = Hearsay("Cy", "He is kind.", positive=True, credibility=Credibility(credibility))
+        question = UpdateRecord(subject="Bob", role="player", is_self=False, previous=None, hearsay=hearsay)
+        answer = update_record(question, mind(rules))
+        expected = float(belief)
+        assert answer.level.value == ("neutral" if not expected else "very good" if expected > 0.6 else "good")
+        assert answer.certainty == (100 * expected or 50)
+
+
+def test_manifest(tmp_path: Path) -> None:
+    model = RepuNetModel(n_agents=2, rng=1, storage=str(tmp_path), run_name="run")
+    assert model.folder is not None
+    with model:
+        model.step()
+        fork = model.folder.fork(1, tmp_path, "fork", {"seed": 2})
+    assert list(column("field")) == list(fork.manifest())
+    assert list(column("field"))[:-1] == list(model.folder.manifest())
+    assert "parent" in fork.manifest()
+    packages = re.split(r", | and ", column("field")["versions"].removeprefix("of "))
+    assert [name.lower() for name in packages] == list(fork.manifest()["versions"])
