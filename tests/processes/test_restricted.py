@@ -152,7 +152,7 @@ def test_names_that_the_console_lacks_are_shown_as_escapes(
     in_ascii = {**restricted, "PYTHONIOENCODING": "ascii"}
     mind = run(command("show", "it", "--agent", "王小明", "--storage", tmp_path / "żółw"), in_ascii)
     assert mind.stdout.startswith(b"it, \\u738b\\u5c0f\\u660e after step 2")
-    assert b"Zo\\xeb \\xc5ngstr\\xf6m" in mind.stdout
+    assert b"\\u0141ukasz \\u017b\\xf3\\u0142\\u0107" in mind.stdout
 
 
 def test_a_sweep_of_two_workers_has_the_same_bytes(restricted: dict[str, str], tmp_path: Path) -> None:
