@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,9 +22,14 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import linear_regression, median
 
+import psutil
+
 from repunet_model import RepuNetModel, populations
 from repunet_model.config import Activation
 from repunet_model.games import GAMES
+
+if sys.platform != "win32":
+    import resource
 
 RUNS = 5
 SIZES = (100, 1_000, 10_000)
@@ -55,7 +59,11 @@ class Measured:
 
 def memory() -> float:
     """Return the most memory this process has had, in MB of a million bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset) / 1e6
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def run(game: str, agents: int | None, steps: int, activation: Activation) -> Measured:

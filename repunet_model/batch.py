@@ -36,7 +36,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from repunet_model import games
+from repunet_model import disk, games
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.prices import Prices
@@ -230,7 +230,7 @@ class Batch:
             StorageError: If the folder of the logs cannot be written.
         """
         try:
-            self._logs.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(self._logs)
         except OSError as error:
             raise StorageError(f"{self._logs} cannot be written: {error.strerror or error}") from error
         # Whatever stored steps have cost must be counted before the first request is sent.
@@ -328,7 +328,7 @@ class Batch:
         """Log why a job did not get to its end, and how to go on, and return what became of it."""
         job = each.job
         how = ""
-        if each.has_run:
+        if each.has_run and (self._plan.storage / job.name / "manifest.json").is_file():
             going_on = to_go_on(self._plan.storage / job.name, job.steps - each.steps)
             how = f"; the run is whole up to step {each.steps}, go on with: {going_on}"
         try:
@@ -346,7 +346,7 @@ class Batch:
         path = self._logs / f"{job.name}.log"
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         try:
-            with path.open("a", encoding="utf-8") as file:
+            with path.open("a", encoding="utf-8", newline="\n") as file:
                 file.writelines(f"{now} {visible(line)}\n" for line in lines)
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from repunet_model import games
+from repunet_model import disk, games
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.storage import Row, StepReader, to_json
 from repunet_model.storage.schema import TABLES, TIES, Column, Table
@@ -25,22 +25,23 @@ def whole(out: Path, *, is_file: bool = False) -> Iterator[Path]:
 
     Args:
         out: Where it is to lie.
-        is_file: Whether it is a file, which the block makes; else it is a folder, which is there.
+        is_file: Whether it is a file, which the block makes; else it is a folder, which is there. The folder it lies in
+            is made if it is missing.
 
     Raises:
-        ConfigurationError: If `out` is there already, or is to lie where there is no folder.
+        ConfigurationError: If `out` is there already, or its name is none that every system takes.
         StorageError: If it cannot be written.
     """
     try:
-        taken, has_place = out.exists() or out.is_symlink(), out.parent.is_dir()
+        taken = out.exists() or out.is_symlink()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise ConfigurationError(f"{str(out)[:200]!r}: {reason}") from None
     if taken:
         raise ConfigurationError(f"{out} is there already: name another place")
-    if not has_place:
-        raise ConfigurationError(f"{out}: there is no folder {out.parent}")
+    disk.check_new(out)
     try:
+        disk.make_folder(out.parent)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as temporary:
             place = Path(temporary) / "whole"
             if not is_file:
@@ -107,7 +108,8 @@ def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
             columns = {**_ADDED, **table.columns_with(facts)}
             rows = [_flat(row, columns) for row in _all_rows(run, last, table)]
             if layout == "csv":
-                pd.DataFrame(rows, columns=list(columns), dtype=object).to_csv(place / f"{table.name}.csv", index=False)
+                frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
+                frame.to_csv(place / f"{table.name}.csv", index=False, lineterminator="\n")
             else:
                 parquet.write_table(pa.Table.from_pylist(rows, _schema(columns)), place / f"{table.name}.parquet")
 

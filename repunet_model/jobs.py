@@ -137,7 +137,7 @@ def read_toml(file: Path) -> dict[str, Any]:
         ConfigurationError: If it cannot be read, or is no TOML.
     """
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:

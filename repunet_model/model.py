@@ -415,9 +415,8 @@ class RepuNetModel(SteppedModel):
         Raises:
             RepuNetError: If the run cannot be read, or a backend cannot be set up.
         """
-        run = StepReader.open(Path(path))
-        last = run.last if step is None else step
-        run.folder.check_step(last)
+        run = StepReader.open(Path(path), step)
+        last = run.last
         run.folder.check_chain(0, last)
         with understood(run.folder):
             if backend is None:

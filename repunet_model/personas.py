@@ -105,7 +105,7 @@ def _seeds() -> Path:
 @cache
 def seed_data(name: str) -> Any:
     """Return the content of a file of the built-in data."""
-    return json.loads((_seeds() / name).read_text(encoding="utf-8"))
+    return json.loads((_seeds() / name).read_text(encoding="utf-8-sig"))
 
 
 def describe(disposition: Disposition, game: str) -> str:
@@ -283,7 +283,7 @@ def _content(path: Path, where: str) -> Any:
         ConfigurationError: If it is missing, or no JSON without a name twice in one mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigurationError(f"{where}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:

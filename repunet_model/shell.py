@@ -28,7 +28,7 @@ from repunet_model.modes import parts_in_words
 from repunet_model.report.tables import rates_table
 from repunet_model.starting import Resumed, check_nobody_types, resumed, start, start_from
 from repunet_model.storage import RunFolder, StepReader, run_names
-from repunet_model.words import SCENARIOS, at_step, one_line, scenario, whole, yes_or_no
+from repunet_model.words import SCENARIOS, at_step, one_line, scenario, showable, visible, whole, yes_or_no
 
 HELP = {
     "run": "run [SCENARIO] STEPS   so many steps more, such as: run 5",
@@ -72,7 +72,7 @@ class Terminal:
         """Return the next line; see `Keyboard`."""
         history: History = InMemoryHistory() if storage is None else FileHistory(str(storage / HISTORY))
         session: PromptSession[str] = PromptSession(history=history, completer=_Completer(suggest))
-        return session.prompt(question)
+        return session.prompt(_on_terminal(question))
 
 
 class Pipe:
@@ -103,7 +103,7 @@ class _Completer(Completer):
         typed = document.text_before_cursor
         for line in self._suggest(typed):
             if line.casefold().startswith(typed.casefold()):
-                yield Completion(line, start_position=-len(typed))
+                yield Completion(line, start_position=-len(typed), display=_on_terminal(line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +220,8 @@ class Shell:
             return None
         wishes = self._wishes
         path, step = at_step(text, wishes.storage)
-        run = StepReader.open(path)
-        if (run.last if step is None else step) == 0:
+        run = StepReader.open(path, step)
+        if run.last == 0:
             return run
         for name, value in (("--seed", wishes.seed), ("-n", wishes.n_agents)):
             if value is not None:
@@ -314,6 +314,7 @@ class Shell:
         try:
             self._advance(model, steps)
         except (RepuNetError, KeyboardInterrupt) as error:
+            _folder(model).check_there()
             reason = str(error) if isinstance(error, RepuNetError) else "interrupted"
             raise RepuNetError(
                 f"{reason}; the run is whole up to step {model.steps}, go on with: run {last - model.steps}"
@@ -359,6 +360,7 @@ class Shell:
         except EOFError:
             answer = "n"
         if yes_or_no(answer):
+            model.close()  # so that none of its files is open
             folder.delete()
             self._say(f"Deleted: {folder.path}")
         else:
@@ -382,6 +384,10 @@ def keyboard(console: Console) -> Keyboard:
         console: Where they are shown if they come from elsewhere than a terminal.
     """
     return Terminal() if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty() else Pipe(console)
+
+
+def _on_terminal(text: str) -> str:
+    return showable(visible(text), sys.stdout.encoding)
 
 
 def _show(console: Console, line: str) -> None:

@@ -160,8 +160,8 @@ def resumed(
     Raises:
         RepuNetError: If the run cannot be read or forked, or there is a name though nothing is forked.
     """
-    run = StepReader.open(path)
-    folder, manifest, last = run.folder, run.manifest, run.last
+    run = StepReader.open(path, step)
+    folder, manifest = run.folder, run.manifest
     wanted = config or RunConfig()
     if "backend" in wanted.model_fields_set:
         named = respondents(replayable(wanted.backend, storage), None, environment)
@@ -178,10 +178,10 @@ def resumed(
             )
         now[field] = wanted.stored()[field]
     changes = {key: value for key, value in now.items() if was[key] != value}
-    is_fork = bool(changes) or (step is not None and step != last)
+    is_fork = bool(changes) or not folder.is_last(run.last)
     if is_fork:
         changes |= _made_by(manifest, who)
-        folder = folder.fork(last if step is None else step, storage, name, changes)
+        folder = folder.fork(run.last, storage, name, changes)
     elif name is not None:
         raise ConfigurationError(f"name {name!r} (--sim-name): the run goes on in place; to fork it, name a step")
     return Resumed(RepuNetModel.load(folder.path, backend=who, limits=limits), is_fork)

@@ -66,6 +66,22 @@ def whole(text: str) -> int | None:
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
+_FORBIDDEN = frozenset('<>:"/\\|?*')
+_DEVICES = frozenset({"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}) | {
+    f"{device}{number}" for device in ("COM", "LPT") for number in "0123456789¹²³"
+}
+"""Names that Windows keeps for devices, whatever follows them after a "."."""
+
+
+def is_file_name(name: str) -> bool:
+    """Whether every system, Windows included, takes a name for a file or folder."""
+    return (
+        bool(name)
+        and not _FORBIDDEN & set(name)
+        and all(char >= " " for char in name)
+        and name.rstrip(" .") == name
+        and name.partition(".")[0].rstrip(" ").upper() not in _DEVICES
+    )
 
 
 def check_name(name: str) -> str:
@@ -79,6 +95,8 @@ def check_name(name: str) -> str:
             f"run name {name!r}: use at most 100 letters, digits, blanks, '.', '_', '-', a letter or digit first and "
             "no blank or '.' last"
         )
+    if not is_file_name(name):
+        raise ConfigurationError(f"run name {name!r}: Windows keeps it for a device; choose another")
     return name
 
 
@@ -88,16 +106,22 @@ def path_of(run_folder: str, storage: Path) -> Path:
     Raises:
         ConfigurationError: If it is a name that no run can have, such as "..", which would lead out of the storage.
     """
-    return Path(run_folder) if os.sep in run_folder else storage / check_name(run_folder)
+    return Path(run_folder) if "/" in _slashed(run_folder) else storage / check_name(run_folder)
 
 
 def at_step(text: str, storage: Path) -> tuple[Path, int | None]:
     """Return the folder of a run and the step, if RUN/step_N names one."""
+    text = _slashed(text)
     run_folder, _, last = text.rstrip("/").rpartition("/")
     step = whole(last.removeprefix("step_")) if last.startswith("step_") else None
     if run_folder and step is not None:
         return path_of(run_folder, storage), step
     return path_of(text.rstrip("/") or text, storage), None
+
+
+def _slashed(path: str) -> str:
+    """Return a path with "/" between its parts, which every system takes."""
+    return path.replace(os.sep, "/")
 
 
 def replayable(backend: str, storage: Path) -> str:
@@ -108,7 +132,10 @@ def replayable(backend: str, storage: Path) -> str:
 
 def quoted(path: Path) -> str:
     """Return a path as a shell reads it, never as the bare name of a run."""
-    return shlex.quote(f".{os.sep}{path}" if len(path.parts) == 1 else str(path))
+    text = f".{os.sep}{path}" if len(path.parts) == 1 else str(path)
+    if os.name == "nt":
+        return text if re.fullmatch(r"[\w.:\\-]+", text) else f'"{text}"'
+    return shlex.quote(text)
 
 
 def to_go_on(path: Path, steps: int) -> str:
@@ -122,8 +149,13 @@ def to_go_on(path: Path, steps: int) -> str:
 
 
 def program() -> str:
-    """Return how the command line is called: in the process of run.py as a checkout calls it, elsewhere `repunet`."""
-    return "uv run run.py" if Path(sys.argv[0]).name == "run.py" else "repunet"
+    """Return how the command line was called: as run.py of a checkout, by `python -m`, or else as `repunet`."""
+    match Path(sys.argv[0]).parts:
+        case (*_, "run.py"):
+            return "uv run run.py"
+        case (*_, "repunet_model", "__main__.py"):
+            return "python -m repunet_model"
+    return "repunet"
 
 
 def command(words: str) -> str:
@@ -153,6 +185,17 @@ def visible(text: str) -> str:
         else char.encode("unicode_escape").decode()
         for char in text
     )
+
+
+def showable(text: str, encoding: str | None) -> str:
+    """Return a text with escapes for the characters that an encoding lacks.
+
+    Args:
+        text: The text.
+        encoding: That of a terminal, a pipe or a file; None for one that has all characters.
+    """
+    encoding = encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def one_line(text: str) -> str:

@@ -26,6 +26,9 @@ from tests import ROOT
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 """The browser of this machine, if it has one."""
 
+PATIENCE = 120.0
+"""Seconds after which a server or a page is no longer waited for, on however busy a machine."""
+
 QUIET = (
     "--no-sandbox",
     "--disable-background-networking",
@@ -59,8 +62,9 @@ class Server:
         """Return the threads of the process by what they are doing, without the idle ones of the server's own pool."""
         assert self.dump is not None
         self.dump.unlink(missing_ok=True)
-        self.process.send_signal(signal.SIGUSR1)
-        deadline = time.monotonic() + 20
+        if sys.platform != "win32":
+            self.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + PATIENCE
         while not self.dump.exists():
             assert self.process.poll() is None, "the page's server has ended"
             assert time.monotonic() < deadline, "the page's server does not say what its threads are doing"
@@ -77,7 +81,8 @@ def serve(dump: str) -> NoReturn:
         stacks = ("".join(traceback.format_stack(frame)) for frame in sys._current_frames().values())
         disk.replace(Path(dump), BETWEEN.join(stacks).encode())
 
-    signal.signal(signal.SIGUSR1, write)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGUSR1, write)
     sys.exit(main())
 
 
@@ -120,10 +125,10 @@ def _served(words: list[str], environment: Mapping[str, str], folder: Path = ROO
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with urllib.request.urlopen(url, timeout=PATIENCE):
                 return
         except OSError:
             time.sleep(0.2)
@@ -172,6 +177,7 @@ def watched_tab(browser: Browser, url: str, height: int) -> Iterator[Page]:
     with browser.new_context(viewport={"width": 1280, "height": height}) as context:
         watched = Watched()
         opened = context.new_page()
+        opened.set_default_timeout(PATIENCE * 1000)
         watched.listen(opened)
         opened.goto(url)
         opened.wait_for_selector(".rn-node")

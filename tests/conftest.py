@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,15 +15,60 @@ from repunet_model.modes import MODES as MODES_BY_NAME
 
 pytest_plugins = ["repunet_model.testing"]
 
+LONG_ENOUGH = 120.0
+"""Seconds after which a test no longer waits, on however busy a machine."""
+
 MODE_NAMES = list(MODES_BY_NAME)
 MODES = list(MODES_BY_NAME.values())
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run folders on all cores, and single files in this process."""
+    if _is_worker() or not config.pluginmanager.hasplugin("xdist") or config.option.numprocesses is not None:
+        return
+    if any(Path(argument).is_dir() for argument in config.args):
+        config.option.numprocesses = "logical"
+        # Servers, browsers and builds are shared by the tests of a file, which therefore stay together.
+        config.option.dist = "worksteal" if _is_default(config) else "loadfile"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Name the folders that the plain command leaves out."""
+    if _is_default(config) and not _is_worker():
+        tests = Path(__file__).parent
+        tiers = sorted({f"tests/{path.parent.name}" for path in tests.glob("*/test_*.py")} - set(config.args))
+        config.get_terminal_writer().line(f"Not run: {', '.join(tiers)}. To run every test: uv run pytest tests")
+
+
+def _is_worker() -> bool:
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
+def _is_default(config: pytest.Config) -> bool:
+    """Whether no tests were named on the command line."""
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the machine's own settings out of the tests."""
+    """Keep the machine's own settings out of the tests, and let interrupts reach them.
+
+    A shell that starts a command in the background makes it and the processes that it starts ignore interrupts.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(("LLM_", "OPENAI_", "REPUNET_"))]:
         monkeypatch.delenv(name)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds. The limit is for what never happens, not a measure of speed."""
+    deadline = time.monotonic() + LONG_ENOUGH
+    while not condition():
+        assert time.monotonic() < deadline, "what is waited for did not happen"
+        time.sleep(0.005)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import socket
 import stat
 import subprocess
@@ -297,11 +296,11 @@ class Machine:
 
 
 def end_session(session: int) -> None:
-    """End all processes of a session."""
+    """End all processes of a session; the documents' blocks are for a POSIX shell."""
     for process in psutil.process_iter():
         try:
-            if os.getsid(process.pid) == session:
-                process.send_signal(signal.SIGKILL)
+            if sys.platform != "win32" and os.getsid(process.pid) == session:
+                process.kill()
         except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
             continue
 

@@ -24,7 +24,7 @@ from repunet_model.backends.base import Request
 from repunet_model.errors import BackendError
 from repunet_model.questions.base import Answer
 from repunet_model.questions.compound import Compound
-from repunet_model.words import visible
+from repunet_model.words import showable, visible
 
 HOW_TO_ANSWER = (
     "(The fields of the JSON object are asked for one after another: type a text, or a number, and then Enter.)"
@@ -133,9 +133,8 @@ class HumanBackend:
         screen = self._screen()
         if screen is None:
             raise BackendError("there is no screen on which to ask")
-        encoding = getattr(screen, "encoding", None) or "utf-8"
         try:
-            screen.write(visible(text).encode(encoding, "backslashreplace").decode(encoding))
+            screen.write(showable(visible(text), getattr(screen, "encoding", None)))
             screen.flush()
         except (OSError, ValueError) as error:
             raise BackendError(f"the question cannot be shown: {error}") from error

@@ -16,7 +16,7 @@ import sys
 def main() -> None:
     """Read the settings (one line of JSON), serve, and write the address or the error (one line of JSON)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which sees requests to their end
-    answer = os.fdopen(os.dup(1), "w")
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever native code prints goes where the log goes
     settings = json.loads(sys.stdin.readline())
     try:

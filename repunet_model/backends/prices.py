@@ -95,7 +95,7 @@ class Prices:
     @staticmethod
     def _file(path: Path) -> dict[str, Any]:
         try:
-            return tomllib.loads(path.read_text(encoding="utf-8"))
+            return tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise ConfigurationError(f"price file {path}: no such file") from None
         except (OSError, UnicodeDecodeError) as error:

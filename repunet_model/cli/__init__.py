@@ -13,7 +13,7 @@ import typer
 
 from repunet_model.cli import comparison, page, runs, stored, sweeps
 from repunet_model.cli.app import app
-from repunet_model.cli.screen import say
+from repunet_model.cli.screen import escape_unknown, say
 from repunet_model.errors import RepuNetError
 from repunet_model.words import one_line, program
 
@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: The words after the program's name; by default the process's.
     """
+    escape_unknown()
     words = sys.argv[1:] if arguments is None else arguments
     try:
         code = app(words or [MAIN_JOB], prog_name=program(), standalone_mode=False)

@@ -257,8 +257,5 @@ def open_at_step(text: str, storage: Path, step: int | None = None) -> tuple[Ste
     from repunet_model.storage import StepReader
 
     path, named = at_step(text, storage)
-    run = StepReader.open(path)
-    wanted = named if step is None else step
-    chosen = run.last if wanted is None else wanted
-    run.folder.check_step(chosen)
-    return run, chosen
+    run = StepReader.open(path, named if step is None else step)
+    return run, run.last

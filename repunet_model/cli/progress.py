@@ -46,6 +46,7 @@ def run_steps(model: RepuNetModel, steps: int, label: str) -> None:
     try:
         advance(model, steps, label)
     except (RepuNetError, KeyboardInterrupt) as error:
+        _check_there(model)
         reason = str(error) if isinstance(error, RepuNetError) else "interrupted"
         raise RepuNetError(
             f"{reason}; the run is whole up to step {model.steps}, go on with: "
@@ -232,9 +233,19 @@ def quietly_imported() -> Iterator[type[RepuNetModel]]:
     """Import the model, which takes seconds, saying so on a terminal."""
     from rich.status import Status
 
-    with Status("Loading Mesa ...", console=make_console(stderr=True)):
+    with Status("Loading Mesa ...", spinner="line", console=make_console(stderr=True)):
         from repunet_model.model import RepuNetModel
     yield RepuNetModel
+
+
+def _check_there(model: RepuNetModel) -> None:
+    """Make sure that the run's folder was not deleted under way.
+
+    Raises:
+        StorageError: If it was.
+    """
+    assert model.folder is not None
+    model.folder.check_there()
 
 
 def folder_of(model: RepuNetModel) -> Path:

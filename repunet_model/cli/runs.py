@@ -80,9 +80,8 @@ def run(
         else:
             stored, step = open_at_step(source, storage)
             if step:
-                _, named = at_step(source, storage)
                 taken_up = resumed(
-                    stored.folder.path, named, storage, config=config, name=sim_name, environment=where, limits=limits
+                    stored.folder.path, step, storage, config=config, name=sim_name, environment=where, limits=limits
                 )
                 return _go_on(taken_up, steps)
             begun = start_from(stored, config, storage, where)
@@ -200,9 +199,9 @@ def fork(
         from repunet_model.starting import fork_changes
         from repunet_model.storage import StepReader
 
-        stored = StepReader.open(path)
+        stored = StepReader.open(path, step)
         changed = fork_changes(stored.manifest, dict(assignment(change) for change in changes or ()))
-        new = stored.folder.fork(stored.last if step is None else step, storage, sim_name, changed)
+        new = stored.folder.fork(stored.last, storage, sim_name, changed)
     say(f"Fork: {new.path}")
     say(f"Go on with: {to_go_on(new.path, 5)}")
 

@@ -1,17 +1,26 @@
 """What is shown on a terminal: as it is, never as markup, and nothing in it steers the terminal.
 
 Names and texts come from personas, models and other people's folders. Whatever a command shows goes through here.
+Characters that a console has no place for, such as Chinese ones in code page 1252, are escaped.
 """
 
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
-from repunet_model.words import visible
+from repunet_model.words import showable, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+def escape_unknown() -> None:
+    """Let the standard streams escape the characters that their encoding lacks, where Python would raise an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(line: str, *, stderr: bool = False) -> None:
@@ -26,6 +35,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
     class Screen(Console):
         def render_str(self, text: str, **looks: Any) -> Text:
-            return super().render_str(visible(text), **looks)
+            # Here already, so that the columns of a table have their width.
+            return super().render_str(showable(visible(text), self.encoding), **looks)
 
     return Screen(stderr=stderr, markup=False, emoji=False)

@@ -24,7 +24,7 @@ from repunet_model.cli.progress import quietly_imported, showing_jobs, stopping_
 from repunet_model.cli.screen import make_console, say
 from repunet_model.config import RunConfig, name_of
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import check_name, command, path_of
+from repunet_model.words import at_step, check_name, command
 
 if TYPE_CHECKING:
     from repunet_model.jobs import JobOutcome, Runner
@@ -34,7 +34,9 @@ SECONDS_BETWEEN_LINES = 5.0
 
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="In how many processes; by default one a processor, and one for what asks endpoints."),
+    typer.Option(
+        min=1, help="In how many processes; by default one a processor, one in all for small sweeps and for endpoints."
+    ),
 ]
 Scheduler = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Run on the Dask cluster with this scheduler (extra cluster).")
@@ -192,7 +194,7 @@ def _values(option: str) -> tuple[str, list[float]]:
 @app.command()
 def report(
     paths: Annotated[
-        list[str], typer.Argument(metavar="RUN|SWEEP ...", help="Stored runs and sweeps, by name or folder.")
+        list[str], typer.Argument(metavar="RUN[/step_N]|SWEEP ...", help="Stored runs and sweeps, by name or folder.")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write it; an earlier report there is replaced.")],
     title: Annotated[str | None, typer.Option(help="Its heading.")] = None,
@@ -210,13 +212,13 @@ def report(
     runs: list[StepReader] = []
     not_whole = []
     for text in paths:
-        path = path_of(text, storage)
-        if is_sweep(path):
+        path, step = at_step(text, storage)
+        if step is None and is_sweep(path):
             found = SweepFolder.open(path)
             runs += found.whole_runs()
             not_whole += found.failures()
         else:
-            runs.append(StepReader.open(path))
+            runs.append(StepReader.open(path, step))
     page.write(read(runs), out, title or f"RepuNet: {', '.join(paths)}", not_whole=not_whole)
     say(f"Report: {out / 'index.html'} ({len(runs)} runs)")
 
@@ -239,9 +241,11 @@ def study(
 
     Killed or stopped, it goes on where it was.
     """
+    from repunet_model import disk
     from repunet_model.report import page
 
     page.check_place(out)
+    disk.check_new(results)
     if results.suffix != ".md":
         raise ConfigurationError(f"--results {str(results)!r}: name a file that ends in .md")
     with quietly_imported():

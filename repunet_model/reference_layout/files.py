@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import Label
 from repunet_model.reference_layout.words import EXTRA
-from repunet_model.words import first_problem, one_line
+from repunet_model.words import first_problem, is_file_name, one_line
 
 Extra = Annotated[dict[str, Any], Field(alias=EXTRA, default_factory=dict)]
 Amount = Annotated[Decimal, Field(allow_inf_nan=False, ge=-(10**15), le=10**15)]
@@ -226,8 +226,8 @@ def _check_name(path: Path, name: str) -> None:
 
 
 def is_folder_name(name: str) -> bool:
-    """Tell whether a name can be that of a folder, here and on other systems."""
-    return not (set(name) & set('/\\:*?"<>|')) and name.strip(" .") == name and bool(name)
+    """Tell whether a name can be that of a folder that is seen, here and on other systems."""
+    return is_file_name(name) and name.strip(" .") == name
 
 
 def _of[T: (list[Any], dict[str, Any])](kind: type[T], path: Path) -> T:
@@ -245,7 +245,7 @@ def _read(path: Path) -> Any:
         raise ValueError(f"{constant} is no number")
 
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal, parse_constant=refuse)
+        return json.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal, parse_constant=refuse)
     except FileNotFoundError:
         _fail(path, "is missing")
     except (OSError, ValueError, RecursionError) as error:

@@ -152,7 +152,7 @@ class History:
             )
             file = place / folder / f"{stem}_{step}.txt"
             try:
-                yield step, file.read_text(encoding="utf-8")
+                yield step, file.read_text(encoding="utf-8-sig")
             except FileNotFoundError:
                 continue
             except (OSError, UnicodeDecodeError):

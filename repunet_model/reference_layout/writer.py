@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -93,6 +94,14 @@ class _Past:
             if not is_folder_name(persona.name):
                 raise ConfigurationError(
                     f"the published layout has a folder for each agent, and {persona.name!r} cannot be one"
+                )
+        folders: dict[str, str] = {}
+        for name in (persona.name for persona in run.personas):
+            other = folders.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+            if other != name:
+                raise ConfigurationError(
+                    f"the published layout has a folder for each agent, and those of {other!r} and {name!r} would be "
+                    "one where capitals do not count"
                 )
         imported = run.manifest.imported
         start = imported["step"] if imported else 0

@@ -55,7 +55,9 @@ def save(figure: Figure, path: Path, dpi: int = 130) -> None:
     metadata = {"Software": None} if path.suffix == ".png" else {"Date": None, "Creator": None}
     try:
         with mpl.rc_context({"svg.hashsalt": "repunet"}):
-            figure.savefig(path, dpi=dpi, metadata=metadata if path.suffix in {".png", ".svg"} else None)
+            known = metadata if path.suffix in {".png", ".svg"} else None
+            with path.open("wb") as file:  # as bytes: the same ends of lines on every system
+                figure.savefig(file, format=path.suffix[1:], dpi=dpi, metadata=known)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from repunet_model import disk
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.report.drawing import save
 from repunet_model.report.evidence import Evidence, Panel, Run
@@ -82,8 +83,9 @@ def check_place(out: Path) -> None:
         StorageError: If its folder cannot be written.
     """
     try:
-        if out.exists() and not (out / MARKER).is_file() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and not (out / MARKER).is_file() and (not out.is_dir() or disk.entries(out)):
             raise ConfigurationError(f"{out} is there and is no report: name another folder")
+        disk.check_new(out)
         above = next(folder for folder in out.absolute().parents if folder.exists())
     except OSError as error:
         raise StorageError(f"{out} cannot be written: {error.strerror or error}") from error
@@ -129,9 +131,10 @@ def write(
                 sections=[*before, *sections, *(_drawn(*each, place) for each in after), _runs_section(evidence)],
                 made=_made(evidence.runs),
             )
-            (place / "index.html").write_text(page, encoding="utf-8")
+            (place / "index.html").write_text(page, encoding="utf-8", newline="\n")
             names = [str(run.stored.folder.path) for run in evidence.runs]
-            (place / MARKER).write_text(json.dumps({"runs": names, **made_by()}, indent=2) + "\n", encoding="utf-8")
+            made = json.dumps({"runs": names, **made_by()}, indent=2) + "\n"
+            (place / MARKER).write_text(made, encoding="utf-8", newline="\n")
             if out.exists():
                 out.rename(Path(temporary) / "earlier")
             place.rename(out)

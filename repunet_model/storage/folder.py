@@ -155,7 +155,7 @@ class RunFolder:
         def fill(part: Path) -> None:
             for number in range(step + 1):
                 _copy(self.path / f"step_{number}", part / f"step_{number}")
-            if not (self.path / f"step_{step + 1}").exists():
+            if step == max(self._found()):
                 for replies in filter(Path.exists, (self.replies, self.unread)):
                     disk.write(part / replies.name, replies.read_bytes())
 
@@ -169,7 +169,7 @@ class RunFolder:
         check_name(name if name is not None else default_name)
         part = storage / f".{uuid4().hex}.part"
         try:
-            storage.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(storage)
             if name is not None and (storage / name).exists():
                 raise ConfigurationError(_taken(name, storage))
             part.mkdir()
@@ -222,7 +222,7 @@ class RunFolder:
                 "which made it"
             )
         if disk.content(self.path / _HASH).decode("ascii", "replace").strip() != _hash(content):
-            raise StorageError(f"{path} is not what was written")
+            raise _altered(path, content)
         try:
             return Manifest.of_data(data)
         except ConfigurationError as error:
@@ -234,18 +234,28 @@ class RunFolder:
         Raises:
             StorageError: If one is missing.
         """
-        found = (re.fullmatch(r"step_(\d+)", path.name) for path in _entries(self.path))
-        steps = sorted(int(match[1]) for match in found if match)
-        missing = sorted(set(range(max(steps, default=0) + 1)) - set(steps))
-        if missing:
-            raise StorageError(f"{self.path} is damaged: step {missing[0]} is missing")
+        steps = sorted(self._found())
+        missing = next((step for step in range(steps[-1]) if step not in steps), None) if steps else 0
+        if missing is not None:
+            whole = f"; name a step before it, as in {quoted(self.path)}/step_{missing - 1}" if missing else ""
+            raise StorageError(f"{self.path} is damaged: step {missing} is missing{whole}")
         return steps
+
+    def _found(self) -> set[int]:
+        """Return the steps that are there, whether or not one between them is missing."""
+        found = (re.fullmatch(r"step_(\d+)", path.name) for path in _entries(self.path))
+        return {int(match[1]) for match in found if match}
+
+    def is_last(self, step: int) -> bool:
+        """Whether no step that is there comes after a step."""
+        return step >= max(self._found(), default=0)
 
     def check_step(self, step: int) -> None:
         """Make sure that a step is there.
 
         Raises:
             ConfigurationError: If it is not.
+            StorageError: If it is missing, though later ones are there.
         """
         if not (self.path / f"step_{step}").is_dir():
             raise ConfigurationError(f"step {step} of {self.path} is not there; the last is {self.steps()[-1]}")
@@ -281,11 +291,14 @@ class RunFolder:
         """
         try:
             self.manifest()
-            steps = self.steps()
+            steps = range(max(self._found(), default=0) + 1 if last is None else last + 1)
         except StorageError as error:
             yield str(error)
             return
-        for step in steps if last is None else range(last + 1):
+        for step in steps:
+            if not (self.path / f"step_{step}").is_dir():
+                yield f"{self.path} is damaged: step {step} is missing"
+                return
             try:
                 self.check_chain(step, step)
                 files = [*self._step_manifest(step)["files"], *self._usage_hashes(step)]
@@ -339,6 +352,7 @@ class RunFolder:
         """
         if self._holds:
             return False
+        self.check_there()
         try:
             self._lock.acquire()
         except Timeout:
@@ -354,12 +368,22 @@ class RunFolder:
             self._holds = False
             self._lock.release()
 
+    def check_there(self) -> None:
+        """Make sure that the run's folder was not deleted under way.
+
+        Raises:
+            StorageError: If it was.
+        """
+        if not (self.path / _MANIFEST).is_file():
+            raise StorageError(f"{self.path} is gone: it was deleted or moved while the run was under way")
+
     def check_next(self, step: int) -> None:
         """Make sure that a step can be the next one, before anything is spent on it.
 
         Raises:
             StorageError: If the run ends elsewhere.
         """
+        self.check_there()
         if (self.path / f"step_{step}").exists():
             raise StorageError(f"step {step} is already in {self.path}: fork the run from step {step - 1}")
         if not (self.path / f"step_{step - 1}").is_dir():
@@ -389,6 +413,7 @@ class RunFolder:
         except (OSError, ValueError) as error:
             for leftover in leftovers:
                 shutil.rmtree(leftover, ignore_errors=True)
+            self.check_there()
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise StorageError(f"step {step} cannot be written to {self.path}: {reason}") from error
 
@@ -400,7 +425,7 @@ class RunFolder:
             error: Why it failed.
             usage: What its calls cost.
         """
-        with (self.path / "usage_failed.jsonl").open("a", encoding="utf-8") as file:
+        with (self.path / "usage_failed.jsonl").open("a", encoding="utf-8", newline="\n") as file:
             file.write(to_json({"step": step, "error": error, **usage}) + "\n")
 
     def delete(self) -> None:
@@ -410,14 +435,13 @@ class RunFolder:
             StorageError: If somebody else writes to it, or it cannot be deleted.
         """
         self.hold()
+        self.release()  # Windows renames no folder in which a file is open
         leaving = self.path.with_name(f".{self.path.name}.{os.getpid()}.deleted")
         try:
             self.path.rename(leaving)
             shutil.rmtree(leaving)
         except OSError as error:
             raise StorageError(f"{self.path} cannot be deleted: {error.strerror or error}") from error
-        finally:
-            self.release()
 
     # Hashes
 
@@ -433,6 +457,8 @@ class RunFolder:
         if step not in self._hashes:
             path = self.path / f"step_{step}" / _MANIFEST
             content = disk.content(path)
+            if b"\r\n" in content:
+                raise _altered(path, content)
             manifest = disk.parsed(content, path)
             is_whole = isinstance(manifest, dict) and {"step", "run", "previous", "files"} <= set(manifest)
             if not is_whole or not isinstance(manifest["files"], dict) or not all(map(_is_plain, manifest["files"])):
@@ -454,8 +480,24 @@ class RunFolder:
         content = disk.content(path)
         if hashes.get(file) != _hash(content):
             check = command(f"check {quoted(self.path)}")
-            raise StorageError(f"{path} is not what was written; steps before it may be whole: see `{check}`")
+            raise _altered(path, content, f"; steps before it may be whole: see `{check}`")
         return content
+
+
+def _altered(path: Path, content: bytes, otherwise: str = "") -> StorageError:
+    """Return the error of a file that is not what was written; CR LF, which none is written with, is the likely cause.
+
+    Args:
+        path: The file.
+        content: What it holds.
+        otherwise: What to add if its ends of lines are not the cause.
+    """
+    if b"\r\n" in content:
+        otherwise = (
+            ": its line endings were changed from LF to CR LF on the way, as Git may do; copy the run again without "
+            "that, in Git with the line `* -text` in .gitattributes"
+        )
+    return StorageError(f"{path} is not what was written{otherwise}")
 
 
 def _taken(name: str, storage: Path) -> str:
@@ -529,7 +571,7 @@ def _entries(folder: Path) -> list[Path]:
         StorageError: If it cannot be read.
     """
     try:
-        return list(folder.iterdir())
+        return disk.entries(folder)
     except OSError as error:
         raise StorageError(f"{folder} cannot be read: {error.strerror or error}") from error
 
@@ -537,7 +579,7 @@ def _entries(folder: Path) -> list[Path]:
 def _copy(step: Path, to: Path) -> None:
     """Copy the folder of a step, and see it to the disk."""
     to.mkdir()
-    for path in sorted(step.iterdir()):
+    for path in sorted(disk.entries(step)):
         disk.write(to / path.name, path.read_bytes())
     disk.sync(to)
 

@@ -143,28 +143,39 @@ class StepReader:
     Attributes:
         folder: Its folder.
         manifest: What the run is.
-        last: The number of its last step.
+        last: The number of the last step that is read.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, last: int | None = None) -> None:
         """Read the manifest of a run, and find its steps.
 
+        Args:
+            folder: The folder of the run.
+            last: The last step to read; None for all that are there.
+
         Raises:
-            StorageError: If that cannot be read.
+            ConfigurationError: If that step is not there.
+            StorageError: If the run cannot be read.
         """
         self.folder = folder
         self.manifest: Manifest = folder.manifest()
-        self.last = folder.steps()[-1]
+        if last is not None:
+            folder.check_step(last)
+        self.last = folder.steps()[-1] if last is None else last
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, last: int | None = None) -> Self:
         """Open a run that is there.
 
+        Args:
+            path: Its folder.
+            last: The last step to read; None for all that are there.
+
         Raises:
-            ConfigurationError: If there is none.
+            ConfigurationError: If there is none, or no such step.
             StorageError: If it cannot be read.
         """
-        return cls(RunFolder.open(path))
+        return cls(RunFolder.open(path), last)
 
     @property
     def name(self) -> str:

@@ -204,7 +204,7 @@ class SweepFolder:
         return results, others
 
     def _write_table(self, frame: pd.DataFrame) -> None:
-        self._write("results.csv", frame.to_csv(index=False).encode())
+        self._write("results.csv", frame.to_csv(index=False, lineterminator="\n").encode())
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)
         self._write("results.parquet", buffer.getvalue())

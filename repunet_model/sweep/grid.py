@@ -41,6 +41,7 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.jobs import LimitsTable, NewRun, RunName, Section, Steps, parsed, read_toml
 from repunet_model.modes import mode_of
 from repunet_model.storage import to_json
+from repunet_model.words import check_name
 
 
 class Grid:
@@ -175,7 +176,12 @@ class Sweep:
             seeds = seeds_of(content.seeds)
         except ConfigurationError as error:
             raise ConfigurationError(f"{file}: {error}") from None
-        return cls(name or content.name or file.stem, content.steps, seeds, [grid], content.limits)
+        if not (name := name or content.name):
+            try:
+                name = check_name(file.stem)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{file}: {error}, as name or --name") from None
+        return cls(name, content.steps, seeds, [grid], content.limits)
 
     @classmethod
     def of_values(

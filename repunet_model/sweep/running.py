@@ -22,6 +22,9 @@ from repunet_model.sweep.folder import SweepFolder
 from repunet_model.sweep.grid import Sweep
 from repunet_model.sweep.spread import Spread, dask_cluster, worker_processes
 
+WORTH_A_WORKER = 4_000
+"""Steps of one agent by the rules that take about as long as starting a worker process, some four seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -45,6 +48,14 @@ class Prepared:
     def is_costly(self) -> bool:
         """Whether any run asks an endpoint."""
         return any(job.is_costly for job in self.jobs)
+
+    def workers(self) -> int:
+        """Return how many processes are worth starting: one for what asks endpoints and for small sweeps."""
+        if self.is_costly:
+            return 1
+        described = [(job.steps, job.described) for job in self.jobs if job.described is not None]
+        work = sum(steps * int(each.data["population"]["agents"]) for steps, each in described)
+        return max(1, min(os.cpu_count() or 1, len(self.cells), work // WORTH_A_WORKER))
 
 
 def prepare(sweep: Sweep, storage: Path, prices: Prices | None = None) -> Prepared:
@@ -79,7 +90,7 @@ def complete(
     Args:
         prepared: The sweep.
         watch: Runs the runner, and shows how far it is.
-        workers: In how many processes; None for as many as there are processors, one for whatever asks endpoints.
+        workers: In how many processes; None for as many as are worth starting (`Prepared.workers`).
         scheduler: The address of a Dask scheduler, to run on its cluster instead.
 
     Returns:
@@ -104,7 +115,7 @@ def complete(
 @contextmanager
 def _pool(prepared: Prepared, workers: int | None, scheduler: str | None) -> Iterator[Callable[[SweepFolder], Runner]]:
     """Give what makes the runner of a sweep, once its folder is there."""
-    count = workers or (1 if prepared.is_costly else min(os.cpu_count() or 1, len(prepared.cells)))
+    count = workers or prepared.workers()
     if scheduler is not None:
         with dask_cluster(scheduler) as (cluster, at_once):
             yield lambda folder: Spread(prepared.cells, folder.runs, folder.logs, cluster, at_once)

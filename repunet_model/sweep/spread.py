@@ -70,7 +70,8 @@ def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
-    os.kill(os.getpid(), signal.SIGKILL)  # at once: whoever goes on must find no other writer
+    # At once: whoever goes on must find no other writer. Windows has no SIGKILL; there every signal ends a process.
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def run_job(wanted: NewRun, runs: str, logs: str, files: Sequence[str]) -> JobOutcome:

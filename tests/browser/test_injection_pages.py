@@ -65,8 +65,10 @@ def test_a_report_shows_hostile_names_as_text(storage: Path, browser: Browser, t
     watched = real.Watched()
     with browser.new_context() as context:
         tab = context.new_page()
+        tab.set_default_timeout(real.PATIENCE * 1000)
         watched.listen(tab)
-        tab.goto((tmp_path / "report" / "index.html").as_uri())
+        page = (tmp_path / "report" / "index.html").as_uri()
+        tab.goto(page)
         check_nothing_ran(tab)
         assert shows(tab, visible(title))
         assert tab.title().split() == visible(title).split()
@@ -75,6 +77,7 @@ def test_a_report_shows_hostile_names_as_text(storage: Path, browser: Browser, t
         assert len(drawn) > 5
         assert all(drawn)
     assert watched.errors == []
+    assert watched.strangers == [page]
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def stored(tab: Page, run: str) -> None:
     tab.wait_for_selector(f".rn-net svg[aria-label^='Ties of {run} at ']")
 
 
-def until(condition: Callable[[], bool], seconds: float = 15) -> bool:
+def until(condition: Callable[[], bool], seconds: float = real.PATIENCE) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -264,6 +264,7 @@ def test_two_tabs_are_two_societies_and_a_closed_one_leaves_no_thread(
     before = server.threads()
     with browser.new_context() as context:
         other = context.new_page()
+        other.set_default_timeout(real.PATIENCE * 1000)
         other.goto(server.url)
         other.wait_for_selector(".rn-node")
         assert shown(other) == 0
@@ -272,7 +273,7 @@ def test_two_tabs_are_two_societies_and_a_closed_one_leaves_no_thread(
         assert len(server.threads()) > len(before)
         assert shown(tab) == 1
         other.close()
-    assert until(lambda: len(server.threads()) <= len(before), seconds=20), "".join(server.threads())
+    assert until(lambda: len(server.threads()) <= len(before)), "".join(server.threads())
     press(tab, "Step")
     wait_for_step(tab, 2)
 
@@ -283,6 +284,7 @@ def test_a_tab_that_is_closed_during_a_paid_step_leaves_no_thread(
     before = server.threads()
     with browser.new_context() as context:
         other = context.new_page()
+        other.set_default_timeout(real.PATIENCE * 1000)
         other.goto(server.url)
         other.wait_for_selector(".rn-node")
         choose(other, "Who answers (rules: free)", "openai")
@@ -294,7 +296,7 @@ def test_a_tab_that_is_closed_during_a_paid_step_leaves_no_thread(
         assert len(server.threads()) > len(before)
         other.close()
     trouble.fault = None
-    assert until(lambda: len(server.threads()) <= len(before), seconds=20), "".join(server.threads())
+    assert until(lambda: len(server.threads()) <= len(before)), "".join(server.threads())
 
 
 # Stored runs
@@ -382,6 +384,7 @@ def test_an_imported_run_opens(tab: Page) -> None:
 def test_a_phone_shows_all_of_it_without_scrolling_sideways(view: str, browser: Browser, server: real.Server) -> None:
     with browser.new_context(viewport={"width": 390, "height": 844}) as context:
         phone = context.new_page()
+        phone.set_default_timeout(real.PATIENCE * 1000)
         phone.goto(f"{server.url}/?{view}")
         phone.wait_for_selector(".rn-node")
         assert until(lambda: phone.locator(".v-overlay--active").count() == 0)
@@ -408,6 +411,7 @@ def test_markup_in_names_and_texts_stays_text(browser: Browser, tmp_path_factory
     with real.serving(folder, str(folder / "nasty")) as running, browser.new_context() as context:
         watched = real.Watched()
         opened = context.new_page()
+        opened.set_default_timeout(real.PATIENCE * 1000)
         watched.listen(opened)
         opened.goto(running.url)
         opened.locator(".rn-node").first.click()
@@ -435,6 +439,7 @@ def test_the_parts_draw_in_a_plain_page_of_mesa(browser: Browser, tmp_path: Path
     with real.serving_app(app) as running, browser.new_context() as context:
         watched = real.Watched()
         opened = context.new_page()
+        opened.set_default_timeout(real.PATIENCE * 1000)
         watched.listen(opened)
         opened.goto(running.url)
         opened.wait_for_selector(".rn-node")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,9 @@ def test_who_lets_go_of_a_run_does_not_let_others_in_while_somebody_else_writes(
     looking.close()
     del looking
     lock = (folder / ".lock").resolve()
-    child = os.fork()
-    if child == 0:
-        try:
-            RunFolder.open(folder).hold()
-        except StorageError:
-            os._exit(7)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    somebody = f"from repunet_model.storage import *; RunFolder.open(Path({str(folder)!r})).hold()"
+    done = subprocess.run([sys.executable, "-c", somebody], capture_output=True, check=False)
+    assert b"StorageError: another process writes to" in done.stderr
     assert lock.exists()
     writing.close()
     with RepuNetModel.load(folder) as again:

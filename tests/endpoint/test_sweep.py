@@ -13,7 +13,8 @@ from repunet_model import RepuNetModel
 from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError
 from repunet_model.storage import RunFolder
-from repunet_model.sweep.grid import Grid
+from repunet_model.sweep.grid import Grid, Sweep
+from repunet_model.sweep.running import prepare
 from repunet_model.testing import Body, endpoint, error
 from tests.conftest import complaint
 
@@ -73,6 +74,16 @@ def test_a_sweep_by_options_is_the_sweep_of_the_file() -> None:
     words = ["--scenario", "pd,investment,sign_up", "--gossip", "y,n", "-n", "6", "--rules", "learning_rate=0.2,0.4"]
     assert main(["sweep", *words, "--seeds", "1-2", "--steps", "3", "--storage", "options", "--name", "varied"]) == 0
     assert tables("file/varied") == tables("options/varied")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "steps", "workers"), [("1-8", 10, 1), ("1-8", 50, 2), ("1-8", 100, 4), ("1-3", 1000, 3)]
+)
+def test_a_worker_is_started_where_it_saves_more_than_it_takes(
+    seeds: str, steps: int, workers: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    assert prepare(Sweep.of_values("any", steps, seeds, {}), tmp_path).workers() == workers
 
 
 FORTY = """

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from repunet_model.cli import main
 from repunet_model.storage import RunFolder
 from repunet_model.testing import endpoint
 from tests import ROOT
-from tests.conftest import contents
+from tests.conftest import LONG_ENOUGH, contents, until
 
 STORED = Path("sim_storage")
 
@@ -60,11 +59,9 @@ def test_an_interrupt_stops_all_jobs_whole_and_the_same_command_completes_them(
         command = [sys.executable, str(ROOT / "run.py"), "batch", "jobs.toml"]
         environment = {**os.environ, "LLM_API_BASE": running.url}
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
-            until = time.monotonic() + 30
-            while len(running.requests) < 20 and time.monotonic() < until:
-                time.sleep(0.01)
+            until(lambda: len(running.requests) >= 20)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=LONG_ENOUGH)
         assert process.returncode == 130
         assert out.decode().count("stopped: interrupted") == 2
         assert "Traceback" not in err.decode()
@@ -83,20 +80,19 @@ def test_an_interrupt_stops_all_jobs_whole_and_the_same_command_completes_them(
 
 def test_a_second_interrupt_gives_up_replies() -> None:
     Path("jobs.toml").write_text(TWO.format(limits=""))
-    with endpoint(latency=60) as running:
+    said = Path("said.txt")
+    with endpoint(latency=5 * LONG_ENOUGH) as running, said.open("wb") as error:
         command = [sys.executable, str(ROOT / "run.py"), "batch", "jobs.toml"]
         environment = {**os.environ, "LLM_API_BASE": running.url}
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
-            until = time.monotonic() + 30
-            while len(running.requests) < 2 and time.monotonic() < until:
-                time.sleep(0.05)
-            for _ in range(2):
-                process.send_signal(signal.SIGINT)
-                time.sleep(0.5)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=error, env=environment) as process:
+            until(lambda: len(running.requests) >= 2)
+            process.send_signal(signal.SIGINT)
+            until(lambda: "interrupt again" in said.read_text())
+            process.send_signal(signal.SIGINT)
             try:
-                out, err = process.communicate(timeout=20)
+                out, _ = process.communicate(timeout=LONG_ENOUGH)
             finally:
                 process.kill()
         assert process.returncode == 130
     assert out.decode().count("stopped: interrupted") == 2
-    assert "Traceback" not in err.decode()
+    assert "Traceback" not in said.read_text()

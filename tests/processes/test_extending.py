@@ -27,7 +27,7 @@ class Elsewhere:
 
     def run(self, words: str, extension: str = "") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "run.py"), *shlex.split(f"{extension} {words}")]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=400, check=False)
 
     def do(self, words: str) -> str:
         done = self.run(words, extension=f"--extension {self.file}")
@@ -100,7 +100,7 @@ def test_the_notebook_runs_plots_and_inspects(tmp_path: Path) -> None:
     notebook = nbformat.read(EXAMPLES / "first_run.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert sum(len([line for line in cell.source.split("\n") if line.strip()]) for cell in cells) <= 10
-    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(notebook, timeout=400, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [output for cell in cells for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in shown)
     assert any("text/html" in output.get("data", {}) for output in shown)

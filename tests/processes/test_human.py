@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from tests.conftest import LONG_ENOUGH
 
 AKIKO = "Akiko Sato"
 
@@ -45,9 +45,7 @@ def test_an_interrupt_ends_the_process_though_nobody_types() -> None:
             pass
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        started = time.monotonic()
-        code = process.wait(timeout=20)
-        assert time.monotonic() - started < 10
+        code = process.wait(timeout=LONG_ENOUGH)
         assert process.stderr is not None
         error = process.stderr.read()
     assert code == 130
@@ -57,10 +55,10 @@ def test_an_interrupt_ends_the_process_though_nobody_types() -> None:
 
 
 def test_no_live_display_writes_where_a_human_types() -> None:
-    terminal, side = pty.openpty()
+    terminal, side = pytest.importorskip("pty").openpty()
     try:
         done = subprocess.run(
-            command(*OFF), input=ONES, stdout=subprocess.PIPE, stderr=side, text=True, check=True, timeout=60
+            command(*OFF), input=ONES, stdout=subprocess.PIPE, stderr=side, text=True, check=True, timeout=LONG_ENOUGH
         )
         os.set_blocking(terminal, False)
         shown = os.read(terminal, 100_000).decode()

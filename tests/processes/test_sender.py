@@ -25,9 +25,9 @@ from repunet_model.cli import main
 from repunet_model.errors import BudgetError, EndpointError
 from repunet_model.questions.base import Answer
 from repunet_model.testing import Body, Endpoint, answer, endpoint
+from tests import ROOT
 from tests.backends import RandomReplies
 from tests.conftest import contents
-from tests.kills import ROOT
 
 SLOW = 1.0
 """Seconds of a reply that comes too late for a process that was killed."""

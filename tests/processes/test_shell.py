@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import select
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 from repunet_model.model import RepuNetModel
 from repunet_model.testing import endpoint
 from tests import ROOT
+from tests.conftest import LONG_ENOUGH, until
 
 STORED = Path("sim_storage")
 
@@ -34,7 +34,8 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_second_interrupt_gives_up_replies_and_the_session_goes_on() -> None:
-    with endpoint(latency=60) as running:
+    said = Path("said.txt")
+    with endpoint(latency=5 * LONG_ENOUGH) as running, said.open("wb") as error:
         command = [sys.executable, str(ROOT / "run.py"), "shell", "-n", "4", "--backend", "openai"]
         environment = {**os.environ, "LLM_API_BASE": running.url}
         typed = "\n".join([*NEW, "run 2", "status", ""])
@@ -43,7 +44,7 @@ def test_a_second_interrupt_gives_up_replies_and_the_session_goes_on() -> None:
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=error,
                 text=True,
                 env=environment,
             ) as process,
@@ -53,14 +54,13 @@ def test_a_second_interrupt_gives_up_replies_and_the_session_goes_on() -> None:
             assert process.stdin is not None
             process.stdin.write(typed)
             process.stdin.flush()
-            until = time.monotonic() + 30
-            while not running.requests and time.monotonic() < until:
-                time.sleep(0.05)
-            for _ in range(2):
-                process.send_signal(signal.SIGINT)
-                time.sleep(0.5)
-            out, err = process.communicate(timeout=20)
+            until(lambda: running.requests)
+            process.send_signal(signal.SIGINT)
+            until(lambda: "interrupt again" in said.read_text())
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=LONG_ENOUGH)
         assert process.returncode == 0
+    err = said.read_text()
     assert "error: interrupted; the run is whole up to step 0, go on with: run 2" in err
     assert "Traceback" not in err
     assert f"{OWN}, step 0" in out.partition("> status")[2]
@@ -79,7 +79,7 @@ class Typist:
 
     def sees(self, text: str) -> None:
         """Wait until something is on the screen, which is then forgotten."""
-        until = time.monotonic() + 15
+        until = time.monotonic() + LONG_ENOUGH
         while text not in self.shown:
             ready, _, _ = select.select([self._terminal], [], [], max(0.0, until - time.monotonic()))
             assert ready, self.shown
@@ -92,7 +92,7 @@ class Typist:
 
 def test_on_a_terminal_there_are_completion_history_and_control_keys() -> None:
     with endpoint(latency=0.05) as running:
-        terminal, side = pty.openpty()
+        terminal, side = pytest.importorskip("pty").openpty()
         command = [sys.executable, str(ROOT / "run.py"), "shell", "-n", "4", "--backend", "openai"]
         environment = {**os.environ, "LLM_API_BASE": running.url, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
         with (
@@ -130,7 +130,7 @@ def test_on_a_terminal_there_are_completion_history_and_control_keys() -> None:
             somebody.sees(PROMPT)
             somebody.types("\x04")
             somebody.sees("Stored: ")
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=LONG_ENOUGH) == 0
         os.close(terminal)
     (folder,) = (path for path in STORED.iterdir() if path.is_dir())
     model = RepuNetModel.load(folder, backend="rules")

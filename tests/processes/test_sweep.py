@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from distributed import LocalCluster
 
 from repunet_model.cli import main
 from tests import ROOT
-from tests.conftest import contents
+from tests.conftest import LONG_ENOUGH, contents, until
 
 RESULTS = ("results.parquet", "results.csv", "failures.json")
 
@@ -70,12 +69,10 @@ def test_killed_twice_a_sweep_ends_in_the_same_table(workers: str) -> None:
     runs = Path("killed/long/runs")
     for least in (2, 4):
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            until = time.monotonic() + 60
-            while len(list(runs.glob("*/step_12"))) < least and time.monotonic() < until:
-                time.sleep(0.005)
+            until(lambda: len(list(runs.glob("*/step_12"))) >= least)  # noqa: B023 - it is called here
             process.kill()
             process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        assert process.returncode not in {0, 1, 2} or sys.platform == "win32"
         assert not Path("killed/long/results.csv").exists()
     done = {path: path.stat().st_mtime_ns for path in runs.glob("[!.]*/step_*")}
     assert main([*LONG, "--storage", "killed", "--workers", workers]) == 0
@@ -88,11 +85,9 @@ def test_an_interrupt_leaves_whole_runs_and_the_same_command_completes_them() ->
     command = [sys.executable, str(ROOT / "run.py"), *LONG, "--seeds", "1-4", "--workers", "2"]
     runs = Path("sim_storage/long/runs")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        until = time.monotonic() + 60
-        while len(list(runs.glob("*/step_12"))) < 2 and time.monotonic() < until:
-            time.sleep(0.005)
+        until(lambda: len(list(runs.glob("*/step_12"))) >= 2)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=LONG_ENOUGH)
     assert process.returncode == 130
     assert "Traceback" not in err.decode()
     whole = pd.read_csv("sim_storage/long/results.csv")["run"].nunique()
@@ -105,14 +100,12 @@ def test_an_interrupt_leaves_whole_runs_and_the_same_command_completes_them() ->
 def test_a_worker_that_dies_costs_its_runs_alone() -> None:
     command = [sys.executable, str(ROOT / "run.py"), *LONG, "--workers", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        until = time.monotonic() + 60
-        while not list(Path("sim_storage").glob("long/runs/*/step_12")) and time.monotonic() < until:
-            time.sleep(0.005)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        until(lambda: list(Path("sim_storage").glob("long/runs/*/step_12")))
+        children = psutil.Process(process.pid).children()
         for child in children:
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                os.kill(int(child), signal.SIGKILL)
-        out, err = process.communicate(timeout=60)
+            if any("spawn_main" in word for word in child.cmdline()):
+                child.kill()
+        out, err = process.communicate(timeout=LONG_ENOUGH)
     assert process.returncode == 1
     assert "Traceback" not in err.decode()
     assert "BrokenProcessPool" in out.decode()

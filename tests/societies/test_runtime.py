@@ -11,6 +11,7 @@ import weakref
 import pytest
 
 from repunet_model import RepuNetModel, runtime
+from tests.conftest import LONG_ENOUGH
 
 
 @pytest.mark.parametrize("is_first", [True, False])
@@ -35,7 +36,7 @@ def test_a_model_may_go_while_the_loop_is_looked_up(is_first: bool, monkeypatch:
             patched.setattr("repunet_model.runtime.os.getpid", collecting)
             asking = threading.Thread(target=lambda: answers.append(runtime.run(answer())), daemon=True)
             asking.start()
-            asking.join(20)
+            asking.join(LONG_ENOUGH)
     finally:
         gc.enable()
     assert answers == [7]

@@ -35,7 +35,7 @@ LAYERS = [
     {"jobs", "batch", "shell"},
     {"sweep"},
     {"study"},
-    {"cli", "testing"},
+    {"cli", "testing", "__main__"},
 ]
 """From the ground up: a part imports from its own layer and those before it."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import solara
 from ipyvuetify.generated.Alert import Alert
 from ipyvuetify.generated.Btn import Btn
 from ipyvuetify.generated.TextField import TextField
 
+from tests.conftest import until
 from visualization import components
 
 
@@ -19,8 +18,6 @@ def test_an_interview_that_fails_as_nobody_expected_says_so() -> None:
     _, rendered = solara.render(components.Interview("Ann", 1, ask), handle_error=False)
     rendered.find(TextField).widget.v_model = "Why?"
     rendered.find(Btn).widget.click()
-    until = time.monotonic() + 10
-    while not len(rendered.find(Alert)) and time.monotonic() < until:
-        time.sleep(0.05)
+    until(lambda: len(rendered.find(Alert)))
     assert rendered.find(Alert).widget.children == ["KeyError: 'no such thing'"]
     rendered.close()
