@@ -1,6 +1,6 @@
 """How many branches of the core the tests take, and whether that is enough.
 
-    uv run pytest --cov --cov-report=json
+    uv run pytest tests --cov --cov-report=json
     uv run python -m tests.branches 95
 
 coverage's own `fail_under` counts lines and branches together. Exit code 1 if it is less, in per cent.

@@ -26,12 +26,11 @@ from packaging.requirements import Requirement
 
 from tests.environments import PROJECT, UV, copy_checkout
 
-LEFT_OUT = (
-    *("architecture", "documents", "imports", "site", "wheel"),  # about the checkout itself
-    *("batch", "human", "local", "sender", "service", "shell", "sweep"),  # about processes, for minutes
-    *("extending", "injection", "page"),  # for minutes
-)
-"""Words in the names of test files that are not run."""
+FOLDERS = ("tests/unit", "tests/societies")
+"""The tests that are run: those without endpoints, processes and browsers, which take minutes."""
+
+LEFT_OUT = "tests/unit/test_architecture.py"
+"""About the checkout itself."""
 
 SECONDS = 240
 """How long the tests of one environment may take; what has been tested until then is reported."""
@@ -88,7 +87,7 @@ def results(file: Path) -> tuple[dict[str, Counter[str]], dict[str, str]]:
     first: dict[str, str] = {}
     for case in ET.parse(file).iter("testcase"):
         # A file that cannot be imported is a case without a class, by the name of the module.
-        module = ".".join((case.get("classname") or case.get("name") or "").split(".")[:2])
+        module = ".".join((case.get("classname") or case.get("name") or "").split(".")[:3])
         outcome = next((child for child in case if child.tag in {"failure", "error", "skipped"}), None)
         kind = "passed" if outcome is None else outcome.tag
         counts[module][kind] += 1
@@ -116,26 +115,26 @@ def report(name: str, folder: Path) -> None:
     named = ("mesa", "networkx", "numpy", "openai", "pandas", "pydantic", "solara", "typer")
     print(", ".join(line for line in versions if line.partition("==")[0] in named))
     print(run(checkout, "run", "--no-sync", "python", "-m", "tests.mesa_names").stdout, end="")
-    files = sorted((checkout / "tests").glob("test_*.py"))
-    chosen = [file for file in files if not any(word in file.stem for word in LEFT_OUT)]
     written = folder / f"{name}.xml"
     tested = run(
         checkout,
         *("run", "--no-sync", "pytest", "--quiet", "--session-timeout", str(SECONDS), "--junitxml", written),
-        *chosen,
+        *(*FOLDERS, f"--ignore={LEFT_OUT}"),
     )
     if not written.is_file():
         print(f"no tests were run:\n{tested.stdout[-2000:]}{tested.stderr[-2000:]}")
         return
     counts, first = results(written)
-    print(f"{'':28}{'passed':>8}{'failed':>8}{'errors':>8}{'skipped':>8}")
+    print(f"{'':40}{'passed':>8}{'failed':>8}{'errors':>8}{'skipped':>8}")
     kinds = ("passed", "failure", "error", "skipped")
     for module, each in sorted(counts.items()):
-        print(f"{module:28}{''.join(f'{each[kind]:8}' for kind in kinds)}  {first.get(module, '')}".rstrip())
-    if unreached := sorted({f"tests.{file.stem}" for file in chosen} - set(counts)):
+        print(f"{module:40}{''.join(f'{each[kind]:8}' for kind in kinds)}  {first.get(module, '')}".rstrip())
+    files = (file for folder in FOLDERS for file in (checkout / folder).glob("test_*.py"))
+    names = {".".join(file.relative_to(checkout).with_suffix("").parts) for file in files if LEFT_OUT not in str(file)}
+    if unreached := sorted(names - set(counts)):
         print(f"not tested within {SECONDS} s: {', '.join(unreached)}")
     total = sum(counts.values(), Counter[str]())
-    print(f"{'all':28}{''.join(f'{total[kind]:8}' for kind in kinds)}  in {time.monotonic() - started:.0f} s")
+    print(f"{'all':40}{''.join(f'{total[kind]:8}' for kind in kinds)}  in {time.monotonic() - started:.0f} s")
 
 
 def main(names: list[str]) -> None:

@@ -56,7 +56,7 @@ def test_a_game_in_one_file_has_all_commands(tmp_path: Path) -> None:
 def test_a_backend_in_one_file_answers_all_questions(tmp_path: Path) -> None:
     place = Elsewhere(tmp_path, "zero_intelligence")
     ways = "--scenario pd,investment,sign_up --questions single,fused"
-    place.do(f"sweep {ways} -n 6 --backend zero_intelligence --steps 3 --name lots --workers 2")
+    place.do(f"sweep {ways} -n 6 --backend zero_intelligence --steps 3 --name lots")
     folders = list((tmp_path / "sim_storage" / "lots" / "runs").iterdir())
     assert len(folders) == 6
     for run in map(load_run, folders):
@@ -83,7 +83,7 @@ def test_a_measure_in_one_file_is_measured_stored_and_reported(tmp_path: Path) -
     assert run.manifest.measures == ["disagreement"]
     assert run.measures["disagreement"].notna().iloc[1:].all()
     assert run.measures["disagreement"].between(0, 1).any()
-    place.do("sweep --scenario pd --reputation y,n --gossip n --seeds 1-2 --steps 3 --name few --workers 2")
+    place.do("sweep --scenario pd --reputation y,n --gossip n --seeds 1-2 --steps 3 --name few")
     table = pd.read_csv(tmp_path / "sim_storage" / "few" / "results.csv")
     assert table.groupby("reputation")["disagreement"].count().to_dict() == {False: 0, True: 4}
     place.do("report few --out few")
