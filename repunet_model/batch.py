@@ -101,7 +101,9 @@ class Plan:
             ConfigurationError: If anything in it cannot be used; the message names the job and the key.
         """
         content = parsed(_File, read_toml(file), str(file))
-        NewRun.of_table({"sim_name": "defaults", **content.defaults}, f"{file}: defaults")
+        if "sim_name" in content.defaults:
+            raise ConfigurationError(f"{file}: defaults: sim_name: unknown; each job has a name of its own")
+        NewRun.of_table({**content.defaults, "sim_name": "defaults"}, f"{file}: defaults")
         try:
             limits = Limits(**content.limits.model_dump(), prices=prices)
         except ConfigurationError as error:

@@ -268,7 +268,13 @@ class RunConfig(BaseModel):
         missing = next((name for name in _FIRST if name not in known), None)
         if missing is not None:
             raise ConfigurationError(f"{missing} is missing")
-        return cls.checked(known)
+        config = cls.checked(known)
+        changed = next(
+            (name for name, value in config.stored().items() if name in known and value != known[name]), None
+        )
+        if changed is not None:
+            raise ConfigurationError(f"{changed} is {known[changed]!r}")
+        return config
 
 
 RESOLVED = frozenset(

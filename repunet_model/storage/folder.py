@@ -214,8 +214,10 @@ class RunFolder:
         path = self.path / _MANIFEST
         content = disk.content(path)
         data = disk.parsed(content, path)
-        known = data.get("format") if isinstance(data, dict) else None
-        if isinstance(data, dict) and known not in READ_FORMATS:
+        if not isinstance(data, dict):
+            raise StorageError(f"{path} is damaged: not an object")
+        known = data.get("format")
+        if known not in READ_FORMATS:
             raise StorageError(
                 f"{self.path}: format {known!r} is not known to this version, which reads formats "
                 f"{' and '.join(map(str, READ_FORMATS))}: read it with version {data.get('repunet')} of this package, "

@@ -105,14 +105,12 @@ class Manifest:
         )
 
     @classmethod
-    def of_data(cls, data: object) -> Self:
+    def of_data(cls, data: Row) -> Self:
         """Return a manifest that was read.
 
         Raises:
             ConfigurationError: If something is missing, or is not what it should be.
         """
-        if not isinstance(data, dict):
-            raise ConfigurationError("not an object")
         manifest = cls(data)
         _ = manifest.config
         for name in ("backend", "backend_for"):
@@ -120,7 +118,7 @@ class Manifest:
                 raise ConfigurationError(f"{name} is missing, or is not an object")
         parent = data.get("parent")
         if parent is not None and not (isinstance(parent, dict) and isinstance(parent.get("step"), int)):
-            raise ConfigurationError("parent does not describe the parent of a fork")
+            raise ConfigurationError("parent is not that of a fork")
         return manifest
 
     @cached_property
@@ -221,7 +219,7 @@ class Manifest:
         return {
             "game": own.pop("game"),
             "mode": self.mode,
-            **own,
+            **{name: None if value == "" else value for name, value in own.items()},
             "n_agents": population["agents"],
             "population": population["name"],
             "population_hash": population["sha256"],
@@ -232,11 +230,12 @@ class Manifest:
                 for name, value in _flat(f"backend_for.{agent}", described).items()
             },
             "prompts": self.data["prompts"][:SHOWN_DIGITS] if self.reads_prompts else None,
-            "extensions": " ".join(f"{name}:{digest}" for name, digest in self.data.get("extensions", {}).items()),
+            "extensions": " ".join(f"{name}:{digest}" for name, digest in self.data.get("extensions", {}).items())
+            or None,
             "version": self.data["repunet"],
             "parent": None if parent is None else parent["run"],
             "parent_step": None if parent is None else parent["step"],
-            "before_fork": "" if parent is None else _before(parent),
+            "before_fork": None if parent is None else _before(parent),
         }
 
     @property

@@ -56,7 +56,7 @@ def test_who_lets_go_of_a_run_does_not_let_others_in_while_somebody_else_writes(
     looking.close()
     del looking
     lock = (folder / ".lock").resolve()
-    somebody = f"from repunet_model.storage import *; RunFolder.open(Path({str(folder)!r})).hold()"
+    somebody = f"from pathlib import Path; from repunet_model.storage import RunFolder; RunFolder.open(Path({str(folder)!r})).hold()"
     done = subprocess.run([sys.executable, "-c", somebody], capture_output=True, check=False)
     assert b"StorageError: another process writes to" in done.stderr
     assert lock.exists()
@@ -68,11 +68,11 @@ def test_who_lets_go_of_a_run_does_not_let_others_in_while_somebody_else_writes(
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"game": None}, "game is missing"),
-        ({"backend_for": []}, "backend_for is missing, or is no dict"),
-        ({"seed": "1"}, "seed is missing, or is no int"),
-        ({"parent": "theirs"}, "parent is none of a fork's"),
-        ({"parent": {"run": "x"}}, "parent is none of a fork's"),
+        ({"game": None}, "game is None"),
+        ({"backend_for": []}, "backend_for is missing, or is not an object"),
+        ({"seed": "1"}, "seed is '1'"),
+        ({"parent": "theirs"}, "parent is not that of a fork"),
+        ({"parent": {"run": "x"}}, "parent is not that of a fork"),
     ],
 )
 def test_a_sealed_manifest_that_is_none_is_one_line(

@@ -102,11 +102,12 @@ def test_from_an_earlier_step_it_forks_and_the_fork_can_be_deleted(start: str, s
     assert contents(STORED / "demo") == before
 
 
-def test_a_seed_is_forked_and_stays_as_it_is(session: Session) -> None:
+def test_a_seed_starts_a_run_in_the_mode_and_scenario_that_are_asked_for(session: Session) -> None:
     RepuNetModel(n_agents=4, rng=7, game="investment", storage="sim_storage", run_name="seed")
     before = contents(STORED / "seed")
-    shown, _ = session("seed", "run invest 1", "exit", "y", options=())
-    assert "investment, reputation and gossip, seed 7" in shown
+    shown, _ = session("seed", "y", "n", "", "run invest 1", "exit", "y", options=())
+    assert "Scenario (pd, investment, sign_up) [investment]:" in shown
+    assert "investment, reputation, seed 7" in shown
     assert [path.name for path in STORED.iterdir()] == ["seed"]
     assert contents(STORED / "seed") == before
 

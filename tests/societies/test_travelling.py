@@ -12,7 +12,7 @@ from repunet_model import RepuNetModel
 from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.reference_layout import export_step
-from repunet_model.storage import run_names
+from repunet_model.storage import StepReader, run_names
 from tests.conftest import contents
 
 

@@ -12,13 +12,13 @@ import pytest
 from tests import ROOT, mesa_names
 
 LAYERS = [
-    {"errors", "rng", "exact", "runtime", "concurrency", "words", "modes", "extensions", "disk"},
-    {"reputation", "network", "memory", "personas", "populations", "storage", "journal", "metrics"},
-    {"questions"},
+    {"errors", "rng", "exact", "runtime", "concurrency", "words", "modes", "extensions", "disk", "config"},
+    {"reputation", "network", "memory", "personas", "metrics", "journal"},
+    {"questions", "storage", "populations"},
     {"backends"},
     {"games"},
     {"stages"},
-    {"agents", "parameters", "persistence", "measures", "archive", "stepping", "model"},
+    {"agents", "measures", "archive", "stepping", "model"},
     {
         "results",
         "stored_run",
