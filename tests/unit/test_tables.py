@@ -73,7 +73,7 @@ def test_agent_variables() -> None:
 
 
 def test_model_parameters() -> None:
-    signature = inspect.signature(RepuNetModel).parameters
+    signature = inspect.signature(RepuNetModel).parameters  # compared with RunConfig in tests/societies/test_config.py
     assert column("model parameter") == {name: str(parameter.default) for name, parameter in signature.items()}
 
 
