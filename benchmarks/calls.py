@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.chances import Chances
 from repunet_model import RepuNetModel
 from repunet_model.backends.base import Request
-from repunet_model.modes import MODES
+from repunet_model.config import MODES
 from repunet_model.questions.base import Answer
 
 STEPS = 10

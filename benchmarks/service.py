@@ -34,8 +34,8 @@ from repunet_model.backends.limits import Limits
 from repunet_model.backends.openai import OpenAIBackend, connect
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.backends.wrappers import service
-from repunet_model.journal import Journal
 from repunet_model.questions.base import Answer
+from repunet_model.storage.journal import Journal
 from repunet_model.testing import endpoint
 
 IN_FLIGHT = 200

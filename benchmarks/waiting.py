@@ -28,9 +28,10 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.chances import served
-from repunet_model import RepuNetModel, profile
+from repunet_model import RepuNetModel
 from repunet_model.backends.limits import Limits
 from repunet_model.games import GAMES
+from repunet_model.results import profile
 from repunet_model.storage import StepReader
 
 LATENCY = 0.2

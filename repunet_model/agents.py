@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import mesa
 
@@ -15,10 +15,22 @@ from repunet_model.reputation import ReputationLedger, Standings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from repunet_model.model import RepuNetModel
+    from repunet_model.network import SocialNetwork
     from repunet_model.storage.schema import AgentState
 
 START_RESOURCES = Decimal(10)
+
+
+class Surroundings(Protocol):
+    """The part of a model that an agent reads."""
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Each known agent's mean score."""
+
+    @property
+    def network(self) -> SocialNetwork:
+        """Ties and blacklists."""
 
 
 class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
@@ -38,7 +50,7 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         gossip_uncredible: How much of that it judged uncredible or very uncredible.
     """
 
-    def __init__(self, model: RepuNetModel, persona: Persona, learned: Mapping[str, str], standings: Standings) -> None:
+    def __init__(self, model: Surroundings, persona: Persona, learned: Mapping[str, str], standings: Standings) -> None:
         """Make an agent as it is before the first step.
 
         Args:

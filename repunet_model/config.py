@@ -13,19 +13,56 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import NoneType
-from typing import Annotated, Any, Self, SupportsIndex, cast, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Self, SupportsIndex, cast, get_args, get_origin
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
 from pydantic.fields import FieldInfo
 
-from repunet_model import words
 from repunet_model.errors import ConfigurationError
+from repunet_model.util.text import SCENARIOS, first_problem, whole, yes_or_no
 
 BUILT_IN = "built-in"
 """The name of the built-in personas."""
 
 LONGEST_LABEL = 100
+
+
+class Mode(NamedTuple):
+    """Which parts of the mechanism a society has.
+
+    Attributes:
+        reputation: Whether agents keep reputations.
+        gossip: Whether they gossip.
+    """
+
+    reputation: bool
+    gossip: bool
+
+
+FULL, REPUTATION_ONLY, GOSSIP_ONLY, NEITHER = "reputation and gossip", "reputation only", "gossip only", "neither"
+
+MODES: dict[str, Mode] = {
+    FULL: Mode(reputation=True, gossip=True),
+    REPUTATION_ONLY: Mode(reputation=True, gossip=False),
+    GOSSIP_ONLY: Mode(reputation=False, gossip=True),
+    NEITHER: Mode(reputation=False, gossip=False),
+}
+"""The modes by name, in the order in which they are shown."""
+
+IN_FILE_NAMES = {FULL: "full", REPUTATION_ONLY: "reputation", GOSSIP_ONLY: "gossip", NEITHER: "none"}
+"""The modes in the names of run folders."""
+
+
+def mode_of(reputation: bool, gossip: bool) -> str:
+    """Return the name of a mode."""
+    return next(name for name, mode in MODES.items() if mode == (reputation, gossip))
+
+
+def parts_in_words(reputation: bool, gossip: bool) -> str:
+    """Return what a society has of the mechanism, where nothing says that its mode is meant."""
+    parts = [word for word, is_on in (("reputation", reputation), ("gossip", gossip)) if is_on]
+    return " and ".join(parts) or "neither reputation nor gossip"
 
 
 class Activation(StrEnum):
@@ -88,7 +125,7 @@ def _text(value: object, info: ValidationInfo) -> str:
 
 def _game(value: object, info: ValidationInfo) -> str:
     name = _text(value, info)
-    return words.SCENARIOS.get(name, name)  # whether there is such a game, the registry of games knows
+    return SCENARIOS.get(name, name)  # whether there is such a game, the registry of games knows
 
 
 def _label(value: object, info: ValidationInfo) -> str:
@@ -338,11 +375,11 @@ def read_text(field: str, text: str) -> Any:
     kind = kind_of(field)
     if kind is bool:
         try:
-            return words.yes_or_no(text)
+            return yes_or_no(text)
         except ConfigurationError:
             raise ConfigurationError(f"{name_of(field)}={text}: say y or n") from None
     if kind is int and field != "seed":
-        number = words.whole(text)
+        number = whole(text)
         return _check(field, text if number is None else number)
     return _check(field, text)
 
@@ -356,4 +393,4 @@ def _check(field: str, value: Any) -> Any:
     try:
         return getattr(RunConfig.model_validate({field: value}), field)
     except ValidationError as error:
-        raise ConfigurationError(words.first_problem(error)) from None
+        raise ConfigurationError(first_problem(error)) from None

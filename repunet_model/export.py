@@ -13,10 +13,11 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from repunet_model import disk, games
+from repunet_model import games
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.storage import Row, StepReader, to_json
 from repunet_model.storage.schema import TABLES, TIES, Column, Table
+from repunet_model.util import files
 
 
 @contextmanager
@@ -39,9 +40,9 @@ def whole(out: Path, *, is_file: bool = False) -> Iterator[Path]:
         raise ConfigurationError(f"{str(out)[:200]!r}: {reason}") from None
     if taken:
         raise ConfigurationError(f"{out} is there already: name another place")
-    disk.check_new(out)
+    files.check_new(out)
     try:
-        disk.make_folder(out.parent)
+        files.make_folder(out.parent)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as temporary:
             place = Path(temporary) / "whole"
             if not is_file:

@@ -19,13 +19,13 @@ from typing import Any, Self, SupportsIndex
 import mesa
 import networkx as nx
 
-from repunet_model import extensions, games, measures, modes, runtime
+from repunet_model import config, extensions, games, measures
 from repunet_model.agents import RepuNetAgent
-from repunet_model.archive import Archive
 from repunet_model.backends import policies
 from repunet_model.backends.base import Backend, Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.replay import ReplayBackend
+from repunet_model.backends.sender.client import close_mailbox
 from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.backends.wrappers import service
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
@@ -40,7 +40,9 @@ from repunet_model.stages.step import run_step
 from repunet_model.stages.world import Desk, World
 from repunet_model.stepping import SteppedModel
 from repunet_model.storage import Manifest, RunFolder, Step, StepReader, understood
+from repunet_model.storage.recorder import Recorder
 from repunet_model.storage.schema import GOSSIP, INTERACTIONS, TIES, Notice, State, StepLog
+from repunet_model.util import event_loop
 
 Watcher = Callable[[Step], None]
 """Told of each step that is done."""
@@ -133,7 +135,7 @@ class RepuNetModel(SteppedModel):
         people = chosen.personas
         self.population = chosen.name
         self.limits = limits if limits is not None else Limits()
-        self._archive = Archive()
+        self._recorder = Recorder(close_mailbox)
         self._respondents = respondents(backend, backend_for)
         policies.check(self._respondents.distinct(), config.game, self._game.choices)
         self._answering = self._services([persona.name for persona in people])
@@ -163,7 +165,7 @@ class RepuNetModel(SteppedModel):
         self._committed = self._state()
         self.watchers: list[Watcher] = []
         if storage is not None:
-            self._archive.keep_in(self._create_folder(storage, run_name), step=0)
+            self._recorder.keep_in(self._create_folder(storage, run_name), step=0)
 
     # What the model is made of
 
@@ -175,7 +177,7 @@ class RepuNetModel(SteppedModel):
     @property
     def folder(self) -> RunFolder | None:
         """Where the run is stored; None if it is not."""
-        return self._archive.folder
+        return self._recorder.folder
 
     @property
     def has_human(self) -> bool:
@@ -210,7 +212,7 @@ class RepuNetModel(SteppedModel):
         for backend in self._respondents.distinct():
             if isinstance(backend, ReplayBackend):
                 backend.check(self.config.stored())
-        journal = self._archive.journal
+        journal = self._recorder.journal
         served = {id(backend): service(backend, self.limits, journal) for backend in self._respondents.distinct()}
         return {name: served[id(self._respondents.of(name))] for name in names}
 
@@ -243,8 +245,8 @@ class RepuNetModel(SteppedModel):
 
     def close(self) -> None:
         """Give back the connections of the backends, and let others write to the run."""
-        runtime.run(self._respondents.close())
-        self._archive.close()
+        event_loop.run(self._respondents.close())
+        self._recorder.close()
 
     def __enter__(self) -> Self:
         """Return the model; it is closed at the end of the block."""
@@ -263,7 +265,7 @@ class RepuNetModel(SteppedModel):
     async def _whole_step(self) -> None:
         """Decide, apply, collect, persist; all of it or nothing. `steps` already counts the step under way."""
         memories = {name: agent.memory.snapshot() for name, agent in self._agents_by_name.items()}
-        desk = Desk(self.steps, self._streams, self._prompts, self._answering, self._count, self._archive.mailbox)
+        desk = Desk(self.steps, self._streams, self._prompts, self._answering, self._count, self._recorder.mailbox)
         world = World(
             step=self.steps,
             game=self._game,
@@ -280,7 +282,7 @@ class RepuNetModel(SteppedModel):
         )
         before = self.measures
         try:
-            self._archive.begin(self.steps)
+            self._recorder.begin(self.steps)
             for agent in self._agents_by_name.values():
                 agent.payoff = None
             outcomes = await run_step(world, gossip=self.config.gossip, activation=self.config.activation)
@@ -288,14 +290,14 @@ class RepuNetModel(SteppedModel):
             self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
             usage = {name: used.to_dict() for name, used in sorted(desk.usage.items())}
             done = Step.made(self.steps, self._state(), self.measures, usage, world.log, desk.rows)
-            self._archive.write(done)
+            self._recorder.write(done)
         except BaseException as error:
             self._roll_back(world.step, memories)
             self.measures = before
-            self._archive.note_failure(world.step, error, desk)
+            self._recorder.note_failure(world.step, error, desk.spent.to_dict() if desk.usage else {})
             raise
         self._committed, self._whole = done.state, done.number
-        self._archive.forget_replies()
+        self._recorder.forget_replies()
         self.step_usage = desk.total()
         self._collect(done)
         for watcher in self.watchers:
@@ -391,7 +393,7 @@ class RepuNetModel(SteppedModel):
         if not isinstance(storage, str | Path) or "\0" in str(storage):
             raise ConfigurationError(f"storage is {storage!r}: must be a path")
         manifest = self.manifest()
-        default = f"{self.config.game}_{modes.IN_FILE_NAMES[manifest.mode]}_seed{self.config.seed}"
+        default = f"{self.config.game}_{config.IN_FILE_NAMES[manifest.mode]}_seed{self.config.seed}"
         documents = {"personas": self.personas(), "state": self._committed}
         return RunFolder.create(Path(storage), run_name, default, manifest, documents)
 
@@ -438,8 +440,8 @@ class RepuNetModel(SteppedModel):
             extensions.check(run.manifest.data.get("extensions", {}), model._used())
             with _uncollected():
                 model._fold(run, last)
-            model._archive.keep_in(run.folder, last)
-            for row in model._archive.journal.rows():
+            model._recorder.keep_in(run.folder, last)
+            for row in model._recorder.journal.rows():
                 model.limits.purse.count(Usage.from_dict(row["usage"]))
         return model
 
@@ -508,7 +510,7 @@ def _measured(model: RepuNetModel, name: str) -> float | None:
 
 def _close(answering: Respondents) -> None:
     """Give back the connections of backends without waiting for it; nobody else holds them."""
-    runtime.BackgroundTask[None]().start(answering.close())
+    event_loop.BackgroundTask[None]().start(answering.close())
 
 
 def _tokens(model: RepuNetModel) -> int:

@@ -36,7 +36,7 @@ from pydantic import (
 
 from repunet_model.config import BUILT_IN
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import SCENARIOS, first_problem, one_line, without_marks
+from repunet_model.util.text import SCENARIOS, first_problem, one_line, without_marks
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
-from repunet_model.exact import ExactMean
+from repunet_model.util.exact_mean import ExactMean
 
 
 class Level(StrEnum):

@@ -14,10 +14,10 @@ from contextvars import ContextVar
 import mesa
 from mesa.time import EventGenerator, Priority, Schedule
 
-from repunet_model import runtime
 from repunet_model.errors import RepuNetError
+from repunet_model.util import event_loop
 
-_PREPARED: ContextVar[runtime.BackgroundTask[None] | None] = ContextVar("prepared", default=None)
+_PREPARED: ContextVar[event_loop.BackgroundTask[None] | None] = ContextVar("prepared", default=None)
 """The task of a step that `astep` is about to start on a thread: it can be cancelled before it begins."""
 
 
@@ -39,7 +39,7 @@ class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             rng: The seed of Mesa's own generators.
         """
         self._stepping = threading.Lock()
-        self._task: runtime.BackgroundTask[None] | None = None
+        self._task: event_loop.BackgroundTask[None] | None = None
         self._whole = 0
         super().__init__(rng=rng)
 
@@ -56,13 +56,13 @@ class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         Raises:
             RepuNetError: If the step failed; the model is then as it was before it.
         """
-        self._task = _PREPARED.get() or runtime.BackgroundTask()
+        self._task = _PREPARED.get() or event_loop.BackgroundTask()
         self._task.start(self._run_step())
         self._task.result()
 
     async def astep(self) -> None:
         """Run one step without blocking the event loop of the caller; cancelling it undoes the step."""
-        task = runtime.BackgroundTask[None]()
+        task = event_loop.BackgroundTask[None]()
         prepared = _PREPARED.set(task)
         step = asyncio.create_task(asyncio.to_thread(self.step))
         _PREPARED.reset(prepared)

@@ -11,10 +11,10 @@ import pandas as pd
 
 from repunet_model import games
 from repunet_model.reputation import score_of
-from repunet_model.results import measures_of
+from repunet_model.results.tables import measures_of
 from repunet_model.storage import Manifest, RunFolder, StepReader
 from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES, Table
-from repunet_model.words import path_of
+from repunet_model.util.text import path_of
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -19,8 +19,8 @@ from typing import NoReturn
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from repunet_model import disk
 from repunet_model.cli import main
+from repunet_model.util import files
 from tests import ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -79,7 +79,7 @@ def serve(dump: str) -> NoReturn:
     # In Python, under the interpreter's lock: faulthandler reads frames that change under it, and crashes at times.
     def write(*_: object) -> None:
         stacks = ("".join(traceback.format_stack(frame)) for frame in sys._current_frames().values())
-        disk.replace(Path(dump), BETWEEN.join(stacks).encode())
+        files.replace(Path(dump), BETWEEN.join(stacks).encode())
 
     if sys.platform != "win32":
         signal.signal(signal.SIGUSR1, write)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from repunet_model.cli import main
-from repunet_model.modes import MODES as MODES_BY_NAME
+from repunet_model.config import MODES as MODES_BY_NAME
 
 pytest_plugins = ["repunet_model.testing"]
 

@@ -16,8 +16,8 @@ from itertools import product
 from pathlib import Path
 
 from repunet_model import RepuNetModel
+from repunet_model.config import MODES
 from repunet_model.games import GAMES
-from repunet_model.modes import MODES
 
 RECORDED = Path(__file__).with_suffix(".json")
 STEPS = 6

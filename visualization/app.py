@@ -17,16 +17,16 @@ import solara.lab
 from mesa.visualization import SolaraViz
 from mesa.visualization.utils import update_counter
 
-from repunet_model import runtime
 from repunet_model.backends.limits import Limits
 from repunet_model.chronicle import Chronicle
 from repunet_model.config import RunConfig, bounds, kind_of
 from repunet_model.errors import RepuNetError
 from repunet_model.games import GAMES
-from repunet_model.interviewing import Interviewed, interview, talking
 from repunet_model.report.tables import spending
+from repunet_model.results.interview import Interviewed, interview, talking
 from repunet_model.storage import StepReader, run_names
-from repunet_model.words import command
+from repunet_model.util import event_loop
+from repunet_model.util.text import command
 from visualization import components, drawing, widgets
 from visualization.society import Core, Society, backends
 
@@ -245,7 +245,7 @@ def _asked(chronicle: Chronicle, step: int, name: str, question: str) -> Intervi
     try:
         return interview(chronicle, step, name, question, who, Limits())
     finally:
-        runtime.run(who.close())
+        event_loop.run(who.close())
 
 
 def _told(ask: Callable[[], Interviewed]) -> str:

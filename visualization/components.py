@@ -10,7 +10,7 @@ import solara.lab
 
 from repunet_model.chronicle import Chronicle
 from repunet_model.errors import RepuNetError
-from repunet_model.words import one_line
+from repunet_model.util.text import one_line
 from visualization import drawing, palette, widgets
 
 STYLE = Path(__file__).parent / "components.css"

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from repunet_model import metrics
+from repunet_model import measures
 from repunet_model.chronicle import Chronicle
-from repunet_model.modes import parts_in_words
+from repunet_model.config import parts_in_words
 from repunet_model.personas import Disposition
 from repunet_model.reputation import RecordUpdate
 from repunet_model.storage.schema import GOSSIP
@@ -134,7 +134,7 @@ def _tip(name: str, disposition: Disposition, score: float | None, agent: Mappin
 
 def _communities(chronicle: Chronicle, step: int) -> list[list[str]]:
     """Return the communities of more than one agent, the largest first."""
-    found = metrics.community_members(chronicle.network(step).graph, chronicle.manifest.config.seed)
+    found = measures.community_members(chronicle.network(step).graph, chronicle.manifest.config.seed)
     return sorted((members for members in found if len(members) > 1), key=len, reverse=True)
 
 
@@ -142,13 +142,13 @@ def communities(chronicle: Chronicle, step: int) -> Drawn:
     """Return who belongs together after a step, and who to nobody."""
     graph = chronicle.network(step).graph
     groups = _communities(chronicle, step)
-    _, modularity = metrics.communities(graph, chronicle.manifest.config.seed)
+    _, modularity = measures.communities(graph, chronicle.manifest.config.seed)
     together = {name for members in groups for name in members}
     return {
         "groups": groups,
         "alone": [name for name in chronicle.personas if name not in together],
         "modularity": modularity,
-        "isolated": metrics.isolated(graph),
+        "isolated": measures.isolated(graph),
     }
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import uvicorn
 from solara.server import settings
 
-from repunet_model import runtime
-from repunet_model.cli.screen import say
 from repunet_model.errors import ConfigurationError
+from repunet_model.util import event_loop
+from repunet_model.util.screen import say
 
 HOST = "127.0.0.1"
 
@@ -53,7 +53,7 @@ def serve(storage: Path, run: Path | None, port: int, *, open_browser: bool) -> 
     import_module(APP)
     url = f"http://{HOST}:{port}"
     # The loop that all societies share is started outside any session, so that it does not belong to one.
-    runtime.BackgroundTask[None]()
+    event_loop.BackgroundTask[None]()
     server = uvicorn.Server(
         uvicorn.Config("solara.server.starlette:app", host=HOST, port=port, log_level="warning", loop="asyncio")
     )

@@ -14,13 +14,13 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from repunet_model.backends.mind import Mind, answers
-from repunet_model.concurrency import together
 from repunet_model.games import register
 from repunet_model.games.base import Account, Course, Game, Outcome, Player
 from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Words
 from repunet_model.questions.base import Answer, Opinion, Question
 from repunet_model.storage.schema import Column
+from repunet_model.util.causality import together
 
 GROWTH = Decimal("1.5")
 

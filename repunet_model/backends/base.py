@@ -20,7 +20,7 @@ from repunet_model.personas import Persona
 from repunet_model.questions.base import Answer, Coordinates, Options, Question
 from repunet_model.questions.compound import Ask
 from repunet_model.questions.prompts import Prompts
-from repunet_model.words import without_marks
+from repunet_model.util.text import without_marks
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from repunet_model.backends.base import Request
 from repunet_model.errors import BackendError
 from repunet_model.questions.base import Answer
 from repunet_model.questions.compound import Compound
-from repunet_model.words import showable, visible
+from repunet_model.util.text import showable, visible
 
 HOW_TO_ANSWER = (
     "(The fields of the JSON object are asked for one after another: type a text, or a number, and then Enter.)"

@@ -28,7 +28,7 @@ from repunet_model.backends.endpoint import Endpoint
 from repunet_model.backends.openai import OpenAIBackend
 from repunet_model.errors import ConfigurationError, EndpointError
 from repunet_model.questions.base import Answer
-from repunet_model.words import to_install
+from repunet_model.util.text import to_install
 
 SLOTS = 4
 """Requests that the server works on at once; others wait before they are sent."""

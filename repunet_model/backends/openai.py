@@ -24,7 +24,7 @@ from repunet_model.backends.sender.client import ProcessTransport
 from repunet_model.backends.sender.transport import Destination, LostError, RefusedError, Transport
 from repunet_model.errors import AdaptationError, ConfigurationError, EndpointError, InvalidReplyError, TransientError
 from repunet_model.questions.base import Answer
-from repunet_model.words import one_line
+from repunet_model.util.text import one_line
 
 CONNECT_SECONDS = 10.0
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import first_problem
+from repunet_model.util.text import first_problem
 
 _MILLION = 1_000_000
 

@@ -30,8 +30,8 @@ from repunet_model.errors import (
     InvalidReplyError,
     TransientError,
 )
-from repunet_model.journal import Journal
 from repunet_model.questions.base import Answer
+from repunet_model.storage.journal import Journal
 
 
 def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:

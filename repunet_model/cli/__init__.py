@@ -13,9 +13,9 @@ import typer
 
 from repunet_model.cli import comparison, page, runs, stored, sweeps
 from repunet_model.cli.app import app
-from repunet_model.cli.screen import escape_unknown, say
 from repunet_model.errors import RepuNetError
-from repunet_model.words import one_line, program
+from repunet_model.util.screen import escape_unknown, say
+from repunet_model.util.text import one_line, program
 
 MAIN_JOB = comparison.compare.__name__
 """The command that runs when none is named."""

@@ -10,9 +10,9 @@ import typer
 from repunet_model.cli.app import app
 from repunet_model.cli.options import Storage, config_options
 from repunet_model.cli.progress import folder_of, quietly_imported, run_steps
-from repunet_model.cli.screen import make_console
 from repunet_model.config import RunConfig
-from repunet_model.words import command, quoted
+from repunet_model.util.screen import make_console
+from repunet_model.util.text import command, quoted
 
 FIGURE = Path("outputs") / "with_and_without_repunet.png"
 

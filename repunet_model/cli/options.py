@@ -13,8 +13,8 @@ import typer
 
 from repunet_model.config import RunConfig, bounds, kind_of, name_of, read_text, shown
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import at_step, yes_or_no
-from repunet_model.words import scenario as scenario_of
+from repunet_model.util.text import at_step, yes_or_no
+from repunet_model.util.text import scenario as scenario_of
 
 if TYPE_CHECKING:
     from repunet_model.backends.limits import Limits

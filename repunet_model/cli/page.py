@@ -17,9 +17,9 @@ from repunet_model.cli.options import (
     environment,
     open_at_step,
 )
-from repunet_model.cli.screen import say
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import path_of, to_install
+from repunet_model.util.screen import say
+from repunet_model.util.text import path_of, to_install
 
 
 @app.command()
@@ -57,11 +57,11 @@ def ask(
     gguf: Gguf = None,
 ) -> None:
     """Ask an agent of a stored run anything; its model answers from what it holds. Nothing is written into the run."""
-    from repunet_model import runtime
     from repunet_model.backends.limits import Limits
     from repunet_model.backends.prices import Prices
     from repunet_model.chronicle import Chronicle
-    from repunet_model.interviewing import interview, talking
+    from repunet_model.results.interview import interview, talking
+    from repunet_model.util import event_loop
 
     run, step = open_at_step(run_step, storage)
     chronicle = Chronicle.of_run(run, step)
@@ -72,4 +72,4 @@ def ask(
         for line in interview(chronicle, step, name, question, who, limits).text.split("\n"):
             say(line)
     finally:
-        runtime.run(who.close())
+        event_loop.run(who.close())

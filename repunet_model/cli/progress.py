@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repunet_model.cli.screen import make_console, say
 from repunet_model.errors import RepuNetError
-from repunet_model.words import to_go_on
+from repunet_model.util.screen import make_console, say
+from repunet_model.util.text import to_go_on
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from repunet_model.jobs import JobOutcome, Runner
+    from repunet_model.jobs.job import JobOutcome, Runner
     from repunet_model.model import RepuNetModel
 
 
@@ -153,7 +153,7 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[JobOu
     from rich.progress import BarColumn, Progress, ProgressColumn, Task
     from rich.text import Text
 
-    from repunet_model.jobs import Result
+    from repunet_model.jobs.job import Result
     from repunet_model.report.tables import spending
 
     console = make_console(stderr=True)

@@ -39,13 +39,13 @@ from repunet_model.cli.progress import (
     showing_progress,
     stopping_jobs,
 )
-from repunet_model.cli.screen import make_console, say
 from repunet_model.config import RunConfig, name_of, shown
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import at_step, command, quoted, to_go_on
+from repunet_model.util.screen import make_console, say
+from repunet_model.util.text import at_step, command, quoted, to_go_on
 
 if TYPE_CHECKING:
-    from repunet_model.starting import Resumed
+    from repunet_model.jobs.resume import Resumed
 
 CHANGEABLE = [name_of(field) for field in RunConfig.model_fields if shown(field).may_change]
 """The parameters that a fork may set."""
@@ -71,7 +71,7 @@ def run(
 ) -> None:
     """Run one society and store every step. A replay takes what is not given from the run that it repeats."""
     with quietly_imported():
-        from repunet_model.starting import resumed, start, start_from
+        from repunet_model.jobs.resume import resumed, start, start_from
 
         limits = limits_of(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices)
         where = environment(reply_format, gguf)
@@ -114,7 +114,7 @@ def make_seed(
     """Make a run without steps: a population to start from, in any mode (run --from NAME)."""
     with quietly_imported():
         from repunet_model import populations
-        from repunet_model.starting import start
+        from repunet_model.jobs.resume import start
 
         people = None
         if from_seed is not None:
@@ -163,7 +163,7 @@ def resume(
         raise ConfigurationError(f"name one run to go on with, as in: {command('resume my-run --steps 5')}")
     path, step = at_step(run_folder or sim, storage)
     with quietly_imported():
-        from repunet_model.starting import resumed
+        from repunet_model.jobs.resume import resumed
 
         taken_up = resumed(
             path,
@@ -196,7 +196,7 @@ def fork(
     """Make a run that shares another's past up to a step, and differs from then on in what is set."""
     path, step = at_step(run_folder, storage)
     with quietly_imported():
-        from repunet_model.starting import fork_changes
+        from repunet_model.jobs.resume import fork_changes
         from repunet_model.storage import StepReader
 
         stored = StepReader.open(path, step)
@@ -211,10 +211,10 @@ def fork(
 def estimate(config: RunConfig, steps: Steps = 5, prices: PriceFile = None) -> None:
     """Predict calls, tokens and cost of a run from its prompts, without asking anybody."""
     with quietly_imported():
+        from repunet_model.backends.estimate import CHARACTERS_PER_SENTENCE, CHARACTERS_PER_TOKEN, estimating
         from repunet_model.backends.prices import Prices
-        from repunet_model.estimate import CHARACTERS_PER_SENTENCE, CHARACTERS_PER_TOKEN, estimating
+        from repunet_model.jobs.resume import start
         from repunet_model.report.tables import usage_table
-        from repunet_model.starting import start
 
         without_key = {**os.environ, "OPENAI_API_KEY": os.environ.get("OPENAI_API_KEY") or "none"}
         table = Prices.load(prices)
@@ -254,7 +254,7 @@ def shell(
     """Start or take up a run at a prompt, and go on step by step: run, status, show, save, fin, exit, help."""
     with quietly_imported():
         from repunet_model.backends.limits import Limits
-        from repunet_model.shell import Shell, Wishes, keyboard
+        from repunet_model.cli.shell import Shell, Wishes, keyboard
     console = make_console()
     wishes = Wishes(storage, Limits(), backend, seed, n_agents)
     Shell(wishes, advance, keyboard(console), console, make_console(stderr=True)).run()
@@ -275,8 +275,8 @@ def batch(
     """Run a list of jobs side by side, under one gate and one budget. Run again, it completes what is not done."""
     with quietly_imported():
         from repunet_model.backends.prices import Prices
-        from repunet_model.batch import Batch, Plan
-        from repunet_model.jobs import Result, outcomes_table
+        from repunet_model.jobs.batch import Batch, Plan
+        from repunet_model.jobs.job import Result, outcomes_table
 
         plan = Plan.load(jobs, storage, Prices.load(prices))
     all_jobs = Batch(plan, logs)

@@ -10,9 +10,9 @@ import typer
 
 from repunet_model.cli.app import app
 from repunet_model.cli.options import RunAtStep, Storage, open_at_step, parse_scenario, parse_yes_no
-from repunet_model.cli.screen import make_console, say
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import command, path_of, quoted
+from repunet_model.util.screen import make_console, say
+from repunet_model.util.text import command, path_of, quoted
 
 LAYOUTS = ("published", "graphml", "gexf", "csv", "parquet")
 
@@ -46,12 +46,12 @@ def show(
     storage: Storage = Path("sim_storage"),
 ) -> None:
     """Read a stored run: what was said, decided and thought of whom."""
-    from repunet_model import inspection
+    from repunet_model.results import describe
     from repunet_model.storage import understood
 
     run, shown = open_at_step(run_folder, storage, step)
     with understood(run.folder):
-        shows = inspection.of_step(run, shown) if agent is None else inspection.of_agent(run, agent, shown)
+        shows = describe.of_step(run, shown) if agent is None else describe.of_agent(run, agent, shown)
         lines = list(shows)
     for line in lines:
         say(line)
@@ -60,7 +60,7 @@ def show(
 @app.command()
 def profile(run_folder: RunAtStep, storage: Storage = Path("sim_storage")) -> None:
     """What the calls of a stored run waited for: the critical path of each step, and that of one step call by call."""
-    from repunet_model import profile as profiling
+    from repunet_model.results import profile as profiling
 
     run, last = open_at_step(run_folder, storage)
     if last == 0:
@@ -146,7 +146,7 @@ def profiles(
     if more and len(seeds) > 1:
         raise ConfigurationError("name all runs behind one --seeds, or each behind a --seeds of its own")
     from repunet_model import populations
-    from repunet_model.disk import write_new
+    from repunet_model.util.files import write_new
 
     collected, notes = populations.profiles([open_at_step(text, storage) for text in [*seeds, *(more or ())]])
     write_new(out, json.dumps(collected, ensure_ascii=False, indent=2) + "\n")
@@ -168,7 +168,7 @@ def generate_personas(
 ) -> None:
     """Draw a population from a table of countries, names and ages, for --personas."""
     from repunet_model import populations
-    from repunet_model.disk import write_new
+    from repunet_model.util.files import write_new
 
     people = populations.generate(n, seed, altruistic)
     rows = (json.dumps(person.model_dump(mode="json", exclude_none=True), ensure_ascii=False) for person in people)

@@ -21,13 +21,13 @@ from repunet_model.cli.options import (
     is_given,
 )
 from repunet_model.cli.progress import quietly_imported, showing_jobs, stopping_jobs
-from repunet_model.cli.screen import make_console, say
 from repunet_model.config import RunConfig, name_of
 from repunet_model.errors import ConfigurationError
-from repunet_model.words import at_step, check_name, command
+from repunet_model.util.screen import make_console, say
+from repunet_model.util.text import at_step, check_name, command
 
 if TYPE_CHECKING:
-    from repunet_model.jobs import JobOutcome, Runner
+    from repunet_model.jobs.job import JobOutcome, Runner
 
 SECONDS_BETWEEN_LINES = 5.0
 """How often a sweep says how far it is, where there is no terminal."""
@@ -100,7 +100,7 @@ def sweep(
     whole = len(prepared.cells) - len(others)
     console.print(f"{whole} of {len(prepared.cells)} runs are whole", highlight=False)
     if others:
-        from repunet_model.jobs import outcomes_table
+        from repunet_model.jobs.job import outcomes_table
 
         console.print(outcomes_table(others))
     files = f"{folder.path / 'results.parquet'} and results.csv, {len(table):,} rows"
@@ -140,7 +140,7 @@ def questions(
     )
     folder, table, others = running.complete(prepared, _watch)
     if others:
-        from repunet_model.jobs import outcomes_table
+        from repunet_model.jobs.job import outcomes_table
 
         make_console().print(outcomes_table(others))
     else:
@@ -157,7 +157,7 @@ def _watch(runner: Runner) -> Sequence[JobOutcome]:
 
 def _end(others: Sequence[JobOutcome]) -> None:
     """End with the exit code that says what became of the runs: 1 if any failed, 130 if any was stopped."""
-    from repunet_model.jobs import Result
+    from repunet_model.jobs.job import Result
 
     if others:
         raise typer.Exit(130 if any(each.result is Result.STOPPED for each in others) else 1)
@@ -241,11 +241,11 @@ def study(
 
     Killed or stopped, it goes on where it was.
     """
-    from repunet_model import disk
     from repunet_model.report import page
+    from repunet_model.util import files
 
     page.check_place(out)
-    disk.check_new(results)
+    files.check_new(results)
     if results.suffix != ".md":
         raise ConfigurationError(f"--results {str(results)!r}: name a file that ends in .md")
     with quietly_imported():
@@ -267,7 +267,7 @@ def study(
         prepared = running.prepare(wanted, storage)
         folder, table, others = running.complete(prepared, _watch, workers=workers, scheduler=scheduler)
         if others:
-            from repunet_model.jobs import outcomes_table
+            from repunet_model.jobs.job import outcomes_table
 
             make_console().print(outcomes_table(others))
             say(f"The study goes on with the same command: {len(others)} runs of {folder.path} are not whole.")

@@ -7,7 +7,7 @@ from repunet_model.games.base import Game
 from repunet_model.games.investment import Investment
 from repunet_model.games.prisoners_dilemma import PrisonersDilemma
 from repunet_model.games.sign_up import SignUpGame
-from repunet_model.words import SCENARIOS
+from repunet_model.util.text import SCENARIOS
 
 GAMES: dict[str, Game] = {}
 

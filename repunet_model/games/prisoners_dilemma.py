@@ -16,13 +16,13 @@ from pydantic import Field
 
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
-from repunet_model.concurrency import together
 from repunet_model.games.base import Account, Course, Game, Outcome, Player
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Words
 from repunet_model.questions.base import Answer, Opinion, Question
 from repunet_model.storage.schema import Column
+from repunet_model.util.causality import together
 
 EVENTS_SHOWN = 5
 

@@ -21,11 +21,11 @@ from pydantic import Field
 
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays
-from repunet_model.concurrency import together
 from repunet_model.games.base import Account, Course, Declaration, Game, Outcome, Player, Resident, Society, share
 from repunet_model.personas import Words
 from repunet_model.questions.base import Answer, Line, Opinion, Question, said
 from repunet_model.storage.schema import Column
+from repunet_model.util.causality import together
 
 
 class Choice(StrEnum):

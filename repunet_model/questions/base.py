@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from repunet_model.reputation import Level, ReputationRecord
-from repunet_model.words import one_line
+from repunet_model.util.text import one_line
 
 
 def said(text: str) -> str:

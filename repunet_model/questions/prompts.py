@@ -21,7 +21,7 @@ from repunet_model.personas import Persona
 from repunet_model.questions.base import Opinion, Options, Question, said
 from repunet_model.questions.compound import Compound, options_of
 from repunet_model.reputation import LEVELS, ReputationRecord
-from repunet_model.words import without_marks
+from repunet_model.util.text import without_marks
 
 _PACKAGE = PackageLoader("repunet_model", "questions/templates")
 

@@ -13,7 +13,7 @@ from repunet_model.games.investment import CENT, GROWTH
 from repunet_model.games.prisoners_dilemma import PAYOFFS, Move
 from repunet_model.reference_layout.words import AVOIDED, SAYS_AVOIDED
 from repunet_model.storage.schema import INTERACTIONS, Row
-from repunet_model.words import one_line
+from repunet_model.util.text import one_line
 
 NUMBER = r"(?<![\d.,-])(\d+(?:\.\d+)?)(?!\d|[.,]\d|[eE][+-]?\d)"
 """A whole number or decimal fraction that is not part of a longer one, such as 1,000 or 1e3."""

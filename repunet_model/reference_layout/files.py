@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import Label
 from repunet_model.reference_layout.words import EXTRA
-from repunet_model.words import first_problem, is_file_name, one_line
+from repunet_model.util.text import first_problem, is_file_name, one_line
 
 Extra = Annotated[dict[str, Any], Field(alias=EXTRA, default_factory=dict)]
 Amount = Annotated[Decimal, Field(allow_inf_nan=False, ge=-(10**15), le=10**15)]

@@ -17,7 +17,7 @@ from repunet_model.reference_layout import encounters
 from repunet_model.reference_layout.files import Message, Node, Person, Report, Snapshot, file_of, plain
 from repunet_model.reference_layout.words import EVERYBODY, GOSSIP, ORDERS, PREDICATES, RESULTS, SIGN_UP
 from repunet_model.storage import Row
-from repunet_model.words import first_problem
+from repunet_model.util.text import first_problem
 
 CREDIBILITIES = tuple(credibility.value for credibility in Credibility)
 

@@ -51,7 +51,7 @@ from repunet_model.reputation import ReputationLedger, Standings
 from repunet_model.storage import Manifest, Row, RunFolder
 from repunet_model.storage.reader import update_of
 from repunet_model.storage.schema import RecordRow
-from repunet_model.words import first_problem
+from repunet_model.util.text import first_problem
 
 OF_COMPLETED = {
     *("first_cooperated", "second_cooperated", "first_judges_second", "second_judges_first"),

@@ -16,7 +16,7 @@ from repunet_model.reference_layout.files import Entry, Person, Report, Snapshot
 from repunet_model.reference_layout.words import CAUSES, key_of
 from repunet_model.reputation import LEVELS, Cause, ReputationRecord
 from repunet_model.storage import Row
-from repunet_model.words import first_problem
+from repunet_model.util.text import first_problem
 
 
 @dataclass

@@ -34,7 +34,7 @@ from repunet_model.reputation import Cause
 from repunet_model.storage import Row, StepReader
 from repunet_model.storage.schema import DECLARATIONS, EVENTS, INTERACTIONS, RECORDS, AgentState, State
 from repunet_model.storage.schema import GOSSIP as MESSAGES
-from repunet_model.words import one_line
+from repunet_model.util.text import one_line
 
 TABLES = (INTERACTIONS, EVENTS, RECORDS, MESSAGES, DECLARATIONS)
 

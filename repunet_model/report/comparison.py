@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from repunet_model import disk
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.report.drawing import BLUE, VERMILION, draw_network, network_legend, save, tidy_axes
 from repunet_model.report.tables import WINDOW, share_in_words
-from repunet_model.results import PHASE, cooperation_by_agent
+from repunet_model.results.tables import PHASE, cooperation_by_agent
+from repunet_model.util import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def check_place(path: Path) -> None:
     """
     if path.suffix.lower() not in {".png", ".svg", ".pdf"}:
         raise ConfigurationError(f"picture {str(path)!r} (--figure): name a file that ends in .png, .svg or .pdf")
-    disk.check_new(path)
+    files.check_new(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -17,8 +17,8 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
+from repunet_model.config import FULL, GOSSIP_ONLY, NEITHER, REPUTATION_ONLY
 from repunet_model.errors import StorageError
-from repunet_model.modes import FULL, GOSSIP_ONLY, NEITHER, REPUTATION_ONLY
 from repunet_model.personas import Disposition
 
 if TYPE_CHECKING:

@@ -18,14 +18,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repunet_model import games
+from repunet_model.config import MODES
 from repunet_model.errors import ConfigurationError
-from repunet_model.metrics import isolated
-from repunet_model.modes import MODES
+from repunet_model.measures import isolated
 from repunet_model.personas import Disposition, Persona
-from repunet_model.results import PHASE, cooperation_by_agent, measures_of
+from repunet_model.results.tables import PHASE, cooperation_by_agent, measures_of
 from repunet_model.storage import StepReader, understood
 from repunet_model.storage.schema import GOSSIP, INTERACTIONS, GossipRow, InteractionRow, State
-from repunet_model.words import visible
+from repunet_model.util.text import visible
 
 EXPLOITS_BELOW = 0.5
 """Whoever makes fewer than this share of its choices cooperatively in the final phase is called an exploiter."""

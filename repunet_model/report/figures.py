@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from repunet_model.modes import FULL, GOSSIP_ONLY, NEITHER, REPUTATION_ONLY
+from repunet_model.config import FULL, GOSSIP_ONLY, NEITHER, REPUTATION_ONLY
 from repunet_model.personas import Disposition
 from repunet_model.questions.base import Credibility
 from repunet_model.report.drawing import (
@@ -27,7 +27,7 @@ from repunet_model.report.drawing import (
 )
 from repunet_model.report.evidence import Panel, Run
 from repunet_model.report.statistics import Contrast, Line, bands, contrast, regression
-from repunet_model.results import PHASE, cooperation_by_agent
+from repunet_model.results.tables import PHASE, cooperation_by_agent
 from repunet_model.storage.schema import INTERACTIONS
 
 CONTRASTS = (

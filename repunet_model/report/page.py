@@ -22,16 +22,16 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from repunet_model import disk
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.report.drawing import save
 from repunet_model.report.evidence import Evidence, Panel, Run
 from repunet_model.report.figures import contrasts_of, gossip_line
 from repunet_model.report.pictures import Picture, pictures
 from repunet_model.report.statistics import Estimate, estimate
-from repunet_model.results import PHASE
+from repunet_model.results.tables import PHASE
 from repunet_model.storage.manifest import made_by
-from repunet_model.words import visible
+from repunet_model.util import files
+from repunet_model.util.text import visible
 
 MARKER = "report.json"
 """The file by which a folder is known to be a report, which may be made anew."""
@@ -83,9 +83,9 @@ def check_place(out: Path) -> None:
         StorageError: If its folder cannot be written.
     """
     try:
-        if out.exists() and not (out / MARKER).is_file() and (not out.is_dir() or disk.entries(out)):
+        if out.exists() and not (out / MARKER).is_file() and (not out.is_dir() or files.entries(out)):
             raise ConfigurationError(f"{out} is there and is no report: name another folder")
-        disk.check_new(out)
+        files.check_new(out)
         above = next(folder for folder in out.absolute().parents if folder.exists())
     except OSError as error:
         raise StorageError(f"{out} cannot be written: {error.strerror or error}") from error

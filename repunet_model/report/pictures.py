@@ -8,10 +8,10 @@ from itertools import batched
 
 from matplotlib.figure import Figure
 
-from repunet_model.modes import FULL, MODES
+from repunet_model.config import FULL, MODES
 from repunet_model.report import figures
 from repunet_model.report.evidence import Evidence, Panel
-from repunet_model.results import PHASE
+from repunet_model.results.tables import PHASE
 
 ACROSS = 3
 """Panels beside each other."""

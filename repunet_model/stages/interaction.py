@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
-from repunet_model.concurrency import Milestone, together
 from repunet_model.games.base import Account, Course, Outcome
 from repunet_model.memory import Event
 from repunet_model.questions.base import Answer, Line, Opinion, Question
@@ -20,9 +19,10 @@ from repunet_model.questions.compound import Aftermath, Ask, Thought
 from repunet_model.questions.encounter import Evaluate, EvaluationAnswer
 from repunet_model.questions.gossip import WishAnswer
 from repunet_model.reputation import Level
+from repunet_model.stages.asking import at_once, one_by_one
 from repunet_model.stages.draft import Draft
-from repunet_model.stages.thinking import at_once, one_by_one
 from repunet_model.storage.schema import EVENTS, INTERACTIONS, EventRow, InteractionRow
+from repunet_model.util.causality import Milestone, together
 
 if TYPE_CHECKING:
     from decimal import Decimal

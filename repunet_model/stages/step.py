@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from repunet_model.concurrency import follow_from, task_group
 from repunet_model.config import Activation
 from repunet_model.games.base import Course, Outcome
 from repunet_model.stages.gossip import Gossip
+from repunet_model.stages.gossip_questions import tell_at_once, wish_to_gossip
 from repunet_model.stages.interaction import Concern, Concerns, Encounter, Interaction, evaluate
-from repunet_model.stages.opening import open_step
 from repunet_model.stages.pairing import Pair, pairs
+from repunet_model.stages.public_round import open_step
 from repunet_model.stages.reputation import reflect, update_partner, update_self
 from repunet_model.stages.rewiring import rewire
-from repunet_model.stages.telling import tell_at_once, wish_to_gossip
 from repunet_model.stages.world import Census
+from repunet_model.util.causality import follow_from, task_group
 
 if TYPE_CHECKING:
     from repunet_model.stages.interaction import Side

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repunet_model.backends.base import Backend, Request, Usage
-from repunet_model.concurrency import Cause, causes, follow_from
-from repunet_model.exact import ExactMean
 from repunet_model.questions.base import Answer, Coordinates, Question
 from repunet_model.questions.compound import Compound
 from repunet_model.questions.prompts import Prompts
 from repunet_model.rng import Streams
 from repunet_model.storage.schema import CallRow, Notice, StepLog
+from repunet_model.util.causality import Cause, causes, follow_from
+from repunet_model.util.exact_mean import ExactMean
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -37,11 +37,11 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from repunet_model import disk
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.storage.manifest import READ_FORMATS, Manifest
 from repunet_model.storage.schema import Row
-from repunet_model.words import check_name, command, quoted
+from repunet_model.util import files
+from repunet_model.util.text import check_name, command, quoted
 
 _MANIFEST = "manifest.json"
 _HASH = "manifest.sha256"
@@ -157,7 +157,7 @@ class RunFolder:
                 _copy(self.path / f"step_{number}", part / f"step_{number}")
             if step == max(self._found()):
                 for replies in filter(Path.exists, (self.replies, self.unread)):
-                    disk.write(part / replies.name, replies.read_bytes())
+                    files.write(part / replies.name, replies.read_bytes())
 
         return self._make(storage, name, f"{own[:80]}_from_{step}", manifest, fill)
 
@@ -169,19 +169,19 @@ class RunFolder:
         check_name(name if name is not None else default_name)
         part = storage / f".{uuid4().hex}.part"
         try:
-            disk.make_folder(storage)
+            files.make_folder(storage)
             if name is not None and (storage / name).exists():
                 raise ConfigurationError(_taken(name, storage))
             part.mkdir()
             try:
-                disk.write(part / _MANIFEST, (json.dumps(manifest.data, ensure_ascii=False, indent=2) + "\n").encode())
-                disk.write(part / _HASH, (_hash(disk.content(part / _MANIFEST)) + "\n").encode())
+                files.write(part / _MANIFEST, (json.dumps(manifest.data, ensure_ascii=False, indent=2) + "\n").encode())
+                files.write(part / _HASH, (_hash(files.content(part / _MANIFEST)) + "\n").encode())
                 fill(part)
-                disk.sync(part)
+                files.sync(part)
                 path = _move_to_free_name(part, storage, name, default_name)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
-            disk.sync(storage)
+            files.sync(storage)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise StorageError(f"storage {storage} cannot be written: {reason}") from error
@@ -212,8 +212,8 @@ class RunFolder:
             StorageError: If it cannot be read, or is of another format.
         """
         path = self.path / _MANIFEST
-        content = disk.content(path)
-        data = disk.parsed(content, path)
+        content = files.content(path)
+        data = files.parsed(content, path)
         if not isinstance(data, dict):
             raise StorageError(f"{path} is damaged: not an object")
         known = data.get("format")
@@ -223,7 +223,7 @@ class RunFolder:
                 f"{' and '.join(map(str, READ_FORMATS))}: read it with version {data.get('repunet')} of this package, "
                 "which made it"
             )
-        if disk.content(self.path / _HASH).decode("ascii", "replace").strip() != _hash(content):
+        if files.content(self.path / _HASH).decode("ascii", "replace").strip() != _hash(content):
             raise _altered(path, content)
         try:
             return Manifest.of_data(data)
@@ -269,7 +269,7 @@ class RunFolder:
             StorageError: If it is missing, or not what was written.
         """
         file = f"{name}.json"
-        return disk.parsed(self._verified(step, file), self.path / f"step_{step}" / file)
+        return files.parsed(self._verified(step, file), self.path / f"step_{step}" / file)
 
     def table(self, step: int, name: str) -> list[Row]:
         """Return the rows of a step's JSON-lines file; none if the step has no such file.
@@ -281,7 +281,7 @@ class RunFolder:
         if file not in self._step_manifest(step)["files"]:
             return []
         lines = self._verified(step, file).split(b"\n")[:-1]
-        rows = disk.parsed(b"[" + b",".join(lines) + b"]", self.path / f"step_{step}" / file)
+        rows = files.parsed(b"[" + b",".join(lines) + b"]", self.path / f"step_{step}" / file)
         assert isinstance(rows, list)
         return rows
 
@@ -328,7 +328,7 @@ class RunFolder:
             StorageError: If one does not.
         """
         manifest = self.manifest()
-        run = _hash(disk.content(self.path / _MANIFEST))
+        run = _hash(files.content(self.path / _MANIFEST))
         parent = manifest.parent
         for step in range(first, last + 1):
             own = self._step_manifest(step)
@@ -411,7 +411,7 @@ class RunFolder:
             _write_step(self.path, step, self._step_hash(step - 1), documents, tables, into=part)
             part.rename(place)
             leftovers.append(place)
-            disk.sync(self.path)
+            files.sync(self.path)
         except (OSError, ValueError) as error:
             for leftover in leftovers:
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -458,10 +458,10 @@ class RunFolder:
     def _hashed(self, step: int) -> tuple[str, Row]:
         if step not in self._hashes:
             path = self.path / f"step_{step}" / _MANIFEST
-            content = disk.content(path)
+            content = files.content(path)
             if b"\r\n" in content:
                 raise _altered(path, content)
-            manifest = disk.parsed(content, path)
+            manifest = files.parsed(content, path)
             is_whole = isinstance(manifest, dict) and {"step", "run", "previous", "files"} <= set(manifest)
             if not is_whole or not isinstance(manifest["files"], dict) or not all(map(_is_plain, manifest["files"])):
                 raise StorageError(f"{path} is damaged: not the manifest of a step")
@@ -470,7 +470,7 @@ class RunFolder:
 
     def _usage_hashes(self, step: int) -> Row:
         path = self.path / f"step_{step}" / _USAGE_MANIFEST
-        hashes = disk.parsed(disk.content(path), path)
+        hashes = files.parsed(files.content(path), path)
         if not isinstance(hashes, dict) or not all(map(_is_plain, hashes)):
             raise StorageError(f"{path} is damaged: not the hashes of files")
         return hashes
@@ -479,7 +479,7 @@ class RunFolder:
         """Return the content of a step's file, if it is what was written."""
         path = self.path / f"step_{step}" / file
         hashes = self._usage_hashes(step) if file.startswith("usage") else self._step_manifest(step)["files"]
-        content = disk.content(path)
+        content = files.content(path)
         if hashes.get(file) != _hash(content):
             check = command(f"check {quoted(self.path)}")
             raise _altered(path, content, f"; steps before it may be whole: see `{check}`")
@@ -552,7 +552,7 @@ def _write_step(
     def write(name: str, text: str) -> None:
         content = text.encode()
         hashes[name] = _hash(content)
-        disk.write(folder / name, content)
+        files.write(folder / name, content)
 
     # One after another, so that only one file of a large society is in memory.
     for name, data in documents.items():
@@ -560,10 +560,10 @@ def _write_step(
     for name, rows in tables.items():
         write(f"{name}.jsonl", "".join(to_json(row) + "\n" for row in rows))
     usage = {name: hashes.pop(name) for name in list(hashes) if name.startswith("usage")}
-    manifest = {"step": step, "run": _hash(disk.content(run / _MANIFEST)), "previous": previous, "files": hashes}
-    disk.write(folder / _MANIFEST, (to_json(manifest) + "\n").encode())
-    disk.write(folder / _USAGE_MANIFEST, (to_json(usage) + "\n").encode())
-    disk.sync(folder)
+    manifest = {"step": step, "run": _hash(files.content(run / _MANIFEST)), "previous": previous, "files": hashes}
+    files.write(folder / _MANIFEST, (to_json(manifest) + "\n").encode())
+    files.write(folder / _USAGE_MANIFEST, (to_json(usage) + "\n").encode())
+    files.sync(folder)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -573,7 +573,7 @@ def _entries(folder: Path) -> list[Path]:
         StorageError: If it cannot be read.
     """
     try:
-        return disk.entries(folder)
+        return files.entries(folder)
     except OSError as error:
         raise StorageError(f"{folder} cannot be read: {error.strerror or error}") from error
 
@@ -581,9 +581,9 @@ def _entries(folder: Path) -> list[Path]:
 def _copy(step: Path, to: Path) -> None:
     """Copy the folder of a step, and see it to the disk."""
     to.mkdir()
-    for path in sorted(disk.entries(step)):
-        disk.write(to / path.name, path.read_bytes())
-    disk.sync(to)
+    for path in sorted(files.entries(step)):
+        files.write(to / path.name, path.read_bytes())
+    files.sync(to)
 
 
 def _is_plain(name: str) -> bool:

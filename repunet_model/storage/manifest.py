@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from repunet_model import extensions
-from repunet_model.config import RESOLVED, RunConfig
+from repunet_model.config import RESOLVED, RunConfig, mode_of
 from repunet_model.errors import ConfigurationError
-from repunet_model.modes import mode_of
 from repunet_model.questions.prompts import prompt_hash
 from repunet_model.storage.schema import Row
 

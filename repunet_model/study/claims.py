@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from repunet_model.modes import FULL, NEITHER, REPUTATION_ONLY
+from repunet_model.config import FULL, NEITHER, REPUTATION_ONLY
 from repunet_model.report.evidence import EXPLOITS_BELOW, Evidence, Panel, Run
 from repunet_model.report.page import Section, Table, estimate_in_words
 from repunet_model.report.statistics import Estimate, estimate, paired
-from repunet_model.results import PHASE
+from repunet_model.results.tables import PHASE
 
 MARGIN = 0.1
 """Cooperation that loses less than this still counts as persisting."""

@@ -21,13 +21,13 @@ from SALib.analyze import morris as analysis
 from SALib.sample import morris as sampling
 
 from repunet_model import games
-from repunet_model.modes import FULL, MODES, NEITHER
+from repunet_model.config import FULL, MODES, NEITHER
 from repunet_model.report.drawing import BLUE, GREY, VERMILION, tidy_axes
 from repunet_model.report.evidence import Evidence, Panel
 from repunet_model.report.page import Section, Table
 from repunet_model.report.pictures import Picture
 from repunet_model.report.statistics import paired
-from repunet_model.results import PHASE
+from repunet_model.results.tables import PHASE
 from repunet_model.sweep.grid import Grid, Sweep
 
 RANGES: dict[str, tuple[float, float]] = {

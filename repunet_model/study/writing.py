@@ -8,7 +8,6 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from repunet_model import disk
 from repunet_model.errors import StorageError
 from repunet_model.report.evidence import Evidence
 from repunet_model.report.page import Table, contrast_table, final_table, lead
@@ -16,6 +15,7 @@ from repunet_model.report.pictures import pictures
 from repunet_model.study import claims, screening
 from repunet_model.study.claims import Finding
 from repunet_model.study.screening import Screened
+from repunet_model.util import files
 
 SHOWN = ("cooperation", "contrasts", "isolation", "gossip")
 """The pictures of the report that the page shows, before that of the screening."""
@@ -78,4 +78,4 @@ def write(
             shutil.copyfile(report / f"{each.name}.png", folder / f"{each.name}.png")
     except OSError as error:
         raise StorageError(f"{folder} cannot be written: {error.strerror or error}") from error
-    disk.replace(path, text.encode())
+    files.replace(path, text.encode())

@@ -27,13 +27,13 @@ from typing import Any, Self
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from repunet_model import disk
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
-from repunet_model.jobs import JobOutcome, NewRun, Result, Section, Steps, parsed
-from repunet_model.results import joined, table_of
+from repunet_model.jobs.job import JobOutcome, NewRun, Result, Section, Steps, parsed
+from repunet_model.results.tables import joined, table_of
 from repunet_model.storage import Row, StepReader
 from repunet_model.storage.manifest import made_by
 from repunet_model.sweep.grid import Grid, Sweep
+from repunet_model.util import files
 
 FORMAT = 1
 
@@ -87,7 +87,7 @@ class SweepFolder:
             raise ConfigurationError(f"no sweep at {path}: there is no {MANIFEST}")
         file = path / MANIFEST
         try:
-            content = disk.parsed(disk.content(file), file)
+            content = files.parsed(files.content(file), file)
             if content["format"] != FORMAT:
                 raise StorageError(
                     f"{file}: format {content['format']!r} is not known to this version, which reads format "
@@ -211,7 +211,7 @@ class SweepFolder:
 
     def _write(self, name: str, content: bytes) -> None:
         """Write a file of the sweep, whole, in place of the one that is there."""
-        disk.replace(self.path / name, content)
+        files.replace(self.path / name, content)
 
 
 def _worse(result: Result) -> Result:

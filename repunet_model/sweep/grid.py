@@ -36,12 +36,11 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field
 
 from repunet_model.backends.setup import has_rules
-from repunet_model.config import FIELD_OF, RunConfig, name_of
+from repunet_model.config import FIELD_OF, RunConfig, mode_of, name_of
 from repunet_model.errors import ConfigurationError
-from repunet_model.jobs import LimitsTable, NewRun, RunName, Section, Steps, parsed, read_toml
-from repunet_model.modes import mode_of
+from repunet_model.jobs.job import LimitsTable, NewRun, RunName, Section, Steps, parsed, read_toml
 from repunet_model.storage import to_json
-from repunet_model.words import check_name
+from repunet_model.util.text import check_name
 
 
 class Grid:

@@ -15,9 +15,9 @@ import pandas as pd
 
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.prices import Prices
-from repunet_model.batch import Batch, Plan
 from repunet_model.errors import ConfigurationError
-from repunet_model.jobs import Job, JobOutcome, NewRun, Runner, new_job
+from repunet_model.jobs.batch import Batch, Plan
+from repunet_model.jobs.job import Job, JobOutcome, NewRun, Runner, new_job
 from repunet_model.sweep.folder import SweepFolder
 from repunet_model.sweep.grid import Sweep
 from repunet_model.sweep.spread import Spread, dask_cluster, worker_processes

@@ -21,11 +21,11 @@ from time import monotonic
 from repunet_model import extensions
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
-from repunet_model.batch import POLL, Batch, Plan
 from repunet_model.config import BUILT_IN
 from repunet_model.errors import ConfigurationError
-from repunet_model.jobs import JobOutcome, NewRun, Result, new_job
-from repunet_model.words import to_install
+from repunet_model.jobs.batch import POLL, Batch, Plan
+from repunet_model.jobs.job import JobOutcome, NewRun, Result, new_job
+from repunet_model.util.text import to_install
 
 AHEAD = 2
 """Jobs handed out for each worker at a time: enough that none waits, few enough that a stop is soon."""

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from repunet_model import RepuNetModel
 from repunet_model.cli import main
 from repunet_model.testing import endpoint
-from repunet_model.words import visible
+from repunet_model.util.text import visible
 from tests import chromium as real
 from tests import hostile
 

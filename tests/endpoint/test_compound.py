@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from repunet_model import RepuNetModel, profile
+from repunet_model import RepuNetModel
 from repunet_model.backends.base import Request
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.cli import main
 from repunet_model.questions import compound
 from repunet_model.questions.base import Answer, Question
 from repunet_model.questions.compound import Compound
+from repunet_model.results import profile
 from repunet_model.storage import StepReader
 from repunet_model.storage.schema import CALLS
 from repunet_model.testing import completion, endpoint, random_reply, reply_to

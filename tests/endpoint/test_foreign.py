@@ -16,9 +16,9 @@ from repunet_model.backends.human import _number
 from repunet_model.chronicle import Chronicle
 from repunet_model.cli import main
 from repunet_model.errors import StorageError
-from repunet_model.inspection import of_agent
 from repunet_model.personas import Disposition, Persona
 from repunet_model.reference_layout import export_step, import_run
+from repunet_model.results.describe import of_agent
 from repunet_model.storage import RunFolder, StepReader
 from repunet_model.testing import Body, Endpoint, completion, endpoint, reply_to
 from tests import hostile

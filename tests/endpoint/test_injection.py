@@ -26,7 +26,7 @@ from repunet_model.reference_layout import export_step, import_run
 from repunet_model.storage import RunFolder, StepReader
 from repunet_model.storage.schema import TABLES
 from repunet_model.testing import Body, completion, endpoint, reply_to
-from repunet_model.words import without_marks
+from repunet_model.util.text import without_marks
 from tests import hostile
 from tests.conftest import MODE_NAMES, MODES, complaint, contents
 from tests.societies import test_games

@@ -20,12 +20,12 @@ from aiohttp import web
 
 from repunet_model import RepuNetError, RepuNetModel
 from repunet_model.backends import wrappers
+from repunet_model.backends.estimate import CHARACTERS_PER_TOKEN, estimating
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.prices import Price, Prices
 from repunet_model.backends.setup import respondents
 from repunet_model.cli import main
 from repunet_model.errors import StorageError
-from repunet_model.estimate import CHARACTERS_PER_TOKEN, estimating
 from repunet_model.games import GAMES
 from repunet_model.testing import (
     Body,

@@ -14,7 +14,7 @@ from repunet_model.backends import setup
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.games import GAMES
-from repunet_model.words import SCENARIOS
+from repunet_model.util.text import SCENARIOS
 from tests import EXAMPLES
 from tests.conftest import complaint
 from tests.contract import GameContract

@@ -12,10 +12,10 @@ import pytest
 
 from repunet_model import RepuNetModel, extensions, load_run
 from repunet_model.cli import main
-from repunet_model.modes import FULL, REPUTATION_ONLY
+from repunet_model.config import FULL, REPUTATION_ONLY
 from repunet_model.report.evidence import read
 from repunet_model.report.page import lead
-from repunet_model.results import joined, table_of
+from repunet_model.results.tables import joined, table_of
 from repunet_model.storage import StepReader
 from tests.conftest import contents
 

@@ -17,11 +17,11 @@ from scipy import stats
 
 from repunet_model import RepuNetModel
 from repunet_model.cli import main
-from repunet_model.modes import FULL, NEITHER
+from repunet_model.config import FULL, NEITHER
 from repunet_model.reference_layout import import_run
 from repunet_model.report.evidence import read
 from repunet_model.report.statistics import Estimate, bands, contrast, estimate, regression
-from repunet_model.results import measures_of
+from repunet_model.results.tables import measures_of
 from repunet_model.storage import RunFolder, StepReader
 from repunet_model.study import claims, screening
 from repunet_model.study.claims import verdict

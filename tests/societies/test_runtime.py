@@ -10,13 +10,14 @@ import weakref
 
 import pytest
 
-from repunet_model import RepuNetModel, runtime
+from repunet_model import RepuNetModel
+from repunet_model.util import event_loop
 from tests.conftest import LONG_ENOUGH
 
 
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_model_may_go_while_the_loop_is_looked_up(is_first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "_LOOPS", {} if is_first else dict(runtime._LOOPS))
+    monkeypatch.setattr(event_loop, "_LOOPS", {} if is_first else dict(event_loop._LOOPS))
     gone = weakref.ref(RepuNetModel(n_agents=2, rng=1))
 
     process = os.getpid()
@@ -33,8 +34,8 @@ def test_a_model_may_go_while_the_loop_is_looked_up(is_first: bool, monkeypatch:
     try:
         RepuNetModel(n_agents=2, rng=1)
         with monkeypatch.context() as patched:
-            patched.setattr("repunet_model.runtime.os.getpid", collecting)
-            asking = threading.Thread(target=lambda: answers.append(runtime.run(answer())), daemon=True)
+            patched.setattr("repunet_model.util.event_loop.os.getpid", collecting)
+            asking = threading.Thread(target=lambda: answers.append(event_loop.run(answer())), daemon=True)
             asking.start()
             asking.join(LONG_ENOUGH)
     finally:
@@ -42,7 +43,7 @@ def test_a_model_may_go_while_the_loop_is_looked_up(is_first: bool, monkeypatch:
     assert answers == [7]
     assert gone() is None
     if is_first:
-        (loop,) = runtime._LOOPS.values()
+        (loop,) = event_loop._LOOPS.values()
         loop.call_soon_threadsafe(loop.stop)
         while loop.is_running():
             time.sleep(0.01)

@@ -7,33 +7,23 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 from tests import ROOT, mesa_names
 
 LAYERS = [
-    {"errors", "rng", "exact", "runtime", "concurrency", "words", "modes", "extensions", "disk", "config"},
-    {"reputation", "network", "memory", "personas", "metrics", "journal"},
-    {"questions", "storage", "populations"},
-    {"backends"},
+    {"errors", "rng", "util", "extensions"},
+    {"config"},
+    {"reputation", "network", "memory", "personas"},
+    {"questions", "storage"},
+    {"backends", "populations"},
     {"games"},
     {"stages"},
-    {"agents", "measures", "archive", "stepping", "model"},
-    {
-        "results",
-        "stored_run",
-        "inspection",
-        "estimate",
-        "export",
-        "reference_layout",
-        "starting",
-        "report",
-        "profile",
-        "chronicle",
-        "interviewing",
-    },
-    {"jobs", "batch", "shell"},
-    {"sweep"},
+    {"agents", "measures"},
+    {"stepping", "model"},
+    {"results", "stored_run", "chronicle", "export", "jobs"},
+    {"reference_layout", "report", "sweep"},
     {"study"},
     {"cli", "testing", "__main__"},
 ]
@@ -100,8 +90,44 @@ def violations(root: Path) -> Iterator[str]:
                 yield f"visualization/{name}.py: {module}"
 
 
+def module_name(file: Path) -> str:
+    """Return the name of a module of the package, given its path in it."""
+    return ".".join(("repunet_model", *file.with_suffix("").parts)).removesuffix(".__init__")
+
+
+def all_imports(file: Path) -> Iterator[str]:
+    """Yield the modules a file names in imports, those for type checkers alone included."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+            yield node.module
+
+
 def test_imports_point_one_way() -> None:
     assert list(violations(ROOT)) == []
+    assert len(LAYERS) <= 14
+
+
+def test_no_module_imports_itself_by_others_not_even_for_types() -> None:
+    package = ROOT / "repunet_model"
+    files = {module_name(file.relative_to(package)): file for file in package.rglob("*.py")}
+    imported: nx.DiGraph[str] = nx.DiGraph()
+    for name, file in files.items():
+        if name != "repunet_model":  # which names what users import, and loads it when it is used
+            imported.add_edges_from((name, other) for other in all_imports(file) if other in files and other != name)
+    assert list(nx.simple_cycles(imported, length_bound=10)) == []
+    assert nx.is_directed_acyclic_graph(imported)
+
+
+def test_modules_at_the_top_are_those_that_users_import_and_none_is_long() -> None:
+    package = ROOT / "repunet_model"
+    named = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    at_the_top = [file.stem for file in package.glob("*.py") if not file.stem.startswith("__")]
+    assert [name for name in at_the_top if f"### repunet_model.{name}\n" not in named] == []
+    lengths = {file.name: len(file.read_text(encoding="utf-8").splitlines()) for file in package.rglob("*.py")}
+    assert max(lengths.values()) <= 571, lengths
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from repunet_model import disk
 from repunet_model.backends.prices import Prices
 from repunet_model.cli import main
-from repunet_model.cli.screen import escape_unknown, make_console, say
 from repunet_model.errors import ConfigurationError
-from repunet_model.jobs import read_toml
-from repunet_model.words import at_step, check_name, is_file_name, path_of, program
+from repunet_model.jobs.job import read_toml
+from repunet_model.util import files
+from repunet_model.util.screen import escape_unknown, make_console, say
+from repunet_model.util.text import at_step, check_name, is_file_name, path_of, program
 
 DEVICES = ["CON", "nul", "Aux", "prn", "COM1", "lpt9", "com¹", "nul.txt", "Con .json", "CONIN$"]
 
@@ -52,7 +52,7 @@ def test_a_file_that_is_to_be_made_has_a_name_for_every_system(
 
 def test_a_folder_that_is_there_may_have_any_name(tmp_path: Path) -> None:
     (tmp_path / "a:b").mkdir()
-    disk.write_new(tmp_path / "a:b" / "new" / "text.txt", "1\n2\n")
+    files.write_new(tmp_path / "a:b" / "new" / "text.txt", "1\n2\n")
     assert (tmp_path / "a:b" / "new" / "text.txt").read_bytes() == b"1\n2\n"
 
 
@@ -106,7 +106,7 @@ def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
 def test_what_systems_drop_into_folders_is_not_there(tmp_path: Path) -> None:
     for name in (".DS_Store", "._state.json", "Thumbs.db", "desktop.ini", "state.json"):
         (tmp_path / name).touch()
-    assert [path.name for path in disk.entries(tmp_path)] == ["state.json"]
+    assert [path.name for path in files.entries(tmp_path)] == ["state.json"]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repunet_model.exact import ExactMean
 from repunet_model.reputation import LEVELS, Cause, Level, RecordUpdate, ReputationLedger, ReputationRecord, Standings
+from repunet_model.util.exact_mean import ExactMean
 
 
 def record(level: Level, certainty: float = 1.0, subject: str = "Ann") -> ReputationRecord:

@@ -23,10 +23,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from repunet_model import journal
 from repunet_model.backends.base import Request
 from repunet_model.backends.sender.transport import Destination, LostError, RefusedError
 from repunet_model.errors import StorageError
+from repunet_model.storage import journal
 
 _LOG = logging.getLogger(__name__)
 

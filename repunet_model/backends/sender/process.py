@@ -28,8 +28,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from repunet_model import journal
 from repunet_model.backends.sender.transport import Destination
+from repunet_model.storage import journal
 
 Message = dict[str, Any]
 

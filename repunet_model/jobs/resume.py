@@ -21,7 +21,7 @@ from repunet_model.model import RepuNetModel
 from repunet_model.personas import Population
 from repunet_model.storage import Manifest, StepReader
 from repunet_model.storage.manifest import made_by
-from repunet_model.words import command, replayable
+from repunet_model.util.text import command, replayable
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import weakref
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from repunet_model.backends.sender.client import close_mailbox
-from repunet_model.journal import Journal, remove
-from repunet_model.stages.world import Desk
-from repunet_model.storage import RunFolder, Step
+from repunet_model.storage.folder import RunFolder
+from repunet_model.storage.journal import Journal, remove
+from repunet_model.storage.reader import Step
 
 
-class Archive:
-    """What a society has written down.
+class Recorder:
+    """Writes the steps of a society, and the replies of the step under way.
 
     Attributes:
         journal: The replies of the step under way.
@@ -21,7 +22,13 @@ class Archive:
         folder: Where the run is stored; None if it is not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, close_mailbox: Callable[[Path], None]) -> None:
+        """Make a recorder of a run that is not stored yet.
+
+        Args:
+            close_mailbox: Lets other processes have the mailbox of a run.
+        """
+        self._close_mailbox = close_mailbox
         self.journal = Journal()
         self.mailbox: Path | None = None
         self.folder: RunFolder | None = None
@@ -36,7 +43,7 @@ class Archive:
         self.folder = folder
         self.mailbox = folder.unread.resolve()  # another process opens it, which was started in another folder perhaps
         self.journal.open(folder.replies, step)
-        weakref.finalize(self, _let_go, folder, self.mailbox)
+        weakref.finalize(self, _let_go, folder, self.mailbox, close_mailbox=self._close_mailbox)
 
     def begin(self, step: int) -> None:
         """Make sure that a step can be stored, and take in what others have left of it.
@@ -59,11 +66,11 @@ class Archive:
         if self.folder is not None:
             step.write_to(self.folder)
 
-    def note_failure(self, step: int, error: BaseException, desk: Desk) -> None:
+    def note_failure(self, step: int, error: BaseException, usage: Mapping[str, Any]) -> None:
         """Keep what a failed step has cost, as far as that can be written."""
-        if self.folder is not None and desk.usage:
+        if self.folder is not None and usage:
             with contextlib.suppress(OSError, ValueError):
-                self.folder.note_failure(step, str(error), desk.spent.to_dict())
+                self.folder.note_failure(step, str(error), dict(usage))
 
     def forget_replies(self) -> None:
         """Forget the replies of a step that is whole."""
@@ -74,9 +81,9 @@ class Archive:
     def close(self) -> None:
         """Let others write to the run."""
         if self.folder is not None and self.mailbox is not None:
-            _let_go(self.folder, self.mailbox)
+            _let_go(self.folder, self.mailbox, close_mailbox=self._close_mailbox)
 
 
-def _let_go(folder: RunFolder, mailbox: Path) -> None:
+def _let_go(folder: RunFolder, mailbox: Path, *, close_mailbox: Callable[[Path], None]) -> None:
     close_mailbox(mailbox)
     folder.release()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from repunet_model.errors import ConfigurationError, StorageError
-from repunet_model.words import is_file_name
+from repunet_model.util.text import is_file_name
 
 _DROPPED = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini"})
 

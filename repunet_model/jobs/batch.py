@@ -36,12 +36,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from repunet_model import disk, games
+from repunet_model import games
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.prices import Prices
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
-from repunet_model.jobs import (
+from repunet_model.jobs.job import (
     Job,
     JobOutcome,
     LimitsTable,
@@ -57,7 +57,8 @@ from repunet_model.jobs import (
 )
 from repunet_model.model import RepuNetModel
 from repunet_model.storage import StepReader
-from repunet_model.words import one_line, to_go_on, visible
+from repunet_model.util import files
+from repunet_model.util.text import one_line, to_go_on, visible
 
 OFFLINE_AT_ONCE = 2
 """How many jobs without an endpoint run at once. They compute, on the one loop of the process: more would only wait."""
@@ -232,7 +233,7 @@ class Batch:
             StorageError: If the folder of the logs cannot be written.
         """
         try:
-            disk.make_folder(self._logs)
+            files.make_folder(self._logs)
         except OSError as error:
             raise StorageError(f"{self._logs} cannot be written: {error.strerror or error}") from error
         # Whatever stored steps have cost must be counted before the first request is sent.

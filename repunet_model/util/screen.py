@@ -10,7 +10,7 @@ import sys
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
-from repunet_model.words import showable, visible
+from repunet_model.util.text import showable, visible
 
 if TYPE_CHECKING:
     from rich.console import Console

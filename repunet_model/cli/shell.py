@@ -19,16 +19,16 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from rich.console import Console
 
-from repunet_model import games, inspection
+from repunet_model import games
 from repunet_model.backends.limits import Limits
-from repunet_model.config import RunConfig
+from repunet_model.config import RunConfig, parts_in_words
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
+from repunet_model.jobs.resume import Resumed, check_nobody_types, resumed, start, start_from
 from repunet_model.model import RepuNetModel
-from repunet_model.modes import parts_in_words
 from repunet_model.report.tables import rates_table
-from repunet_model.starting import Resumed, check_nobody_types, resumed, start, start_from
+from repunet_model.results import describe
 from repunet_model.storage import RunFolder, StepReader, run_names
-from repunet_model.words import SCENARIOS, at_step, one_line, scenario, showable, visible, whole, yes_or_no
+from repunet_model.util.text import SCENARIOS, at_step, one_line, scenario, showable, visible, whole, yes_or_no
 
 HELP = {
     "run": "run [SCENARIO] STEPS   so many steps more, such as: run 5",
@@ -290,7 +290,7 @@ class Shell:
             case "show":
                 if not rest:
                     raise ConfigurationError("show: whom? name an agent, as in: show Emma Dubois")
-                for line in inspection.of_agent(StepReader(_folder(model)), rest.strip("\"'"), model.steps):
+                for line in describe.of_agent(StepReader(_folder(model)), rest.strip("\"'"), model.steps):
                     self._say(line)
             case "status":
                 _take_nothing(command, rest)

@@ -13,17 +13,17 @@ from functools import partial
 from itertools import batched
 from typing import TYPE_CHECKING
 
-from repunet_model.concurrency import together
 from repunet_model.games.base import Declaration
 from repunet_model.questions.base import Answer, Question, said
 from repunet_model.questions.compound import Reading, Thought
 from repunet_model.questions.encounter import News
 from repunet_model.reputation import Cause, Level
+from repunet_model.stages.asking import at_once, one_by_one
 from repunet_model.stages.draft import Draft
 from repunet_model.stages.reputation import update_from_news
 from repunet_model.stages.rewiring import rewire_after_news
-from repunet_model.stages.thinking import at_once, one_by_one
 from repunet_model.storage.schema import DECLARATIONS, Notice
+from repunet_model.util.causality import together
 
 if TYPE_CHECKING:
     from repunet_model.stages.world import World

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from repunet_model.questions.base import UNCREDIBLE, Candidate, Line
@@ -27,9 +27,9 @@ from repunet_model.reputation import Cause, Level
 from repunet_model.stages.draft import Draft
 from repunet_model.stages.reputation import update_from_gossip
 from repunet_model.stages.rewiring import rewire_after_gossip
+from repunet_model.util.causality import Milestone
 
 if TYPE_CHECKING:
-    from repunet_model.stages.gossip import Message
     from repunet_model.stages.interaction import Side
 
 
@@ -85,6 +85,67 @@ def tell_at_once(side: Side) -> Thought[None]:
 def passes_on(judgement: JudgementAnswer) -> bool:
     """Tell whether a listener passes on what it heard."""
     return isinstance(judgement, HearingAnswer) and judgement.decision is Passing.PASS_ON
+
+
+@dataclass(slots=True)
+class Search:
+    """Somebody's search for a listener.
+
+    Attributes:
+        settled: When it is known whether there is one.
+        message: What comes of it; None if there is nothing to tell, or nobody to tell it to.
+        lapsed: Whether there is something to tell and nobody to tell it to.
+    """
+
+    settled: Milestone = field(default_factory=Milestone)
+    message: Message | None = None
+    lapsed: bool = False
+
+
+@dataclass(slots=True)
+class Message:
+    """A story on its way from a gossiper to a listener.
+
+    Attributes:
+        story: The story.
+        gossiper: Who tells it.
+        listener: The name of who hears it.
+        dialogue: What was said so far.
+        opened: When the gossiper has begun to speak.
+        draft: The listener, with what it makes of this message; on top of what it made of those before.
+        heard: When the listener has judged it.
+        concluded: When the listener has drawn its conclusions.
+        judgement: How it has judged.
+        onward: Its search for somebody to pass it on to.
+    """
+
+    story: Story
+    gossiper: Draft
+    listener: str
+    dialogue: tuple[Line, ...] = ()
+    opened: Milestone = field(default_factory=Milestone)
+    draft: Draft | None = None
+    heard: Milestone = field(default_factory=Milestone)
+    concluded: Milestone = field(default_factory=Milestone)
+    judgement: JudgementAnswer | None = None
+    onward: Search = field(default_factory=Search)
+
+    @property
+    def hearer(self) -> Draft:
+        """The listener, once the message is in its queue."""
+        assert self.draft is not None
+        return self.draft
+
+    @property
+    def judged(self) -> JudgementAnswer:
+        """How the listener has judged, once it has."""
+        assert self.judgement is not None
+        return self.judgement
+
+    @property
+    def is_first_hand(self) -> bool:
+        """Whether the gossiper saw it."""
+        return self.story.hearsay is None
 
 
 def _hearsay(message: Message, judgement: JudgementAnswer) -> Hearsay:

@@ -25,9 +25,9 @@ from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded
 from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError, RepuNetError
-from repunet_model.starting import Start, check_nobody_types, start
+from repunet_model.jobs.resume import Start, check_nobody_types, start
 from repunet_model.storage import Manifest, RunFolder, StepReader
-from repunet_model.words import check_name, first_problem
+from repunet_model.util.text import check_name, first_problem
 
 
 class Section(BaseModel):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
-from repunet_model import metrics
+from repunet_model import measures
+from repunet_model.config import parts_in_words
 from repunet_model.errors import ConfigurationError
-from repunet_model.modes import parts_in_words
 from repunet_model.questions.base import said
 from repunet_model.reputation import score_of
 from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES
-from repunet_model.words import one_line
+from repunet_model.util.text import one_line
 
 if TYPE_CHECKING:
     from repunet_model.storage import Row, StepReader
@@ -66,7 +66,7 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
     yield from (f"  {row['holder']} of {_record(row)}" for row in step.rows(RECORDS))
     yield from ("", "Ties")
     yield from (f"  {_tie(row)}" for row in step.rows(TIES))
-    yield f"  nobody is tied to: {', '.join(metrics.isolated(step.network.graph)) or '-'}"
+    yield f"  nobody is tied to: {', '.join(measures.isolated(step.network.graph)) or '-'}"
 
 
 def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:

@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from repunet_model import games, runtime
+from repunet_model import games
 from repunet_model.backends.base import Backend, Request, Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded
 from repunet_model.backends.wrappers import service
 from repunet_model.chronicle import Chronicle
 from repunet_model.errors import ConfigurationError
-from repunet_model.journal import Journal
 from repunet_model.questions.base import Coordinates
 from repunet_model.questions.interview import Interview
 from repunet_model.questions.prompts import Prompts
 from repunet_model.rng import Streams
 from repunet_model.storage import Manifest
-from repunet_model.words import one_line
+from repunet_model.storage.journal import Journal
+from repunet_model.util import event_loop
+from repunet_model.util.text import one_line
 
 LONGEST_QUESTION = 2000
 
@@ -82,7 +83,7 @@ def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respon
     learned = _learned(chronicle.agent_state(name, step)["learned"])
     question = _question(chronicle, step, name, asked)
     request = Request(where, question, persona, learned, digest, prompts, backend.description)
-    said = runtime.run(_answered(service(backend, limits, Journal()), request))
+    said = event_loop.run(_answered(service(backend, limits, Journal()), request))
     return Interviewed(said, request.usage)
 
 

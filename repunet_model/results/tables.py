@@ -13,7 +13,7 @@ from typing import cast
 
 import pandas as pd
 
-from repunet_model import games, metrics
+from repunet_model import games, measures
 from repunet_model.backends.base import Usage
 from repunet_model.games.base import Account, Course, Game, Outcome
 from repunet_model.measures import COSTS, of_graph
@@ -119,7 +119,7 @@ def _of_past(run: StepReader, game: Game) -> list[Row]:
         declared = {row["agent"]: row["cooperated"] for row in declarations if row["step"] <= step}
         rates = game.measure([_outcome(row, game) for row in rows], list(declared.values()))
         told = [row for row in gossip if row["step"] == step]
-        counts: dict[str, float | None] = {**metrics.gossip_counts(told)}
+        counts: dict[str, float | None] = {**measures.gossip_counts(told)}
         if any(row["tone"] is None for row in told):
             counts |= {"gossip_positive": None, "gossip_negative": None}
         if any(row["credibility"] is None for row in told):
@@ -142,10 +142,10 @@ def _outcome(row: InteractionRow, game: Game) -> Outcome:
 def _of_society(step: Step, seed: int) -> dict[str, float | None]:
     """Return the measures of the society with which an imported run begins."""
     graph = step.network.graph
-    count, modularity = metrics.communities(graph, seed)
+    count, modularity = measures.communities(graph, seed)
     return {
         **of_graph(graph),
         "communities": count,
         "modularity": modularity,
-        "gini": metrics.gini([float(agent["resources"]) for agent in step.state["agents"]]),
+        "gini": measures.gini([float(agent["resources"]) for agent in step.state["agents"]]),
     }
