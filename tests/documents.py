@@ -25,6 +25,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from tests import ROOT
+from tests.conftest import until
+from tests.resident import UV
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
@@ -187,6 +189,7 @@ class Machine:
     variables: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    _resident: subprocess.Popen[bytes] | None = None
 
     @property
     def clone(self) -> Path:
@@ -237,8 +240,45 @@ class Machine:
         git(self.clone, "reset", "--quiet", "--hard")
         git(self.clone, "clean", "--quiet", "-fdx", "--exclude=.venv", "--exclude=uv.lock")
 
-    def run(self, page: Path) -> str:
+    def quicken(self) -> None:
+        """Start the process that runs the commands of pages, with a fork each: see tests.resident."""
+        if self._resident is not None:
+            return
+        place, file = self.folder / "resident", ROOT / "tests" / "resident.py"
+        self._quick.mkdir()
+        with (self.folder / "resident.txt").open("wb") as said:
+            self._resident = subprocess.Popen(
+                [self.programs / "uv", "run", "python", file, "serve", place],
+                cwd=self.clone,
+                env={**environment(), "PATH": self.path, **self.variables},
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+        uv = self._quick / "uv"
+        uv.write_text(UV.format(python=sys.executable, resident=file, place=place, uv=self.programs / "uv"))
+        uv.chmod(uv.stat().st_mode | stat.S_IXUSR)
+        until(lambda: place.exists() or self._resident is None or self._resident.poll() is not None)
+        assert place.exists(), (self.folder / "resident.txt").read_text()
+
+    @property
+    def _quick(self) -> Path:
+        """The folder of the program that stands before uv."""
+        return self.folder / "quick"
+
+    def close(self) -> None:
+        """End what was started to make pages quick."""
+        if self._resident is not None:
+            end_session(self._resident.pid)
+            self._resident.wait()
+
+    def run(self, page: Path, quickly: bool = False) -> str:
         """Run the blocks of a page in order, and return what they printed.
+
+        Args:
+            page: The page.
+            quickly: Whether its commands are run by one process that has imported the package.
 
         Raises:
             AssertionError: If one failed; the message says which, and the end of what was printed.
@@ -254,8 +294,12 @@ class Machine:
             lines.append(f"echo {block.line} > '{scripts}/line'")
             lines.append(f"source '{script}'" if block.language == "bash" else f"uv run python '{script}'")
         (scripts / "all.bash").write_text("\n".join([*lines, ""]), encoding="utf-8")
+        path = self.path
+        if quickly:
+            self.quicken()
+            path = os.pathsep.join([str(self._quick), path])
         printed = scripts / "printed.txt"
-        code = self._session(scripts / "all.bash", printed)
+        code = self._session(scripts / "all.bash", printed, path)
         text = printed.read_text(encoding="utf-8", errors="replace")
         line = (scripts / "line").read_text().strip() if (scripts / "line").exists() else "1"
         ended = f"did not end in {MINUTES} minutes" if code is None else f"ended with code {code}"
@@ -271,7 +315,7 @@ class Machine:
             text = text.replace(written, meant)
         return text
 
-    def _session(self, script: Path, printed: Path) -> int | None:
+    def _session(self, script: Path, printed: Path, path: str) -> int | None:
         """Run a script in a session of its own, and end whatever it leaves; return its code, None if it took too long.
 
         What is printed goes to a file, since a pipe would be held open by what a page leaves running.
@@ -280,7 +324,7 @@ class Machine:
             process = subprocess.Popen(
                 ["bash", script],
                 cwd=self.clone,
-                env={**environment(), "PATH": self.path, **self.variables},
+                env={**environment(), "PATH": path, **self.variables},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
