@@ -59,10 +59,16 @@ class InvalidReplyError(BackendError):
         text: The reply as it came.
         problem: What is wrong with it, in words that are told to the model.
         remedy: What the user can do about it, if anything.
+        is_empty: Whether nothing was said, which may be the server's fault and pass.
+        room: For a model that used up its tokens before it answered: how many to give it in the next attempt.
     """
 
-    def __init__(self, text: str, problem: str, remedy: str = "") -> None:
+    def __init__(
+        self, text: str, problem: str, remedy: str = "", *, is_empty: bool = False, room: int | None = None
+    ) -> None:
         super().__init__(problem)
         self.text = text
         self.problem = problem
         self.remedy = remedy
+        self.is_empty = is_empty
+        self.room = room

@@ -165,6 +165,19 @@ def completion(
     )
 
 
+def said(message: Body, *, finish_reason: str = "stop", **more: Any) -> web.Response:
+    """Return a chat completion with a message of any form.
+
+    Args:
+        message: The message, such as {"content": None, "reasoning_content": "Hm."}.
+        finish_reason: Why it ended.
+        more: What else the choice holds, such as an error.
+    """
+    choice = {"index": 0, "finish_reason": finish_reason, "message": {"role": "assistant", **message}, **more}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    return web.json_response({"object": "chat.completion", "choices": [choice], "usage": usage})
+
+
 def answer(body: Body) -> web.Response:
     """Return a chat completion that answers a request, four characters a token."""
     tools = body.get("tools")

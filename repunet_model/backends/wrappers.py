@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import sleep
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -113,7 +114,8 @@ class Record(Wrapper):
         try:
             answer = await self._inner.answer(request)
         except InvalidReplyError as error:
-            self._write(request, before, text=error.text, problem=error.problem, remedy=error.remedy)
+            room = {} if error.room is None else {"room": error.room}
+            self._write(request, before, text=error.text, problem=error.problem, remedy=error.remedy, **room)
             raise
         except BackendError:
             self._release(request)  # a reply that could not be read
@@ -121,7 +123,7 @@ class Record(Wrapper):
         self._write(request, before, text=answer.model_dump_json())
         return answer
 
-    def _write(self, request: Request[Any], before: Usage, **reply: str) -> None:
+    def _write(self, request: Request[Any], before: Usage, **reply: str | int) -> None:
         row = {
             "request": request.fingerprint,
             **reply,
@@ -160,7 +162,7 @@ class Recall(Wrapper):
         request.usage.recalled += 1
         request.earlier.add(Usage.from_dict(row["usage"]))
         if answer is None:
-            raise InvalidReplyError(row["text"], row["problem"], row["remedy"])
+            raise InvalidReplyError(row["text"], row["problem"], row["remedy"], room=row.get("room"))
         return answer
 
 
@@ -244,7 +246,8 @@ def most_of(request: Request[Any], description: Mapping[str, Any], price: Price 
         description: Who is asked.
         price: What tokens cost; None if it is not known.
     """
-    prompt, completion = request.most_prompt_tokens(), int(description.get("max_tokens", 0))
+    prompt = request.most_prompt_tokens()
+    completion = int(description.get("max_tokens", 0)) if request.room is None else request.room
     return Reservation(prompt + completion, price.of(prompt, completion) if price is not None else 0.0)
 
 
@@ -322,11 +325,21 @@ class Retry(Wrapper):
 
 
 class Reask(Wrapper):
-    """Ask again when a reply does not fit, and tell the model what was wrong with it."""
+    """Ask again when a reply does not fit, and tell the model what was wrong with it.
+
+    After an empty reply it waits, since the server may be at fault. A model that used up its tokens in thinking is
+    asked again with more, first one request alone; if that is answered, all further requests are given as many.
+
+    Attempts go in rounds. If all replies of a round were recorded before and none fitted, as when a run is gone on with
+    that failed by them, the question is asked anew in another round, without what was told in the last.
+    """
 
     def __init__(self, inner: Backend, reasks: int = 3) -> None:
         super().__init__(inner)
         self._reasks = reasks
+        self._room: int | None = None
+        self._widening = asyncio.Lock()
+        self._jitter = Random()  # of time only: no outcome depends on it
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer with a reply that fits.
@@ -334,16 +347,47 @@ class Reask(Wrapper):
         Raises:
             BackendError: When no reply fitted.
         """
+        tries, was_asked = 0, False
+        request = replace(request, room=self._room)
         while True:
+            recalled = request.usage.recalled
             try:
-                return await self._inner.answer(request)
+                return await self._answer_in_room(request)
             except InvalidReplyError as error:
-                if request.attempt == self._reasks:
+                was_recalled = request.usage.recalled > recalled
+                was_asked = was_asked or not was_recalled
+                if error.room is not None:
+                    request.usage.reasks += 1
+                    request = request.in_room(error.room)
+                    continue
+                tries += 1
+                if tries <= self._reasks:
+                    request.usage.reasks += 1
+                    if error.is_empty and not was_recalled:
+                        await sleep(2 ** (tries - 2) * self._jitter.uniform(0.5, 1.0))
+                    request = request.corrected(Correction(error.text, error.problem))
+                elif was_asked:
                     where = request.coordinates
                     remedy = f"; {error.remedy}" if error.remedy else ""
                     raise BackendError(
                         f"{where.agent} gave no valid answer to {where.question!r} in step {where.step} in "
-                        f"{self._reasks + 1} attempts, the last: {error.problem}{remedy}"
+                        f"{request.attempt + 1} attempts, the last: {error.problem}{remedy}"
                     ) from error
-                request.usage.reasks += 1
-                request = request.corrected(Correction(error.text, error.problem))
+                else:
+                    tries, request = 0, request.anew()
+
+    async def _answer_in_room[A: Answer](self, request: Request[A]) -> A:
+        """Answer; with more tokens than were ever needed, only while no other request tries that."""
+        if request.room is None or request.room <= (self._room or 0):
+            return await self._inner.answer(request)
+        async with self._widening:
+            if request.room > (self._room or 0):
+                try:
+                    answer = await self._inner.answer(request)
+                except InvalidReplyError as error:
+                    if error.room is None:
+                        self._room = request.room
+                    raise
+                self._room = request.room
+                return answer
+        return await self._inner.answer(request)
