@@ -31,7 +31,7 @@ from benchmarks.chances import served
 from repunet_model import RepuNetModel
 from repunet_model.backends.limits import Limits
 from repunet_model.games import GAMES
-from repunet_model.results.tables import profile
+from repunet_model.results import profile
 from repunet_model.storage import StepReader
 
 LATENCY = 0.2

@@ -1,8 +1,8 @@
 """An interpreter that has imported the package, and runs each command of a page in a child of its own.
 
 Starting Python and importing Mesa, pandas and Matplotlib takes seconds of CPU; a fork of a process that has done so
-takes none. A command gets the reader's folder, environment, arguments, input and output, and ends with its exit code, as
-if it had been started by itself. The pages' search path names this `uv` before the real one:
+takes none. A command gets the reader's folder, environment, arguments, input and output, and ends with its exit code,
+as if it had been started by itself. The pages' search path names this `uv` before the real one:
 
 - `uv run run.py ...` and `uv run python FILE` go to this process, the page's server excepted;
 - everything else goes to uv.

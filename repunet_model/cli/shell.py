@@ -26,7 +26,7 @@ from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.jobs.resume import Resumed, check_nobody_types, resumed, start, start_from
 from repunet_model.model import RepuNetModel
 from repunet_model.report.tables import rates_table
-from repunet_model.results.tables import describe
+from repunet_model.results import describe
 from repunet_model.storage import RunFolder, StepReader, run_names
 from repunet_model.util.text import SCENARIOS, at_step, one_line, scenario, showable, visible, whole, yes_or_no
 

@@ -46,7 +46,7 @@ def show(
     storage: Storage = Path("sim_storage"),
 ) -> None:
     """Read a stored run: what was said, decided and thought of whom."""
-    from repunet_model.results.tables import describe
+    from repunet_model.results import describe
     from repunet_model.storage import understood
 
     run, shown = open_at_step(run_folder, storage, step)
@@ -60,7 +60,7 @@ def show(
 @app.command()
 def profile(run_folder: RunAtStep, storage: Storage = Path("sim_storage")) -> None:
     """What the calls of a stored run waited for: the critical path of each step, and that of one step call by call."""
-    from repunet_model.results.tables import profile as profiling
+    from repunet_model.results import profile as profiling
 
     run, last = open_at_step(run_folder, storage)
     if last == 0:

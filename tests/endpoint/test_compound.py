@@ -18,7 +18,7 @@ from repunet_model.cli import main
 from repunet_model.questions import compound
 from repunet_model.questions.base import Answer, Question
 from repunet_model.questions.compound import Compound
-from repunet_model.results.tables import profile
+from repunet_model.results import profile
 from repunet_model.storage import StepReader
 from repunet_model.storage.schema import CALLS
 from repunet_model.testing import completion, endpoint, random_reply, reply_to
