@@ -26,7 +26,6 @@ from markdown_it.token import Token
 
 from tests import ROOT
 from tests.conftest import until
-from tests.resident import UV
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
@@ -46,6 +45,16 @@ ended_once_it_answers() {
   kill "$2"
 }
 """
+
+UV = """#!/usr/bin/env bash
+case "${{1-}} ${{2-}} ${{3-}}" in
+  "run run.py viz") ;;
+  "run run.py "*|"run python "*) exec {python} -I -S {resident} ask {place} "${{@:2}}" ;;
+esac
+exec {uv} "$@"
+"""
+"""The program that stands before uv in the search path: what starts Python on the project goes to `tests.resident`, the
+page's server excepted; everything else goes to uv."""
 
 MINUTES = 15
 """After which a page that is not through has failed; on two free cores each takes about one at most."""

@@ -2,10 +2,7 @@
 
 Starting Python and importing Mesa, pandas and Matplotlib takes seconds of CPU; a fork of a process that has done so
 takes none. A command gets the reader's folder, environment, arguments, input and output, and ends with its exit code,
-as if it had been started by itself. The pages' search path names this `uv` before the real one:
-
-- `uv run run.py ...` and `uv run python FILE` go to this process, the page's server excepted;
-- everything else goes to uv.
+as if it had been started by itself. Started by `tests.documents`, never imported.
 """
 
 from __future__ import annotations
@@ -21,19 +18,11 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 
-UV = """#!/usr/bin/env bash
-case "${{1-}} ${{2-}} ${{3-}}" in
-  "run run.py viz") ;;
-  "run run.py "*|"run python "*) exec {python} -I -S {resident} ask {place} "${{@:2}}" ;;
-esac
-exec {uv} "$@"
-"""
-"""The program `uv` of a page."""
+assert sys.platform != "win32"
 
 
 def ask(place: str, words: list[str]) -> int:
     """Have a command run, and return its exit code."""
-    assert sys.platform != "win32"
     file, *arguments = words[1:] if words[0] == "python" else words
     wanted = {"folder": os.getcwd(), "environment": dict(os.environ), "file": file, "arguments": arguments}
     with socket.socket(socket.AF_UNIX) as connection:
@@ -46,7 +35,6 @@ def ask(place: str, words: list[str]) -> int:
 
 def serve(place: str) -> int:
     """Run commands until this process is ended; return only in a child, with the exit code of its command."""
-    assert sys.platform != "win32"
     import repunet_model  # noqa: PLC0415 - not where a command is handed over
 
     for module in walk_packages(repunet_model.__path__, "repunet_model."):
