@@ -44,12 +44,16 @@ class TransientError(BackendError):
     Attributes:
         retry_after: Seconds the endpoint asks to wait before the next attempt, if it named any.
         may_have_cost: Whether the endpoint may have answered, and counts the tokens, though no reply arrived.
+        is_limit: Whether too much was asked in some time, which the endpoint does not name.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None, *, may_have_cost: bool = False) -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, may_have_cost: bool = False, is_limit: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.may_have_cost = may_have_cost
+        self.is_limit = is_limit
 
 
 class InvalidReplyError(BackendError):

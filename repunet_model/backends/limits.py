@@ -18,6 +18,7 @@ from time import monotonic
 
 from repunet_model.backends.base import Usage
 from repunet_model.backends.prices import Prices
+from repunet_model.backends.waits import Waits
 from repunet_model.errors import BudgetError, ConfigurationError
 
 MINUTE = 60.0
@@ -33,6 +34,7 @@ class Limits:
         has_rates: Whether there is a limit a minute at all.
         purse: The budget.
         prices: What tokens cost.
+        waits: The waits that endpoints have asked for.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Limits:
         self.has_rates = requests_per_minute is not None or tokens_per_minute is not None
         self.purse = Purse(budget_tokens, budget_usd)
         self.prices = prices or Prices.load()
+        self.waits = Waits()
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ From the outside in:
 from __future__ import annotations
 
 import asyncio
+import logging
 from asyncio import sleep
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,6 +24,7 @@ from typing import Any
 from repunet_model.backends.base import Backend, Correction, Request, Usage
 from repunet_model.backends.limits import Limits, Reservation
 from repunet_model.backends.prices import Price, Prices
+from repunet_model.backends.waits import Waits, in_words
 from repunet_model.errors import (
     AdaptationError,
     BackendError,
@@ -33,6 +35,11 @@ from repunet_model.errors import (
 )
 from repunet_model.questions.base import Answer
 from repunet_model.storage.journal import Journal
+
+_LOG = logging.getLogger(__name__)
+
+WORTH_TELLING = 10.0
+"""A wait of so many seconds is said."""
 
 
 def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:
@@ -48,7 +55,11 @@ def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:
     """
     if not backend.is_costly:
         return backend
-    return Reask(Recall(Retry(Gate(Budget(Record(Meter(backend, limits.prices), journal), limits), limits)), journal))
+    return Reask(
+        Recall(
+            Retry(Gate(Budget(Record(Meter(backend, limits.prices), journal), limits), limits), limits.waits), journal
+        )
+    )
 
 
 class Wrapper:
@@ -282,19 +293,25 @@ class Gate(Wrapper):
 class Retry(Wrapper):
     """Try again after a failure that may pass, with growing and jittered waits, and at last give up.
 
-    A backend that has learned to ask otherwise is asked again at once; that is not counted as a failure.
+    An endpoint that says how long to wait is waited for as long: what is too long does not come as a `TransientError`.
+    Without that, a limit is waited for longer than other failures, since most limits are by the minute. A backend that
+    has learned to ask otherwise is asked again at once; that is not counted as a failure.
     """
 
-    def __init__(self, inner: Backend, retries: int = 5, first_wait: float = 0.5, longest_wait: float = 30.0) -> None:
+    def __init__(
+        self, inner: Backend, waits: Waits, retries: int = 5, first_wait: float = 0.5, longest_wait: float = 30.0
+    ) -> None:
         """Wrap a backend.
 
         Args:
             inner: The backend.
+            waits: Where waits are counted that the endpoint has asked for.
             retries: Attempts after the first.
-            first_wait: Seconds before the first retry; it doubles with each.
-            longest_wait: Limit of a wait in seconds. An endpoint that asks for a longer one gets it, to the minute.
+            first_wait: Seconds before the first retry; it doubles with each. After a limit it is four times as long.
+            longest_wait: Limit in seconds of a wait that the endpoint has not asked for.
         """
         super().__init__(inner)
+        self._waits = waits
         self._retries = retries
         self._first_wait = first_wait
         self._longest_wait = longest_wait
@@ -316,12 +333,15 @@ class Retry(Wrapper):
                 request.usage.failures += 1
                 if retry == self._retries:
                     raise EndpointError(f"{error}; gave up after {retry + 1} attempts") from error
-                wait = min(self._first_wait * 2**retry, self._longest_wait) * self._jitter.uniform(0.5, 1.0)
-                if error.retry_after is not None:
-                    wait = max(wait, min(error.retry_after, 60.0))
+                first = self._first_wait * (4 if error.is_limit else 1)
+                wait = min(first * 2**retry, self._longest_wait) * self._jitter.uniform(0.5, 1.0)
+                wait = max(wait, error.retry_after or 0.0)
                 retry += 1
                 request.usage.retries += 1
-                await sleep(wait)
+                with self._waits.waiting(wait) as is_news:
+                    if is_news and wait >= WORTH_TELLING:
+                        _LOG.warning("Waiting %s: %s", in_words(wait), error)
+                    await sleep(wait)
 
 
 class Reask(Wrapper):
@@ -338,6 +358,7 @@ class Reask(Wrapper):
         super().__init__(inner)
         self._reasks = reasks
         self._room: int | None = None
+        self._refused: EndpointError | None = None
         self._widening = asyncio.Lock()
         self._jitter = Random()  # of time only: no outcome depends on it
 
@@ -380,13 +401,19 @@ class Reask(Wrapper):
         """Answer; with more tokens than were ever needed, only while no other request tries that."""
         if request.room is None or request.room <= (self._room or 0):
             return await self._inner.answer(request)
+        known = self._refused
         async with self._widening:
+            if self._refused is not known and self._refused is not None:  # while this request waited
+                raise EndpointError(str(self._refused))
             if request.room > (self._room or 0):
                 try:
                     answer = await self._inner.answer(request)
                 except InvalidReplyError as error:
                     if error.room is None:
                         self._room = request.room
+                    raise
+                except EndpointError as error:
+                    self._refused = error
                     raise
                 self._room = request.room
                 return answer
