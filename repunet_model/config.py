@@ -385,11 +385,7 @@ def read_text(field: str, text: str) -> Any:
 
 
 def _check(field: str, value: Any) -> Any:
-    """Return the value of a field, checked.
-
-    Raises:
-        ConfigurationError: If it cannot be used.
-    """
+    """Return the value of a field, checked."""
     try:
         return getattr(RunConfig.model_validate({field: value}), field)
     except ValidationError as error:

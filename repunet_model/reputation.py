@@ -64,11 +64,7 @@ class ReputationRecord:
     distribution: tuple[float, float, float, float, float]
 
     def __post_init__(self) -> None:
-        """Check the five numbers.
-
-        Raises:
-            ValueError: If a number is outside [0, 1] or the sum is not 1.
-        """
+        """Check the five numbers."""
         if len(self.distribution) != len(LEVELS):
             raise ValueError(f"record of {self.subject}: {len(self.distribution)} numbers, five are needed")
         if min(self.distribution) < 0.0 or max(self.distribution) > 1.0:

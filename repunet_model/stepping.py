@@ -89,11 +89,7 @@ class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         return task is not None
 
     def _wrapped_step(self) -> None:
-        """Keep steps from overlapping, of which Mesa would lose count, and set the clock right after a failure.
-
-        Raises:
-            RepuNetError: If a step is under way.
-        """
+        """Keep steps from overlapping, of which Mesa would lose count, and set the clock right after a failure."""
         if not self._stepping.acquire(blocking=False):
             raise RepuNetError("a step of this model is under way: wait for it to end")
         try:

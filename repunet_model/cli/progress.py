@@ -239,11 +239,7 @@ def quietly_imported() -> Iterator[type[RepuNetModel]]:
 
 
 def _check_there(model: RepuNetModel) -> None:
-    """Make sure that the run's folder was not deleted under way.
-
-    Raises:
-        StorageError: If it was.
-    """
+    """Make sure that the run's folder was not deleted under way."""
     assert model.folder is not None
     model.folder.check_there()
 

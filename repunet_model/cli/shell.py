@@ -171,11 +171,7 @@ class Shell:
     # The start
 
     def _start(self) -> RepuNetModel:
-        """Ask what is not known, and start or take up a run.
-
-        Raises:
-            EOFError: If the input ended before.
-        """
+        """Ask what is not known, and start or take up a run."""
         wishes = self._wishes
         wished: dict[str, Any] = {"backend": wishes.backend, "seed": wishes.seed, "n_agents": wishes.n_agents}
         config = RunConfig.checked({name: value for name, value in wished.items() if value is not None})
@@ -195,14 +191,7 @@ class Shell:
         return begun.make(begun.who(), wishes.limits, storage=wishes.storage)
 
     def _mode_and_scenario(self, game: str) -> dict[str, Any]:
-        """Ask for the mode and the scenario of a run.
-
-        Args:
-            game: The scenario of a run whose answer is empty.
-
-        Raises:
-            EOFError: If the input ended before.
-        """
+        """Ask for the mode and the scenario of a run."""
         asked: dict[str, Any] = {}
         for name, question in (("reputation", "Reputation (y/n)"), ("gossip", "Gossip (y/n)")):
             asked[name] = self._answer(f"{question} [y]: ", lambda text: yes_or_no(text or "y"), ("y", "n"))
@@ -211,11 +200,7 @@ class Shell:
         return asked
 
     def _stored(self, text: str) -> Resumed | StepReader | None:
-        """Take up the run that is named; a seed is returned as it is, and None for a new run.
-
-        Raises:
-            RepuNetError: If it cannot be taken up.
-        """
+        """Take up the run that is named; a seed is returned as it is, and None for a new run."""
         if not text:
             return None
         wishes = self._wishes
@@ -235,11 +220,7 @@ class Shell:
         return run_names(self._wishes.storage)
 
     def _answer[T](self, question: str, read: Callable[[str], T], suggested: Iterable[str]) -> T:
-        """Ask until the answer can be used.
-
-        Raises:
-            EOFError: If the input ended before.
-        """
+        """Ask until the answer can be used."""
         while True:
             try:
                 return read(self._keyboard.ask(question, lambda _: suggested).strip())
@@ -251,11 +232,7 @@ class Shell:
     # Commands
 
     def _command(self, model: RepuNetModel) -> bool:
-        """Take one command, and say whether to take another.
-
-        Raises:
-            StorageError: If it was the last, and the run is not what was stored.
-        """
+        """Take one command, and say whether to take another."""
         try:
             line = self._keyboard.ask("> ", lambda typed: _suggestions(model, typed), self._wishes.storage)
             command, _, rest = line.strip().partition(" ")
@@ -277,11 +254,7 @@ class Shell:
         return False
 
     def _obey(self, model: RepuNetModel, command: str, rest: str) -> None:
-        """Do what a command says that does not end the session.
-
-        Raises:
-            RepuNetError: If it cannot be done.
-        """
+        """Do what a command says that does not end the session."""
         match command:
             case "":
                 return
@@ -305,11 +278,7 @@ class Shell:
                 raise ConfigurationError(f"unknown command {command!r}: choose one of {', '.join(HELP)}")
 
     def _run(self, model: RepuNetModel, steps: int) -> None:
-        """Run some steps, and show what came of those that were done.
-
-        Raises:
-            RepuNetError: If a step failed or was interrupted, with the way to go on.
-        """
+        """Run some steps, and show what came of those that were done."""
         first, last = model.steps + 1, model.steps + steps
         try:
             self._advance(model, steps)
@@ -334,11 +303,7 @@ class Shell:
         self._say(f"{calls:,} calls, {tokens:,} tokens{dollars}")
 
     def _save(self, model: RepuNetModel) -> None:
-        """Make sure that the run is stored, and say where.
-
-        Raises:
-            StorageError: If it is not what was written.
-        """
+        """Make sure that the run is stored, and say where."""
         # Another object than the model's, which remembers hashes that it has read.
         folder = RunFolder(_folder(model).path)
         for damage in folder.damages():
@@ -346,11 +311,7 @@ class Shell:
         self._say(f"Stored: {folder.path}, whole up to step {folder.steps()[-1]}")
 
     def _exit(self, model: RepuNetModel) -> None:
-        """Delete the run if it was started here and the user says so.
-
-        Raises:
-            StorageError: If it cannot be deleted.
-        """
+        """Delete the run if it was started here and the user says so."""
         folder = _folder(model)
         if not self._is_own:
             self._say(f"Kept: {folder.path}, which was there before, up to step {model.steps}")
@@ -403,11 +364,7 @@ def _suggestions(model: RepuNetModel, typed: str) -> list[str]:
 
 
 def _steps(text: str, game: str) -> int:
-    """Return the steps of `run [SCENARIO] STEPS`.
-
-    Raises:
-        ConfigurationError: If it does not read so, or names another scenario than the run's.
-    """
+    """Return the steps of `run [SCENARIO] STEPS`."""
     *named, last = text.split() or [""]
     steps = whole(last)
     if len(named) > 1 or not steps:
