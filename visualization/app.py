@@ -236,11 +236,7 @@ def _read(path: Path) -> Chronicle | str:
 
 
 def _asked(chronicle: Chronicle, step: int, name: str, question: str) -> Interviewed:
-    """Put a question to an agent of a stored run.
-
-    Raises:
-        RepuNetError: If it says nothing.
-    """
+    """Put a question to an agent of a stored run."""
     who = talking(chronicle.manifest, name)
     try:
         return interview(chronicle, step, name, question, who, Limits())

@@ -65,11 +65,7 @@ def serve(storage: Path, run: Path | None, port: int, *, open_browser: bool) -> 
 
 
 def _check_free(port: int) -> None:
-    """Make sure that a port can be listened on.
-
-    Raises:
-        ConfigurationError: If it cannot.
-    """
+    """Make sure that a port can be listened on."""
     with socket.socket() as probe:
         if os.name != "nt":  # where it would take a port that is in use
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Files on disk: read with a clear word where they cannot be, written whole or not at all, and seen to the disk."""
+"""Files on disk: read with clear errors, written atomically, and synced."""
 
 from __future__ import annotations
 
@@ -28,14 +28,10 @@ def content(path: Path) -> bytes:
 
 
 def parsed(text: bytes, path: Path) -> Any:
-    """Return the data of JSON.
-
-    Args:
-        text: The JSON.
-        path: The file it is from.
+    """Parse the JSON of a file.
 
     Raises:
-        StorageError: If it is none.
+        StorageError: If it is not valid JSON.
     """
     try:
         return json.loads(text)
@@ -44,7 +40,7 @@ def parsed(text: bytes, path: Path) -> Any:
 
 
 def entries(folder: Path) -> list[Path]:
-    """Return what is in a folder, without the files that macOS and Windows drop into every folder they show.
+    """List a folder, without the files that macOS and Windows add to it.
 
     Raises:
         OSError: If it cannot be read.
@@ -53,10 +49,10 @@ def entries(folder: Path) -> list[Path]:
 
 
 def check_new(path: Path) -> None:
-    """Make sure that what has to be made of a path, folders above it included, has names that every system takes.
+    """Check that the missing parts of a path have names that are valid on every system.
 
     Raises:
-        ConfigurationError: If a name is none.
+        ConfigurationError: If a name is not valid.
     """
     for each in (path, *path.parents):
         if os.path.exists(each):
@@ -69,21 +65,21 @@ def check_new(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, unless they are there.
+    """Create a folder and its parents, unless they exist.
 
     Raises:
-        ConfigurationError: If a name is none that every system takes.
-        OSError: If it cannot be made.
+        ConfigurationError: If a name is not valid on every system.
+        OSError: If the folder cannot be created.
     """
     check_new(path)
     path.mkdir(parents=True, exist_ok=True)
 
 
 def write(path: Path, text: bytes) -> None:
-    """Write a file that is not there yet, and see it to the disk.
+    """Write and sync a new file.
 
     Raises:
-        OSError: If it is there, or cannot be written; it may be there in part then.
+        OSError: If it exists, or cannot be written; a part of it may then be left.
     """
     with path.open("xb") as file:
         file.write(text)
@@ -92,11 +88,7 @@ def write(path: Path, text: bytes) -> None:
 
 
 def sync(folder: Path) -> None:
-    """See a folder's entries to the disk; Windows has no call for that, and needs none.
-
-    Raises:
-        OSError: If that fails.
-    """
+    """Sync the entries of a folder; Windows has no call for that, and needs none."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -107,10 +99,10 @@ def sync(folder: Path) -> None:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that is not there yet, whole or not at all; its folder is made if it is missing.
+    """Write a new file atomically; its folder is created if missing.
 
     Raises:
-        ConfigurationError: If it is there: nothing is overwritten. Or if its name is none that every system takes.
+        ConfigurationError: If the file exists, or its name is not valid on every system.
         StorageError: If it cannot be written.
     """
     try:
@@ -124,10 +116,10 @@ def write_new(path: Path, text: str) -> None:
 
 
 def replace(path: Path, text: bytes) -> None:
-    """Write a file whole, in place of one that may be there; its folder is made if it is missing.
+    """Write a file atomically, replacing an existing one; its folder is created if missing.
 
     Raises:
-        StorageError: If it cannot be written; what was there is there still.
+        StorageError: If it cannot be written; an existing file is then unchanged.
     """
     try:
         make_folder(path.parent)
