@@ -92,10 +92,14 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         """The number of agents that are tied to it."""
         return int(self.model.network.graph.in_degree(self.name))
 
+    def gain(self, amount: Decimal) -> None:
+        """Add an amount to the resources and to the payoff of the step, in units; negative for a loss."""
+        self.payoff = amount if self.payoff is None else self.payoff + amount
+        self.resources += amount
+
     def met(self, payoff: Decimal, *, completed: bool) -> None:
         """Count an encounter, and add its payoff."""
-        self.payoff = payoff
-        self.resources += payoff
+        self.gain(payoff)
         self.encounters += 1
         self.completed += completed
 

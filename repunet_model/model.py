@@ -19,7 +19,7 @@ from typing import Any, Self, SupportsIndex
 import mesa
 import networkx as nx
 
-from repunet_model import config, extensions, games, measures
+from repunet_model import config, extensions, games, measures, stages
 from repunet_model.agents import RepuNetAgent
 from repunet_model.backends import policies
 from repunet_model.backends.base import Backend, Usage
@@ -36,7 +36,7 @@ from repunet_model.personas import GIVEN, Persona, Population, describe, populat
 from repunet_model.questions.prompts import Prompts, prompt_hash
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
-from repunet_model.stages.step import run_step
+from repunet_model.stages.step import in_order, run_step
 from repunet_model.stages.world import Desk, World
 from repunet_model.stepping import SteppedModel
 from repunet_model.storage import Manifest, RunFolder, Step, StepReader, understood
@@ -138,6 +138,7 @@ class RepuNetModel(SteppedModel):
         self._recorder = Recorder(close_mailbox)
         self._respondents = respondents(backend, backend_for)
         policies.check(self._respondents.distinct(), config.game, self._game.choices)
+        self._own_stages = stages.registered()
         self._answering = self._services([persona.name for persona in people])
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
@@ -265,11 +266,21 @@ class RepuNetModel(SteppedModel):
     async def _whole_step(self) -> None:
         """Decide, apply, collect, persist; all of it or nothing. `steps` already counts the step under way."""
         memories = {name: agent.memory.snapshot() for name, agent in self._agents_by_name.items()}
-        desk = Desk(self.steps, self._streams, self._prompts, self._answering, self._count, self._recorder.mailbox)
+        kinds = in_order(self._own_stages)
+        desk = Desk(
+            self.steps,
+            self._streams,
+            self._prompts,
+            self._answering,
+            self._count,
+            [kind.name for kind in kinds],
+            self._recorder.mailbox,
+        )
         world = World(
             step=self.steps,
             game=self._game,
             reputation=self.config.reputation,
+            gossip=self.config.gossip,
             fused=self.config.questions is Questions.FUSED,
             dialogue_turns=self.config.dialogue_turns,
             agents=self._agents_by_name,
@@ -285,7 +296,7 @@ class RepuNetModel(SteppedModel):
             self._recorder.begin(self.steps)
             for agent in self._agents_by_name.values():
                 agent.payoff = None
-            outcomes = await run_step(world, gossip=self.config.gossip, activation=self.config.activation)
+            outcomes = await run_step(world, kinds, self.config.activation)
             declared = [agent.declared for agent in self._agents_by_name.values()]
             self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
             usage = {name: used.to_dict() for name, used in sorted(desk.usage.items())}
@@ -378,12 +389,14 @@ class RepuNetModel(SteppedModel):
             people.described({name: self._first_learned(agent.persona) for name, agent in agents.items()}),
             self._respondents.to_dict(),
             self._own_measures,
+            [stage.name for stage in self._own_stages],
             self._used(),
         )
 
     def _used(self) -> list[Callable[..., object]]:
         """Return what may come from files that extend the package."""
-        return [type(self._game), *map(type, self._respondents.distinct()), *self._own_measures.values()]
+        backends = map(type, self._respondents.distinct())
+        return [type(self._game), *backends, *self._own_measures.values(), *self._own_stages]
 
     def personas(self) -> list[dict[str, Any]]:
         """Return the personas of the agents as plain data."""
@@ -437,6 +450,7 @@ class RepuNetModel(SteppedModel):
                     f"{path}: made with other prompts, by version {run.manifest.data['repunet']}; go on with that"
                 )
             model._own_measures = measures.named(run.manifest.measures)
+            model._own_stages = stages.named(run.manifest.stages)
             extensions.check(run.manifest.data.get("extensions", {}), model._used())
             with _uncollected():
                 model._fold(run, last)

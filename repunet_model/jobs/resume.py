@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repunet_model import games, measures, populations
+from repunet_model import games, measures, populations, stages
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.config import RunConfig, name_of, read_text, shown
@@ -81,7 +81,7 @@ def start(
         population: Its personas, in place of those that the parameters name.
 
     Raises:
-        RepuNetError: If a run to replay cannot be read.
+        RepuNetError: If a run to replay cannot be read, or has a stage that is not registered.
     """
     backend = replayable(config.backend, storage)
     personas: str | Population = config.personas if population is None else population
@@ -90,6 +90,7 @@ def start(
     if kind == "replay" and replayed:
         run = StepReader.open(Path(replayed))
         steps = max(run.last, 1)
+        stages.named(run.manifest.stages)
         stored = run.manifest.config.stored()
         config = config.changed({name: stored[name] for name in stored if name not in config.model_fields_set})
         if population is None and "personas" not in config.model_fields_set:
@@ -212,8 +213,8 @@ def fork_changes(manifest: Manifest, settings: Mapping[str, str]) -> dict[str, A
 def _made_by(manifest: Manifest, who: Respondents | None = None) -> dict[str, Any]:
     """Return what makes the steps of a fork."""
     backends = () if who is None else map(type, who.distinct())
-    own = measures.named(manifest.measures).values()
-    return made_by([type(games.find(manifest.config.game)), *backends, *own])
+    own_measures, own_stages = measures.named(manifest.measures).values(), stages.named(manifest.stages)
+    return made_by([type(games.find(manifest.config.game)), *backends, *own_measures, *own_stages])
 
 
 def check_nobody_types(who: Respondents) -> None:

@@ -10,11 +10,12 @@ from repunet_model.config import parts_in_words
 from repunet_model.errors import ConfigurationError
 from repunet_model.questions.base import said
 from repunet_model.reputation import score_of
-from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES
+from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TABLES, TIES
 from repunet_model.util.text import one_line
 
 if TYPE_CHECKING:
-    from repunet_model.storage import Row, StepReader
+    from repunet_model.memory import Event
+    from repunet_model.storage import Row, Step, StepReader
     from repunet_model.storage.schema import CallRow, GossipRow, RecordRow, TieRow
 
 
@@ -44,7 +45,9 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
         yield from ("", "After reading what is public")
     yield from (f"  {row['agent']} about {row['about']}: {_decision(row)}" for row in opening)
     yield from ("", "Encounters")
-    events = dict(step.events())
+    events: dict[str, Event] = {}
+    for name, event in step.events():
+        events.setdefault(name, event)  # further ones are of registered stages, which follow the encounter
     thoughts: dict[str, list[CallRow]] = {}
     for call in calls:
         if call["stage"] == "encounter":
@@ -62,6 +65,7 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
         yield from ("", "Gossip")
     for message in gossip:
         yield from _gossip(message)
+    yield from _registered_tables(step)
     yield from ("", "Reputations")
     yield from (f"  {row['holder']} of {_record(row)}" for row in step.rows(RECORDS))
     yield from ("", "Ties")
@@ -115,6 +119,15 @@ def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:
     yield from (f"  {holder}: {_record(record)}" for (holder, _), record in of_it.items())
     yield from ("", "What it went through")
     yield from past
+
+
+def _registered_tables(step: Step) -> Iterator[str]:
+    """Yield the rows of the tables that bring their own words."""
+    for table in TABLES.values():
+        rows = [] if table.in_words is None else step.rows(table)
+        if rows:
+            yield from ("", table.name.replace("_", " ").capitalize())
+        yield from (f"  {table.in_words(row)}" for row in rows if table.in_words is not None)
 
 
 def _thoughts(call: CallRow, other: str) -> Iterator[str]:

@@ -14,13 +14,15 @@ it held after its own encounter.
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from repunet_model.questions.base import Line
 from repunet_model.questions.compound import Hearing, Thought
 from repunet_model.questions.gossip import JudgementAnswer, Respond, Turn, Wish
 from repunet_model.stages.asking import at_once, one_by_one
+from repunet_model.stages.base import SideStage
 from repunet_model.stages.draft import Draft
 from repunet_model.stages.gossip_questions import (
     Message,
@@ -37,59 +39,64 @@ from repunet_model.stages.gossip_questions import (
     telling,
 )
 from repunet_model.storage.schema import GOSSIP
-from repunet_model.util.causality import follow_from_last, together
+from repunet_model.util.causality import Milestone, follow_from_last, task_group, together
 
 if TYPE_CHECKING:
-    from repunet_model.stages.interaction import Encounter, Side
+    import asyncio
+
+    from repunet_model.stages.encounter import Encounter, Side
     from repunet_model.stages.world import World
 
 
-class Gossip:
-    """The stage in which people talk about those they met: one round of it."""
+class Gossip(SideStage):
+    """Agents talk about those they met."""
 
-    def __init__(self, world: World, group: asyncio.TaskGroup) -> None:
-        """Open a round.
+    name: ClassVar[str] = "gossip"
 
-        Args:
-            world: The world; it changes only where the round is applied.
-            group: Where all thinking of the round goes on. When it ends, the round is over.
-        """
-        self._world = world
-        self._group = group
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._arrived: defaultdict[str, Milestone] = defaultdict(Milestone)
         self._searches: dict[str, Search] = {}
         self._sides: dict[str, Side] = {}
         self._queues: dict[str, list[Message]] = {}
         self._told: list[Message] = []
         self._lapsed = 0
 
-    async def join(self, side: Side) -> None:
-        """Let one side that has thought about its encounter tell somebody, if it wishes to."""
+    @classmethod
+    def takes_part(cls, world: World) -> bool:
+        """Whether agents gossip."""
+        return world.gossip
+
+    async def decide(self, side: Side) -> None:
+        """Let one side that is done with its encounter tell somebody, if it wishes to."""
+        self._arrived[side.name].reach()
         search = self._search(side.name)
         wish = side.wish
         if wish is None or wish.decision is not Wish.GOSSIP:
             search.settled.reach()
             return
         story = first_hand(side, wish)
-        gossiper = Draft(self._world, side.name, "gossip", side.role, below=side)
-        if self._world.fused:
+        gossiper = Draft(self.world, side.name, self.name, side.role, below=side.top)
+        if self.world.fused:
             self._found(search, gossiper, story, side.first_words)
         else:
             await self._find_listener(gossiper, story, search)
 
-    async def decide(self, encounters: list[Encounter]) -> None:
-        """Bring all messages into their order: first-order ones by their encounters, then second-order ones."""
+    async def gather(self, encounters: Sequence[Encounter]) -> None:
+        """Have all messages heard in their order: first-order ones by their encounters, then second-order ones."""
         sides = [side for encounter in encounters for side in encounter.sides]
         self._sides = {side.name: side for side in sides}
-        for side in sides:
-            await self._enqueue(self._search(side.name))
-        for message in list(self._told):
-            await self._enqueue(message.onward)
+        async with task_group() as group:
+            for side in sides:
+                await self._enqueue(self._search(side.name), group)
+            for message in list(self._told):
+                await self._enqueue(message.onward, group)
 
     def _search(self, name: str) -> Search:
         return self._searches.setdefault(name, Search())
 
-    async def _enqueue(self, search: Search) -> None:
-        """Put what comes of a search at the end of the listener's queue."""
+    async def _enqueue(self, search: Search, group: asyncio.TaskGroup) -> None:
+        """Put the message that a search ends with at the end of the listener's queue."""
         await search.settled
         follow_from_last()
         self._lapsed += search.lapsed
@@ -97,9 +104,10 @@ class Gossip:
         if message is None:
             return
         before = self._queues.setdefault(message.listener, [])
-        below = before[-1].hearer if before else self._sides.get(message.listener)
-        message.draft = Draft(self._world, message.listener, "gossip", message.gossiper.role, below)
-        self._group.create_task(self._tell(message, tuple(before)))
+        side = self._sides.get(message.listener)
+        below = before[-1].hearer if before else side and side.top
+        message.draft = Draft(self.world, message.listener, self.name, message.gossiper.role, below)
+        group.create_task(self._tell(message, tuple(before)))
         before.append(message)
         self._told.append(message)
 
@@ -134,7 +142,7 @@ class Gossip:
         """
         await message.opened
         if message.listener in self._sides:
-            await self._sides[message.listener].done
+            await self._arrived[message.listener]
         if before:
             await before[-1].heard
         story, gossiper = message.story, message.gossiper
@@ -142,7 +150,7 @@ class Gossip:
             if earlier.story.subject in {story.subject, gossiper.name, story.told_by}:
                 await earlier.concluded
         await self._converse(message)
-        if self._world.fused:
+        if self.world.fused:
             await self._hear_at_once(message)
             return
         message.judgement = await one_by_one(message.hearer, judging(message.hearer, message))
@@ -185,7 +193,7 @@ class Gossip:
     async def _converse(self, message: Message) -> None:
         """Let both talk until the listener has heard enough, or only the turn is left that comes with its judgement."""
         story, gossiper, listener = message.story, message.gossiper, message.hearer
-        while len(message.dialogue) + 2 < self._world.dialogue_turns:
+        while len(message.dialogue) + 2 < self.world.dialogue_turns:
             response = await listener.put(
                 Respond(
                     gossiper=gossiper.name,
@@ -202,14 +210,14 @@ class Gossip:
             answer = await one_by_one(gossiper, speaking(gossiper, listener.name, story, message.dialogue))
             message.dialogue = (*message.dialogue, answer)
 
-    def apply(self) -> None:
+    def apply(self, encounters: Sequence[Encounter]) -> None:
         """Carry over records, ties and judgements, and log every story."""
         for message in self._told:
             story, onward = message.story, message.onward.message
-            self._world.log.add(
+            self.world.log.add(
                 GOSSIP,
                 {
-                    "step": self._world.step,
+                    "step": self.world.step,
                     "order": 1 if message.is_first_hand else 2,
                     "gossiper": message.gossiper.name,
                     "gossiper_role": message.gossiper.role,
@@ -227,7 +235,7 @@ class Gossip:
                     "passed_on_to": onward.listener if onward is not None else "",
                 },
             )
-        for name in self._world.network.in_order(self._queues):
+        for name in self.world.network.in_order(self._queues):
             for message in self._queues[name]:
                 message.hearer.commit()
-        self._world.log.lapsed += self._lapsed
+        self.world.log.lapsed += self._lapsed

@@ -30,7 +30,7 @@ from repunet_model.stages.rewiring import rewire_after_gossip
 from repunet_model.util.causality import Milestone
 
 if TYPE_CHECKING:
-    from repunet_model.stages.interaction import Side
+    from repunet_model.stages.encounter import Side
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ a free one is drawn at random. Without reputation, and in a game that asks for i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from repunet_model.questions.base import Candidate
 from repunet_model.questions.encounter import ChoosePartner
+from repunet_model.stages.base import Stage
 from repunet_model.stages.draft import Draft
 
 if TYPE_CHECKING:
@@ -24,32 +25,38 @@ Pair = tuple[str, str]
 PICK_PROBABILITY = 0.5
 
 
-async def pairs(world: World) -> AsyncIterator[Pair]:
-    """Yield the pairs of a step, the chooser first, each as soon as it is settled."""
-    names = list(world.agents)
-    world.random("pairing").shuffle(names)
-    half = len(names) // 2
-    choosers, free = names[:half], names[half : 2 * half]
-    if not world.reputation or world.game.random_pairs:
-        for pair in zip(choosers, free, strict=True):
-            yield pair
-        return
-    chooser_role = world.game.roles[0]
-    choosers.sort(key=lambda name: world.standings.score(name, chooser_role) or 0.0, reverse=True)
-    position = {name: place for place, name in enumerate(free)}
-    for chooser in choosers:
-        random = world.random("pairing", chooser)
-        bound = [name for name in world.game.may_pick(world.network, chooser) if name in position]
-        if bound and random.random() < PICK_PROBABILITY:
-            chosen = await _pick(world, chooser, bound)
-        else:
-            chosen = random.choice(free)
-        place = position.pop(chosen)
-        last = free.pop()
-        if last != chosen:
-            free[place] = last
-            position[last] = place
-        yield chooser, chosen
+class Pairing(Stage):
+    """The stage between those of the population and those of encounters: it settles pairs, and has nothing to apply."""
+
+    name: ClassVar[str] = "pairing"
+
+    async def decide(self) -> AsyncIterator[Pair]:
+        """Yield the pairs of a step, the chooser first, each as soon as it is settled."""
+        world = self.world
+        names = list(world.agents)
+        world.random("pairing").shuffle(names)
+        half = len(names) // 2
+        choosers, free = names[:half], names[half : 2 * half]
+        if not world.reputation or world.game.random_pairs:
+            for pair in zip(choosers, free, strict=True):
+                yield pair
+            return
+        chooser_role = world.game.roles[0]
+        choosers.sort(key=lambda name: world.standings.score(name, chooser_role) or 0.0, reverse=True)
+        position = {name: place for place, name in enumerate(free)}
+        for chooser in choosers:
+            random = world.random("pairing", chooser)
+            bound = [name for name in world.game.may_pick(world.network, chooser) if name in position]
+            if bound and random.random() < PICK_PROBABILITY:
+                chosen = await _pick(world, chooser, bound)
+            else:
+                chosen = random.choice(free)
+            place = position.pop(chosen)
+            last = free.pop()
+            if last != chosen:
+                free[place] = last
+                position[last] = place
+            yield chooser, chosen
 
 
 async def _pick(world: World, chooser: str, bound: list[str]) -> str:

@@ -7,11 +7,11 @@ reputation and gossip, the same follows in steps 6, 11, ... from all evaluations
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import batched
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from repunet_model.games.base import Declaration
 from repunet_model.questions.base import Answer, Question, said
@@ -19,6 +19,7 @@ from repunet_model.questions.compound import Reading, Thought
 from repunet_model.questions.encounter import News
 from repunet_model.reputation import Cause, Level
 from repunet_model.stages.asking import at_once, one_by_one
+from repunet_model.stages.base import PopulationStage
 from repunet_model.stages.draft import Draft
 from repunet_model.stages.reputation import update_from_news
 from repunet_model.stages.rewiring import rewire_after_news
@@ -51,30 +52,38 @@ class Citizen(Draft):
         return await self.put(question, about="", source=f"#{turn}" if turn else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What a public round brought."""
-
-    citizens: list[Citizen]
-    declarations: list[Declaration]
+def _opens(world: World) -> bool:
+    """Whether a step begins with what is public."""
+    return (world.step - 1) % PERIOD == 0
 
 
-class PublicRound:
-    """The stage in which everybody declares a choice."""
+class PublicRound(PopulationStage):
+    """Everybody declares a choice, in games with public rounds."""
 
-    async def decide(self, world: World) -> Round:
+    name: ClassVar[str] = "opening"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._citizens = [Citizen(world, name) for name in world.agents]
+        self._declarations: list[Declaration] = []
+
+    @classmethod
+    def takes_part(cls, world: World) -> bool:
+        """Whether the game has a round in this step."""
+        return world.game.has_rounds and _opens(world)
+
+    async def decide(self) -> None:
         """Ask everybody."""
-        citizens = [Citizen(world, name) for name in world.agents]
-        return Round(citizens, await together(*(world.game.declare(citizen) for citizen in citizens)))
+        self._declarations = await together(*(self.world.game.declare(citizen) for citizen in self._citizens))
 
-    def apply(self, world: World, result: Round) -> None:
+    def apply(self) -> None:
         """Make the choices known."""
-        for citizen, declaration in zip(result.citizens, result.declarations, strict=True):
+        for citizen, declaration in zip(self._citizens, self._declarations, strict=True):
             citizen.agent.declared = declaration.cooperated
-            world.log.add(
+            self.world.log.add(
                 DECLARATIONS,
                 {
-                    "step": world.step,
+                    "step": self.world.step,
                     "agent": citizen.name,
                     "cooperated": declaration.cooperated,
                     "reason": declaration.reason,
@@ -82,26 +91,29 @@ class PublicRound:
             )
 
 
-class TakeIn:
-    """The stage in which everybody takes in public news of those it knows."""
+class TakeIn(PopulationStage):
+    """Everybody takes in public news of those it knows: it updates its records and reconsiders its ties."""
 
-    def __init__(self, press: Press, cause: Cause) -> None:
-        """Make the stage.
+    name: ClassVar[str] = "opening"
+    cause: ClassVar[Cause]
+    """The cause of the records that are written."""
 
-        Args:
-            press: What can be read.
-            cause: What records that rest on it are said to rest on.
-        """
-        self._press = press
-        self._cause = cause
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._citizens: list[Citizen] = []
 
-    async def decide(self, world: World) -> list[Citizen]:
-        """Let everybody update its records and reconsider its ties, all at once."""
-        return await together(*(self._read(Citizen(world, name)) for name in world.agents))
+    @abstractmethod
+    def _press(self) -> Press:
+        """Return the source of the news."""
 
-    async def _read(self, citizen: Citizen) -> Citizen:
+    async def decide(self) -> None:
+        """Let everybody read, all at once."""
+        press = self._press()
+        self._citizens = await together(*(self._read(Citizen(self.world, name), press) for name in self.world.agents))
+
+    async def _read(self, citizen: Citizen, press: Press) -> Citizen:
         known = [(r.subject, r.role) for r in citizen.agent.ledger.present() if r.subject != citizen.name]
-        news = [(subject, item) for subject in known if (item := self._press(citizen.name, subject)) is not None]
+        news = [(subject, item) for subject in known if (item := press(citizen.name, subject)) is not None]
         if citizen.world.fused:
             for number, some in enumerate(batched(news, MOST_AT_ONCE), 1):
                 await at_once(citizen, Reading, partial(self._conclude_all, some), about="", source=f"#{number}")
@@ -114,38 +126,51 @@ class TakeIn:
             yield from self._conclude(citizen, subject, item, suffix=f"_{number}")
 
     def _conclude(self, citizen: Draft, subject: Subject, news: News, suffix: str = "") -> Thought[None]:
-        yield from update_from_news(citizen, f"record{suffix}", *subject, news, self._cause)
+        yield from update_from_news(citizen, f"record{suffix}", *subject, news, self.cause)
         yield from rewire_after_news(citizen, f"tie{suffix}", *subject, news)
 
-    def apply(self, citizens: list[Citizen]) -> None:
+    def apply(self) -> None:
         """Carry over records and ties."""
-        for citizen in citizens:
+        for citizen in self._citizens:
             citizen.commit()
 
 
-async def open_step(world: World, *, gossip: bool) -> None:
-    """Run what opens a step, if anything does.
+class ReadChoices(TakeIn):
+    """Everybody takes in the choices of a public round, with reputation."""
 
-    Args:
-        world: The world.
-        gossip: Whether agents gossip.
-    """
-    if (world.step - 1) % PERIOD:
-        return
-    if world.game.has_rounds:
-        declaring = PublicRound()
-        declaring.apply(world, await declaring.decide(world))
-        world.desk.barrier()
-        if world.reputation:
-            reading = TakeIn(_choices(world), Cause.SIGN_UP)
-            reading.apply(await reading.decide(world))
-            world.desk.barrier()
-    if world.game.publishes_evaluations:
-        if world.reputation and gossip:
-            reading = TakeIn(_observations(world), Cause.OBSERVATION)
-            reading.apply(await reading.decide(world))
-            world.desk.barrier()
-        world.board.clear()
+    cause: ClassVar[Cause] = Cause.SIGN_UP
+
+    @classmethod
+    def takes_part(cls, world: World) -> bool:
+        """Whether there was a round in this step, and agents keep reputations."""
+        return PublicRound.takes_part(world) and world.reputation
+
+    def _press(self) -> Press:
+        return _choices(self.world)
+
+
+class ReadEvaluations(TakeIn):
+    """Everybody takes in the evaluations that became public, with reputation and gossip; then the board is cleared."""
+
+    cause: ClassVar[Cause] = Cause.OBSERVATION
+
+    @classmethod
+    def takes_part(cls, world: World) -> bool:
+        """Whether the game publishes evaluations, and this step opens with them."""
+        return world.game.publishes_evaluations and _opens(world)
+
+    def _press(self) -> Press:
+        return _observations(self.world)
+
+    async def decide(self) -> None:
+        """Let everybody read, if agents keep reputations and gossip."""
+        if self.world.reputation and self.world.gossip:
+            await super().decide()
+
+    def apply(self) -> None:
+        """Carry over records and ties, and clear the board."""
+        super().apply()
+        self.world.board.clear()
 
 
 def _choices(world: World) -> Press:

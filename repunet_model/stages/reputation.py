@@ -10,7 +10,7 @@ from repunet_model.reputation import Cause, Level, ReputationRecord
 
 if TYPE_CHECKING:
     from repunet_model.stages.draft import Draft
-    from repunet_model.stages.interaction import Side
+    from repunet_model.stages.encounter import Side
 
 
 def update_self(side: Side) -> Thought[None]:

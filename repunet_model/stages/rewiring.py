@@ -18,7 +18,7 @@ from repunet_model.questions.encounter import (
 
 if TYPE_CHECKING:
     from repunet_model.stages.draft import Draft
-    from repunet_model.stages.interaction import Side
+    from repunet_model.stages.encounter import Side
 
 
 def rewire(side: Side) -> Thought[None]:

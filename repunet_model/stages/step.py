@@ -1,79 +1,116 @@
-"""One step: what is public is taken in, pairs are made, meet, think about it, and gossip.
+"""One step: the list of its stages, and how they run.
 
-A mode is a matter of what is in the list: without reputation nobody writes records, without gossip nobody is asked
-whether they wish to. There is one list, built here, and no copy of a stage for a mode.
+There is one list. A mode, a game or a step without some stage has a shorter one (`Stage.takes_part`), and registered
+stages are put into it; there is no copy of a stage for a mode or a game.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
 from repunet_model.config import Activation
-from repunet_model.games.base import Course, Outcome
+from repunet_model.games.base import Outcome
+from repunet_model.stages.base import EncounterStage, PopulationStage, SideStage, Stage
+from repunet_model.stages.encounter import Encounter, Side
 from repunet_model.stages.gossip import Gossip
-from repunet_model.stages.gossip_questions import tell_at_once, wish_to_gossip
-from repunet_model.stages.interaction import Concern, Concerns, Encounter, Interaction, evaluate
-from repunet_model.stages.pairing import Pair, pairs
-from repunet_model.stages.public_round import open_step
-from repunet_model.stages.reputation import reflect, update_partner, update_self
-from repunet_model.stages.rewiring import rewire
+from repunet_model.stages.interaction import Appraisal, Interaction
+from repunet_model.stages.pairing import Pair, Pairing
+from repunet_model.stages.public_round import PublicRound, ReadChoices, ReadEvaluations
 from repunet_model.stages.world import Census
-from repunet_model.util.causality import follow_from, task_group
+from repunet_model.util.causality import follow_from, task_group, together
 
 if TYPE_CHECKING:
-    from repunet_model.stages.interaction import Side
     from repunet_model.stages.world import World
 
+BUILT_IN: tuple[type[Stage], ...] = (
+    PublicRound,
+    ReadChoices,
+    ReadEvaluations,
+    Pairing,
+    Interaction,
+    Appraisal,
+    Gossip,
+)
+"""The stages of a step, in their order: those of the population, the pairing, those of encounters, those of sides."""
 
-def aftermath(*, reputation: bool, gossip: bool, fused: bool) -> Concerns:
-    """Return what each side thinks about after a game: groups one after another, the thoughts of a group together.
+
+def in_order(own: Sequence[type[Stage]]) -> list[type[Stage]]:
+    """Return the built-in stages and others in the order of a step.
 
     Args:
-        reputation: Whether agents keep reputations.
-        gossip: Whether agents gossip.
-        fused: Whether all of it is asked at once; then whoever wishes to gossip goes on to say what to whom.
+        own: Registered stages. Each is put behind the stage that it follows, and behind those of `own` that are there.
     """
-    wish: tuple[Concern, ...] = ((wish_to_gossip, tell_at_once) if fused else (wish_to_gossip,)) if gossip else ()
-    return {
-        Course.COMPLETED: (
-            (evaluate,),
-            *(((update_self, update_partner),) if reputation else ()),
-            (reflect, rewire, *wish),
-        ),
-        Course.REFUSED: ((rewire, *wish),),
-        Course.NOT_HELD: (),
-    }
+    stages = list(BUILT_IN)
+    for stage in own:
+        place = max(place for place, each in enumerate(stages) if each.name == stage.after) + 1
+        while place < len(stages) and stages[place] in own:
+            place += 1
+        stages.insert(place, stage)
+    return stages
 
 
-async def run_step(world: World, *, gossip: bool, activation: Activation) -> list[Outcome]:
-    """Run one step on a world and return what came of each encounter.
+async def run_step(world: World, stages: Sequence[type[Stage]], activation: Activation) -> list[Outcome]:
+    """Run one step on a world and return the outcome of each encounter.
 
     Args:
         world: The world; it is changed only where a stage is applied, and left half changed if a later stage fails.
-        gossip: Whether agents gossip.
-        activation: In which order pairs act.
+        stages: The stages of a step, in order; those that do not take part are left out.
+        activation: The order in which pairs act.
     """
-    interaction = Interaction(aftermath(reputation=world.reputation, gossip=gossip, fused=world.fused))
+    present = [stage for stage in stages if stage.takes_part(world)]
+    meeting = present.index(Pairing)
     census = Census(world)
     outcomes: list[Outcome] = []
     follow_from()
-    await open_step(world, gossip=gossip)
-    async for batch in _batches(pairs(world), activation):
-        encounters: list[Encounter] = []
-        async with task_group() as group:
-            talk = Gossip(world, group) if gossip else None
-            async for pair in batch:
-                encounters.append(Encounter(world, census, *pair))
-                group.create_task(interaction.decide(encounters[-1], talk.join if talk is not None else _nothing))
-            if talk is not None:
-                await talk.decide(encounters)
-        interaction.apply(world, encounters)
-        if talk is not None:
-            talk.apply()
+    await _run_on_population(world, present[:meeting])
+    async for batch in _batches(Pairing(world).decide(), activation):
+        encounters = await _run_on_pairs(world, census, batch, present[meeting:])
         outcomes.extend(encounter.outcome for encounter in encounters)
         world.desk.barrier()
+    await _run_on_population(world, present[meeting:])
     return outcomes
+
+
+async def _run_on_population(world: World, kinds: Sequence[type[Stage]]) -> None:
+    """Run the stages of the population, one after another."""
+    for kind in kinds:
+        if issubclass(kind, PopulationStage):
+            stage = kind(world)
+            await stage.decide()
+            stage.apply()
+            world.desk.barrier()
+
+
+async def _run_on_pairs(
+    world: World, census: Census, pairs: AsyncIterator[Pair], kinds: Sequence[type[Stage]]
+) -> list[Encounter]:
+    """Run the stages of encounters and sides on pairs as these are settled, and return the encounters."""
+    of_pairs = [kind(world) for kind in kinds if issubclass(kind, EncounterStage)]
+    of_sides = [kind(world) for kind in kinds if issubclass(kind, SideStage)]
+    encounters: list[Encounter] = []
+
+    async def meet(encounter: Encounter) -> None:
+        for of_pair in of_pairs:
+            await of_pair.decide(encounter)
+        await together(*map(think, encounter.sides))
+
+    async def think(side: Side) -> None:
+        for of_side in of_sides:
+            await of_side.decide(side)
+
+    async with task_group() as group:
+        async for pair in pairs:
+            encounters.append(Encounter(world, census, *pair))
+            group.create_task(meet(encounters[-1]))
+        for of_side in of_sides:
+            await of_side.gather(encounters)
+    meeting: list[EncounterStage | SideStage] = [*of_pairs, *of_sides]
+    for stage in meeting:
+        stage.apply(encounters)
+        for side in (side for encounter in encounters for side in encounter.sides):
+            side.commit_later(stage.name)
+    return encounters
 
 
 async def _batches(all_pairs: AsyncIterator[Pair], activation: Activation) -> AsyncIterator[AsyncIterator[Pair]]:
@@ -83,10 +120,6 @@ async def _batches(all_pairs: AsyncIterator[Pair], activation: Activation) -> As
     else:
         for pair in [pair async for pair in all_pairs]:
             yield _only(pair)
-
-
-async def _nothing(side: Side) -> None:
-    """In a run without gossip a side is done when it has thought."""
 
 
 async def _only(pair: Pair) -> AsyncIterator[Pair]:

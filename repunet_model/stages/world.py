@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from repunet_model.games.base import Game
     from repunet_model.network import SocialNetwork
     from repunet_model.reputation import Standings
-
-STAGES = ("opening", "pairing", "encounter", "gossip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +84,7 @@ class Desk:
         prompts: Prompts,
         answering: Mapping[str, Backend],
         on_call: Callable[[str, Usage, bool], None],
+        stages: Sequence[str],
         mailbox: Path | None = None,
     ) -> None:
         """Open the desk for a step.
@@ -96,6 +95,7 @@ class Desk:
             prompts: The prompts of the run.
             answering: Who answers for an agent, by its name.
             on_call: Told of each call its question, what it cost, and whether it was answered.
+            stages: The names of the stages, in their order.
             mailbox: The file of the run's replies that nobody has read; None if it is not stored.
         """
         self.calls: dict[Coordinates, Call] = {}
@@ -106,6 +106,7 @@ class Desk:
         self._prompts = prompts
         self._answering = answering
         self._on_call = on_call
+        self._rank = {stage: rank for rank, stage in enumerate(dict.fromkeys(stages))}
         self._last: Cause | None = None
         self._mailbox = mailbox
 
@@ -176,10 +177,9 @@ class Desk:
 
     def in_order(self) -> list[Call]:
         """Return the calls by stage, agent, question, subject and source, however they arrived."""
-        rank = {stage: position for position, stage in enumerate(STAGES)}
 
         def place(where: Coordinates) -> tuple[int | str, ...]:
-            return (rank[where.stage], where.agent, where.question, where.about, where.source)
+            return (self._rank[where.stage], where.agent, where.question, where.about, where.source)
 
         return [self.calls[where] for where in sorted(self.calls, key=place)]
 
@@ -192,6 +192,7 @@ class World:
         step: The step under way, from 1.
         game: The game.
         reputation: Whether agents keep reputations.
+        gossip: Whether agents gossip.
         fused: Whether what an agent answers from one view is asked in one call.
         dialogue_turns: Most turns of a dialogue.
         agents: The agents by name, in the order of the population.
@@ -206,6 +207,7 @@ class World:
     step: int
     game: Game
     reputation: bool
+    gossip: bool
     fused: bool
     dialogue_turns: int
     agents: Mapping[str, RepuNetAgent]

@@ -80,6 +80,7 @@ class Manifest:
         population: Mapping[str, Any],
         answering: Mapping[str, Any],
         measures: Iterable[str] = (),
+        stages: Iterable[str] = (),
         used: Iterable[Callable[..., object]] = (),
         **more: Any,
     ) -> Self:
@@ -90,6 +91,7 @@ class Manifest:
             population: The identity of its agents: see `Population.described`.
             answering: Descriptions of its backends, under "backend" and "backend_for".
             measures: Names of registered measures.
+            stages: Names of registered stages, in their order.
             used: See `made_by`.
             more: Further entries.
         """
@@ -100,6 +102,7 @@ class Manifest:
                 "population": dict(population),
                 **answering,
                 "measures": sorted(measures),
+                "stages": list(stages),
                 **more,
                 **made_by(used),
             }
@@ -150,6 +153,11 @@ class Manifest:
     def measures(self) -> list[str]:
         """The names of registered measures that the run takes."""
         return list(self.data.get("measures", ()))
+
+    @property
+    def stages(self) -> list[str]:
+        """The names of registered stages that its steps have, in their order."""
+        return list(self.data.get("stages", ()))
 
     @property
     def parent(self) -> Row | None:

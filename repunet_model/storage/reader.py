@@ -77,7 +77,9 @@ class Step:
             StorageError: If it cannot be written.
         """
         documents = {name: self._document(name) for name in ("state", "metrics", "usage")}
-        folder.write_step(self.number, documents, {name: self._table(name) for name in TABLES})
+        rows = {name: self._table(name) for name in TABLES}
+        tables = {name: rows[name] for name, table in TABLES.items() if table.is_built_in or rows[name]}
+        folder.write_step(self.number, documents, tables)
 
     @cached_property
     def state(self) -> State:

@@ -8,10 +8,12 @@ A row of `interactions` also holds the facts of its game (`Game.facts`), after t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Annotated, Any, TypedDict, get_args, get_origin, get_type_hints
+
+from repunet_model.errors import ConfigurationError
 
 Row = dict[str, Any]
 """A JSON object whose keys are not fixed, such as the manifest of a run."""
@@ -38,13 +40,43 @@ class Table[R: Mapping[str, Any]]:
         meaning: What a row stands for.
         columns: Its columns, in their order.
         is_exported: Whether `export` writes it.
+        in_words: Returns a row as a line of text for `show`; None for tables that `show` does not list, or lists in a
+            form of its own.
+        is_built_in: Whether its rows are those of this package; other tables have a file only in steps that add rows.
     """
 
-    def __init__(self, name: str, row: type[R], meaning: str, *, is_exported: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        row: type[R],
+        meaning: str,
+        *,
+        is_exported: bool = True,
+        in_words: Callable[[R], str] | None = None,
+    ) -> None:
+        """Make a table known by its name.
+
+        Args:
+            name: The name, an identifier.
+            row: The type of its rows, a TypedDict whose fields are annotated with their meaning.
+            meaning: What a row stands for.
+            is_exported: Whether `export` writes it.
+            in_words: Returns a row as a line of text for `show`.
+
+        Raises:
+            ConfigurationError: If the name cannot be that of a file, or another file has made a table of this name.
+        """
+        if not name.isidentifier():
+            raise ConfigurationError(f"table {name!r}: must be a name such as punishments")
+        if name in TABLES and TABLES[name]._module != row.__module__:
+            raise ConfigurationError(f"table {name!r}: another table has this name; rename it")
         self.name = name
         self.meaning = meaning
         self.columns = {name: _column(hint) for name, hint in get_type_hints(row, include_extras=True).items()}
         self.is_exported = is_exported
+        self.in_words: Callable[[Any], str] | None = in_words
+        self._module: str = row.__module__
+        self.is_built_in = self._module.startswith("repunet_model.")
         TABLES[name] = self
 
     def columns_with(self, facts: Mapping[str, Column]) -> dict[str, Column]:

@@ -1,0 +1,59 @@
+"""The registry of stages that are not built in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from repunet_model.errors import ConfigurationError
+from repunet_model.stages.base import Stage
+from repunet_model.stages.step import BUILT_IN
+
+_OWN: dict[str, type[Stage]] = {}
+
+
+def register[S: type[Stage]](stage: S) -> S:
+    """Make a stage known by its name; models that are made from now on run it in every step.
+
+    Args:
+        stage: A subclass of `PopulationStage`, `EncounterStage` or `SideStage`.
+
+    Raises:
+        ConfigurationError: If its name is taken, or it cannot stand where it wants to.
+    """
+    taken = {each.name for each in BUILT_IN}
+    if not stage.name.isidentifier() or stage.name in taken:
+        raise ConfigurationError(
+            f"stage {stage.name!r}: must be a name such as tax, other than {', '.join(sorted(taken))}"
+        )
+    kind = next(each for each in stage.__mro__ if "places" in vars(each))
+    assert issubclass(kind, Stage)
+    places = [*kind.places, *(name for name, each in _OWN.items() if issubclass(each, kind) and name != stage.name)]
+    if stage.after not in places:
+        raise ConfigurationError(
+            f"stage {stage.name!r}: after is {stage.after!r}; a {kind.__name__} may follow {', '.join(places)}"
+        )
+    _OWN[stage.name] = stage
+    return stage
+
+
+def registered() -> list[type[Stage]]:
+    """Return all registered stages, in the order of their registration."""
+    return list(_OWN.values())
+
+
+def named(names: Sequence[str]) -> list[type[Stage]]:
+    """Return the registered stages that a stored run has.
+
+    Args:
+        names: Their names, in the order in which the run has them.
+
+    Raises:
+        ConfigurationError: If one is not registered.
+    """
+    for name in names:
+        if name not in _OWN:
+            raise ConfigurationError(
+                f"the run has a stage {name!r}, which is not registered: import the file it is in, or name it by "
+                "--extension"
+            )
+    return [_OWN[name] for name in names]
