@@ -63,8 +63,8 @@ def parts_in_words(reputation: bool, gossip: bool) -> str:
 class Activation(StrEnum):
     """The order in which pairs act.
 
-    SIMULTANEOUS: all pairs meet, then all gossip. SEQUENTIAL: one pair after another meets and gossips, so that
-    later pairs know what earlier ones did.
+    SIMULTANEOUS: all pairs meet as if at once, and gossip follows. SEQUENTIAL: one pair after another meets and
+    gossips, so that later pairs know what earlier ones did. In both, pairs are settled before any result is applied.
     """
 
     SIMULTANEOUS = "simultaneous"
@@ -91,8 +91,8 @@ class Parameter:
         name: Its name on the command line and in files; by default that of the field.
         options: Its options on the command line; by default derived from its name.
         metavar: The placeholder of a value in help; by default derived from its type.
-        is_resolved: Whether a run stores a description instead of the value, such as that of a backend.
-        may_change: Whether a fork may set it.
+        is_resolved: Whether the value names something, such as a backend, of which a manifest stores a description.
+        may_change: Whether `fork --set` may change it (`resume --backend-for` changes `backend_for`).
     """
 
     meaning: str
@@ -228,11 +228,15 @@ class RunConfig(BaseModel):
     activation: Annotated[Activation, BeforeValidator(_member), Parameter("simultaneous or sequential.")] = (
         Activation.SIMULTANEOUS
     )
-    dialogue_turns: Annotated[int, Ge(2), Le(10), BeforeValidator(_whole), Parameter("Most turns of a dialogue.")] = 2
+    dialogue_turns: Annotated[
+        int, Ge(2), Le(10), BeforeValidator(_whole), Parameter("Maximum number of turns in a dialogue.")
+    ] = 2
     questions: Annotated[
         Questions,
         BeforeValidator(_member),
-        Parameter("single (one question a call) or fused (one call for what is answered from one view)."),
+        Parameter(
+            "single (one question a call) or fused (one call for consecutive questions with the same knowledge)."
+        ),
     ] = Questions.SINGLE
     seed: Annotated[int, BeforeValidator(_seed), Parameter("Seed of the run.")] = 1
     label: Annotated[
@@ -284,7 +288,7 @@ class RunConfig(BaseModel):
 
     @classmethod
     def of_manifest(cls, manifest: Mapping[str, Any]) -> Self:
-        """Read the unresolved parameters of a stored run from its manifest.
+        """Read the parameters that a manifest holds as values; those in `RESOLVED` get their defaults.
 
         A parameter that the run's version of this package did not have gets its default.
 
@@ -292,7 +296,7 @@ class RunConfig(BaseModel):
             ConfigurationError: If a parameter is missing or invalid.
         """
         known = {name: manifest[name] for name in cls.model_fields if name in manifest and name not in RESOLVED}
-        missing = next((name for name in _FIRST if name not in known), None)
+        missing = next((name for name in _IN_ALL_FORMATS if name not in known), None)
         if missing is not None:
             raise ConfigurationError(f"{missing} is missing")
         config = cls.checked(known)
@@ -311,7 +315,7 @@ RESOLVED = frozenset(
 )
 """The fields that a manifest stores as a description of what the value names."""
 
-_FIRST = ("game", "reputation", "gossip", "activation", "dialogue_turns", "questions", "seed")
+_IN_ALL_FORMATS = ("game", "reputation", "gossip", "activation", "dialogue_turns", "questions", "seed")
 """The fields that every stored run has, in all versions."""
 
 

@@ -62,14 +62,14 @@ Learned = Annotated[
 
 
 class Disposition(StrEnum):
-    """What an agent values."""
+    """The values of an agent."""
 
     SELF_INTERESTED = "self-interested"
     ALTRUISTIC = "altruistic"
 
 
 class Persona(BaseModel):
-    """Who an agent is.
+    """An agent before the first step.
 
     Attributes:
         name: Unique in its population.

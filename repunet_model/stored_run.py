@@ -82,7 +82,7 @@ class StoredRun:
 
     @cached_property
     def interactions(self) -> pd.DataFrame:
-        """Who met whom, what both chose and why, and what they got."""
+        """Encounters: both sides, their choices and reasons, and their payoffs."""
         return self.table(INTERACTIONS)
 
     @cached_property
@@ -99,7 +99,7 @@ class StoredRun:
 
     @cached_property
     def gossip(self) -> pd.DataFrame:
-        """Who told whom what of whom, and how far it was believed."""
+        """Messages of gossip: gossiper, listener, subject, words and credibility."""
         return self.table(GOSSIP)
 
     @cached_property

@@ -248,7 +248,7 @@ def _value(field: dict[str, Any], random: Random) -> Any:
 
 
 class FaultKind(StrEnum):
-    """How an attempt can go wrong."""
+    """A kind of failure of an attempt."""
 
     LIMIT = "429"
     OVERLOAD = "500"

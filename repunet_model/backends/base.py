@@ -25,7 +25,7 @@ from repunet_model.util.text import without_marks
 
 @dataclass(slots=True)
 class Usage:
-    """What answering cost. It may differ between equal runs and is never part of a result.
+    """The cost of answers. It may differ between equal runs and is never part of a result.
 
     Attributes:
         attempts: Requests sent to an endpoint.
@@ -246,7 +246,7 @@ class Backend(Protocol):
 
     @property
     def description(self) -> dict[str, Any]:
-        """What the outcome of a run depends on; plain data, no secret, nothing that only concerns speed.
+        """The parameters that an outcome depends on, as plain data; no secret, nothing that only concerns speed.
 
         The backend's name is under "backend"; "model" names what prices are looked up for, and "max_tokens" the
         longest reply, where there are such.

@@ -38,7 +38,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a chat completion says.
+    """The content of a chat completion.
 
     Attributes:
         answer: The text, without what the model thought aloud before it.

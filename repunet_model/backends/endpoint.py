@@ -65,7 +65,7 @@ class Sampling:
 
 
 class ReplyFormat(StrEnum):
-    """How an endpoint is made to reply in JSON, the strictest way first."""
+    """The ways to make an endpoint reply in JSON, the strictest first."""
 
     JSON_SCHEMA = "json_schema"
     JSON_OBJECT = "json_object"

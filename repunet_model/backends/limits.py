@@ -1,4 +1,4 @@
-"""What all requests of a run, or of several runs that share them, may not exceed together.
+"""Limits that the requests of a run, or of several runs that share them, keep together.
 
 Concurrency is how many are under way at once. A rate counts a request from the moment it is sent until a minute
 after its reply, so that no window of a minute at the endpoint ever holds more, whatever the network delays. A
@@ -86,7 +86,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Slot:
-    """What a request counts for in a rate.
+    """The share of a request in a rate.
 
     Attributes:
         amount: The most it may be; whoever holds the slot sets what it was.
@@ -148,7 +148,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is set aside for a request.
+    """Tokens and dollars that are set aside for a request.
 
     Attributes:
         tokens: The most tokens it may have.

@@ -1,4 +1,4 @@
-"""How long an endpoint asks to wait, in whatever form it says so, and who is waiting for how long."""
+"""Waits that endpoints ask for, in their various forms, and the requests that are waiting."""
 
 from __future__ import annotations
 

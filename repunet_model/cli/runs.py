@@ -191,7 +191,7 @@ def fork(
         from repunet_model.storage import StepReader
 
         stored = StepReader.open(path, step)
-        changed = fork_changes(stored.manifest, dict(assignment("--set", change) for change in changes or ()))
+        changed = fork_changes(stored.manifest, dict(assignment("--set", change) for change in changes or ()), storage)
         new = stored.folder.fork(stored.last, storage, sim_name, changed)
     say(f"Fork: {new.path}")
     say(f"Go on with: {to_go_on(new.path, 5)}")

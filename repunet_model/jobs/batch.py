@@ -189,22 +189,22 @@ class Batch:
 
     @property
     def count(self) -> int:
-        """How many jobs there are."""
+        """The number of jobs."""
         return len(self._running)
 
     @property
     def steps_wanted(self) -> int:
-        """How many steps all runs have at the end."""
+        """The number of steps that all runs have at the end."""
         return sum(job.steps for job in self._plan.jobs)
 
     @property
     def steps_done(self) -> int:
-        """How many of them are done."""
+        """The number of steps that are done."""
         return sum(min(each.steps, each.job.steps) for each in self._running)
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the steps that are left take, if they take as long as those before; None if nothing is known."""
+        """The expected seconds for the remaining steps, from those so far; None before the first."""
         done = self.steps_done
         new = done - self._steps_before
         return (monotonic() - self._started) / new * (self.steps_wanted - done) if new else None

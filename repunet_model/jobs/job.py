@@ -50,7 +50,7 @@ RunName = Annotated[str, AfterValidator(_run_name)]
 
 
 class LimitsTable(Section):
-    """What all jobs may not exceed together; see `Limits`."""
+    """The limits of all jobs together; see `Limits`."""
 
     concurrency: int = 32
     requests_per_minute: int | None = None
@@ -215,7 +215,7 @@ def stored_job(wanted: ResumedRun, where: str, storage: Path) -> Job:
 
 
 class Result(StrEnum):
-    """What became of a job."""
+    """The result of a job."""
 
     DONE = "done"
     FAILED = "failed"
@@ -224,7 +224,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """What became of a job; plain data, which another process can hand over.
+    """The outcome of a job, as plain data that processes can exchange.
 
     Attributes:
         name: The name of its run.
@@ -251,19 +251,19 @@ class Runner(Protocol):
 
     @property
     def count(self) -> int:
-        """How many jobs there are."""
+        """The number of jobs."""
 
     @property
     def steps_wanted(self) -> int:
-        """How many steps all runs have at the end."""
+        """The number of steps that all runs have at the end."""
 
     @property
     def steps_done(self) -> int:
-        """How many of them are done."""
+        """The number of steps that are done."""
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the steps that are left take, if they take as long as those before; None if nothing is known."""
+        """The expected seconds for the remaining steps, from those so far; None before the first."""
 
     def total(self) -> tuple[int, Usage]:
         """Return how many questions were answered since the start, and what they cost."""

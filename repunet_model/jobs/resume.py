@@ -1,7 +1,6 @@
-"""Societies from descriptions and from stored runs.
+"""Make societies: new ones from their parameters, or from stored runs, which go on in place or in a fork.
 
-A new one is described by `RunConfig`, and may start from the personas of a stored run. A stored run goes on in place,
-or in a fork, so that nothing stored is overwritten.
+A new society may have the personas of a stored run. Nothing stored is overwritten.
 """
 
 from __future__ import annotations
@@ -101,7 +100,7 @@ def start(
 def start_from(run: StepReader, config: RunConfig, storage: Path, environment: Mapping[str, str]) -> Start:
     """Prepare a new society with the personas of a run before its first step, and their learned texts.
 
-    What is not set is as in the run: one population, in any mode.
+    Parameters that are not set are those of the run, its seed and label included; its backends are not taken over.
 
     Args:
         run: The run.
@@ -110,7 +109,7 @@ def start_from(run: StepReader, config: RunConfig, storage: Path, environment: M
         environment: Where endpoints and keys are configured.
 
     Raises:
-        RepuNetError: If the run cannot be read, or the society cannot be of its population.
+        RepuNetError: If the run cannot be read, or `personas` or `n_agents` is set.
     """
     for field in ("personas", "n_agents"):
         if field in config.model_fields_set:
@@ -184,16 +183,19 @@ def resumed(
         changes |= _made_by(manifest, who)
         folder = folder.fork(run.last, storage, name, changes)
     elif name is not None:
-        raise ConfigurationError(f"name {name!r} (--sim-name): the run goes on in place; to fork it, name a step")
+        raise ConfigurationError(
+            f"name {name!r} (--sim-name): the run goes on in place; to fork it, name an earlier step, or use fork"
+        )
     return Resumed(RepuNetModel.load(folder.path, backend=who, limits=limits), is_fork)
 
 
-def fork_changes(manifest: Manifest, settings: Mapping[str, str]) -> dict[str, Any]:
+def fork_changes(manifest: Manifest, settings: Mapping[str, str], storage: Path) -> dict[str, Any]:
     """Return the entries of a manifest that a fork changes by wish; backends of single agents stay.
 
     Args:
         manifest: Of the run that is forked.
-        settings: Values in words, by the names of parameters.
+        settings: Values as `fork --set NAME=VALUE` has them, by name.
+        storage: The folder of all runs, where a run to replay is.
 
     Raises:
         ConfigurationError: If a name is none that a fork may change, or a value cannot be used.
@@ -204,7 +206,7 @@ def fork_changes(manifest: Manifest, settings: Mapping[str, str]) -> dict[str, A
         if name not in known:
             raise ConfigurationError(f"{name}={text}: set {', '.join(known[:-1])} or {known[-1]}")
         if name == "backend":
-            changed[name] = respondents(text).to_dict()["backend"]
+            changed[name] = respondents(replayable(text, storage)).to_dict()["backend"]
         else:
             changed |= {name: RunConfig.checked({name: read_text(name, text)}).stored()[name]}
     return changed | _made_by(manifest)

@@ -1,4 +1,4 @@
-"""What all pictures share: colours, axes, lines with bands, networks."""
+"""Elements that all pictures share: colours, axes, lines with bands, networks."""
 
 from __future__ import annotations
 

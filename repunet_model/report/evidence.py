@@ -1,4 +1,4 @@
-"""What a report is made from: stored runs, read once, by panel, mode and seed.
+"""The evidence of a report: stored runs, read once, by panel, mode and seed.
 
 A panel is a scenario with all parameters that are neither the mode nor the seed; runs of one panel differ in these
 alone, so that modes can be compared seed by seed.

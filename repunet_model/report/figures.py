@@ -1,4 +1,4 @@
-"""How the pictures of a report are drawn; `pictures` says what they show."""
+"""Functions that draw the pictures of a report; `pictures` selects and captions them."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ LONGEST_QUESTION = 2000
 
 @dataclass(frozen=True, slots=True)
 class Interviewed:
-    """What an agent said.
+    """The answer of an interview.
 
     Attributes:
         text: The answer.

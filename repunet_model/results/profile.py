@@ -1,4 +1,4 @@
-"""What the calls of a step waited for, and the longest chain among them, which no concurrency can shorten.
+"""The dependencies between the calls of a step, and the longest chain among them, which no concurrency can shorten.
 
 Each call of a stored step names the calls it waited for, by their places among the calls of the step. A step takes at
 least as long as its critical path: the longest chain of calls of which each waits for the one before.

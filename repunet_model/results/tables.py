@@ -1,4 +1,4 @@
-"""What came of stored runs, as tables: parameters and measures by step, read from run folders.
+"""Tables of stored runs: parameters and measures by step, read from run folders.
 
 The first columns are everything that identifies a run (`Manifest.described`), the others what was measured. A run
 of the published implementation that was imported has measures too: the rates of its encounters and its gossip by step,

@@ -127,7 +127,7 @@ class Manifest:
 
     @cached_property
     def config(self) -> RunConfig:
-        """The parameters of the run, except those stored as descriptions: see `RESOLVED`."""
+        """The parameters; those in `RESOLVED` have defaults here: see `backend`, `StepReader.population`."""
         return RunConfig.of_manifest(self.data)
 
     @property

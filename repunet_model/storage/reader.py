@@ -33,7 +33,9 @@ from repunet_model.storage.schema import (
 
 
 class Step:
-    """A step of a run: the rows it added and the state after it, read on first use. Step 0 is the seed run.
+    """A step of a run: the rows it added and the state after it, read on first use.
+
+    Step 0 is the society before its first step.
 
     State, measures, usage and the tables that `rows` has returned are cached; records, events and calls are streamed.
     """

@@ -37,7 +37,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the runs of a scenario say of a claim.
+    """The evidence of a scenario on a claim.
 
     Attributes:
         claim: The claim.

@@ -86,7 +86,7 @@ def sweep(name: str, scenarios: Sequence[str], steps: int, seeds: Sequence[int],
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """What became of one scenario.
+    """The screening of one scenario.
 
     Attributes:
         game: Its name.

@@ -41,7 +41,7 @@ MANIFEST = "sweep.json"
 
 
 class Stored(Section):
-    """What of `sweep.json` says which runs there are."""
+    """The part of `sweep.json` that determines the runs."""
 
     steps: Steps
     seeds: list[int]

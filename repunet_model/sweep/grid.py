@@ -1,4 +1,4 @@
-"""What a sweep varies: grids of parameters, each with every seed, and the runs that come of them.
+"""Sweeps: grids of parameters, each run with every seed.
 
 A file that describes one::
 

@@ -116,22 +116,22 @@ class Spread:
 
     @property
     def count(self) -> int:
-        """How many jobs there are."""
+        """The number of jobs."""
         return len(self._wanted)
 
     @property
     def steps_wanted(self) -> int:
-        """How many steps all runs have at the end."""
+        """The number of steps that all runs have at the end."""
         return sum(each.steps for each in self._wanted)
 
     @property
     def steps_done(self) -> int:
-        """How many of them are known to be done: those of runs that have ended."""
+        """The number of steps of runs that have ended."""
         return sum(min(each.steps, each.wanted) for each in list(self._outcomes.values()))
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it takes if runs take as long as those that were run; None if none was."""
+        """The expected seconds for the remaining runs, from those that ended; None before the first."""
         run = [each for each in list(self._outcomes.values()) if each.calls]
         if not run:
             return None
