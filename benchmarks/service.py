@@ -1,11 +1,11 @@
-"""CPU that a call takes, beside the bare SDK on the same endpoint.
+"""CPU time of a call, beside that of the bare SDK on the same endpoint.
 
     uv run benchmarks/service.py
 
 Ours is everything between an agent's question and its answer: options, prompt and schema, all wrappers, the process
-that sends the request, the reply written to the journal, the answer validated. The SDK's is `chat.completions.create`
-with a body that is ready. Both send the questions of one step of 200 agents, 200 in flight, to a local endpoint in a
-process of its own. Printed are the medians over five rounds that take turns, and the median of the rounds' ratios.
+that sends the request, the journal, the validation. The SDK's is `chat.completions.create` with a prepared body. Both
+send the questions of one step of 200 agents, 200 in flight, to a local endpoint in a process of its own. Printed are
+the medians over five rounds that take turns, and the median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ ROUNDS = 5
 
 
 class Collector(RulesBackend):
-    """The rules, which keep what they were asked."""
+    """The rules backend, which records its requests."""
 
     def __init__(self) -> None:
         super().__init__()
         self.requests: list[Request[Any]] = []
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer, and keep the request."""
+        """Record the request, and answer it."""
         self.requests.append(request)
         return await super().answer(request)
 
 
 def serve(pipe: Connection) -> None:
-    """Run an endpoint until told to stop."""
+    """Run an endpoint until the pipe receives a message."""
     with endpoint() as running:
         pipe.send(running.url)
         pipe.recv()
 
 
 async def in_flight(calls: Sequence[Callable[[], Awaitable[object]]]) -> float:
-    """Make calls, so many at once, and return the CPU seconds of one."""
+    """Run calls at a fixed concurrency, and return the CPU seconds per call."""
     places = asyncio.Semaphore(IN_FLIGHT)
 
     async def call(make: Callable[[], Awaitable[object]]) -> None:
@@ -77,21 +77,21 @@ async def in_flight(calls: Sequence[Callable[[], Awaitable[object]]]) -> float:
 
 
 def cpu_seconds() -> float:
-    """Return the CPU seconds of this process and of the senders that it has started."""
+    """Return the CPU seconds of this process and of its senders."""
     senders = (child for child in psutil.Process().children() if "sender.process" in " ".join(child.cmdline()))
     times = [sender.cpu_times() for sender in senders]
     return time.process_time() + sum(each.user + each.system for each in times)
 
 
 async def ours(requests: Sequence[Request[Any]], place: Endpoint, folder: Path) -> float:
-    """Return the CPU seconds of a call through the whole service."""
+    """Return the CPU seconds of a call through all wrappers."""
     journal = Journal()
     journal.open(folder / f"replies_{time.monotonic_ns()}.jsonl", 0)
     backend = service(connect(place), Limits(IN_FLIGHT), journal)
     fresh = [replace(request, usage=Usage(), answered_by=backend.description) for request in requests]
     first = replace(fresh[0], usage=Usage())
     try:
-        await backend.answer(first)  # which starts the process that sends requests
+        await backend.answer(first)  # Starts the process that sends requests.
         journal.clear()
         return await in_flight([partial(backend.answer, request) for request in fresh])
     finally:

@@ -58,7 +58,7 @@ def show(
 
 @app.command()
 def profile(run_folder: RunAtStep, storage: Storage = Path("sim_storage")) -> None:
-    """What the calls of a stored run waited for: the critical path of each step, and that of one step call by call."""
+    """Show the critical path of each step of a stored run, and the calls on that of the last step."""
     from repunet_model.results import profile as profiling
 
     run, last = open_at_step(run_folder, storage)
