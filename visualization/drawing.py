@@ -82,14 +82,7 @@ def subtitle(chronicle: Chronicle) -> str:
 
 
 def network(chronicle: Chronicle, step: int, role: str | None = None, *, communities: bool = False) -> Drawn:
-    """Return the agents and ties after a step, in one role or all, with ties that were made and cut in it.
-
-    Args:
-        chronicle: The run.
-        step: The step.
-        role: The role whose ties and scores are drawn; None for all.
-        communities: Whether to number the communities.
-    """
+    """Return the agents and ties after a step, in one role or all, with ties that were made and cut in it."""
     names = ring(chronicle)
     place = {name: position for position, name in enumerate(names)}
     now, before = _ties(chronicle, step, role), _ties(chronicle, max(step - 1, chronicle.first), role)
@@ -183,13 +176,7 @@ def _origin(update: RecordUpdate) -> str:
 
 
 def chart(chronicles: Sequence[Chronicle], group: str, step: int) -> Drawn:
-    """Return measures over time, of one run or of two beside each other.
-
-    Args:
-        chronicles: The runs.
-        group: One of `GROUPS`.
-        step: The step to mark.
-    """
+    """Return measures over time of a group, for one run or two beside each other, and the step to mark."""
     names = GROUPS[group] or tuple(dict.fromkeys(name for run in chronicles for name in run.rates))
     measured: list[tuple[Drawn, list[tuple[int, float]]]] = []
     for number, run in enumerate(chronicles):

@@ -27,7 +27,6 @@ from repunet_model.cli.options import (
     open_at_step,
 )
 from repunet_model.cli.progress import (
-    advance,
     folder_of,
     quietly_imported,
     run_and_show,
@@ -244,11 +243,11 @@ def shell(
 ) -> None:
     """Start or take up a run at a prompt, and go on step by step: run, status, show, save, fin, exit, help."""
     with quietly_imported():
-        from repunet_model.backends.limits import Limits
-        from repunet_model.cli.shell import Shell, Wishes, keyboard
+        from repunet_model.cli.shell import Shell, keyboard
+    options = {"backend": backend, "seed": seed, "n_agents": n_agents}
+    config = RunConfig.checked({name: value for name, value in options.items() if value is not None})
     console = make_console()
-    wishes = Wishes(storage, Limits(), backend, seed, n_agents)
-    Shell(wishes, advance, keyboard(console), console, make_console(stderr=True)).run()
+    Shell(storage, config, keyboard(console), console, make_console(stderr=True)).run()
 
 
 @app.command()
