@@ -99,18 +99,21 @@ def _decide(data: dict[str, Any], schema: dict[str, Any], is_news: bool, random:
             data[name] = max(round(INVESTED * field["maximum"], 2), 0.01)
 
 
-def _serve(pipe: Connection, latency: float) -> None:
-    with endpoint(latency=latency, fault=lambda number, body: reply(body)) as running:
+def _serve(pipe: Connection, latency: float, by_chance: bool) -> None:
+    with endpoint(latency=latency, fault=(lambda number, body: reply(body)) if by_chance else None) as running:
         pipe.send(running.url)
         pipe.recv()
 
 
 @contextmanager
-def served(latency: float) -> Iterator[str]:
-    """Run such an endpoint in a separate process, with seconds of latency before each reply; yield its URL."""
+def served(latency: float = 0.0, *, by_chance: bool = True) -> Iterator[str]:
+    """Run a local endpoint in a separate process, with seconds of latency before each reply; yield its URL.
+
+    Its decisions are drawn by the fixed probabilities, or else uniformly.
+    """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    server = context.Process(target=_serve, args=(there, latency), daemon=True)
+    server = context.Process(target=_serve, args=(there, latency, by_chance), daemon=True)
     server.start()
     try:
         yield here.recv()

@@ -11,14 +11,13 @@ the medians over five rounds that take turns, and the median of the rounds' rati
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +25,9 @@ from typing import Any
 import openai
 import psutil
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.chances import served
 from repunet_model import RepuNetModel
 from repunet_model.backends.base import Request, Usage
 from repunet_model.backends.dialect import Dialect
@@ -36,7 +38,6 @@ from repunet_model.backends.rules import RulesBackend
 from repunet_model.backends.wrappers import service
 from repunet_model.questions.base import Answer
 from repunet_model.storage.journal import Journal
-from repunet_model.testing import endpoint
 
 IN_FLIGHT = 200
 AGENTS = 200
@@ -54,13 +55,6 @@ class Collector(RulesBackend):
         """Record the request, and answer it."""
         self.requests.append(request)
         return await super().answer(request)
-
-
-def serve(pipe: Connection) -> None:
-    """Run an endpoint until the pipe receives a message."""
-    with endpoint() as running:
-        pipe.send(running.url)
-        pipe.recv()
 
 
 async def in_flight(calls: Sequence[Callable[[], Awaitable[object]]]) -> float:
@@ -109,22 +103,15 @@ def main() -> None:
     collector = Collector()
     RepuNetModel(n_agents=AGENTS, rng=1, backend=collector).step()
     requests = collector.requests
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    server = context.Process(target=serve, args=(there,), daemon=True)
-    server.start()
-    url = here.recv()
-    os.environ["LLM_API_BASE"] = url
-    place = Endpoint.from_environment()
-    asking = OpenAIBackend(place, "none")
-    bodies = [asking.body(request, Dialect()) for request in requests]
     rounds = []
-    with tempfile.TemporaryDirectory() as folder:
+    with served(by_chance=False) as url, tempfile.TemporaryDirectory() as folder:
+        os.environ["LLM_API_BASE"] = url
+        place = Endpoint.from_environment()
+        asking = OpenAIBackend(place, "none")
+        bodies = [asking.body(request, Dialect()) for request in requests]
         for _ in range(ROUNDS):
             theirs = asyncio.run(bare(bodies, url))
             rounds.append((asyncio.run(ours(requests, place, Path(folder))), theirs))
-    here.send("stop")
-    server.join(5)
     mine, theirs = (median(column) * 1000 for column in zip(*rounds, strict=True))
     ratio = median(own / other for own, other in rounds)
     print(f"{len(requests)} calls, {IN_FLIGHT} in flight: ours {mine:.2f} ms CPU a call, the bare SDK {theirs:.2f} ms")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import typer
 
 from repunet_model.errors import RepuNetError
 from repunet_model.util.screen import make_console, say
@@ -195,6 +197,15 @@ def _progress_lines(model: RepuNetModel, last: int, label: str) -> Callable[[], 
             say(f"{label} {step}/{last}: {counts}", stderr=True)
 
     return done
+
+
+def exit_unless_done(outcomes: Iterable[JobOutcome]) -> None:
+    """Exit with code 130 if a job was stopped, or with 1 if one failed."""
+    from repunet_model.jobs.job import Result
+
+    results = {outcome.result for outcome in outcomes} - {Result.DONE}
+    if results:
+        raise typer.Exit(130 if Result.STOPPED in results else 1)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from repunet_model.cli.options import (
     open_at_step,
 )
 from repunet_model.cli.progress import (
+    exit_unless_done,
     folder_of,
     quietly_imported,
     run_and_show,
@@ -266,7 +267,7 @@ def batch(
     with quietly_imported():
         from repunet_model.backends.prices import Prices
         from repunet_model.jobs.batch import Batch, Plan
-        from repunet_model.jobs.job import Result, outcomes_table
+        from repunet_model.jobs.job import outcomes_table
 
         plan = Plan.load(jobs, storage, Prices.load(prices))
     all_jobs = Batch(plan, logs)
@@ -275,6 +276,4 @@ def batch(
     console = make_console()
     console.print(outcomes_table(outcomes))
     console.print(f"Runs: {storage}, logs: {logs}", soft_wrap=True, highlight=False)
-    results = {outcome.result for outcome in outcomes}
-    if results != {Result.DONE}:
-        raise typer.Exit(130 if Result.STOPPED in results else 1)
+    exit_unless_done(outcomes)
