@@ -51,14 +51,7 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
     """
 
     def __init__(self, model: Surroundings, persona: Persona, learned: Mapping[str, str], standings: Standings) -> None:
-        """Create an agent before its first step.
-
-        Args:
-            model: The model.
-            persona: Its persona.
-            learned: Its first learned text, by role.
-            standings: The scores to which its ledger contributes.
-        """
+        """Create an agent before its first step; learned texts are by role, its ledger counts in the standings."""
         super().__init__(model)
         self.persona = persona
         self.learned = dict(learned)

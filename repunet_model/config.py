@@ -296,15 +296,13 @@ class RunConfig(BaseModel):
             ConfigurationError: If a parameter is missing or invalid.
         """
         known = {name: manifest[name] for name in cls.model_fields if name in manifest and name not in RESOLVED}
-        missing = next((name for name in _IN_ALL_FORMATS if name not in known), None)
-        if missing is not None:
-            raise ConfigurationError(f"{missing} is missing")
+        for name in _IN_ALL_FORMATS:
+            if name not in known:
+                raise ConfigurationError(f"{name} is missing")
         config = cls.checked(known)
-        changed = next(
-            (name for name, value in config.stored().items() if name in known and value != known[name]), None
-        )
-        if changed is not None:
-            raise ConfigurationError(f"{changed} is {known[changed]!r}")
+        for name, value in config.stored().items():
+            if value != known.get(name, value):
+                raise ConfigurationError(f"{name} is {known[name]!r}")
         return config
 
 

@@ -36,10 +36,8 @@ def loaded() -> list[str]:
 def hashes(used: Iterable[Callable[..., object]]) -> dict[str, str]:
     """Return the first 12 digits of the SHA-256 of every extension file, by name.
 
-    These are the files that `load` has imported, and those that define what is used, but not the modules they import.
-
-    Args:
-        used: Classes and functions in use that extension files may define.
+    These are the files that `load` has imported, and those that define the given classes and functions, but not the
+    modules they import.
     """
     files = {Path(file) for file in _LOADED}
     for each in used:
@@ -50,11 +48,7 @@ def hashes(used: Iterable[Callable[..., object]]) -> dict[str, str]:
 
 
 def check(recorded: Mapping[str, str], used: Iterable[Callable[..., object]]) -> None:
-    """Check that a run continues with the extension files it was made with.
-
-    Args:
-        recorded: Hashes of its files, by name.
-        used: Classes and functions in use that extension files may define.
+    """Check that a run continues with the extension files it was made with, by their recorded hashes.
 
     Raises:
         ConfigurationError: If a file has changed.

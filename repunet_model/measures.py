@@ -70,20 +70,16 @@ _OWN: dict[str, Measure] = {}
 
 
 def register[M: Measure](measure: M) -> M:
-    """Register a measure under the name of its function, for models made from now on.
+    """Register a function of the model as a measure, by its name, for models made from now on.
 
-    Args:
-        measure: A function of the model, called after each step and once before the first.
+    It is called after each step and once before the first.
     """
     _OWN[measure.__name__] = measure
     return measure
 
 
 def registered(others: Iterable[str]) -> dict[str, Measure]:
-    """Return all registered measures by name.
-
-    Args:
-        others: Names of other columns of the model.
+    """Return all registered measures by name; `others` are the names of other columns of the model.
 
     Raises:
         ConfigurationError: If a measure has such a name.

@@ -20,22 +20,6 @@ if TYPE_CHECKING:
 
 BLACKLIST_LENGTH = 5
 
-_CHANGES = (
-    "add_node",
-    "add_nodes_from",
-    "add_edge",
-    "add_edges_from",
-    "add_weighted_edges_from",
-    "remove_node",
-    "remove_nodes_from",
-    "remove_edge",
-    "remove_edges_from",
-    "update",
-    "clear",
-    "clear_edges",
-)
-"""The methods of a graph that change it."""
-
 
 def _refuse(*_: object, **__: object) -> None:
     raise ConfigurationError("the graph of a model is read-only: ties change in steps; change a copy (graph.copy())")
@@ -62,8 +46,9 @@ class SocialNetwork:
     def view(self) -> nx.DiGraph[str]:
         """A read-only view of the graph; methods that would change it raise ConfigurationError."""
         view = self.graph.copy(as_view=True)
-        for name in _CHANGES:
-            setattr(view, name, _refuse)
+        for name, method in list(vars(view).items()):
+            if method is nx.classes.function.frozen:  # type: ignore[attr-defined]  # refuses without a remedy
+                setattr(view, name, _refuse)
         return view
 
     def is_bound(self, agent: str, other: str, role: str) -> bool:

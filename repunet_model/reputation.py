@@ -77,13 +77,6 @@ class ReputationRecord:
 
         A share `certainty` of the probability lies on the level, the rest is spread evenly over all five. Certainty 0
         is "no opinion" (0.2 five times); the absolute score of a good or bad level is its certainty.
-
-        Args:
-            subject: Name of the agent the record is about.
-            role: The subject's role.
-            text: The opinion in words.
-            level: The level.
-            certainty: The certainty, in [0, 1].
         """
         rest = (1.0 - certainty) / len(LEVELS)
         x1, x2, x3, x4, x5 = (rest + (certainty if other is level else 0.0) for other in LEVELS)

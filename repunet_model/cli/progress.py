@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import typer
 
 from repunet_model.errors import RepuNetError
 from repunet_model.util.screen import make_console, say
@@ -135,9 +137,7 @@ def stopping_jobs(jobs: Runner) -> Iterator[None]:
 def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[JobOutcome], None]]:
     """Show a line for each job that has ended, and the total: live on a terminal, elsewhere in each line.
 
-    Args:
-        jobs: The runner of the jobs.
-        seconds: The shortest interval between lines of completed jobs; failures are always shown.
+    Lines of completed jobs are at least so many seconds apart; failures are always shown.
     """
     from rich.progress import BarColumn, Progress, ProgressColumn, Task
     from rich.text import Text
@@ -148,18 +148,18 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[JobOu
     console = make_console(stderr=True)
     ended, said = 0, -math.inf
 
-    def counts_as_news(outcome: JobOutcome) -> bool:
-        """Count an outcome, and return whether to show it."""
+    def note(outcome: JobOutcome) -> None:
         nonlocal ended, said
         ended += 1
         now = time.monotonic()
         if outcome.result is Result.DONE and ended < jobs.count and now - said < seconds:
-            return False
+            return
         said = now
-        return True
-
-    def line(outcome: JobOutcome) -> str:
-        return f"{ended}/{jobs.count} {outcome.name}: {outcome}, {outcome.steps}/{outcome.wanted} steps"
+        line = f"{ended}/{jobs.count} {outcome.name}: {outcome}, {outcome.steps}/{outcome.wanted} steps"
+        if console.is_terminal:
+            console.print(line, highlight=False, soft_wrap=True)
+        else:
+            say(f"{line}; in all {total()}", stderr=True)
 
     def total() -> str:
         calls, usage = jobs.total()
@@ -167,12 +167,7 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[JobOu
         return f"{jobs.steps_done}/{jobs.steps_wanted} steps, {calls:,} calls, {spending(usage)}{left}"
 
     if not console.is_terminal:
-
-        def tell(outcome: JobOutcome) -> None:
-            if counts_as_news(outcome):
-                say(f"{line(outcome)}; in all {total()}", stderr=True)
-
-        yield tell
+        yield note
         return
 
     class Total(ProgressColumn):
@@ -182,12 +177,7 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[JobOu
 
     with Progress(BarColumn(), Total(), console=console) as progress:
         progress.add_task("jobs", total=jobs.steps_wanted)
-
-        def show(outcome: JobOutcome) -> None:
-            if counts_as_news(outcome):
-                console.print(line(outcome), highlight=False, soft_wrap=True)
-
-        yield show
+        yield note
 
 
 def _progress_lines(model: RepuNetModel, last: int, label: str) -> Callable[[], None]:
@@ -207,6 +197,15 @@ def _progress_lines(model: RepuNetModel, last: int, label: str) -> Callable[[], 
             say(f"{label} {step}/{last}: {counts}", stderr=True)
 
     return done
+
+
+def exit_unless_done(outcomes: Iterable[JobOutcome]) -> None:
+    """Exit with code 130 if a job was stopped, or with 1 if one failed."""
+    from repunet_model.jobs.job import Result
+
+    results = {outcome.result for outcome in outcomes} - {Result.DONE}
+    if results:
+        raise typer.Exit(130 if Result.STOPPED in results else 1)
 
 
 @contextmanager

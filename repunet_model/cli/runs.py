@@ -27,7 +27,7 @@ from repunet_model.cli.options import (
     open_at_step,
 )
 from repunet_model.cli.progress import (
-    advance,
+    exit_unless_done,
     folder_of,
     quietly_imported,
     run_and_show,
@@ -244,11 +244,11 @@ def shell(
 ) -> None:
     """Start or take up a run at a prompt, and go on step by step: run, status, show, save, fin, exit, help."""
     with quietly_imported():
-        from repunet_model.backends.limits import Limits
-        from repunet_model.cli.shell import Shell, Wishes, keyboard
+        from repunet_model.cli.shell import Shell, keyboard
+    options = {"backend": backend, "seed": seed, "n_agents": n_agents}
+    config = RunConfig.checked({name: value for name, value in options.items() if value is not None})
     console = make_console()
-    wishes = Wishes(storage, Limits(), backend, seed, n_agents)
-    Shell(wishes, advance, keyboard(console), console, make_console(stderr=True)).run()
+    Shell(storage, config, keyboard(console), console, make_console(stderr=True)).run()
 
 
 @app.command()
@@ -267,7 +267,7 @@ def batch(
     with quietly_imported():
         from repunet_model.backends.prices import Prices
         from repunet_model.jobs.batch import Batch, Plan
-        from repunet_model.jobs.job import Result, outcomes_table
+        from repunet_model.jobs.job import outcomes_table
 
         plan = Plan.load(jobs, storage, Prices.load(prices))
     all_jobs = Batch(plan, logs)
@@ -276,6 +276,4 @@ def batch(
     console = make_console()
     console.print(outcomes_table(outcomes))
     console.print(f"Runs: {storage}, logs: {logs}", soft_wrap=True, highlight=False)
-    results = {outcome.result for outcome in outcomes}
-    if results != {Result.DONE}:
-        raise typer.Exit(130 if Result.STOPPED in results else 1)
+    exit_unless_done(outcomes)

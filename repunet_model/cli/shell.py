@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +20,7 @@ from rich.console import Console
 
 from repunet_model import games
 from repunet_model.backends.limits import Limits
-from repunet_model.cli.progress import folder_of, telling_how_to_go_on
+from repunet_model.cli.progress import advance, folder_of, telling_how_to_go_on
 from repunet_model.config import RunConfig, parts_in_words
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.jobs.resume import Resumed, check_nobody_types, resumed, start, start_from
@@ -53,12 +52,7 @@ class Keyboard(Protocol):
     """A source of typed lines."""
 
     def ask(self, question: str, suggest: Suggest, storage: Path | None = None) -> str:
-        """Return the next line.
-
-        Args:
-            question: The prompt to show.
-            suggest: Returns completions.
-            storage: The folder of the history of such lines; None for no history.
+        """Return the next line; a storage keeps the history of such lines.
 
         Raises:
             EOFError: At the end of the input.
@@ -107,47 +101,21 @@ class _Completer(Completer):
                 yield Completion(line, start_position=-len(typed), display=_on_terminal(line))
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """The options of the session.
-
-    Attributes:
-        storage: The folder of all runs.
-        limits: The limits of requests to endpoints.
-        backend: The backend; None for the rules in a new run, or for the backend of a stored run.
-        seed: The seed of a new run; None for 1.
-        n_agents: The number of agents of a new run; None for the number of personas.
-    """
-
-    storage: Path
-    limits: Limits
-    backend: str | None = None
-    seed: int | None = None
-    n_agents: int | None = None
-
-
 class Shell:
     """An interactive session."""
 
     def __init__(
         self,
-        wishes: Wishes,
-        advance: Callable[[RepuNetModel, int], None],
+        storage: Path,
+        config: RunConfig,
         keyboard: Keyboard,
         console: Console,
         errors: Console,
     ) -> None:
-        """Create a session.
-
-        Args:
-            wishes: The options of the session.
-            advance: Runs a model for some steps under a progress display.
-            keyboard: The source of typed lines.
-            console: The console for output.
-            errors: The console for errors.
-        """
-        self._wishes = wishes
-        self._advance = advance
+        """Create a session with the given options; seed and number of agents are for a new run."""
+        self._storage = storage
+        self._config = config
+        self._limits = Limits()
         self._keyboard = keyboard
         self._console = console
         self._errors = errors
@@ -173,25 +141,20 @@ class Shell:
 
     def _start(self) -> RepuNetModel:
         """Ask for the run, its mode and its scenario, and start or resume it."""
-        wishes = self._wishes
-        wished: dict[str, Any] = {"backend": wishes.backend, "seed": wishes.seed, "n_agents": wishes.n_agents}
-        config = RunConfig.checked({name: value for name, value in wished.items() if value is not None})
-        check_nobody_types(start(config, wishes.storage).who())
+        config, storage = self._config, self._storage
+        check_nobody_types(start(config, storage).who())
         taken_up = self._answer(
-            "Start from (RUN[/step_N], or nothing for a new run): ", self._stored, run_names(wishes.storage)
+            "Start from (RUN[/step_N], or nothing for a new run): ", self._stored, run_names(storage)
         )
         if isinstance(taken_up, Resumed):
             return taken_up.model
-        if taken_up is None and start(config, wishes.storage).replayed_steps is not None:
+        if taken_up is None and start(config, storage).replayed_steps is not None:
             asked = {}
         else:
             asked = self._mode_and_scenario("pd" if taken_up is None else taken_up.manifest.config.game)
         config = config.changed(asked)
-        if taken_up is None:
-            begun = start(config, wishes.storage)
-        else:
-            begun = start_from(taken_up, config, wishes.storage, os.environ)
-        return begun.make(begun.who(), wishes.limits, storage=wishes.storage)
+        begun = start(config, storage) if taken_up is None else start_from(taken_up, config, storage, os.environ)
+        return begun.make(begun.who(), self._limits, storage=storage)
 
     def _mode_and_scenario(self, game: str) -> dict[str, Any]:
         """Ask for the mode and the scenario of a run."""
@@ -206,16 +169,15 @@ class Shell:
         """Resume the named run; a seed run is only opened, and None stands for a new run."""
         if not text:
             return None
-        wishes = self._wishes
-        path, step = at_step(text, wishes.storage)
+        path, step = at_step(text, self._storage)
         run = StepReader.open(path, step)
         if run.last == 0:
             return run
-        for name, value in (("--seed", wishes.seed), ("-n", wishes.n_agents)):
-            if value is not None:
-                raise ConfigurationError(f"{name} {value} is for a new run: a stored one has its own")
-        config = RunConfig.checked({} if wishes.backend is None else {"backend": wishes.backend})
-        taken_up = resumed(path, step, wishes.storage, config=config, allow_human=False, limits=wishes.limits)
+        for option, field in (("--seed", "seed"), ("-n", "n_agents")):
+            if field in self._config.model_fields_set:
+                value = getattr(self._config, field)
+                raise ConfigurationError(f"{option} {value} is for a new run: a stored one has its own")
+        taken_up = resumed(path, step, self._storage, config=self._config, allow_human=False, limits=self._limits)
         self._is_own = taken_up.is_fork
         return taken_up
 
@@ -234,7 +196,7 @@ class Shell:
     def _command(self, model: RepuNetModel) -> bool:
         """Take one command, and return whether the session goes on."""
         try:
-            line = self._keyboard.ask("> ", lambda typed: _suggestions(model, typed), self._wishes.storage)
+            line = self._keyboard.ask("> ", lambda typed: _suggestions(model, typed), self._storage)
             command, _, rest = line.strip().partition(" ")
             if command not in {"fin", "exit"}:
                 self._obey(model, command, rest.strip())
@@ -282,7 +244,7 @@ class Shell:
         first = model.steps + 1
         try:
             with telling_how_to_go_on(model, model.steps + steps, "run {}".format):
-                self._advance(model, steps)
+                advance(model, steps)
         finally:
             if model.steps >= first:
                 self._console.print(rates_table(model, first))

@@ -58,7 +58,7 @@ def show(
 
 @app.command()
 def profile(run_folder: RunAtStep, storage: Storage = Path("sim_storage")) -> None:
-    """Show the critical path of each step of a stored run, and that of its last step call by call."""
+    """Show the critical path of each step of a stored run, and the calls on that of the last step."""
     from repunet_model.results import profile as profiling
 
     run, last = open_at_step(run_folder, storage)

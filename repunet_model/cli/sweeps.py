@@ -16,7 +16,13 @@ from repunet_model.cli.options import (
     is_given,
     limit_options,
 )
-from repunet_model.cli.progress import SECONDS_BETWEEN_LINES, quietly_imported, showing_jobs, stopping_jobs
+from repunet_model.cli.progress import (
+    SECONDS_BETWEEN_LINES,
+    exit_unless_done,
+    quietly_imported,
+    showing_jobs,
+    stopping_jobs,
+)
 from repunet_model.config import RunConfig, name_of
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import make_console, say
@@ -92,7 +98,7 @@ def sweep(
     _show(others)
     files = f"{folder.path / 'results.parquet'} and results.csv, {len(table):,} rows"
     console.print(f"Results: {files}", soft_wrap=True, highlight=False)
-    _end(others)
+    exit_unless_done(others)
 
 
 @app.command()
@@ -124,7 +130,7 @@ def questions(
     if not others:
         make_console().print(questions_table(table))
     say(f"Sweep: {folder.path}")
-    _end(others)
+    exit_unless_done(others)
 
 
 def _watch(runner: Runner) -> Sequence[JobOutcome]:
@@ -139,14 +145,6 @@ def _show(others: Sequence[JobOutcome]) -> None:
 
     if others:
         make_console().print(outcomes_table(others))
-
-
-def _end(others: Sequence[JobOutcome]) -> None:
-    """Exit with code 130 if a run was stopped, or 1 if one failed."""
-    from repunet_model.jobs.job import Result
-
-    if others:
-        raise typer.Exit(130 if any(each.result is Result.STOPPED for each in others) else 1)
 
 
 def _values(option: str) -> tuple[str, list[float]]:
@@ -238,7 +236,7 @@ def study(
         if others:
             _show(others)
             say(f"The study goes on with the same command: {len(others)} runs of {folder.path} are not whole.")
-            _end(others)
+            exit_unless_done(others)
         gathered.append((folder, table))
     (folder, _), (_, screened_table) = gathered
     evidence = read(folder.whole_runs())

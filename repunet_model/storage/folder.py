@@ -160,7 +160,7 @@ class RunFolder:
         """Write a run to a temporary folder, and rename it to the first free name."""
         check_name(name if name is not None else default_name)
         part = storage / f".{uuid4().hex}.part"
-        try:
+        with files.reporting(f"storage {storage} cannot be written"):
             files.make_folder(storage)
             if name is not None and (storage / name).exists():
                 raise ConfigurationError(_taken(name, storage))
@@ -174,9 +174,6 @@ class RunFolder:
             finally:
                 shutil.rmtree(part, ignore_errors=True)
             files.sync(storage)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise StorageError(f"storage {storage} cannot be written: {reason}") from error
         return cls(path)
 
     # Reading
@@ -192,9 +189,9 @@ class RunFolder:
         # Unlike Path.is_file, os.path.isfile raises no error for a path that is too long for the system.
         if not os.path.isfile(path / _MANIFEST):
             raise ConfigurationError(f"no run at {path}: there is no manifest.json")
-        linked = next((each for each in _entries(path) if each.is_symlink()), None)
-        if linked is not None:
-            raise StorageError(f"{linked} is a link: a run's own files are in its folder; put the file itself there")
+        for each in _entries(path):
+            if each.is_symlink():
+                raise StorageError(f"{each} is a link: a run's own files are in its folder; put the file itself there")
         return cls(path)
 
     def manifest(self) -> Manifest:
@@ -278,11 +275,7 @@ class RunFolder:
         return rows
 
     def damages(self, last: int | None = None) -> Iterator[str]:
-        """Yield one line for each missing, altered or foreign file, up to a step.
-
-        Args:
-            last: The last step to check; None for all.
-        """
+        """Yield one line for each missing, altered or foreign file, up to a step or in the whole run."""
         try:
             self.manifest()
             steps = range(max(self._found(), default=0) + 1 if last is None else last + 1)
@@ -311,10 +304,6 @@ class RunFolder:
 
     def check_chain(self, first: int, last: int) -> None:
         """Check that steps follow each other and belong to the manifest of the run or of its parent.
-
-        Args:
-            first: The first step to check.
-            last: The last one.
 
         Raises:
             StorageError: If a step does not fit.
@@ -347,12 +336,11 @@ class RunFolder:
         if self._holds:
             return False
         self.check_there()
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise StorageError(f"another process writes to {self.path}: let it end") from None
-        except OSError as error:
-            raise StorageError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        with files.reporting(f"{self.path} cannot be written"):
+            try:
+                self._lock.acquire()
+            except Timeout:
+                raise StorageError(f"another process writes to {self.path}: let it end") from None
         self._holds = True
         return True
 
@@ -384,31 +372,26 @@ class RunFolder:
             raise StorageError(f"step {step - 1} is no longer in {self.path}")
 
     def write_step(self, step: int, documents: Mapping[str, Any], tables: Mapping[str, Iterable[Row]]) -> None:
-        """Write a step, atomically.
-
-        Args:
-            step: The number of the step.
-            documents: Data of the JSON files, by name.
-            tables: Rows of the JSON-lines files, by name.
+        """Write a step atomically: JSON files from documents, and JSON-lines files from tables, by name.
 
         Raises:
             StorageError: If it cannot be written.
         """
         place, part = self.path / f"step_{step}", self.path / f".step_{step}.part"
         leftovers = [part]
-        try:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir()
-            _write_step(self.path, step, self._step_hash(step - 1), documents, tables, into=part)
-            part.rename(place)
-            leftovers.append(place)
-            files.sync(self.path)
-        except (OSError, ValueError) as error:
-            for leftover in leftovers:
-                shutil.rmtree(leftover, ignore_errors=True)
-            self.check_there()
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise StorageError(f"step {step} cannot be written to {self.path}: {reason}") from error
+        with files.reporting(f"step {step} cannot be written to {self.path}"):
+            try:
+                shutil.rmtree(part, ignore_errors=True)
+                part.mkdir()
+                _write_step(self.path, step, self._step_hash(step - 1), documents, tables, into=part)
+                part.rename(place)
+                leftovers.append(place)
+                files.sync(self.path)
+            except (OSError, ValueError):
+                for leftover in leftovers:
+                    shutil.rmtree(leftover, ignore_errors=True)
+                self.check_there()
+                raise
 
     def note_failure(self, step: int, error: str, usage: Row) -> None:
         """Append the error and the usage of a failed step, its only trace beside the replies."""
@@ -424,11 +407,9 @@ class RunFolder:
         self.hold()
         self.release()  # Windows cannot rename a folder with an open file.
         leaving = self.path.with_name(f".{self.path.name}.{os.getpid()}.deleted")
-        try:
+        with files.reporting(f"{self.path} cannot be deleted"):
             self.path.rename(leaving)
             shutil.rmtree(leaving)
-        except OSError as error:
-            raise StorageError(f"{self.path} cannot be deleted: {error.strerror or error}") from error
 
     # Hashes
 
@@ -534,10 +515,8 @@ def _write_step(
 
 def _entries(folder: Path) -> list[Path]:
     """List a folder."""
-    try:
+    with files.reporting(f"{folder} cannot be read"):
         return files.entries(folder)
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be read: {error.strerror or error}") from error
 
 
 def _copy(step: Path, to: Path) -> None:

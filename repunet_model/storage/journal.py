@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from repunet_model.errors import StorageError
-
-Row = dict[str, Any]
+from repunet_model.storage.schema import Row
+from repunet_model.util.files import reporting
 
 _LOG = logging.getLogger(__name__)
 
@@ -69,12 +69,10 @@ class Journal:
         row = {"at": list(at), "attempt": attempt, **row}
         self._rows[_key(at, attempt)] = row
         if self._path is not None:
-            try:
-                append(self._path, [row], repair=not self._is_whole)
-                self._is_whole = True
-            except OSError as error:
-                self._is_whole = False
-                raise StorageError(f"a reply cannot be written to {self._path}: {error.strerror or error}") from error
+            repair, self._is_whole = not self._is_whole, False
+            with reporting(f"a reply cannot be written to {self._path}"):
+                append(self._path, [row], repair=repair)
+            self._is_whole = True
 
     def rows(self) -> Iterator[Row]:
         """Yield all recorded replies in order of arrival."""
@@ -106,10 +104,8 @@ def unread(path: Path) -> dict[str, list[str]]:
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
     """Yield the complete lines of a file with their numbers; none if the file is missing."""
-    try:
+    with reporting(f"{path} cannot be read"):
         lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror or error}") from error
     for number, line in enumerate(lines[:-1], 1):
         try:
             row = json.loads(line)
@@ -119,12 +115,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def append(path: Path, rows: Iterable[Row], *, repair: bool) -> None:
-    """Append rows in one write, all or none.
-
-    Args:
-        path: The file; created if missing.
-        rows: The rows.
-        repair: Whether to remove an incomplete last line first.
+    """Append rows to a file in one write, all or none; `repair` removes an incomplete last line first.
 
     Raises:
         OSError: If the rows cannot be written.

@@ -36,8 +36,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 def made_by(used: Iterable[Callable[..., object]] = ()) -> Row:
     """Return the versions that produce the steps: of this package, its dependencies and the extension files.
 
-    Args:
-        used: Classes and functions in use that extension files may define.
+    `used` are classes and functions in use that extension files may define.
     """
     return {
         "extensions": extensions.hashes(used),
@@ -175,14 +174,7 @@ class Manifest:
         return self.data.get("imported")
 
     def forked(self, run: str, step: int, step_hash: str, changes: Mapping[str, Any]) -> Self:
-        """Create the manifest of a fork.
-
-        Args:
-            run: The name of this run.
-            step: The last shared step.
-            step_hash: The hash of that step's manifest.
-            changes: Entries that the fork overrides.
-        """
+        """Create the manifest of a fork at a step of this run, whose manifest has the given hash."""
         was = {name: self.data.get(name) for name, value in changes.items() if self.data.get(name) != value}
         parent = {"run": run, "step": step, "manifest": step_hash, "was": was}
         if self.parent is not None:

@@ -41,13 +41,7 @@ class Step:
     """
 
     def __init__(self, number: int, document: Callable[[str], Any], table: Callable[[str], Iterable[Any]]) -> None:
-        """Create a step.
-
-        Args:
-            number: The step.
-            document: Returns its state, metrics or usage, by name.
-            table: Returns the rows of a table, by name.
-        """
+        """Create a step; `document` returns its state, metrics or usage, and `table` the rows of a table, by name."""
         self.number = number
         self._document = document
         self._table = table

@@ -21,11 +21,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table.
+    """A column of a table: the type of its non-null values, and their meaning with the unit.
 
-    Attributes:
-        kind: The type of its non-null values: str, int, float or bool; list or dict for nested JSON.
-        meaning: The meaning of a value, with its unit.
+    The type is str, int, float or bool, or list or dict for nested JSON.
     """
 
     kind: type

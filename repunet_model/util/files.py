@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +15,26 @@ from repunet_model.util.text import is_file_name
 _DROPPED = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini"})
 
 
+@contextmanager
+def reporting(problem: str) -> Iterator[None]:
+    """Report errors of the disk as StorageError, with the problem and the reason."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{problem}: {getattr(error, 'strerror', None) or error}") from error
+
+
 def content(path: Path) -> bytes:
     """Return the content of a file.
 
     Raises:
         StorageError: If it cannot be read.
     """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise StorageError(f"{path} is missing") from None
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror or error}") from error
+    with reporting(f"{path} cannot be read"):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise StorageError(f"{path} is missing") from None
 
 
 def parsed(text: bytes, path: Path) -> Any:
@@ -105,12 +115,9 @@ def write_new(path: Path, text: str) -> None:
         ConfigurationError: If the file exists, or its name is not valid on every system.
         StorageError: If it cannot be written.
     """
-    try:
-        taken = path.exists()
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
-    if taken:
-        raise ConfigurationError(f"{path} is already there: name another file, or remove it")
+    with reporting(f"{path} cannot be written"):
+        if path.exists():
+            raise ConfigurationError(f"{path} is already there: name another file, or remove it")
     check_new(path)
     replace(path, text.encode())
 
@@ -121,7 +128,7 @@ def replace(path: Path, text: bytes) -> None:
     Raises:
         StorageError: If it cannot be written; an existing file is then unchanged.
     """
-    try:
+    with reporting(f"{path} cannot be written"):
         make_folder(path.parent)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
@@ -131,5 +138,3 @@ def replace(path: Path, text: bytes) -> None:
         finally:
             part.unlink(missing_ok=True)
         sync(path.parent)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
