@@ -1,6 +1,7 @@
-"""Make societies: new ones from their parameters, or from stored runs, which go on in place or in a fork.
+"""Create models from descriptions and from stored runs.
 
-A new society may have the personas of a stored run. Nothing stored is overwritten.
+A new model is described by `RunConfig`, and may take its personas from a stored run. A stored run continues in place or
+in a fork; stored steps are never overwritten.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from repunet_model.util.text import command, replayable
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A new society that can be made.
+    """The description of a new model.
 
     Attributes:
-        config: Its parameters.
-        personas: The source of its personas.
-        who: Makes its backends; each call makes others.
-        replayed_steps: The steps of the run that it repeats; None unless it is a replay.
+        config: The parameters.
+        personas: The source of the personas.
+        who: Creates new backends.
+        replayed_steps: The number of steps of the replayed run; None unless the backend is a replay.
     """
 
     config: RunConfig
@@ -42,17 +43,7 @@ class Start:
     def make(
         self, who: Respondents, limits: Limits | None, storage: Path | None = None, run_name: str | None = None
     ) -> RepuNetModel:
-        """Return the society.
-
-        Args:
-            who: Its backends, from `who`.
-            limits: What requests may not exceed.
-            storage: The folder of all runs; None to store nothing.
-            run_name: The name of the run.
-
-        Raises:
-            RepuNetError: If it cannot be made.
-        """
+        """Create the model, with backends from `who`; raise RepuNetError if it is invalid."""
         return RepuNetModel(
             **self.config.keywords(),
             n_agents=self.config.n_agents,
@@ -71,13 +62,13 @@ def start(
     environment: Mapping[str, str] = os.environ,
     population: Population | None = None,
 ) -> Start:
-    """Prepare a new society. A replay takes what was not set from the run that it repeats.
+    """Prepare a new model; a replay takes unset parameters from the replayed run.
 
     Args:
-        config: Its parameters.
-        storage: The folder of all runs, where a run to replay is.
-        environment: Where endpoints and keys are configured.
-        population: Its personas, in place of those that the parameters name.
+        config: The parameters.
+        storage: The folder of all runs, including a run to replay.
+        environment: The environment variables that configure endpoints and keys.
+        population: The personas; None for those that the parameters name.
 
     Raises:
         RepuNetError: If a run to replay cannot be read, or has a stage that is not registered.
@@ -98,18 +89,10 @@ def start(
 
 
 def start_from(run: StepReader, config: RunConfig, storage: Path, environment: Mapping[str, str]) -> Start:
-    """Prepare a new society with the personas of a run before its first step, and their learned texts.
-
-    Parameters that are not set are those of the run, its seed and label included; its backends are not taken over.
-
-    Args:
-        run: The run.
-        config: The parameters of the society.
-        storage: The folder of all runs.
-        environment: Where endpoints and keys are configured.
+    """Prepare a new model with the initial personas and learned texts of a run, and its values of unset parameters.
 
     Raises:
-        RepuNetError: If the run cannot be read, or `personas` or `n_agents` is set.
+        RepuNetError: If the run cannot be read, or `config` sets another population.
     """
     for field in ("personas", "n_agents"):
         if field in config.model_fields_set:
@@ -123,12 +106,7 @@ def start_from(run: StepReader, config: RunConfig, storage: Path, environment: M
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A society that was taken up.
-
-    Attributes:
-        model: The society.
-        is_fork: Whether it goes on in a new run.
-    """
+    """A resumed model, and whether it continues in a fork."""
 
     model: RepuNetModel
     is_fork: bool
@@ -145,20 +123,20 @@ def resumed(
     environment: Mapping[str, str] = os.environ,
     limits: Limits | None = None,
 ) -> Resumed:
-    """Take up a stored run: from its last step in place; from an earlier one, or with other backends, in a fork.
+    """Resume a stored run: in place from its last step; in a fork from an earlier step, or with other parameters.
 
     Args:
         path: The folder of the run.
-        step: The step to go on from; None for the last one.
-        storage: The folder of all runs, where a fork and a run to replay are.
-        config: What was asked for; whatever is set and is otherwise in the run makes a fork.
+        step: The step to resume from; None for the last one.
+        storage: The folder of all runs, for a fork and a run to replay.
+        config: The requested parameters; a set parameter that differs from the run's causes a fork.
         name: The name of the fork; None derives one.
-        allow_human: Whether somebody at the keyboard may answer.
-        environment: Where endpoints and keys are configured.
-        limits: What requests may not exceed.
+        allow_human: Whether a human may answer for agents.
+        environment: The environment variables that configure endpoints and keys.
+        limits: The limits on requests.
 
     Raises:
-        RepuNetError: If the run cannot be read or forked, or there is a name though nothing is forked.
+        RepuNetError: If the run cannot be read or forked, or a name is given without a fork.
     """
     run = StepReader.open(path, step)
     folder, manifest = run.folder, run.manifest
@@ -190,15 +168,10 @@ def resumed(
 
 
 def fork_changes(manifest: Manifest, settings: Mapping[str, str], storage: Path) -> dict[str, Any]:
-    """Return the entries of a manifest that a fork changes by wish; backends of single agents stay.
-
-    Args:
-        manifest: Of the run that is forked.
-        settings: Values as `fork --set NAME=VALUE` has them, by name.
-        storage: The folder of all runs, where a run to replay is.
+    """Return the manifest entries that a fork overrides, from settings as text by parameter.
 
     Raises:
-        ConfigurationError: If a name is none that a fork may change, or a value cannot be used.
+        ConfigurationError: If a fork may not change a parameter, or a value is invalid.
     """
     known = [field for field in RunConfig.model_fields if shown(field).may_change]
     changed: dict[str, Any] = {}
@@ -213,17 +186,13 @@ def fork_changes(manifest: Manifest, settings: Mapping[str, str], storage: Path)
 
 
 def _made_by(manifest: Manifest, who: Respondents | None = None) -> dict[str, Any]:
-    """Return what makes the steps of a fork."""
+    """Return the versions that a fork's manifest records."""
     backends = () if who is None else map(type, who.distinct())
     own_measures, own_stages = measures.named(manifest.measures).values(), stages.named(manifest.stages)
     return made_by([type(games.find(manifest.config.game)), *backends, *own_measures, *own_stages])
 
 
 def check_nobody_types(who: Respondents) -> None:
-    """Make sure that no agent's answers come from the keyboard, where something else is typed.
-
-    Raises:
-        ConfigurationError: If some do.
-    """
+    """Raise ConfigurationError if a human answers for an agent, where the keyboard serves another purpose."""
     if who.has_human:
         raise ConfigurationError(f"a human has the keyboard to themselves: use {command('run')} or {command('resume')}")
