@@ -134,7 +134,13 @@ class Endpoint:
 
 
 def completion(
-    text: str, *, finish_reason: str = "stop", prompt_tokens: int = 1, completion_tokens: int = 1, tool: str = ""
+    text: str,
+    *,
+    finish_reason: str = "stop",
+    prompt_tokens: int = 1,
+    completion_tokens: int = 1,
+    tool: str = "",
+    model: str = "",
 ) -> web.Response:
     """Return a chat completion.
 
@@ -144,6 +150,7 @@ def completion(
         prompt_tokens: What to report.
         completion_tokens: What to report.
         tool: The tool that is called with the text, if it is a tool call.
+        model: The model that replies.
     """
     message: dict[str, Any] = {"role": "assistant", "content": text}
     if tool:
@@ -154,7 +161,7 @@ def completion(
             "id": "chatcmpl-test",
             "object": "chat.completion",
             "created": 0,
-            "model": "test",
+            "model": model,
             "choices": [{"index": 0, "finish_reason": finish_reason, "message": message}],
             "usage": {
                 "prompt_tokens": prompt_tokens,
@@ -187,6 +194,7 @@ def answer(body: Body) -> web.Response:
         prompt_tokens=sum(len(message["content"]) for message in body["messages"]) // 4,
         completion_tokens=len(text) // 4,
         tool=tools[0]["function"]["name"] if tools else "",
+        model=body.get("model", ""),
     )
 
 
@@ -213,7 +221,7 @@ def _schema(body: Body) -> dict[str, Any]:
     elif body.get("response_format", {}).get("type") == "json_schema":
         schema = body["response_format"]["json_schema"]["schema"]
     else:
-        prompt = body["messages"][1]["content"]
+        _, prompt = _first(body)
         schema, _ = json.JSONDecoder().raw_decode(prompt, prompt.index('{"type": "object"'))
     assert isinstance(schema, dict)
     return schema
@@ -221,9 +229,18 @@ def _schema(body: Body) -> dict[str, Any]:
 
 def _question(body: Body) -> bytes:
     """Return a hash of the question that a request asks, without corrections and in whatever form."""
-    system, user = (message["content"] for message in body["messages"][:2])
+    system, user = _first(body)
     first = json.dumps([system, user.split("\n\nReply with JSON of this schema")[0], _schema(body)], sort_keys=True)
     return sha256(first.encode()).digest()
+
+
+def _first(body: Body) -> tuple[str, str]:
+    """Return the rules and the question, which may be one message."""
+    first, *rest = (message["content"] for message in body["messages"])
+    if body["messages"][0]["role"] == "system":
+        return first, rest[0]
+    rules, mark, question = first.partition("\n\nYou are ")
+    return rules, mark.strip() + " " + question
 
 
 def random_reply(schema: dict[str, Any], random: Random) -> dict[str, Any]:

@@ -17,14 +17,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
-
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays
 from repunet_model.concurrency import together
 from repunet_model.games.base import Account, Course, Declaration, Game, Outcome, Player, Resident, Society, share
 from repunet_model.personas import Words
-from repunet_model.questions.base import Answer, Line, Opinion, Question, said
+from repunet_model.questions.base import MESSAGE, REASON, Answer, Line, Opinion, Question, free_text, said
 from repunet_model.storage.schema import Column
 
 
@@ -38,7 +36,7 @@ class Choice(StrEnum):
 class DeclarationAnswer(Answer):
     """A choice, and the reason given in public."""
 
-    reason: Annotated[Words, Field(description="the reason you give in public, in one sentence")]
+    reason: Annotated[Words, free_text(REASON, "the reason you give in public, in one sentence")]
     decision: Choice
 
 
@@ -69,7 +67,7 @@ class Willingness(StrEnum):
 class WillingnessAnswer(Answer):
     """Whether to talk, and why."""
 
-    reason: Annotated[Words, Field(description="why, in one sentence")]
+    reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     decision: Willingness
 
 
@@ -102,14 +100,14 @@ class WantToTalk(Meeting[WillingnessAnswer]):
 class TalkAnswer(Answer):
     """What one says."""
 
-    message: Annotated[Words, Field(description="what you say, in one to three sentences")]
+    message: Annotated[Words, free_text(MESSAGE, "what you say, in one to three sentences")]
 
 
 class ConclusionAnswer(Answer):
     """The last turn of a conversation, and what it came to."""
 
-    message: Annotated[Words, Field(description="what you say, in one to three sentences")]
-    summary: Annotated[Words, Field(description="both viewpoints, in two sentences")]
+    message: Annotated[Words, free_text(MESSAGE, "what you say, in one to three sentences")]
+    summary: Annotated[Words, free_text(MESSAGE, "both viewpoints, in two sentences")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
