@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -275,6 +276,15 @@ class FaultKind(StrEnum):
     WRONG_SCHEMA = "wrong schema"
     EMPTY = "empty"
     SLOW = "slow"
+    IN_A_CHOICE = "error in a choice"
+    THOUGHT_ALONE = "empty with reasoning"
+    DRAFT = "draft in a thought"
+    SPENT = "tokens used up in thinking"
+    FILTER = "filter"
+
+
+SURVIVED = tuple(kind for kind in FaultKind if kind is not FaultKind.FILTER)
+"""The faults that a run survives; after any other it has to be gone on with."""
 
 
 class Faults:
@@ -288,7 +298,7 @@ class Faults:
         self,
         share: float,
         seed: int = 0,
-        kinds: Sequence[FaultKind] = tuple(FaultKind),
+        kinds: Sequence[FaultKind] = SURVIVED,
         slow: float = 1.0,
         most: int = 3,
     ) -> None:
@@ -307,6 +317,7 @@ class Faults:
         self._kinds = list(kinds)
         self._slow = slow
         self._most = most
+        self._least = 0
         self._attempts: Counter[bytes] = Counter()
         self._in_a_row: Counter[bytes] = Counter()
 
@@ -320,6 +331,9 @@ class Faults:
             return None
         self._in_a_row[first] += 1
         kind = random.choice(self._kinds)
+        self._least = self._least or body.get("max_tokens", 0)
+        if kind is FaultKind.SPENT and body.get("max_tokens", 0) > self._least:
+            kind = FaultKind.EMPTY  # with the tokens it asked for, a model answers
         self.made[kind] += 1
         return self._make(kind, body)
 
@@ -344,6 +358,16 @@ class Faults:
                 return completion("")
             case FaultKind.SLOW:
                 return Hang(self._slow)
+            case FaultKind.IN_A_CHOICE:
+                return said({"content": ""}, finish_reason="error", error={"code": 502, "message": "went away"})
+            case FaultKind.THOUGHT_ALONE:
+                return said({"content": None, "reasoning_content": text})
+            case FaultKind.DRAFT:
+                return completion(f"<think>Perhaps {text}, but no")
+            case FaultKind.SPENT:
+                return said({"content": "", "reasoning": text}, finish_reason="length")
+            case FaultKind.FILTER:
+                return said({"content": None}, finish_reason="content_filter")
 
 
 def rejecting(*parameters: str) -> Fault:
@@ -367,7 +391,10 @@ def rejecting(*parameters: str) -> Fault:
 
 @contextmanager
 def endpoint(
-    latency: Callable[[], float] | float = 0.0, fault: Fault | None = None, port: int = 0
+    latency: Callable[[], float] | float = 0.0,
+    fault: Fault | None = None,
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Endpoint]:
     """Run an endpoint on a thread of its own for the length of the block.
 
@@ -375,6 +402,7 @@ def endpoint(
         latency: Seconds before a reply, or a function that draws them.
         fault: See `Fault`.
         port: The port; 0 for a free one.
+        tls: The server's certificate, for https; None for http.
     """
     state = Endpoint()
     draw = latency if callable(latency) else (lambda: float(latency))
@@ -391,9 +419,9 @@ def endpoint(
         app.router.add_post("/v1/chat/completions", handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", port)
+        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
         await site.start()
-        state.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        state.url = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}/v1"
         ready.set()
         await stop.wait()
         await runner.cleanup()

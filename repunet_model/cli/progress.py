@@ -16,6 +16,7 @@ from repunet_model.words import to_go_on
 if TYPE_CHECKING:
     from types import FrameType
 
+    from repunet_model.backends.limits import Limits
     from repunet_model.jobs import JobOutcome, Runner
     from repunet_model.model import RepuNetModel
 
@@ -113,12 +114,18 @@ def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Cal
         max_refresh = 0.2
 
         def render(self, task: Task) -> Text:
-            return Text(f"{model.calls:,} calls · {spending(model.usage)}")
+            return Text(f"{model.calls:,} calls · {spending(model.usage)}{waiting(model.limits)}")
 
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), Counters(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(label, total=last, completed=model.steps)
         yield lambda: progress.update(task, completed=model.steps)
+
+
+def waiting(limits: Limits) -> str:
+    """Return how long an endpoint still has to be waited for; empty if for less than a second."""
+    seconds = limits.waits.seconds_left
+    return f" · waiting, {seconds:.0f} s left" if seconds >= 1.0 else ""
 
 
 @contextmanager
