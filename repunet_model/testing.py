@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -120,7 +121,13 @@ class Endpoint:
 
 
 def completion(
-    text: str, *, finish_reason: str = "stop", prompt_tokens: int = 1, completion_tokens: int = 1, tool: str = ""
+    text: str,
+    *,
+    finish_reason: str = "stop",
+    prompt_tokens: int = 1,
+    completion_tokens: int = 1,
+    tool: str = "",
+    model: str = "",
 ) -> web.Response:
     """Return a chat completion with a text; with the name of a tool, a call of it with the text as arguments."""
     message: dict[str, Any] = {"role": "assistant", "content": text}
@@ -132,7 +139,7 @@ def completion(
             "id": "chatcmpl-test",
             "object": "chat.completion",
             "created": 0,
-            "model": "test",
+            "model": model,
             "choices": [{"index": 0, "finish_reason": finish_reason, "message": message}],
             "usage": {
                 "prompt_tokens": prompt_tokens,
@@ -165,6 +172,7 @@ def answer(body: Body) -> web.Response:
         prompt_tokens=sum(len(message["content"]) for message in body["messages"]) // 4,
         completion_tokens=len(text) // 4,
         tool=tools[0]["function"]["name"] if tools else "",
+        model=body.get("model", ""),
     )
 
 
@@ -185,7 +193,7 @@ def _schema(body: Body) -> dict[str, Any]:
     elif body.get("response_format", {}).get("type") == "json_schema":
         schema = body["response_format"]["json_schema"]["schema"]
     else:
-        prompt = body["messages"][1]["content"]
+        _, prompt = _first(body)
         schema, _ = json.JSONDecoder().raw_decode(prompt, prompt.index('{"type": "object"'))
     assert isinstance(schema, dict)
     return schema
@@ -193,9 +201,18 @@ def _schema(body: Body) -> dict[str, Any]:
 
 def _question(body: Body) -> bytes:
     """Return a hash of the question in a request, which excludes corrections and the form of the request."""
-    system, user = (message["content"] for message in body["messages"][:2])
+    system, user = _first(body)
     first = json.dumps([system, user.split("\n\nReply with JSON of this schema")[0], _schema(body)], sort_keys=True)
     return sha256(first.encode()).digest()
+
+
+def _first(body: Body) -> tuple[str, str]:
+    """Return the rules and the question, which may be one message."""
+    first, *rest = (message["content"] for message in body["messages"])
+    if body["messages"][0]["role"] == "system":
+        return first, rest[0]
+    rules, mark, question = first.partition("\n\nYou are ")
+    return rules, mark.strip() + " " + question
 
 
 def random_reply(schema: dict[str, Any], random: Random) -> dict[str, Any]:
@@ -230,6 +247,15 @@ class FaultKind(StrEnum):
     WRONG_SCHEMA = "wrong schema"
     EMPTY = "empty"
     SLOW = "slow"
+    IN_A_CHOICE = "error in a choice"
+    THOUGHT_ALONE = "empty with reasoning"
+    DRAFT = "draft in a thought"
+    SPENT = "tokens used up in thinking"
+    FILTER = "filter"
+
+
+SURVIVED = tuple(kind for kind in FaultKind if kind is not FaultKind.FILTER)
+"""The faults that a run survives; after any other it has to be gone on with."""
 
 
 class Faults:
@@ -243,7 +269,7 @@ class Faults:
         self,
         share: float,
         seed: int = 0,
-        kinds: Sequence[FaultKind] = tuple(FaultKind),
+        kinds: Sequence[FaultKind] = SURVIVED,
         slow: float = 1.0,
         most: int = 3,
     ) -> None:
@@ -258,6 +284,7 @@ class Faults:
         """
         self.made: Counter[FaultKind] = Counter()
         self._share, self._seed, self._kinds, self._slow, self._most = share, seed, list(kinds), slow, most
+        self._least = 0
         self._attempts: Counter[bytes] = Counter()
         self._in_a_row: Counter[bytes] = Counter()
 
@@ -271,6 +298,9 @@ class Faults:
             return None
         self._in_a_row[first] += 1
         kind = random.choice(self._kinds)
+        self._least = self._least or body.get("max_tokens", 0)
+        if kind is FaultKind.SPENT and body.get("max_tokens", 0) > self._least:
+            kind = FaultKind.EMPTY  # with the tokens it asked for, a model answers
         self.made[kind] += 1
         return self._make(kind, body)
 
@@ -295,6 +325,16 @@ class Faults:
                 return completion("")
             case FaultKind.SLOW:
                 return Hang(self._slow)
+            case FaultKind.IN_A_CHOICE:
+                return said({"content": ""}, finish_reason="error", error={"code": 502, "message": "went away"})
+            case FaultKind.THOUGHT_ALONE:
+                return said({"content": None, "reasoning_content": text})
+            case FaultKind.DRAFT:
+                return completion(f"<think>Perhaps {text}, but no")
+            case FaultKind.SPENT:
+                return said({"content": "", "reasoning": text}, finish_reason="length")
+            case FaultKind.FILTER:
+                return said({"content": None}, finish_reason="content_filter")
 
 
 def rejecting(*parameters: str) -> Fault:
@@ -314,7 +354,10 @@ def rejecting(*parameters: str) -> Fault:
 
 @contextmanager
 def endpoint(
-    latency: Callable[[], float] | float = 0.0, fault: Fault | None = None, port: int = 0
+    latency: Callable[[], float] | float = 0.0,
+    fault: Fault | None = None,
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Endpoint]:
     """Run an endpoint in a thread for the duration of the block.
 
@@ -322,6 +365,7 @@ def endpoint(
         latency: The seconds before a reply, or a function that draws them.
         fault: See `Fault`.
         port: The port; 0 for a free one.
+        tls: The server's certificate, for https; None for http.
     """
     state = Endpoint()
     draw = latency if callable(latency) else (lambda: float(latency))
@@ -338,9 +382,9 @@ def endpoint(
         app.router.add_post("/v1/chat/completions", handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", port)
+        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
         await site.start()
-        state.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        state.url = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}/v1"
         ready.set()
         await stop.wait()
         await runner.cleanup()

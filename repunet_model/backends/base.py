@@ -33,6 +33,7 @@ class Usage:
         retries: Attempts after one that failed in transit.
         reasks: Attempts after a reply that did not fit.
         recalled: Replies that were recorded before and so were not asked for again.
+        mended: Values that were written otherwise than they should be, and yet plain: " Cooperate." or "85 %".
         prompt_tokens: As the endpoint reports them, those from a cache included.
         cached_tokens: Prompt tokens that the endpoint served from its cache.
         completion_tokens: As the endpoint reports them.
@@ -50,6 +51,7 @@ class Usage:
     retries: int = 0
     reasks: int = 0
     recalled: int = 0
+    mended: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0

@@ -1,13 +1,14 @@
 """Dialects of endpoints: the accepted form of a request, and the next form to try where one is rejected.
 
 Replies are asked for as JSON of a strict schema; where an endpoint rejects that, as any JSON, and then as plain text,
-with the schema in the prompt. A sampling parameter that it rejects is left out.
+with the schema in the prompt. A sampling parameter that it rejects is left out; of two that it does not take together,
+the one that changes nothing. Where the template of a model knows no system role, the rules begin the user's message.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,11 +30,15 @@ class Dialect:
         reply_format: How to ask for JSON.
         token_limit: The name of the parameter that limits a reply.
         left_out: Parameters that it rejects.
+        has_bounds: Whether schemas say how long a text and how large a number may be.
+        has_system: Whether the rules are a message of the system's.
     """
 
     reply_format: ReplyFormat = ReplyFormat.JSON_SCHEMA
     token_limit: str = "max_tokens"
     left_out: frozenset[str] = frozenset()
+    has_bounds: bool = True
+    has_system: bool = True
 
     def adapted(
         self, complaint: str, parameter: object, sent: Mapping[str, Any], *, is_proven: bool = False
@@ -49,12 +54,19 @@ class Dialect:
         about = f"{parameter or ''} {complaint}".lower()
         if any(word in about for word in _OF_LENGTH):
             return None
+        if self.has_system and is_about_system(about):
+            return replace(self, has_system=False)
         newer = "max_completion_tokens"
         if self.token_limit == "max_tokens" and (parameter == "max_tokens" or newer in about):
             return replace(self, token_limit=newer)
         named = [name for name in _DISPENSABLE if name in sent and re.search(rf"\b{name}\b", about)]
         if named:
-            return replace(self, left_out=self.left_out | set(named))
+            idle = [name for name in named if sent[name] == _IDLE.get(name, sent[name])]
+            if not idle and _TOGETHER.search(about):
+                idle = named[-1:]
+            return replace(self, left_out=self.left_out | set(idle or named))
+        if self.has_bounds and self.reply_format in _WITH_SCHEMA and _BOUNDS.search(about):
+            return replace(self, has_bounds=False)
         if self.reply_format in _NEXT_FORMAT and not is_proven and any(word in about for word in _FORMAT_WORDS):
             return replace(self, reply_format=_NEXT_FORMAT[self.reply_format])
         return None
@@ -66,11 +78,63 @@ class Dialect:
             words.add(self.token_limit)
         if self.reply_format is not ReplyFormat.JSON_SCHEMA:
             words.add(f"replies as {self.reply_format.value}")
+        if not self.has_bounds:
+            words.add("schemas without bounds")
+        if not self.has_system:
+            words.add("rules in the user's message")
         return words
+
+    def schema(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a JSON schema as the endpoint takes it."""
+        return dict(schema) if self.has_bounds else _without_bounds(schema)
+
+    def messages(self, messages: list[dict[str, str]]) -> list[dict[str, str]]:
+        """Return the messages of a chat as the endpoint takes them; the first two are the rules and the question."""
+        if self.has_system:
+            return messages
+        rules, question, *rest = messages
+        return [{"role": "user", "content": f"{rules['content']}\n\n{question['content']}"}, *rest]
+
+
+def is_about_system(complaint: str) -> bool:
+    """Whether a complaint says that a model's template knows no system role."""
+    return _SYSTEM.search(complaint.lower()) is not None
+
+
+def lost(adaptations: Iterable[str], described: Mapping[str, Any]) -> str:
+    """Return in words the sampling parameters that were not what a backend's description says; empty if all were.
+
+    Args:
+        adaptations: How the endpoint was asked, as a usage has it.
+        described: The description.
+    """
+    left_out = (name for name in _IDLE if f"without {name}" in adaptations)
+    return ", ".join(f"{name}={described[name]}" for name in left_out if described.get(name, 1) != _IDLE[name])
+
+
+def _without_bounds(schema: Any) -> Any:
+    if isinstance(schema, Mapping):
+        return {name: _without_bounds(value) for name, value in schema.items() if name not in _BOUNDS_OF_SCHEMA}
+    return [_without_bounds(each) for each in schema] if isinstance(schema, list) else schema
 
 
 _DISPENSABLE = ("seed", "temperature", "top_p", "frequency_penalty", "presence_penalty")
 """Parameters without which a model can still be asked."""
+
+_IDLE = {"temperature": 1.0, "top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
+"""The values at which a parameter does what its absence does. The seed is drawn, and no part of a run's description."""
+
+_TOGETHER = re.compile(r"\bboth\b|together|only one|mutually exclusive|\beither\b")
+"""Complaints about parameters that do not go together, of which one may stay."""
+
+_BOUNDS_OF_SCHEMA = ("minLength", "maxLength", "minimum", "maximum")
+
+_BOUNDS = re.compile(r"\b(?:min_?length|max_?length|minimum|maximum)\b")
+"""Complaints about bounds in a schema."""
+
+_WITH_SCHEMA = (ReplyFormat.JSON_SCHEMA, ReplyFormat.TOOL)
+
+_SYSTEM = re.compile(r"(?:system|developer) (?:role|message|prompt|instruction)|role\W+system\b|roles must alternate")
 
 _OF_LENGTH = ("too large", "too long", "context length", "maximum context")
 """Complaints about the size of a request, not its form."""

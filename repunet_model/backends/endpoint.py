@@ -62,6 +62,11 @@ class Sampling:
                 raise ConfigurationError(f"LLM_{name.upper()} is {getattr(self, name)}: must be from {low} to {high}")
         if not self.model:
             raise ConfigurationError("LLM_MODEL is empty: name a model, such as gpt-4o-mini")
+        if "://" in self.model or "@http" in self.model:
+            raise ConfigurationError(
+                f"the model {self.model.partition('@http')[0].partition('://')[0]!r}... holds an address: set it as "
+                "LLM_API_BASE, and name the model alone"
+            )
 
 
 class ReplyFormat(StrEnum):
@@ -173,6 +178,10 @@ def _check_url(url: str) -> None:
         raise ConfigurationError(remedy) from None
     if not usable or not url.isprintable() or any(character.isspace() for character in url):
         raise ConfigurationError(remedy)
+    if parts.query or parts.fragment:
+        raise ConfigurationError("LLM_API_BASE holds a query or a fragment: leave out what begins with ? or #")
+    if parts.path.rstrip("/").endswith("/completions"):
+        raise ConfigurationError("LLM_API_BASE goes on after the endpoint's address: leave out /chat/completions")
     if "@" in parts.netloc:
         raise ConfigurationError("LLM_API_BASE holds a user or a password: an endpoint is sent OPENAI_API_KEY alone")
 

@@ -21,8 +21,10 @@ from urllib.parse import urlsplit
 
 from repunet_model.backends.base import Request, Usage
 from repunet_model.backends.completion import Completion, complaint_of, json_in
-from repunet_model.backends.dialect import Dialect
+from repunet_model.backends.dialect import Dialect, is_about_system
 from repunet_model.backends.endpoint import MORE_ROOM, Endpoint, ReplyFormat
+from repunet_model.backends.mending import mended
+from repunet_model.backends.notices import Notices
 from repunet_model.backends.sender.client import ProcessTransport
 from repunet_model.backends.sender.transport import Destination, LostError, RefusedError, Transport
 from repunet_model.backends.waits import in_words, stated
@@ -73,6 +75,7 @@ class OpenAIBackend:
         )
         self._dialect = Dialect(endpoint.reply_format or ReplyFormat.JSON_SCHEMA)
         self._proven: ReplyFormat | None = None
+        self._notices = Notices(self._place, endpoint.sampling.model)
         self.description = {"backend": "openai", **asdict(endpoint.sampling)}
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
@@ -87,7 +90,9 @@ class OpenAIBackend:
         dialect = self._dialect
         said = self._read(await self._send(request, dialect), request.usage)
         request.usage.adaptations |= dialect.differences()
-        text = self._text(said, request)
+        self._notices.take(said.model, None if said.counted is None else said.counted.prompt, len(request.prompt))
+        text, count = mended(self._text(said, request), request.schema)
+        request.usage.mended += count
         self._proven = dialect.reply_format
         try:
             return request.question.read(text)
@@ -150,7 +155,7 @@ class OpenAIBackend:
             return await self._transport.send(body, self._destination, request)
         except RefusedError as error:
             complaint = complaint_of(error.text) or error.message
-            if error.status in {400, 422}:
+            if error.status in {400, 422} or (error.status >= 500 and is_about_system(complaint)):
                 if error.code == "json_validate_failed":
                     raise InvalidReplyError("", "the reply was not JSON of the schema") from error
                 remedy = dialect.adapted(
@@ -160,11 +165,13 @@ class OpenAIBackend:
                     if dialect is self._dialect:
                         self._dialect = remedy
                     raise AdaptationError(f"{self._place}: wants to be asked otherwise") from error
-            message = f"{self._place}: HTTP {error.status}, {self._clean(complaint)}"
+            message = (
+                f"{self._place}: HTTP {error.status}, {self._clean(complaint)}{self._hint(error.status, complaint)}"
+            )
             raise self._failure(error.status, message, error.code, stated(error.headers, error.text)) from error
         except LostError as error:
             reason = (
-                f"no reply within {self._endpoint.timeout:g} s"
+                f"no reply within LLM_TIMEOUT={self._endpoint.timeout:g} s"
                 if error.is_timeout
                 else f"cannot be reached ({self._clean(str(error))})"
             )
@@ -179,7 +186,7 @@ class OpenAIBackend:
         sampling[dialect.token_limit] = self._room(request)
         sampling["seed"] = (int.from_bytes(request.digest[:4]) + request.attempt) & 0x7FFFFFFF
         messages = request.messages()
-        name, schema = request.question.name, request.schema
+        name, schema = request.question.name, dialect.schema(request.schema)
         form: dict[str, Any]
         match dialect.reply_format:
             case ReplyFormat.JSON_SCHEMA:
@@ -200,7 +207,7 @@ class OpenAIBackend:
                 is_object = dialect.reply_format is ReplyFormat.JSON_OBJECT
                 form = {"response_format": {"type": "json_object"}} if is_object else {}
         kept = {name: value for name, value in sampling.items() if name not in dialect.left_out}
-        return {**kept, "messages": messages, **form}
+        return {**kept, "messages": dialect.messages(messages), **form}
 
     def _text(self, said: Completion, request: Request[Any]) -> str:
         """Return the JSON that a chat completion holds.
@@ -273,6 +280,14 @@ class OpenAIBackend:
         return TransientError(
             message, wait, may_have_cost=status in {408, 502, 504}, is_limit=status == 429 and wait is None
         )
+
+    def _hint(self, status: int, complaint: str) -> str:
+        """Return what may mend a refusal that does not say so itself; empty if nothing is seen."""
+        if status in {404, 405}:
+            return self._address_hint()
+        if status == 400 and "invalid argument" in complaint.lower():
+            return "; it may not take the form of replies: try LLM_REPLY_FORMAT=json_object, or text"
+        return ""
 
     def _address_hint(self) -> str:
         """Return what may be wrong with the address, after a reply that no endpoint gives; empty if nothing is seen."""

@@ -16,6 +16,7 @@ from repunet_model.util.screen import make_console, say
 from repunet_model.util.text import to_go_on
 
 if TYPE_CHECKING:
+    from repunet_model.backends.limits import Limits
     from repunet_model.jobs.job import JobOutcome, Runner
     from repunet_model.model import RepuNetModel
     from repunet_model.storage import RunFolder
@@ -113,12 +114,18 @@ def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Cal
         max_refresh = 0.2
 
         def render(self, task: display.Task) -> Text:
-            return Text(f"{model.calls:,} calls · {spending(model.usage)}")
+            return Text(f"{model.calls:,} calls · {spending(model.usage)}{waiting(model.limits)}")
 
     bar = (display.TextColumn(label), display.BarColumn(), display.MofNCompleteColumn())
     with display.Progress(*bar, Counters(), display.TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task(label, total=last, completed=model.steps)
         yield lambda: progress.update(task, completed=model.steps)
+
+
+def waiting(limits: Limits) -> str:
+    """Return how long an endpoint still has to be waited for; empty if for less than a second."""
+    seconds = limits.waits.seconds_left
+    return f" · waiting, {seconds:.0f} s left" if seconds >= 1.0 else ""
 
 
 @contextmanager

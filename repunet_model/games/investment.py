@@ -30,7 +30,7 @@ from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
 from repunet_model.games.base import Account, Course, Game, Outcome, Player, share
 from repunet_model.memory import Event
 from repunet_model.personas import Words
-from repunet_model.questions.base import Answer, Opinion, Question, said
+from repunet_model.questions.base import REASON, Answer, Opinion, Question, free_text, said
 from repunet_model.storage.schema import Column
 
 CENT = Decimal("0.01")
@@ -41,7 +41,7 @@ EVENTS_SHOWN = 5
 class PlanAnswer(Answer):
     """A promise, and its reason."""
 
-    reason: Annotated[Words, Field(description="why, in one sentence")]
+    reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     investor_share: Annotated[
         float, Field(ge=0, le=100, description="per cent of the doubled money promised to the investor")
     ]
@@ -71,7 +71,7 @@ class Deal(StrEnum):
 class InvestAnswer(Answer):
     """Whether to invest, the amount, and the reason."""
 
-    reason: Annotated[Words, Field(description="why, in one sentence; the trustee hears it if you refuse")]
+    reason: Annotated[Words, free_text(REASON, "why, in one sentence; the trustee hears it if you refuse")]
     decision: Deal
     amount: Annotated[float, Field(description="units you invest; 0 if you refuse")]
 
@@ -104,7 +104,7 @@ class Invest(Question[InvestAnswer]):
 class AllocationAnswer(Answer):
     """The trustee's split of the doubled money, and the outcome it reports."""
 
-    reason: Annotated[Words, Field(description="why, in one sentence")]
+    reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     investor_share: Annotated[float, Field(ge=0, le=100, description="per cent you give to the investor")]
     reported_outcome: Annotated[float, Field(ge=0, description="units you tell the investor came of the investment")]
 

@@ -12,15 +12,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import Field
-
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
 from repunet_model.games.base import Account, Course, Game, Outcome, Player
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Words
-from repunet_model.questions.base import Answer, Opinion, Question
+from repunet_model.questions.base import REASON, Answer, Opinion, Question, free_text
 from repunet_model.storage.schema import Column
 from repunet_model.util.causality import together
 
@@ -46,7 +44,7 @@ PAYOFFS = {
 class MoveAnswer(Answer):
     """A move, and its reason."""
 
-    reason: Annotated[Words, Field(description="why, in one or two sentences")]
+    reason: Annotated[Words, free_text(REASON, "why, in one or two sentences")]
     decision: Move
 
 

@@ -17,13 +17,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
-
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays
 from repunet_model.games.base import Account, Course, Declaration, Game, Outcome, Player, Resident, Society, share
 from repunet_model.personas import Words
-from repunet_model.questions.base import Answer, Line, Opinion, Question, said
+from repunet_model.questions.base import MESSAGE, REASON, Answer, Line, Opinion, Question, free_text, said
 from repunet_model.storage.schema import Column
 from repunet_model.util.causality import together
 
@@ -38,7 +36,7 @@ class Choice(StrEnum):
 class DeclarationAnswer(Answer):
     """A choice, and the reason given in public."""
 
-    reason: Annotated[Words, Field(description="the reason you give in public, in one sentence")]
+    reason: Annotated[Words, free_text(REASON, "the reason you give in public, in one sentence")]
     decision: Choice
 
 
@@ -64,7 +62,7 @@ class Willingness(StrEnum):
 class WillingnessAnswer(Answer):
     """Whether to talk, and the reason."""
 
-    reason: Annotated[Words, Field(description="why, in one sentence")]
+    reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     decision: Willingness
 
 
@@ -90,14 +88,14 @@ class WantToTalk(Meeting[WillingnessAnswer]):
 class TalkAnswer(Answer):
     """A message."""
 
-    message: Annotated[Words, Field(description="what you say, in one to three sentences")]
+    message: Annotated[Words, free_text(MESSAGE, "what you say, in one to three sentences")]
 
 
 class ConclusionAnswer(Answer):
     """The last message of a conversation, and a summary of it."""
 
-    message: Annotated[Words, Field(description="what you say, in one to three sentences")]
-    summary: Annotated[Words, Field(description="both viewpoints, in two sentences")]
+    message: Annotated[Words, free_text(MESSAGE, "what you say, in one to three sentences")]
+    summary: Annotated[Words, free_text(MESSAGE, "both viewpoints, in two sentences")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from functools import cache
 from random import Random
 from typing import Any, ClassVar, NamedTuple, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from repunet_model.reputation import Level, ReputationRecord
 from repunet_model.util.text import one_line
@@ -32,6 +32,21 @@ class Answer(BaseModel):
     """Base of all answers: nothing beyond the named fields, nothing changed afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def free_text(longest: int, description: str) -> Any:
+    """Describe a free text of an answer.
+
+    Args:
+        longest: The characters it should have at most, which the prompt says and the schema asks for. A reply that is
+            longer is kept all the same, up to the limit of `Words`.
+        description: What it holds.
+    """
+    return Field(description=description, json_schema_extra={"maxLength": longest})
+
+
+REASON, MESSAGE, LEARNED = 300, 500, 800
+"""Characters of a reason or another thought of a sentence, of what is said, and of what an agent goes on with."""
 
 
 class Credibility(StrEnum):
@@ -158,6 +173,11 @@ class Question[A: Answer]:
             "required": list(fields),
             "additionalProperties": False,
         }
+
+    def lengths(self) -> dict[str, int]:
+        """Return the most characters of every free text of the answer, by its field."""
+        fields, chosen = _plain_schema(self.answer)["properties"], self.candidates()
+        return {name: each["maxLength"] for name, each in fields.items() if "maxLength" in each and name not in chosen}
 
     def read(self, text: str) -> A:
         """Read a reply.

@@ -99,6 +99,10 @@ class Compound(Question[Answers]):
             "additionalProperties": False,
         }
 
+    def lengths(self) -> dict[str, int]:
+        """Return the most characters of every free text of the parts, by its field: the same in each."""
+        return {name: longest for ask in self.asks for name, longest in ask.question.lengths().items()}
+
     def read(self, text: str) -> Answers:
         """Read a reply, part by part.
 

@@ -9,14 +9,25 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from repunet_model.personas import Words
-from repunet_model.questions.base import Answer, Candidate, Credibility, Opinion, Options, Question
+from repunet_model.questions.base import (
+    LEARNED,
+    MESSAGE,
+    REASON,
+    Answer,
+    Candidate,
+    Credibility,
+    Opinion,
+    Options,
+    Question,
+    free_text,
+)
 from repunet_model.reputation import Level, ReputationRecord
 
 
 class PartnerAnswer(Answer):
     """Whom to meet, and why."""
 
-    reason: Annotated[Words, Field(description="why, in one sentence")]
+    reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     partner: Annotated[Words, Field(description="the name of the person you pick")]
 
 
@@ -39,9 +50,9 @@ class ChoosePartner(Question[PartnerAnswer]):
 class EvaluationAnswer(Answer):
     """The conduct of both sides."""
 
-    own_reason: Annotated[Words, Field(description="how you behaved, in one sentence")]
+    own_reason: Annotated[Words, free_text(REASON, "how you behaved, in one sentence")]
     own: Annotated[Level, Field(description="your own conduct")]
-    partner_reason: Annotated[Words, Field(description="how your partner behaved, in one sentence")]
+    partner_reason: Annotated[Words, free_text(REASON, "how your partner behaved, in one sentence")]
     partner: Annotated[Level, Field(description="your partner's conduct")]
 
 
@@ -68,7 +79,7 @@ class RecordAnswer(Answer):
     that is kept is five numbers all the same, by the rule of `ReputationRecord.from_level`.
     """
 
-    text: Annotated[Words, Field(description="the reputation in two sentences")]
+    text: Annotated[Words, free_text(MESSAGE, "the reputation in two sentences")]
     level: Annotated[Level, Field(description="the level that fits best")]
     certainty: Annotated[int, Field(ge=0, le=100, description="how sure you are, in per cent")]
 
@@ -141,7 +152,7 @@ class UpdateRecord(Question[RecordAnswer]):
 class LearnedAnswer(Answer):
     """The learned text that the agent acts on from now on."""
 
-    learned: Annotated[Words, Field(description="three to five sentences in the second person")]
+    learned: Annotated[Words, free_text(LEARNED, "three to five sentences in the second person")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,14 +201,14 @@ class Disconnection(StrEnum):
 class ConnectAnswer(Answer):
     """Whether to connect, and why."""
 
-    reason: Annotated[Words, Field(description="why, in one sentence")]
+    reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     decision: Connection
 
 
 class DisconnectAnswer(Answer):
     """Whether to disconnect, and why."""
 
-    reason: Annotated[Words, Field(description="why, in one sentence")]
+    reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     decision: Disconnection
 
 

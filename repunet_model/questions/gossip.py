@@ -9,7 +9,18 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from repunet_model.personas import Words
-from repunet_model.questions.base import Answer, Candidate, Credibility, Line, Opinion, Options, Question
+from repunet_model.questions.base import (
+    MESSAGE,
+    REASON,
+    Answer,
+    Candidate,
+    Credibility,
+    Line,
+    Opinion,
+    Options,
+    Question,
+    free_text,
+)
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.reputation import Level
 
@@ -31,7 +42,7 @@ class Wish(StrEnum):
 class WishAnswer(Answer):
     """Whether to gossip about the partner, in which tone, and why."""
 
-    reason: Annotated[Words, Field(description="why, in one sentence")]
+    reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     tone: Annotated[Tone, Field(description="praise is positive, a complaint negative")]
     decision: Wish
 
@@ -62,7 +73,7 @@ class WishToGossip(Question[WishAnswer]):
 class ListenerAnswer(Answer):
     """Whom to tell, and why."""
 
-    reason: Annotated[Words, Field(description="why, in one sentence")]
+    reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     listener: Annotated[Words, Field(description="the name of the person you tell")]
 
 
@@ -86,7 +97,7 @@ class ChooseListener(Question[ListenerAnswer]):
 class MessageAnswer(Answer):
     """A message of the gossiper."""
 
-    message: Annotated[Words, Field(description="what you say, in one to three sentences")]
+    message: Annotated[Words, free_text(MESSAGE, "what you say, in one to three sentences")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +139,7 @@ class Turn(StrEnum):
 class ResponseAnswer(Answer):
     """The listener's reply, and whether it wants to hear more."""
 
-    message: Annotated[Words, Field(description="what you say to hear more, in one or two sentences")]
+    message: Annotated[Words, free_text(MESSAGE, "what you say to hear more, in one or two sentences")]
     decision: Annotated[Turn, Field(description="whether you want to hear more")]
 
 
@@ -156,8 +167,8 @@ class Passing(StrEnum):
 class JudgementAnswer(Answer):
     """The listener's last reply, its summary, and its judgement of credibility."""
 
-    reply: Annotated[Words, Field(description="what you say in reply, in one sentence")]
-    summary: Annotated[Words, Field(description="what was claimed, in one or two sentences")]
+    reply: Annotated[Words, free_text(MESSAGE, "what you say in reply, in one sentence")]
+    summary: Annotated[Words, free_text(MESSAGE, "what was claimed, in one or two sentences")]
     credibility: Annotated[Credibility, Field(description="how far you believe it")]
 
 

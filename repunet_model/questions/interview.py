@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from pydantic import Field
-
 from repunet_model.memory import Event
 from repunet_model.personas import Words
-from repunet_model.questions.base import Answer, Question
+from repunet_model.questions.base import LEARNED, Answer, Question, free_text
 from repunet_model.reputation import ReputationRecord
 
 
 class InterviewAnswer(Answer):
     """The answer in free text."""
 
-    answer: Annotated[Words, Field(description="what you say, in the first person")]
+    answer: Annotated[Words, free_text(LEARNED, "what you say, in the first person")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

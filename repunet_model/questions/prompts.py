@@ -94,7 +94,9 @@ class Prompts:
             text = _template(question.template).render(**about, sections=sections)
         else:
             text = _template(question.template).render(**_view(question), **about, options=options)
-        return without_marks(text).strip()
+        lengths = question.lengths()
+        stated = _template("lengths.j2").render(lengths=lengths) if lengths else ""
+        return without_marks(f"{text.strip()}\n{stated}").strip()
 
 
 def _view(question: Question[Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from repunet_model import games
+from repunet_model.backends.asked import not_taken
 from repunet_model.config import MODES
 from repunet_model.errors import ConfigurationError
 from repunet_model.measures import isolated
@@ -233,7 +234,11 @@ def _read(run: StepReader) -> Run:
     graph = last.network.graph
     return Run(
         run,
-        {"run": run.folder.path.name, **run.manifest.described(run.population)},
+        {
+            "run": run.folder.path.name,
+            **run.manifest.described(run.population),
+            **not_taken(run, run.manifest, run.manifest.shared_steps + 1),
+        },
         measures,
         _agents(run.personas, last.state, graph, cooperation, Counter(row["gossiper"] for row in messages)),
         Counter((row["tone"], row["order"], row["credibility"]) for row in messages),

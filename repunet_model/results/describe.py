@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 from repunet_model import measures
+from repunet_model.backends.asked import not_taken
 from repunet_model.config import parts_in_words
 from repunet_model.errors import ConfigurationError
 from repunet_model.questions.base import said
@@ -27,6 +28,8 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
             yield f"  {persona.name} ({persona.disposition})"
         return
     step = run.step(number)
+    if lacking := not_taken(run, run.manifest, number, number):
+        yield f"  the endpoint did not take: {lacking['not_taken']}"
     measured = {name: value for name, value in step.measures.items() if value is not None}
     yield "  " + ", ".join(f"{name} {value:.3g}" for name, value in measured.items())
     if declarations := step.rows(DECLARATIONS):

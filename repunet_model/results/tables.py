@@ -13,6 +13,7 @@ from typing import cast
 import pandas as pd
 
 from repunet_model import games, measures
+from repunet_model.backends.asked import not_taken
 from repunet_model.backends.base import Usage
 from repunet_model.games.base import Account, Course, Game, Outcome
 from repunet_model.measures import COSTS, of_graph
@@ -73,7 +74,11 @@ def table_of(run: StepReader, last: int | None = None) -> pd.DataFrame:
     for first, end, manifest in run.manifest.eras(run.last if last is None else last):
         if manifest is not None:
             measures = measures_of(run, end, first)
-            known = {"run": run.folder.path.name, **manifest.described(run.population)}
+            known = {
+                "run": run.folder.path.name,
+                **manifest.described(run.population),
+                **not_taken(run, manifest, first, end),
+            }
             tables.append(pd.concat([pd.DataFrame([known] * len(measures)), measures], axis=1))
     return joined(tables)
 

@@ -28,6 +28,7 @@ from repunet_model.cli import main
 from repunet_model.errors import StorageError
 from repunet_model.games import GAMES
 from repunet_model.testing import (
+    SURVIVED,
     Body,
     Endpoint,
     FaultKind,
@@ -42,7 +43,7 @@ from repunet_model.testing import (
 )
 from tests.conftest import LONG_ENOUGH, MODE_NAMES, MODES, contents
 
-IN_TRANSIT = (FaultKind.LIMIT, FaultKind.OVERLOAD, FaultKind.RESET, FaultKind.SLOW)
+IN_TRANSIT = (FaultKind.LIMIT, FaultKind.OVERLOAD, FaultKind.RESET, FaultKind.SLOW, FaultKind.IN_A_CHOICE)
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +119,43 @@ def test_every_kind_of_fault_is_among_them(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setenv("LLM_API_BASE", running.url)
         monkeypatch.setenv("LLM_TIMEOUT", "0.4")
         run(3)
-    assert set(faults.made) == set(FaultKind)
+    assert set(faults.made) == set(SURVIVED)
+
+
+@pytest.mark.parametrize("game", GAMES)
+@pytest.mark.parametrize(("reputation", "gossip"), MODES, ids=MODE_NAMES)
+def test_after_faults_of_all_kinds_runs_end_as_without(
+    game: str, reputation: bool, gossip: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters: dict[str, Any] = {"game": game, "reputation": reputation, "gossip": gossip, "storage": str(tmp_path)}
+    with endpoint() as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        run(3, run_name="without", **parameters)
+    faults, is_ill, failures, healthy = Faults(0.3, kinds=tuple(FaultKind), slow=0.8, most=9), True, 0, []
+
+    def fault(number: int, body: Body) -> web.Response | Reset | Hang | None:
+        failure = faults(number, body) if is_ill else None
+        if failure is None:
+            healthy.append(json.dumps(body["messages"][:2]))
+        return failure
+
+    with endpoint(fault=fault) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        monkeypatch.setenv("LLM_TIMEOUT", "0.4")
+        with RepuNetModel(rng=1, backend="openai", n_agents=6, run_name="with", **parameters):
+            pass
+        for _ in range(12):
+            with RepuNetModel.load(tmp_path / "with") as model:
+                try:
+                    while model.steps < 3:
+                        model.step()
+                except RepuNetError:
+                    failures += 1
+            is_ill = failures < 6
+    assert failures > 0
+    assert set(faults.made) >= {FaultKind.FILTER, FaultKind.EMPTY}
+    assert contents(tmp_path / "without") == contents(tmp_path / "with")
+    assert not [question for question, times in Counter(healthy).items() if times > 1]
 
 
 def test_usage_counts_failures_and_re_asks_by_question(

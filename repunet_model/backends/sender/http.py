@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from functools import cache
 from typing import Any
 
@@ -61,11 +63,14 @@ def _loss(error: openai.APIConnectionError) -> dict[str, Any]:
 
 @cache
 def _client(destination: Destination) -> openai.AsyncOpenAI:
+    # SSL_CERT_FILE holds for every endpoint, where the proxies of the environment do not.
+    certificates = os.environ.get("SSL_CERT_FILE")
+    verify = ssl.create_default_context(cafile=certificates) if certificates and not destination.trust_env else True
     return openai.AsyncOpenAI(
         api_key=destination.key,
         base_url=destination.base_url,
         max_retries=0,
         timeout=openai.Timeout(destination.timeout, connect=destination.connect_timeout),
         # Prompts go where they were sent and nowhere else.
-        http_client=openai.DefaultAioHttpClient(follow_redirects=False, trust_env=destination.trust_env),
+        http_client=openai.DefaultAioHttpClient(follow_redirects=False, trust_env=destination.trust_env, verify=verify),
     )

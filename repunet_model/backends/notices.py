@@ -1,0 +1,60 @@
+"""What of an endpoint's replies a user should know of though they fit, said once each."""
+
+from __future__ import annotations
+
+import logging
+
+_LOG = logging.getLogger(__name__)
+
+REPLIES = 8
+"""After how many replies the tokens of prompts are compared."""
+
+LEAST_TOKENS = 256
+"""No server cuts prompts to less."""
+
+
+class Notices:
+    """What was noticed of the replies of one endpoint."""
+
+    def __init__(self, place: str, model: str) -> None:
+        """Begin to watch.
+
+        Args:
+            place: The endpoint, in words.
+            model: The model that is asked for.
+        """
+        self._place = place
+        self._model = model
+        self._is_other_told = False
+        self._counts: set[int] = set()
+        self._lengths: set[int] = set()
+        self._seen = 0
+
+    def take(self, model: str, prompt_tokens: int | None, prompt_length: int) -> None:
+        """Take note of a reply, and warn if another model gave it, or every prompt has the same number of tokens.
+
+        Args:
+            model: The model that replied; empty if the endpoint does not say.
+            prompt_tokens: The tokens of the prompt as the endpoint counts them; None if it does not.
+            prompt_length: The characters of the prompt.
+        """
+        if not self._is_other_told and is_other(model, self._model):
+            self._is_other_told = True
+            _LOG.warning("%s: replies come from the model %r", self._place, model[:100])
+        if prompt_tokens is None or self._seen >= REPLIES:
+            return
+        self._seen += 1
+        self._counts.add(prompt_tokens)
+        self._lengths.add(prompt_length)
+        if self._seen == REPLIES and len(self._counts) == 1 < len(self._lengths) and prompt_tokens >= LEAST_TOKENS:
+            _LOG.warning(
+                "%s: counts %d tokens for every prompt, though they differ: it may cut them; give it a longer context",
+                self._place,
+                prompt_tokens,
+            )
+
+
+def is_other(replied: str, asked: str) -> bool:
+    """Whether a reply names another model than was asked for, and not the same one with its provider or its date."""
+    one, two = (name.lower().rpartition("/")[2].removesuffix(":latest") for name in (replied, asked))
+    return bool(one) and not (one.startswith(two) or two.startswith(one))
