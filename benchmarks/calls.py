@@ -40,7 +40,7 @@ CHARACTERS = {"prisoners_dilemma": 561_566, "investment": 477_840, "sign_up": 49
 
 @dataclass
 class Count:
-    """What is asked in a step.
+    """The questions of a step.
 
     Attributes:
         calls: Calls.
@@ -54,7 +54,7 @@ class Count:
 
 
 class Counting:
-    """A backend that counts what it is asked."""
+    """A backend that counts calls and prompt characters."""
 
     reads_prompts = False
     is_costly = False
@@ -66,18 +66,18 @@ class Counting:
         self.description: dict[str, Any] = self._inner.description
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer by chance, and count."""
+        """Count the request, and answer it by the fixed probabilities."""
         self._count.calls += 1
         self._count.characters += sum(len(message["content"]) for message in request.messages())
         self._count.shared += len(request.prompts.system)
         return await self._inner.answer(request)
 
     async def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing; there are no resources to release."""
 
 
 def count(game: str, reputation: bool, gossip: bool, questions: str) -> Count:
-    """Return the means of a step."""
+    """Return the means per step."""
     total = Count()
     for seed in SEEDS:
         model = RepuNetModel(

@@ -1,7 +1,7 @@
-"""Agents and endpoints that decide by fixed probabilities, to compare what is asked with the published implementation.
+"""Agents and endpoints that decide by fixed probabilities, for comparisons with the published implementation.
 
 Accept 0.7, connect 0.6, disconnect 0.25 and 0.35 after gossip or news, gossip 0.4, pass on 0.35, cooperate 0.55, sign
-up 0.5, talk 0.7: the probabilities at which the published implementation was counted and timed.
+up 0.5, talk 0.7: the probabilities used when the published implementation was counted and timed.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ CHANCES: dict[frozenset[str], tuple[str, float]] = {
     frozenset(Wish): (Wish.GOSSIP, 0.4),
     frozenset(Passing): (Passing.PASS_ON, 0.35),
 }
-"""By the options of a decision: one of them, and its probability."""
+"""One option of each decision and its probability, by all options."""
 
 CUT_AFTER_NEWS = 0.35
 
 INVESTED = 0.5
-"""The share of what it owns that an investor invests."""
+"""The share of its resources that an investor invests."""
 
 
 def decide(options: frozenset[str], is_news: bool, random: Random) -> str | None:
-    """Return a decision among options; None where there is no probability for them."""
+    """Draw a decision among options; None for options without a probability."""
     if options not in CHANCES:
         return None
     decision, probability = CHANCES[options]
@@ -60,10 +60,10 @@ def decide(options: frozenset[str], is_news: bool, random: Random) -> str | None
 
 
 class Chances(RulesBackend):
-    """The rules, with every decision drawn by a fixed probability."""
+    """The rules backend with every decision drawn by a fixed probability."""
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer as the rules do, but for the decision."""
+        """Answer by the rules, with a drawn decision."""
         answer = await super().answer(request)
         question = request.question
         options = frozenset(request.options.get("decision", ()))
@@ -78,7 +78,7 @@ class Chances(RulesBackend):
 
 
 def reply(body: Body) -> web.Response:
-    """Return a chat completion that answers a request by the same probabilities."""
+    """Return a chat completion with decisions drawn by the same probabilities."""
     data = reply_to(body)
     random = Random(sha256(json.dumps(body["messages"]).encode()).digest())
     schema = body["response_format"]["json_schema"]["schema"]
@@ -99,22 +99,21 @@ def _decide(data: dict[str, Any], schema: dict[str, Any], is_news: bool, random:
             data[name] = max(round(INVESTED * field["maximum"], 2), 0.01)
 
 
-def _serve(pipe: Connection, latency: float) -> None:
-    with endpoint(latency=latency, fault=lambda number, body: reply(body)) as running:
+def _serve(pipe: Connection, latency: float, by_chance: bool) -> None:
+    with endpoint(latency=latency, fault=(lambda number, body: reply(body)) if by_chance else None) as running:
         pipe.send(running.url)
         pipe.recv()
 
 
 @contextmanager
-def served(latency: float) -> Iterator[str]:
-    """Run such an endpoint in a process of its own, and return its URL.
+def served(latency: float = 0.0, *, by_chance: bool = True) -> Iterator[str]:
+    """Run a local endpoint in a separate process, with seconds of latency before each reply; yield its URL.
 
-    Args:
-        latency: Seconds before each reply.
+    Its decisions are drawn by the fixed probabilities, or else uniformly.
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    server = context.Process(target=_serve, args=(there, latency), daemon=True)
+    server = context.Process(target=_serve, args=(there, latency, by_chance), daemon=True)
     server.start()
     try:
         yield here.recv()

@@ -3,9 +3,9 @@
     uv run benchmarks/first_request.py
     uv run benchmarks/first_request.py OTHER_CHECKOUT
 
-A run of six agents over HTTP is started by `run.py` of this checkout, and of another one if it is named, each with the
-interpreter of its own `.venv`, and killed when a local endpoint has seen its first request. The two take turns. Printed
-are the medians over nine runs each, and the ratio of this checkout's to the other's.
+The `run.py` of this checkout, and of another one if it is named, starts a run of six agents over HTTP with the
+interpreter of its own `.venv`; the run is killed after its first request. The two take turns. Printed are the medians
+over nine runs each, and the ratio of this checkout's to the other's.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> None:
     """Print the medians, and the ratio if there are two."""
     checkouts = [Path(__file__).resolve().parent.parent, *(Path(word).resolve() for word in sys.argv[1:2])]
     for checkout in checkouts:
-        first_request(checkout)  # which compiles what is not compiled
+        first_request(checkout)  # Compiles modules that are not compiled yet.
     rounds = [[first_request(checkout) for checkout in checkouts] for _ in range(ROUNDS)]
     medians = [median(column) for column in zip(*rounds, strict=True)]
     for checkout, seconds in zip(checkouts, medians, strict=True):

@@ -1,9 +1,9 @@
-"""How long the core takes to import, beside Mesa itself.
+"""Import time of the core, beside that of Mesa.
 
     uv run benchmarks/imports.py
 
-Each import runs in an interpreter of its own, in turns, after one round that is not counted: medians of the seconds of
-wall clock from the first line of the program to its last.
+Each import runs in a new interpreter, in turns, after one round that is not counted. Printed are medians of the seconds
+of wall clock that the import takes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STATEMENTS = {
 
 
 def seconds(statement: str) -> float:
-    """Return how long a statement takes in a new interpreter."""
+    """Return the seconds that a statement takes in a new interpreter."""
     program = f"import time; started = time.perf_counter()\n{statement}\nprint(time.perf_counter() - started)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return float(done.stdout)

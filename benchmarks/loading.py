@@ -1,9 +1,9 @@
-"""How long a long run takes to load, and how the bytes of a step grow with its number.
+"""Time to load a long run, and growth of the bytes of a step with its number.
 
     uv run benchmarks/loading.py
 
 Runs of 20 agents with the rules backend: one of 1,000 steps, loaded at its last step, median of five; and the bytes of
-step 100 over those of step 10 in the three games, in all and for each question asked, means over ten seeds.
+step 100 over those of step 10 in the three games, in total and for each question asked, means over ten seeds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def stored(storage: str, name: str, steps: int, game: str, seed: int) -> Path:
 
 
 def size(folder: Path, step: int) -> tuple[int, int]:
-    """Return the bytes of a step and how many questions were asked in it."""
+    """Return the bytes of a step and the number of its questions."""
     place = folder / f"step_{step}"
     calls = json.loads((place / "metrics.json").read_text())["calls"]
     return sum(path.stat().st_size for path in place.iterdir()), calls

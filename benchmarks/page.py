@@ -1,9 +1,9 @@
-"""How long the page takes, in a real browser: from a click until the new state is drawn.
+"""Latency of the page in a real browser: from a click until the new state is drawn.
 
     uv run benchmarks/page.py
 
-A Step of 20 agents with the rules backend; a stored run of 100 steps of 20 agents: until it is drawn at first, and each
-move of its slider; and the same with 200 agents, for 30 steps. The page is at 1280 × 800.
+Measured are a Step of 20 agents with the rules backend; a stored run of 100 steps of 20 agents, until it is first drawn
+and for each move of its slider; and the same with 200 agents, for 30 steps. The page is 1280 × 800 pixels.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RUNS = {"small": (20, 100), "large": (200, 30)}
 
 
 def stored(storage: str) -> None:
-    """Run and store what is looked at."""
+    """Run and store the societies."""
     for name, (agents, steps) in RUNS.items():
         with RepuNetModel(n_agents=agents, rng=1, storage=storage, run_name=name) as model:
             for _ in range(steps):
@@ -35,7 +35,7 @@ def stored(storage: str) -> None:
 
 
 def until_drawn(tab: Page, step: int, act: Callable[[], None]) -> float:
-    """Return the seconds from an act until a step is drawn."""
+    """Return the seconds from an action until a step is drawn."""
     started = time.perf_counter()
     act()
     tab.wait_for_selector(f".rn-step[data-shown='{step}']", state="attached")
@@ -44,7 +44,7 @@ def until_drawn(tab: Page, step: int, act: Callable[[], None]) -> float:
 
 
 def opened(tab: Page, url: str) -> float:
-    """Open the page; return the seconds until a society is drawn."""
+    """Return the seconds from opening the page until a society is drawn."""
     started = time.perf_counter()
     tab.goto(url)
     tab.wait_for_selector(".rn-node")
@@ -52,14 +52,14 @@ def opened(tab: Page, url: str) -> float:
 
 
 def moves(tab: Page, last: int) -> list[float]:
-    """Move the slider to and fro; return the seconds of each move."""
+    """Move the slider back and forth; return the seconds of each move."""
     slider = tab.get_by_role("slider", name="step")
     targets = [1 + (7 * number) % (last - 1) for number in range(1, 16)]
     return [until_drawn(tab, step, lambda step=step: slider.fill(str(step))) for step in targets]  # type: ignore[misc]
 
 
 def steps(tab: Page, count: int) -> list[float]:
-    """Press Step; return the seconds of each."""
+    """Press Step; return the seconds of each step."""
     button = tab.get_by_role("button", name="Step", exact=True)
     return [until_drawn(tab, step, button.click) for step in range(1, count + 1)]
 

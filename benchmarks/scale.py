@@ -1,11 +1,11 @@
-"""How a society without language models grows: time and memory against agents and steps, and how fast it answers.
+"""Scaling of a society without language models: time and memory against agents and steps, and response time.
 
     uv run benchmarks/scale.py
 
-Runs with the rules backend that are stored, in the mode with reputation and gossip, each in a process of its own; time
-is that of a clock on the wall, memory the most the process had beyond its imports. Figures are medians over five runs,
-but for the long run and the runs of the other games, which are made once. An exponent is the slope of a straight line
-through the logarithms: 1 is proportional to the number of agents, 2 quadratic.
+Stored runs with the rules backend, with reputation and gossip, each in a process of its own; time is wall clock, memory
+is the peak of the process beyond its imports. Figures are medians over five runs, except those of the long run and of
+the other games, which are single runs. An exponent is the slope of a straight line through the logarithms: 1 is
+proportional to the number of agents, 2 quadratic.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ PROGRAM = Path(__file__).resolve().parent.parent / "run.py"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a run took.
+    """Time and memory of a run.
 
     Attributes:
-        seconds: By step.
-        calls: Questions answered, by step.
+        seconds: Seconds by step.
+        calls: Answered questions by step.
         total: Seconds from the parameters to the last step.
-        imports: The memory of the process before, in MB.
-        peak: The most memory it had, in MB.
+        imports: The memory of the process before the run, in MB.
+        peak: The peak memory of the process, in MB.
     """
 
     seconds: list[float]
@@ -58,7 +58,7 @@ class Measured:
 
 
 def memory() -> float:
-    """Return the most memory this process has had, in MB of a million bytes."""
+    """Return the peak memory of this process, in MB of a million bytes."""
     if sys.platform == "win32":
         return float(psutil.Process().memory_info().peak_wset) / 1e6
     else:
@@ -67,7 +67,7 @@ def memory() -> float:
 
 
 def run(game: str, agents: int | None, steps: int, activation: Activation) -> Measured:
-    """Make and store a run; without a number of agents, of those that are built in."""
+    """Run and store a society of some agents, or of the built-in ones."""
     imports, started = memory(), time.perf_counter()
     seconds, calls = [], [0]
     people = "built-in" if agents is None else populations.generate(agents, seed=1, altruistic=0.5)
@@ -85,13 +85,13 @@ def run(game: str, agents: int | None, steps: int, activation: Activation) -> Me
 
 
 def measured(game: str, agents: int | None, steps: int, activation: Activation = Activation.SIMULTANEOUS) -> Measured:
-    """Make a run in a process of its own."""
+    """Run a society in a separate process."""
     with multiprocessing.get_context("spawn").Pool(1) as process:
         return process.apply(run, (game, agents, steps, activation))
 
 
 def program(*words: str) -> float:
-    """Return how long the command line takes, from the start of its process to the end."""
+    """Return the seconds of a command, from the start of its process to the end."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         subprocess.run([sys.executable, PROGRAM, *words], cwd=folder, check=True, capture_output=True)
@@ -99,7 +99,7 @@ def program(*words: str) -> float:
 
 
 def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
-    """Return the exponent with which values grow."""
+    """Return the exponent of the growth of values."""
     return linear_regression([math.log(size) for size in sizes], [math.log(value) for value in values]).slope
 
 

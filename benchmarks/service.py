@@ -1,24 +1,23 @@
-"""CPU that a call takes, beside the bare SDK on the same endpoint.
+"""CPU time of a call, beside that of the bare SDK on the same endpoint.
 
     uv run benchmarks/service.py
 
 Ours is everything between an agent's question and its answer: options, prompt and schema, all wrappers, the process
-that sends the request, the reply written to the journal, the answer validated. The SDK's is `chat.completions.create`
-with a body that is ready. Both send the questions of one step of 200 agents, 200 in flight, to a local endpoint in a
-process of its own. Printed are the medians over five rounds that take turns, and the median of the rounds' ratios.
+that sends the request, the journal, the validation. The SDK's is `chat.completions.create` with a prepared body. Both
+send the questions of one step of 200 agents, 200 in flight, to a local endpoint in a process of its own. Printed are
+the medians over five rounds that take turns, and the median of the rounds' ratios.
 """
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +25,9 @@ from typing import Any
 import openai
 import psutil
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.chances import served
 from repunet_model import RepuNetModel
 from repunet_model.backends.base import Request, Usage
 from repunet_model.backends.dialect import Dialect
@@ -36,7 +38,6 @@ from repunet_model.backends.rules import RulesBackend
 from repunet_model.backends.wrappers import service
 from repunet_model.questions.base import Answer
 from repunet_model.storage.journal import Journal
-from repunet_model.testing import endpoint
 
 IN_FLIGHT = 200
 AGENTS = 200
@@ -44,27 +45,20 @@ ROUNDS = 5
 
 
 class Collector(RulesBackend):
-    """The rules, which keep what they were asked."""
+    """The rules backend, which records its requests."""
 
     def __init__(self) -> None:
         super().__init__()
         self.requests: list[Request[Any]] = []
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer, and keep the request."""
+        """Record the request, and answer it."""
         self.requests.append(request)
         return await super().answer(request)
 
 
-def serve(pipe: Connection) -> None:
-    """Run an endpoint until told to stop."""
-    with endpoint() as running:
-        pipe.send(running.url)
-        pipe.recv()
-
-
 async def in_flight(calls: Sequence[Callable[[], Awaitable[object]]]) -> float:
-    """Make calls, so many at once, and return the CPU seconds of one."""
+    """Run calls at a fixed concurrency, and return the CPU seconds per call."""
     places = asyncio.Semaphore(IN_FLIGHT)
 
     async def call(make: Callable[[], Awaitable[object]]) -> None:
@@ -77,21 +71,21 @@ async def in_flight(calls: Sequence[Callable[[], Awaitable[object]]]) -> float:
 
 
 def cpu_seconds() -> float:
-    """Return the CPU seconds of this process and of the senders that it has started."""
+    """Return the CPU seconds of this process and of its senders."""
     senders = (child for child in psutil.Process().children() if "sender.process" in " ".join(child.cmdline()))
     times = [sender.cpu_times() for sender in senders]
     return time.process_time() + sum(each.user + each.system for each in times)
 
 
 async def ours(requests: Sequence[Request[Any]], place: Endpoint, folder: Path) -> float:
-    """Return the CPU seconds of a call through the whole service."""
+    """Return the CPU seconds of a call through all wrappers."""
     journal = Journal()
     journal.open(folder / f"replies_{time.monotonic_ns()}.jsonl", 0)
     backend = service(connect(place), Limits(IN_FLIGHT), journal)
     fresh = [replace(request, usage=Usage(), answered_by=backend.description) for request in requests]
     first = replace(fresh[0], usage=Usage())
     try:
-        await backend.answer(first)  # which starts the process that sends requests
+        await backend.answer(first)  # Starts the process that sends requests.
         journal.clear()
         return await in_flight([partial(backend.answer, request) for request in fresh])
     finally:
@@ -109,22 +103,15 @@ def main() -> None:
     collector = Collector()
     RepuNetModel(n_agents=AGENTS, rng=1, backend=collector).step()
     requests = collector.requests
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    server = context.Process(target=serve, args=(there,), daemon=True)
-    server.start()
-    url = here.recv()
-    os.environ["LLM_API_BASE"] = url
-    place = Endpoint.from_environment()
-    asking = OpenAIBackend(place, "none")
-    bodies = [asking.body(request, Dialect()) for request in requests]
     rounds = []
-    with tempfile.TemporaryDirectory() as folder:
+    with served(by_chance=False) as url, tempfile.TemporaryDirectory() as folder:
+        os.environ["LLM_API_BASE"] = url
+        place = Endpoint.from_environment()
+        asking = OpenAIBackend(place, "none")
+        bodies = [asking.body(request, Dialect()) for request in requests]
         for _ in range(ROUNDS):
             theirs = asyncio.run(bare(bodies, url))
             rounds.append((asyncio.run(ours(requests, place, Path(folder))), theirs))
-    here.send("stop")
-    server.join(5)
     mine, theirs = (median(column) * 1000 for column in zip(*rounds, strict=True))
     ratio = median(own / other for own, other in rounds)
     print(f"{len(requests)} calls, {IN_FLIGHT} in flight: ours {mine:.2f} ms CPU a call, the bare SDK {theirs:.2f} ms")

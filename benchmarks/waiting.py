@@ -1,12 +1,11 @@
-"""How long a step takes on an endpoint that replies after 200 ms, against what cannot be avoided.
+"""Time of a step on an endpoint that replies after 200 ms, against the critical path.
 
     uv run benchmarks/waiting.py
 
-What cannot be avoided is the critical path: the longest chain of calls of which each waits for the one before. The
-endpoint is a process of its own on this machine and replies by the probabilities of `benchmarks/chances.py`. Printed
-are medians: for 20 agents over five runs of six steps, for 200 agents over five runs of two steps, and beside that the
-seconds of a step of the published implementation on the same kind of endpoint. A run's first call also starts the
-process that sends requests; that is done before the clock starts, as is what a run does once.
+The critical path is the longest chain of calls that each depend on the one before. The endpoint is a process on this
+machine and replies by the probabilities of `benchmarks/chances.py`. Printed are medians: for 20 agents over five runs
+of six steps, for 200 agents over five runs of two steps, and the seconds of a step of the published implementation on
+the same kind of endpoint. The clock starts after a run's set-up and its first call, which starts the sending process.
 """
 
 from __future__ import annotations
@@ -43,19 +42,12 @@ PUBLISHED = {"prisoners_dilemma": (11.0, 25.6), "investment": (39.7,), "sign_up"
 """Seconds of a step of the published implementation: of the prisoner's dilemma steps 1 and 2, else the mean."""
 
 PROMISED = {"prisoners_dilemma": (3, 8), "investment": (10, 25), "sign_up": (12, 30)}
-"""How many times faster ours is to be, one question a call and fused."""
+"""The promised ratio of their seconds to ours, one question a call and fused."""
 
 
 @dataclass(frozen=True)
 class Timed:
-    """A step.
-
-    Attributes:
-        step: Its number.
-        calls: Its calls.
-        path: The calls of its critical path.
-        seconds: How long it took.
-    """
+    """A step with its calls, the length of its critical path in calls, and its seconds."""
 
     step: int
     calls: int
@@ -64,7 +56,7 @@ class Timed:
 
     @property
     def ratio(self) -> float:
-        """The seconds it took over those of its critical path."""
+        """The seconds of the step over those of its critical path."""
         return self.seconds / (self.path * LATENCY)
 
 
@@ -89,7 +81,7 @@ def run(game: str, questions: str, n_agents: int, seed: int, steps: int, storage
 
 
 def cpu_of_a_bare_call(url: str, calls: int = 1000) -> float:
-    """Return the CPU seconds that a call of the bare SDK takes, 200 in flight."""
+    """Return the CPU seconds of a call of the bare SDK, 200 in flight."""
     prompt = [{"role": "system", "content": "s" * 1100}, {"role": "user", "content": "u" * 800}]
     answer = {"type": "object", "properties": {"decision": {"type": "string", "enum": ["cooperate", "defect"]}}}
     wanted = {"name": "question", "strict": True, "schema": answer}

@@ -1,4 +1,4 @@
-"""The agent: who it is, what it owns, remembers and thinks of others. It owns no client and asks nothing itself."""
+"""The agent: its persona, resources, memory and opinions. It has no client and asks no questions itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Surroundings(Protocol):
 
     @property
     def scores(self) -> Mapping[str, float]:
-        """Each known agent's mean score."""
+        """The mean score of each agent that has a record."""
 
     @property
     def network(self) -> SocialNetwork:
@@ -37,28 +37,21 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
     """One agent of the society.
 
     Attributes:
-        persona: Who it is.
-        learned: What it acts on, by role.
-        resources: What it owns, in units.
-        payoff: What it gained in the last step, in units; None if it met nobody.
-        ledger: What it thinks of itself and of others.
+        persona: Its persona.
+        learned: The text it acts on, by role.
+        resources: Its resources, in units.
+        payoff: Its gain in the last step, in units; None without an encounter.
+        ledger: Its reputation records of itself and of others.
         memory: Its last encounters.
-        declared: What it chose in the last public round; None before the first, and in a game without rounds.
-        encounters: How many it has had.
-        completed: How many of them took place in full.
-        gossip_heard: How much gossip it has heard.
-        gossip_uncredible: How much of that it judged uncredible or very uncredible.
+        declared: Its choice in the last public round; None before the first, and in a game without rounds.
+        encounters: The number of its encounters.
+        completed: The number of those that were completed.
+        gossip_heard: The number of messages it heard.
+        gossip_uncredible: The number of those it judged uncredible or very uncredible.
     """
 
     def __init__(self, model: Surroundings, persona: Persona, learned: Mapping[str, str], standings: Standings) -> None:
-        """Make an agent as it is before the first step.
-
-        Args:
-            model: The model it lives in.
-            persona: Who it is.
-            learned: What it starts from, by role.
-            standings: Where what it thinks of others counts, together with what all others think.
-        """
+        """Create an agent before its first step; learned texts are by role, its ledger counts in the standings."""
         super().__init__(model)
         self.persona = persona
         self.learned = dict(learned)
@@ -79,17 +72,17 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
     @property
     def score(self) -> float:
-        """The mean score of all records that anybody holds of the agent; 0 if there is none."""
+        """The mean score of all records of the agent; 0 without any."""
         return float(self.model.scores.get(self.name, 0.0))
 
     @property
     def out_degree(self) -> int:
-        """How many others it is bound to."""
+        """The number of agents that it is tied to."""
         return int(self.model.network.graph.out_degree(self.name))
 
     @property
     def in_degree(self) -> int:
-        """How many others are bound to it."""
+        """The number of agents that are tied to it."""
         return int(self.model.network.graph.in_degree(self.name))
 
     def gain(self, amount: Decimal) -> None:
@@ -98,13 +91,13 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.resources += amount
 
     def met(self, payoff: Decimal, *, completed: bool) -> None:
-        """Take in an encounter and its payoff."""
+        """Count an encounter, and add its payoff."""
         self.gain(payoff)
         self.encounters += 1
         self.completed += completed
 
     def remove(self) -> None:
-        """Refuse to leave: the population of a run is fixed.
+        """Raise an error: the population of a run is fixed.
 
         Raises:
             ConfigurationError: Always.
@@ -114,7 +107,7 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         )
 
     def state(self) -> AgentState:
-        """Return what must survive beside ledger and memory, as plain data."""
+        """Return the state of the agent, without ledger and memory, as plain data."""
         return {
             "name": self.name,
             "resources": str(self.resources),
@@ -128,7 +121,7 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         }
 
     def restore(self, state: AgentState) -> None:
-        """Take on the data of `state`."""
+        """Set the state from the data of `state`."""
         self.resources = Decimal(state["resources"])
         self.payoff = None if state["payoff"] is None else Decimal(state["payoff"])
         self.learned = dict(state["learned"])

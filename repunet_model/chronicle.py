@@ -1,8 +1,8 @@
-"""A run as it was after each of its steps: what everybody held, thought, did and was asked.
+"""The state of a run after each of its steps: ties, opinions, memories, events and questions.
 
-A step of a run holds what it added, and the small state after it. A chronicle reads each step once and finds in it what
-held at any step, for a run on disk and for a society that goes on in memory alike. Questions and answers are read when
-somebody looks at them: of a run on disk from there, of a society in memory from a packed copy.
+A step stores only its own additions and a small state. A chronicle reads each step once and reconstructs the state
+after any step, for a stored run and for a model in memory. Questions and answers are read on demand: from disk for a
+stored run, from a compressed copy for a model.
 """
 
 from __future__ import annotations
@@ -39,33 +39,23 @@ if TYPE_CHECKING:
 _STEP = attrgetter("step")
 
 _KEPT = (INTERACTIONS, DECLARATIONS, GOSSIP, TIES)
-"""The tables that a chronicle keeps in memory."""
+"""The tables that a chronicle holds in memory."""
 
 
 class Chronicle:
-    """A run as it was after each of its steps.
+    """The state of a run after each of its steps.
 
     Attributes:
-        name: What the run is called.
-        manifest: What the run is: its parameters and who answers for whom.
-        personas: The agents by name, in the order of the population.
-        roles: The roles of its game, each once.
-        rates: The names of the game's own rates.
-        first: The first step that is known: 0, unless a society was taken up in memory later on.
+        name: The name of the run.
+        manifest: The description of the run: parameters and backends.
+        personas: The personas by name, in the order of the population.
+        roles: The distinct roles of the game.
+        rates: The names of the game's rates.
+        first: The first known step; 0 unless a model joined at a later step.
     """
 
     def __init__(self, name: str, manifest: Manifest, personas: Sequence[Persona], first: int = 0) -> None:
-        """Begin a chronicle without steps.
-
-        Args:
-            name: What the run is called.
-            manifest: What the run is.
-            personas: Its agents.
-            first: The step that will come first.
-
-        Raises:
-            RepuNetError: If the run is of a game that is not there.
-        """
+        """Create a chronicle without steps; raise RepuNetError if the game is unknown."""
         game = games.find(manifest.config.game)
         self.name = name
         self.manifest = manifest
@@ -81,15 +71,7 @@ class Chronicle:
 
     @classmethod
     def of_run(cls, run: StepReader, last: int | None = None) -> Self:
-        """Read a stored run.
-
-        Args:
-            run: The run.
-            last: The last step to read; None for all.
-
-        Raises:
-            RepuNetError: If it cannot be read.
-        """
+        """Read a stored run up to step `last` (None: all steps); raise RepuNetError if it cannot be read."""
         chronicle = cls(run.name, run.manifest, run.personas)
         with understood(run.folder):
             for step in run.steps(last=last):
@@ -98,12 +80,7 @@ class Chronicle:
 
     @classmethod
     def of_model(cls, model: RepuNetModel, name: str = "this society") -> Self:
-        """Begin with a society as it is, and go on with every further step of it.
-
-        Args:
-            model: The society; no step of it is under way.
-            name: What to call it.
-        """
+        """Start with the present state of a model, which must be between two steps, and add each further step."""
         people = [agent.persona for agent in model.agents.to_list()]
         chronicle = cls(name, model.manifest(), people, first=model.steps)
         for agent in model.agents.to_list():
@@ -117,7 +94,7 @@ class Chronicle:
         return chronicle
 
     def _watch(self, step: Step) -> None:
-        """Add a step of a society in memory, with its calls packed."""
+        """Add a step of a model in memory, with its calls compressed."""
         log, packed = StepLog(), zlib.compress(to_json(list(step.rows(CALLS))).encode(), level=1)
         for table in _KEPT:
             for row in step.rows(table):
@@ -134,7 +111,7 @@ class Chronicle:
             self._add_update(holder, update)
         for name, event in step.events():
             self._events[name].append(event)
-        for table in _KEPT:  # read at once, so that damage is found when the run is opened
+        for table in _KEPT:  # read now, so that damage is reported when the run is opened
             step.rows(table)
         _ = step.state, step.measures
         self._steps.append(step)
@@ -155,11 +132,7 @@ class Chronicle:
         return self._steps[number - self.first]
 
     def persona(self, name: str) -> Persona:
-        """Return the persona of a name.
-
-        Raises:
-            ConfigurationError: If there is none.
-        """
+        """Return the persona with a name; raise ConfigurationError if there is none."""
         if name not in self.personas:
             raise ConfigurationError(f"nobody in {self.name} is called {name!r}: choose {', '.join(self.personas)}")
         return self.personas[name]
@@ -173,33 +146,26 @@ class Chronicle:
         return self.step(step).network
 
     def calls(self, step: int) -> list[CallRow]:
-        """Return the questions of a step with their answers, and the prompts if they were read.
-
-        Raises:
-            StorageError: If they cannot be read.
-        """
+        """Return the questions of a step with answers and rendered prompts; raise StorageError if unreadable."""
         return list(self.step(step).asked())
 
     def memory(self, name: str, step: int) -> tuple[Event, ...]:
-        """Return what an agent remembers after a step, oldest first."""
+        """Return the events that an agent remembers after a step, oldest first."""
         events = self._events[name]
         return tuple(events[: bisect_right(events, step, key=_STEP)][-MEMORY_LENGTH:])
 
     def opinions_of(self, holder: str, step: int) -> dict[tuple[str, str], Sequence[RecordUpdate]]:
-        """Return what an agent thinks after a step and thought before, by subject and role, oldest first."""
+        """Return the records an agent wrote up to a step, by subject and role, oldest first."""
         return _until(self._by_holder[holder], step)
 
     def opinions_about(self, subject: str, step: int) -> dict[tuple[str, str], Sequence[RecordUpdate]]:
-        """Return what is thought of an agent after a step and was before, by holder and role, oldest first."""
+        """Return the records about an agent up to a step, by holder and role, oldest first."""
         return _until(self._by_subject.get(subject, {}), step)
 
     def score(self, name: str, step: int, role: str | None = None) -> float | None:
-        """Return the mean score of an agent after a step, over all who have an opinion of it; None if nobody has.
+        """Return the mean score of an agent after a step, over the records about it; None without any.
 
-        Args:
-            name: The agent.
-            step: The step.
-            role: The role it is known in; None for the mean over its roles.
+        Without a role, the score is the mean over the agent's roles.
         """
         if role is None:
             return self.step(step).state["scores"].get(name)
@@ -208,7 +174,7 @@ class Chronicle:
         return math.fsum(scores) / len(scores) if scores else None
 
     def measured(self, name: str, last: int) -> list[tuple[int, float]]:
-        """Return a measure by step up to a step, without the steps in which it was not taken."""
+        """Return the steps up to `last` with a value of a measure, and the values."""
         values = ((number, self.step(number).measures.get(name)) for number in range(self.first, last + 1))
         return [(number, value) for number, value in values if value is not None]
 
@@ -216,9 +182,5 @@ class Chronicle:
 def _until(
     histories: Mapping[tuple[str, str], Sequence[RecordUpdate]], step: int
 ) -> dict[tuple[str, str], Sequence[RecordUpdate]]:
-    found = {}
-    for key, history in histories.items():
-        count = bisect_right(history, step, key=_STEP)
-        if count:
-            found[key] = history[:count]
-    return found
+    counts = {key: bisect_right(history, step, key=_STEP) for key, history in histories.items()}
+    return {key: histories[key][:count] for key, count in counts.items() if count}

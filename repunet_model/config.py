@@ -1,7 +1,7 @@
-"""`RunConfig`: every parameter on which the outcome of a run depends, described once.
+"""`RunConfig`: every parameter on which the outcome of a run depends, defined once.
 
-Its fields give the checks of `RepuNetModel`, the manifest of a run, the options of the command line, the keys of files
-of jobs and sweeps, the settings of `fork --set`, the parameters of the page and the table of docs/odd.md. To add a
+Its fields define the checks of `RepuNetModel`, the manifest of a run, the options of the command line, the keys of job
+and sweep files, the settings of `fork --set`, the parameters of the page and the table of docs/odd.md. To add a
 parameter, add a field here and a keyword to `RepuNetModel`, and read it from `model.config` where it is needed.
 """
 
@@ -29,12 +29,7 @@ LONGEST_LABEL = 100
 
 
 class Mode(NamedTuple):
-    """Which parts of the mechanism a society has.
-
-    Attributes:
-        reputation: Whether agents keep reputations.
-        gossip: Whether they gossip.
-    """
+    """The parts of the mechanism that are on."""
 
     reputation: bool
     gossip: bool
@@ -48,10 +43,10 @@ MODES: dict[str, Mode] = {
     GOSSIP_ONLY: Mode(reputation=False, gossip=True),
     NEITHER: Mode(reputation=False, gossip=False),
 }
-"""The modes by name, in the order in which they are shown."""
+"""The modes by name, in the order of tables and figures."""
 
 IN_FILE_NAMES = {FULL: "full", REPUTATION_ONLY: "reputation", GOSSIP_ONLY: "gossip", NEITHER: "none"}
-"""The modes in the names of run folders."""
+"""The names of modes in the names of run folders."""
 
 
 def mode_of(reputation: bool, gossip: bool) -> str:
@@ -60,7 +55,7 @@ def mode_of(reputation: bool, gossip: bool) -> str:
 
 
 def parts_in_words(reputation: bool, gossip: bool) -> str:
-    """Return what a society has of the mechanism, where nothing says that its mode is meant."""
+    """Return a mode in words that need no context."""
     parts = [word for word, is_on in (("reputation", reputation), ("gossip", gossip)) if is_on]
     return " and ".join(parts) or "neither reputation nor gossip"
 
@@ -68,8 +63,8 @@ def parts_in_words(reputation: bool, gossip: bool) -> str:
 class Activation(StrEnum):
     """The order in which pairs act.
 
-    SIMULTANEOUS: all pairs meet, then all gossip. SEQUENTIAL: one pair after another meets and gossips, so that
-    later pairs know what earlier ones did.
+    SIMULTANEOUS: all pairs meet as if at once, and gossip follows. SEQUENTIAL: one pair after another meets and
+    gossips, so that later pairs know what earlier ones did. In both, pairs are settled before any result is applied.
     """
 
     SIMULTANEOUS = "simultaneous"
@@ -79,8 +74,8 @@ class Activation(StrEnum):
 class Questions(StrEnum):
     """The way agents are asked.
 
-    SINGLE: one question a call, as in the paper. FUSED: what an agent answers one after another from the same view is
-    one call with one compound answer.
+    SINGLE: one question a call, as in the paper. FUSED: consecutive questions to an agent from the same view are one
+    call with one compound answer.
     """
 
     SINGLE = "single"
@@ -89,15 +84,15 @@ class Questions(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """How a field of `RunConfig` is shown to users.
+    """The presentation of a field of `RunConfig` to users.
 
     Attributes:
         meaning: A sentence for the help of the command line.
         name: Its name on the command line and in files; by default that of the field.
         options: Its options on the command line; by default derived from its name.
-        metavar: What the command line writes for a value; by default derived from its type.
-        is_resolved: Whether a run stores a description of what the value names instead of the value.
-        may_change: Whether a fork may set it.
+        metavar: The placeholder of a value in help; by default derived from its type.
+        is_resolved: Whether the value names something, such as a backend, of which a manifest stores a description.
+        may_change: Whether `fork --set` may change it (`resume --backend-for` changes `backend_for`).
     """
 
     meaning: str
@@ -125,7 +120,7 @@ def _text(value: object, info: ValidationInfo) -> str:
 
 def _game(value: object, info: ValidationInfo) -> str:
     name = _text(value, info)
-    return SCENARIOS.get(name, name)  # whether there is such a game, the registry of games knows
+    return SCENARIOS.get(name, name)  # The registry of games checks that it exists.
 
 
 def _label(value: object, info: ValidationInfo) -> str:
@@ -136,14 +131,14 @@ def _label(value: object, info: ValidationInfo) -> str:
 
 
 def _whole(value: object, info: ValidationInfo) -> int | None:
-    """Return a whole number within the bounds of the field; NumPy's integers are whole numbers too."""
+    """Return a whole number within the bounds of the field, including NumPy's integers."""
     field = RunConfig.model_fields[info.field_name or ""]
     if value is None and NoneType in get_args(field.annotation):
         return None
     low, high = bounds(field)
     limits = f"at least {low}" if high is None else f"from {low} to {high}"
     try:
-        number = operator.index(cast("SupportsIndex", value))  # what is none raises TypeError
+        number = operator.index(cast("SupportsIndex", value))
     except TypeError:
         number = low - 1
     if isinstance(value, bool) or number < low or (high is not None and number > high):
@@ -152,7 +147,7 @@ def _whole(value: object, info: ValidationInfo) -> int | None:
 
 
 def _seed(value: object, info: ValidationInfo) -> int:
-    """Return a seed; the page hands it over as text."""
+    """Return a seed; the page passes it as text."""
     try:
         return int(value) if isinstance(value, str) else operator.index(cast("SupportsIndex", value))
     except (TypeError, ValueError):
@@ -182,7 +177,7 @@ def _by_name(value: object, info: ValidationInfo) -> dict[str, str]:
 class RunConfig(BaseModel):
     """Every parameter on which the outcome of a run depends.
 
-    An instance is valid: each field was checked, and `ConfigurationError` says in one line what cannot be used.
+    All fields of an instance are valid; an invalid value raises a `ConfigurationError`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -233,11 +228,15 @@ class RunConfig(BaseModel):
     activation: Annotated[Activation, BeforeValidator(_member), Parameter("simultaneous or sequential.")] = (
         Activation.SIMULTANEOUS
     )
-    dialogue_turns: Annotated[int, Ge(2), Le(10), BeforeValidator(_whole), Parameter("Most turns of a dialogue.")] = 2
+    dialogue_turns: Annotated[
+        int, Ge(2), Le(10), BeforeValidator(_whole), Parameter("Maximum number of turns in a dialogue.")
+    ] = 2
     questions: Annotated[
         Questions,
         BeforeValidator(_member),
-        Parameter("single (one question a call) or fused (one call for what is answered from one view)."),
+        Parameter(
+            "single (one question a call) or fused (one call for consecutive questions with the same knowledge)."
+        ),
     ] = Questions.SINGLE
     seed: Annotated[int, BeforeValidator(_seed), Parameter("Seed of the run.")] = 1
     label: Annotated[
@@ -247,37 +246,32 @@ class RunConfig(BaseModel):
     ] = ""
 
     def stored(self) -> dict[str, Any]:
-        """Return what a manifest says of these parameters: all that are not resolved, as plain data."""
+        """Return the entries of a manifest: all parameters that are not resolved, as plain data."""
         return {name: value for name, value in self.model_dump(mode="json").items() if name not in RESOLVED}
 
     def keywords(self) -> dict[str, Any]:
-        """Return these parameters as keywords of `RepuNetModel`, except for those that a run resolves."""
-        values = self.stored()
-        seed = values.pop("seed")
-        return {**values, "rng": seed}
+        """Return these parameters as keywords of `RepuNetModel`, without the resolved ones."""
+        return {"rng" if name == "seed" else name: value for name, value in self.stored().items()}
 
     def changed(self, values: Mapping[str, Any]) -> Self:
-        """Return these parameters with some others; those that were set are remembered as set.
-
-        Args:
-            values: Values by field.
+        """Return a copy with some values changed; fields that were set stay marked as set.
 
         Raises:
-            ConfigurationError: If one cannot be used.
+            ConfigurationError: If a value is invalid.
         """
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self).checked({**given, **values})
 
     @classmethod
     def checked(cls, values: Mapping[str, Any], where: str = "") -> Self:
-        """Return the parameters that some values make; what is not given has its default.
+        """Create parameters from values, with defaults for the others.
 
         Args:
-            values: Values by field or by the name of a field in files.
-            where: Where they stand, for the message.
+            values: Values by field, or by the name of a field in files.
+            where: The place of the values, for error messages.
 
         Raises:
-            ConfigurationError: If one is unknown, or cannot be used.
+            ConfigurationError: If a name is unknown, or a value is invalid.
         """
         fields = {FIELD_OF.get(name, name): (name, value) for name, value in values.items()}
         place = f"{where}: " if where else ""
@@ -294,23 +288,21 @@ class RunConfig(BaseModel):
 
     @classmethod
     def of_manifest(cls, manifest: Mapping[str, Any]) -> Self:
-        """Return the parameters of a stored run that its manifest holds as they are.
+        """Read the parameters that a manifest holds as values; those in `RESOLVED` get their defaults.
 
-        A parameter that the version which made the run did not have is what it was then: its default.
+        A parameter that the run's version of this package did not have gets its default.
 
         Raises:
-            ConfigurationError: If one is missing, or cannot be used.
+            ConfigurationError: If a parameter is missing or invalid.
         """
         known = {name: manifest[name] for name in cls.model_fields if name in manifest and name not in RESOLVED}
-        missing = next((name for name in _FIRST if name not in known), None)
-        if missing is not None:
-            raise ConfigurationError(f"{missing} is missing")
+        for name in _IN_ALL_FORMATS:
+            if name not in known:
+                raise ConfigurationError(f"{name} is missing")
         config = cls.checked(known)
-        changed = next(
-            (name for name, value in config.stored().items() if name in known and value != known[name]), None
-        )
-        if changed is not None:
-            raise ConfigurationError(f"{changed} is {known[changed]!r}")
+        for name, value in config.stored().items():
+            if value != known.get(name, value):
+                raise ConfigurationError(f"{name} is {known[name]!r}")
         return config
 
 
@@ -319,14 +311,14 @@ RESOLVED = frozenset(
     for name, field in RunConfig.model_fields.items()
     if any(isinstance(each, Parameter) and each.is_resolved for each in field.metadata)
 )
-"""The fields that a manifest does not hold as they are, but by a description of what they name."""
+"""The fields that a manifest stores as a description of what the value names."""
 
-_FIRST = ("game", "reputation", "gossip", "activation", "dialogue_turns", "questions", "seed")
-"""The fields that every stored run has, whichever version made it."""
+_IN_ALL_FORMATS = ("game", "reputation", "gossip", "activation", "dialogue_turns", "questions", "seed")
+"""The fields that every stored run has, in all versions."""
 
 
 def shown(field: str) -> Parameter:
-    """Return how a field is shown to users."""
+    """Return the presentation of a field."""
     return next(each for each in RunConfig.model_fields[field].metadata if isinstance(each, Parameter))
 
 
@@ -340,37 +332,32 @@ FIELD_OF = {name_of(field): field for field in RunConfig.model_fields}
 
 
 def kind_of(field: str) -> type:
-    """Return the type of a field where it is not None: bool, int, str, dict, or an enumeration."""
+    """Return the type of a field without None: bool, int, str, dict, or an enumeration."""
     annotation = RunConfig.model_fields[field].annotation
-    (kind,) = (
-        [each for each in get_args(annotation) if each is not NoneType] if _is_optional(annotation) else [annotation]
-    )
+    options = get_args(annotation)
+    (kind,) = [each for each in options if each is not NoneType] if NoneType in options else [annotation]
     origin = get_origin(kind) or kind
     assert isinstance(origin, type)
     return origin
 
 
-def _is_optional(annotation: Any) -> bool:
-    return NoneType in get_args(annotation)
-
-
 def bounds(field: FieldInfo) -> tuple[int, int | None]:
-    """Return the least and the greatest value of a whole number; None where it has no greatest."""
+    """Return the smallest and the largest value of an integer field; None without a largest."""
     low = next((int(each.ge) for each in field.metadata if isinstance(each, Ge)), 0)  # type: ignore[call-overload]
     high = next((int(each.le) for each in field.metadata if isinstance(each, Le)), None)  # type: ignore[call-overload]
     return low, high
 
 
 def draw_seed() -> int:
-    """Return a seed for a run that was given none."""
+    """Draw a seed for a run without one."""
     return secrets.randbelow(2**31)
 
 
 def read_text(field: str, text: str) -> Any:
-    """Return the value that a text means for a field, as `fork --set` and a list of values on the command line have it.
+    """Parse the text of a value, as in `fork --set` and in lists of values on the command line.
 
     Raises:
-        ConfigurationError: If it cannot be used.
+        ConfigurationError: If the value is invalid.
     """
     kind = kind_of(field)
     if kind is bool:
@@ -385,11 +372,7 @@ def read_text(field: str, text: str) -> Any:
 
 
 def _check(field: str, value: Any) -> Any:
-    """Return the value of a field, checked.
-
-    Raises:
-        ConfigurationError: If it cannot be used.
-    """
+    """Validate the value of a field, and return it."""
     try:
         return getattr(RunConfig.model_validate({field: value}), field)
     except ValidationError as error:

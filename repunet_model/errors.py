@@ -1,6 +1,6 @@
-"""The errors of RepuNet: one tree, each with a message of one line that says what, where and how to mend it.
+"""The errors of RepuNet: one tree, each with a message of one line that names the object, the problem and the remedy.
 
-A front end prints the message of any `RepuNetError` as it is; everything else is a defect of the program.
+A front end prints the message of any `RepuNetError`; every other exception is a defect of the program.
 """
 
 from __future__ import annotations
@@ -19,50 +19,60 @@ class StorageError(RepuNetError):
 
 
 class BackendError(RepuNetError):
-    """A question could not be answered; the step it belongs to is not applied."""
+    """A question was not answered; the step it belongs to is not applied."""
 
 
 class EndpointError(BackendError):
-    """The endpoint refused a request for good, or kept failing until the retries ran out."""
+    """The endpoint refused a request permanently, or failed until the retries ran out."""
 
 
 class BudgetError(BackendError):
-    """The next request might cost more than is left of the budget; it was not sent."""
+    """A request might exceed the budget; it was not sent."""
 
 
 class AdaptationError(BackendError):
-    """The endpoint did not take a request in its form; the backend has learned another, and can be asked again."""
+    """The endpoint rejected the form of a request; the backend has learned another form, and can be asked again."""
 
 
 class DivergenceError(BackendError):
-    """A replayed run asks what was not asked when it was recorded."""
+    """A replayed run asks a question that was not asked when it was recorded."""
 
 
 class TransientError(BackendError):
-    """One attempt failed in a way that may pass: a limit, an overload, a reset, a timeout.
+    """One attempt failed for a reason that may pass: a limit, an overload, a reset, a timeout.
 
     Attributes:
-        retry_after: Seconds the endpoint asks to wait before the next attempt, if it named any.
-        may_have_cost: Whether the endpoint may have answered, and counts the tokens, though no reply arrived.
+        retry_after: Seconds to wait before the next attempt, if the endpoint names them.
+        may_have_cost: Whether the endpoint may have charged for a reply that did not arrive.
+        is_limit: Whether a rate limit was hit that the endpoint does not name.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None, *, may_have_cost: bool = False) -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, may_have_cost: bool = False, is_limit: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.may_have_cost = may_have_cost
+        self.is_limit = is_limit
 
 
 class InvalidReplyError(BackendError):
     """A reply does not fit its question.
 
     Attributes:
-        text: The reply as it came.
-        problem: What is wrong with it, in words that are told to the model.
-        remedy: What the user can do about it, if anything.
+        text: The reply.
+        problem: The problem, in the words that are sent to the model.
+        remedy: The advice to the user, if any.
+        is_empty: Whether the reply is empty, which may be a passing fault of the server.
+        room: The tokens to allow in the next attempt, for a model that spent all of them before it answered.
     """
 
-    def __init__(self, text: str, problem: str, remedy: str = "") -> None:
+    def __init__(
+        self, text: str, problem: str, remedy: str = "", *, is_empty: bool = False, room: int | None = None
+    ) -> None:
         super().__init__(problem)
         self.text = text
         self.problem = problem
         self.remedy = remedy
+        self.is_empty = is_empty
+        self.room = room

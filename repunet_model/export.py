@@ -1,9 +1,9 @@
-"""A stored run in the files of other programs: its network as a graph, its tables by column."""
+"""Export a stored run to other programs: its network as a graph file, its tables as CSV or Parquet."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,22 +22,20 @@ from repunet_model.util import files
 
 @contextmanager
 def whole(out: Path, *, is_file: bool = False) -> Iterator[Path]:
-    """Give a place to write to, which becomes `out` at the end of the block, or nothing if the block fails.
+    """Yield a temporary path that is renamed to `out` at the end of the block, or removed if the block fails.
 
     Args:
-        out: Where it is to lie.
-        is_file: Whether it is a file, which the block makes; else it is a folder, which is there. The folder it lies in
-            is made if it is missing.
+        out: The final path; missing parents are created.
+        is_file: Whether the block creates a file at the path; else the path is an existing folder.
 
     Raises:
-        ConfigurationError: If `out` is there already, or its name is none that every system takes.
-        StorageError: If it cannot be written.
+        ConfigurationError: If `out` exists, or its name is invalid on some system.
+        StorageError: If `out` cannot be written.
     """
     try:
         taken = out.exists() or out.is_symlink()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise ConfigurationError(f"{str(out)[:200]!r}: {reason}") from None
+        raise ConfigurationError(f"{str(out)[:200]!r}: {getattr(error, 'strerror', None) or error}") from None
     if taken:
         raise ConfigurationError(f"{out} is there already: name another place")
     files.check_new(out)
@@ -50,106 +48,82 @@ def whole(out: Path, *, is_file: bool = False) -> Iterator[Path]:
             yield place
             place.rename(out)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise StorageError(f"{out} cannot be written: {reason}") from error
+        raise StorageError(f"{out} cannot be written: {getattr(error, 'strerror', None) or error}") from error
 
 
 def export_graph(run: StepReader, number: int, out: Path, layout: str) -> None:
-    """Write the network after a step for programs that draw and measure graphs.
+    """Write the network after a step as a graph file.
 
-    A node has the attributes name, disposition, resources (in units) and score (the mean of all records held of the
-    agent, over its roles, as in a run); an edge has roles, a text with ", " between them.
+    Nodes have the attributes name, disposition, resources (in units) and score (the mean of all records about the
+    agent, over its roles); edges have roles, as a comma-separated text.
 
     Args:
         run: The run.
         number: The step.
-        out: The file to make.
+        out: The file to create.
         layout: "graphml" or "gexf".
 
     Raises:
-        RepuNetError: If the run cannot be read, or `out` is there or cannot be written.
+        RepuNetError: If the run cannot be read, or `out` exists or cannot be written.
     """
     state = run.step(number).state
     graph: nx.DiGraph[str] = nx.DiGraph()
     for persona, agent in zip(run.personas, state["agents"], strict=True):
-        name = persona.name
-        graph.add_node(
-            name,
-            name=name,
-            disposition=persona.disposition.value,
-            resources=float(agent["resources"]),
-            score=state["scores"].get(name, 0.0),
-        )
+        name, resources, score = persona.name, float(agent["resources"]), state["scores"].get(persona.name, 0.0)
+        graph.add_node(name, name=name, disposition=persona.disposition.value, resources=resources, score=score)
     for name, other, roles in state["network"]["ties"]:
         graph.add_edge(name, other, roles=", ".join(roles))
     with whole(out, is_file=True) as place:
-        if layout == "graphml":
-            nx.write_graphml(graph, place)
-        else:
-            nx.write_gexf(graph, place)
+        (nx.write_graphml if layout == "graphml" else nx.write_gexf)(graph, place)
 
 
 def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
-    """Write every table of all steps up to one, a file a table with its columns; nested values are JSON text.
+    """Write a file for each table, with the rows of all steps up to one; nested values are JSON text.
 
     Args:
         run: The run.
-        last: The last step. The past of an imported run is included, its rows with the step they had there.
-        out: The folder to make.
+        last: The last step. The history of an imported run is included, with the published numbers of steps.
+        out: The folder to create.
         layout: "csv" or "parquet".
 
     Raises:
-        RepuNetError: If the run cannot be read, or `out` is there or cannot be written.
+        RepuNetError: If the run cannot be read, or `out` exists or cannot be written.
     """
     facts = games.find(run.manifest.config.game).facts
     with whole(out) as place:
-        for table in TABLES.values():
-            if not table.is_exported:
-                continue
+        for table in (table for table in TABLES.values() if table.is_exported):
             columns = {**_ADDED, **table.columns_with(facts)}
-            rows = [_flat(row, columns) for row in _all_rows(run, last, table)]
+            rows = [
+                {name: _plain(row.get(name), column.kind) for name, column in columns.items()}
+                for row in _all_rows(run, last, table)
+            ]
             if layout == "csv":
                 frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
                 frame.to_csv(place / f"{table.name}.csv", index=False, lineterminator="\n")
             else:
-                parquet.write_table(pa.Table.from_pylist(rows, _schema(columns)), place / f"{table.name}.parquet")
+                schema = pa.schema([(name, _ARROW[column.kind]) for name, column in columns.items()])
+                parquet.write_table(pa.Table.from_pylist(rows, schema), place / f"{table.name}.parquet")
 
 
 _ADDED = {
     "imported": Column(bool, "whether the row is from the past of an imported run"),
     "step": Column(int, "step of the row"),
 }
-"""The columns that every exported table has before its own."""
+"""The first columns of every exported table."""
 
-_ARROW = {
-    str: pa.string(),
-    int: pa.int64(),
-    float: pa.float64(),
-    bool: pa.bool_(),
-    list: pa.string(),
-    dict: pa.string(),
-}
-
-
-def _schema(columns: Mapping[str, Column]) -> pa.Schema:
-    """Return the one schema of a table, whatever its rows are."""
-    return pa.schema([(name, _ARROW[column.kind]) for name, column in columns.items()])
+_ARROW = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), **dict.fromkeys((str, list, dict), pa.string())}
 
 
 def _all_rows(run: StepReader, last: int, table: Table[Any]) -> Iterator[Row]:
-    """Yield the rows of a table up to a step, each with its step; an imported past has the steps it had there."""
+    """Yield the rows of a table up to a step, with the added columns."""
     if run.manifest.imported is not None and table is not TIES:
         yield from ({"imported": True, **row} for row in run.step(0).rows(table))
     for step in run.steps(1, last):
         yield from ({"imported": False, "step": step.number, **row} for row in step.rows(table))
 
 
-def _flat(row: Row, columns: Mapping[str, Column]) -> Row:
-    """Return a row with all columns: nested values as JSON text, numbers in the type of their column."""
-    return {name: _plain(row.get(name), column.kind) for name, column in columns.items()}
-
-
 def _plain(value: Any, kind: type) -> Any:
+    """Convert a nested value to JSON text, and a number to the type of its column."""
     if isinstance(value, list | dict):
         return to_json(value)
     return float(value) if kind is float and value is not None else value

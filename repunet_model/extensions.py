@@ -1,4 +1,4 @@
-"""Files of one's own that register games, backends and measures, imported when a program is told to."""
+"""Extension files: Python files of the user that register games, backends and measures."""
 
 from __future__ import annotations
 
@@ -17,13 +17,10 @@ _LOADED: dict[str, ModuleType] = {}
 
 
 def load(files: Sequence[str]) -> None:
-    """Import files that were not imported yet, each as a module of its name.
-
-    Args:
-        files: Paths of Python files.
+    """Import Python files that were not imported yet, each as a module of its name.
 
     Raises:
-        ConfigurationError: If one is not there, has the name of another module, or fails.
+        ConfigurationError: If a file is missing, has the name of another module, or raises an error.
     """
     for file in files:
         path = Path(file).resolve()
@@ -32,36 +29,29 @@ def load(files: Sequence[str]) -> None:
 
 
 def loaded() -> list[str]:
-    """Return the paths of all files that `load` has imported, for other processes to load."""
+    """Return the paths of all files that `load` has imported, for worker processes."""
     return list(_LOADED)
 
 
 def hashes(used: Iterable[Callable[..., object]]) -> dict[str, str]:
-    """Return the first 12 digits of the SHA-256 of every file that extends the package, by name.
+    """Return the first 12 digits of the SHA-256 of every extension file, by name.
 
-    These are the files that `load` has imported, and those that define what is used. Modules that such a file imports
-    do not count.
-
-    Args:
-        used: Classes and functions that may come from elsewhere.
+    These are the files that `load` has imported, and those that define the given classes and functions, but not the
+    modules they import.
     """
     files = {Path(file) for file in _LOADED}
     for each in used:
         if not each.__module__.startswith("repunet_model."):
-            with contextlib.suppress(TypeError):  # typed in at a prompt: there is no file
+            with contextlib.suppress(TypeError):  # Defined at a prompt, without a file.
                 files.add(Path(inspect.getfile(each)).resolve())
     return {file.name: sha256(file.read_bytes()).hexdigest()[:12] for file in sorted(files) if file.is_file()}
 
 
 def check(recorded: Mapping[str, str], used: Iterable[Callable[..., object]]) -> None:
-    """Make sure that a run goes on with the files it was made with.
-
-    Args:
-        recorded: Hashes of its files, by name.
-        used: Classes and functions in use that may come from such files.
+    """Check that a run continues with the extension files it was made with, by their recorded hashes.
 
     Raises:
-        ConfigurationError: If one has changed.
+        ConfigurationError: If a file has changed.
     """
     for name, digest in hashes(used).items():
         if recorded.get(name, digest) != digest:

@@ -1,12 +1,12 @@
-"""What a model measures after each step: its game's rates, what all societies have in common, and one's own measures.
+"""The measures of a model after each step: its game's rates, those of all societies, and registered ones.
 
-A measure of one's own is a function of the model, registered before the model is made::
+A registered measure is a function of the model, registered before the model is made::
 
     @measures.register
     def largest_holding(model: RepuNetModel) -> float:
         return max(float(agent.resources) for agent in model.agents)
 
-It is then among `model.measures`, a column of the DataCollector, and stored with every step.
+It is then an entry of `model.measures`, a column of the DataCollector, and stored with every step.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from repunet_model.agents import RepuNetAgent
 
 Measure = Callable[[Any], float | None]
-"""A measure of one's own: a finite number, or None where there is nothing to measure."""
+"""A registered measure: returns a finite number, or None where it is undefined."""
 
 COMMUNITY_INTERVAL = 5
-"""Steps between two looks for communities."""
+"""Steps between two measurements of communities."""
 
 MEASURES = (
     "score_self_interested",
@@ -55,38 +55,34 @@ MEASURES = (
     "gossip_lapsed",
     "calls",
 )
-"""The measures that all games share; a game's own rates come before them.
+"""The measures that all games share, after the game's own rates.
 
-None has the name of a parameter: `mesa.batch_run` writes both into one row.
+None has the name of a parameter, since `mesa.batch_run` writes both into one row.
 """
 
 COSTS = ("attempts", "tokens", "usd")
-"""What a step has cost, beside its measures in tables: requests, tokens, and US dollars as far as prices are known."""
+"""The columns of costs of a step: requests, tokens, and US dollars where prices are known."""
 
 _COLUMNS = ("run", "mode", "step", "seed", "rng", "population", "version")
-"""What tables of runs name beside measures and parameters."""
+"""Further columns of tables of runs, beside measures and parameters."""
 
 _OWN: dict[str, Measure] = {}
 
 
 def register[M: Measure](measure: M) -> M:
-    """Make a measure known by the name of its function; models that are made from now on take it.
+    """Register a function of the model as a measure, by its name, for models made from now on.
 
-    Args:
-        measure: A function of the model, called after each step and once before the first.
+    It is called after each step and once before the first.
     """
     _OWN[measure.__name__] = measure
     return measure
 
 
 def registered(others: Iterable[str]) -> dict[str, Measure]:
-    """Return all measures of one's own by name.
-
-    Args:
-        others: Names that other columns of the model have.
+    """Return all registered measures by name; `others` are the names of other columns of the model.
 
     Raises:
-        ConfigurationError: If one has such a name.
+        ConfigurationError: If a measure has such a name.
     """
     clash = sorted(set(_OWN) & {*others, *MEASURES, *COSTS, *_COLUMNS})
     if clash:
@@ -95,10 +91,10 @@ def registered(others: Iterable[str]) -> dict[str, Measure]:
 
 
 def named(names: Sequence[str]) -> dict[str, Measure]:
-    """Return the measures that a stored run has beside those of all runs.
+    """Return the registered measures of a stored run.
 
     Raises:
-        ConfigurationError: If one is not registered.
+        ConfigurationError: If a measure is not registered.
     """
     for name in names:
         if name not in _OWN:
@@ -110,10 +106,10 @@ def named(names: Sequence[str]) -> dict[str, Measure]:
 
 
 def take(model: object, own: Mapping[str, Measure]) -> dict[str, float | None]:
-    """Return the values of measures of one's own.
+    """Return the values of registered measures.
 
     Raises:
-        RepuNetError: If one raises, or gives anything but a finite number or None.
+        RepuNetError: If a measure raises an error, or returns anything but a finite number or None.
     """
     values: dict[str, float | None] = {}
     for name, measure in own.items():
@@ -131,14 +127,14 @@ def take(model: object, own: Mapping[str, Measure]) -> dict[str, float | None]:
 def of_society(
     agents: Iterable[RepuNetAgent], graph: nx.DiGraph[str], scores: Mapping[str, float] | None, seed: int, step: int
 ) -> dict[str, float | None]:
-    """Measure a society as it is after a step.
+    """Measure the state of a society after a step.
 
     Args:
         agents: Its agents.
         graph: The ties.
-        scores: The score of each agent that is known; None if agents keep no reputations.
+        scores: The score of each agent that has a record; None without reputation.
         seed: The seed of the run.
-        step: The step; communities, which cost most, are looked for at an interval, and are None between.
+        step: The step. Communities are expensive: they are measured at an interval, and None between.
     """
     agents = list(agents)
     groups = {
@@ -162,11 +158,7 @@ def of_society(
 
 
 def of_graph(graph: nx.DiGraph[str]) -> dict[str, float | None]:
-    """Measure the ties of a society.
-
-    Args:
-        graph: The ties.
-    """
+    """Measure the ties of a society."""
     return {
         "ties": ties(graph),
         "mutual_ties": mutual_ties(graph),
@@ -178,17 +170,12 @@ def of_graph(graph: nx.DiGraph[str]) -> dict[str, float | None]:
 
 
 def of_step(log: StepLog, calls: int) -> dict[str, Any]:
-    """Measure what a step added.
-
-    Args:
-        log: What it added.
-        calls: How many questions were answered in it.
-    """
+    """Measure the rows of a step; `calls` is the number of its answered questions."""
     return {**gossip_counts(log.rows(GOSSIP)), "gossip_lapsed": log.lapsed, "calls": calls}
 
 
 def _recent_cooperation(agents: Iterable[RepuNetAgent]) -> dict[str, float]:
-    """Return each agent's share of cooperation in its remembered encounters, for those that had a choice."""
+    """Return each agent's share of cooperation among its remembered choices."""
     shares = {}
     for agent in agents:
         acts = [event.own_cooperated for event in agent.memory.snapshot() if event.own_cooperated is not None]
@@ -198,12 +185,12 @@ def _recent_cooperation(agents: Iterable[RepuNetAgent]) -> dict[str, float]:
 
 
 def ties(graph: nx.DiGraph[str]) -> int:
-    """Return the number of directed ties: pairs (A, B) with A bound to B in at least one role."""
+    """Return the number of directed ties: pairs (A, B) with A tied to B in at least one role."""
     return graph.number_of_edges()
 
 
 def mutual_ties(graph: nx.DiGraph[str]) -> int:
-    """Return the number of unordered pairs that are bound to each other, each to the other in any of its roles.
+    """Return the number of unordered pairs with ties in both directions, each in any role.
 
     `SocialNetwork.mutual_pairs`, which the games show to agents, counts pairs that are tied in the same role.
     """
@@ -226,7 +213,7 @@ def clustering(graph: nx.DiGraph[str]) -> float:
 
 
 def isolated(graph: nx.DiGraph[str]) -> list[str]:
-    """Return the agents to whom nobody is bound, in the order of the population."""
+    """Return the agents without an incoming tie, in the order of the population."""
     return [name for name, degree in graph.in_degree() if degree == 0]
 
 
@@ -237,14 +224,14 @@ def communities(graph: nx.DiGraph[str], seed: int) -> tuple[int, float | None]:
 
 
 def community_members(graph: nx.DiGraph[str], seed: int) -> list[list[str]]:
-    """Return the communities, each in the order of the population, by the Louvain method (Blondel et al. 2008).
+    """Return the communities by the Louvain method (Blondel et al. 2008), each in the order of the population.
 
     Args:
-        graph: The ties; direction counts. Agents without ties are communities of their own.
+        graph: The directed ties. Agents without ties are communities of one.
         seed: Seed of the method's random order.
     """
-    # The method follows the order of nodes and edges: numbers in order, since sets of names have another order in
-    # each process, and edges are in the order in which they were made.
+    # The method depends on the order of nodes and edges, so both are sorted: names hash differently in each process,
+    # and edges are in the order in which they were made.
     number = {name: position for position, name in enumerate(graph)}
     numbered: nx.DiGraph[Hashable] = nx.DiGraph()
     numbered.add_nodes_from(range(len(number)))
@@ -255,14 +242,14 @@ def community_members(graph: nx.DiGraph[str], seed: int) -> list[list[str]]:
 
 
 def assortativity(graph: nx.DiGraph[str], values: Mapping[str, float]) -> float | None:
-    """Return how alike tied agents are in a value, in [-1, 1] (Newman 2003).
+    """Return the similarity of tied agents in a value, in [-1, 1] (Newman 2003).
 
     Args:
         graph: The ties.
         values: The value of each agent; ties of agents without one do not count.
 
     Returns:
-        Pearson's correlation over ties; None where it is not defined, without ties or with one value only.
+        Pearson's correlation over ties; None where it is undefined, without ties or with equal values.
     """
     pairs = [(values[a], values[b]) for a, b in graph.edges if a in values and b in values]
     if not pairs:
@@ -271,7 +258,7 @@ def assortativity(graph: nx.DiGraph[str], values: Mapping[str, float]) -> float 
 
 
 def _correlation(xs: Sequence[float], ys: Sequence[float]) -> float | None:
-    """Return Pearson's correlation; sums are exactly rounded, so the order of the pairs does not matter."""
+    """Return Pearson's correlation; exact sums make it independent of the order of the pairs."""
     mean_x, mean_y = math.fsum(xs) / len(xs), math.fsum(ys) / len(ys)
     covariance = math.fsum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True))
     spread = math.fsum((x - mean_x) ** 2 for x in xs) * math.fsum((y - mean_y) ** 2 for y in ys)
@@ -279,7 +266,7 @@ def _correlation(xs: Sequence[float], ys: Sequence[float]) -> float | None:
 
 
 def gini(values: Sequence[float]) -> float | None:
-    """Return the Gini coefficient of non-negative values, 0 for equality; None if all are 0 or there are none."""
+    """Return the Gini coefficient of non-negative values, 0 for equality; None without a positive value."""
     ordered = sorted(values)
     total = math.fsum(ordered)
     if total == 0:
@@ -290,16 +277,16 @@ def gini(values: Sequence[float]) -> float | None:
 
 
 def mean_of(values: Mapping[str, float], names: Iterable[str]) -> float | None:
-    """Return the mean of the named values, where a missing one counts as 0; None without names."""
+    """Return the mean of the named values, counting a missing one as 0; None without names."""
     chosen = [values.get(name, 0.0) for name in names]
     return sum(chosen) / len(chosen) if chosen else None
 
 
 def gossip_counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return how much gossip there was, by tone, by order and by whether it was believed, from rows of the table.
+    """Count messages by tone, by order and by credibility, from rows of the table.
 
     Keys: gossip_told, gossip_positive, gossip_negative, gossip_first_order, gossip_second_order, gossip_credible and
-    gossip_uncredible (each with its "very").
+    gossip_uncredible (each including "very").
     """
     tones = Counter(row["tone"] for row in rows)
     orders = Counter(row["order"] for row in rows)

@@ -1,6 +1,6 @@
-"""What an agent remembers: typed, bounded, the newest last. Pure.
+"""An agent's memory: the last encounters, newest last. Pure.
 
-The whole past of a run is on disk; an agent's memory is what its questions may show, and no longer.
+The whole past of a run is on disk; memory holds only the encounters that questions may show.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ class Event:
     """One encounter as one side remembers it.
 
     Attributes:
-        step: When it happened.
-        partner: Whom the agent met.
+        step: The step of the encounter.
+        partner: The partner's name.
         role: The agent's own role.
-        own_cooperated: Whether the agent cooperated; None where the encounter left no choice.
-        partner_cooperated: The same of the partner.
-        payoff: What the agent gained, in units of resources.
-        text: The event in words, as the agent would tell it.
+        own_cooperated: Whether the agent cooperated; None without a choice.
+        partner_cooperated: Whether the partner cooperated; None without a choice.
+        payoff: The agent's gain, in units of resources.
+        text: The encounter in the agent's words.
     """
 
     step: int
@@ -54,18 +54,18 @@ class Memory:
     _events: deque[Event] = field(default_factory=lambda: deque(maxlen=MEMORY_LENGTH))
 
     def add(self, event: Event) -> None:
-        """Remember an event; the oldest one is forgotten when memory is full."""
+        """Remember an event, forgetting the oldest when memory is full."""
         self._events.append(event)
 
     def last(self, count: int, role: str) -> tuple[Event, ...]:
-        """Return the last events in a role, oldest first; fewer if there were fewer."""
+        """Return the last events in a role, oldest first."""
         return tuple(event for event in self._events if event.role == role)[-count:]
 
     def snapshot(self) -> tuple[Event, ...]:
-        """Return all that is remembered, oldest first."""
+        """Return all events, oldest first."""
         return tuple(self._events)
 
     def replace(self, events: tuple[Event, ...]) -> None:
-        """Remember just these events."""
+        """Remember these events instead of the present ones."""
         self._events.clear()
         self._events.extend(events)

@@ -20,33 +20,17 @@ if TYPE_CHECKING:
 
 BLACKLIST_LENGTH = 5
 
-_CHANGES = (
-    "add_node",
-    "add_nodes_from",
-    "add_edge",
-    "add_edges_from",
-    "add_weighted_edges_from",
-    "remove_node",
-    "remove_nodes_from",
-    "remove_edge",
-    "remove_edges_from",
-    "update",
-    "clear",
-    "clear_edges",
-)
-"""The methods of a graph that change it."""
-
 
 def _refuse(*_: object, **__: object) -> None:
     raise ConfigurationError("the graph of a model is read-only: ties change in steps; change a copy (graph.copy())")
 
 
 class SocialNetwork:
-    """Who is bound to whom, and with whom each agent broke.
+    """Directed ties between agents, and each agent's blacklist.
 
     Attributes:
-        graph: Nodes are names; an edge's attribute `roles` is the sorted tuple of the roles it is tied in. Ties are
-            made and cut by this class alone, which counts those that are mutual.
+        graph: Nodes are names; an edge's attribute `roles` is the sorted tuple of its roles. Only this class changes
+            it, since it counts mutual ties.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -60,46 +44,47 @@ class SocialNetwork:
 
     @cached_property
     def view(self) -> nx.DiGraph[str]:
-        """The graph to read; methods that would change it raise ConfigurationError."""
+        """A read-only view of the graph; methods that would change it raise ConfigurationError."""
         view = self.graph.copy(as_view=True)
-        for name in _CHANGES:
-            setattr(view, name, _refuse)
+        for name, method in list(vars(view).items()):
+            if method is nx.classes.function.frozen:  # type: ignore[attr-defined]  # refuses without a remedy
+                setattr(view, name, _refuse)
         return view
 
     def is_bound(self, agent: str, other: str, role: str) -> bool:
-        """Tell whether an agent is bound to another in the other's role."""
+        """Whether an agent is tied to another in the other's role."""
         return self.graph.has_edge(agent, other) and role in self.graph.edges[agent, other]["roles"]
 
     def bound_to(self, agent: str, role: str) -> list[str]:
-        """Return whom an agent is bound to in a role, in the order of the population."""
+        """Return the agents that an agent is tied to in a role, in the order of the population."""
         edges = self.graph.adj[agent]
         return self.in_order(name for name, edge in edges.items() if role in edge["roles"])
 
     def mutually_bound(self, agent: str, role: str) -> list[str]:
-        """Return whom an agent is bound to in a role and who are bound to it in the same one."""
+        """Return the agents that an agent is mutually tied to in a role."""
         return [other for other in self.bound_to(agent, role) if self.is_bound(other, agent, role)]
 
     def mutual_pairs(self, role: str) -> int:
-        """Return how many pairs are bound to each other, both in the same role; see also `metrics.mutual_ties`."""
+        """Return the number of pairs that are mutually tied in a role; compare `measures.mutual_ties`."""
         return self._mutual[role]
 
     def in_order(self, names: Iterable[str]) -> list[str]:
-        """Return names in the order of the population."""
+        """Sort names by the order of the population."""
         return sorted(names, key=self._position.__getitem__)
 
     def blacklist(self, agent: str) -> tuple[tuple[str, str], ...]:
-        """Return the last (name, role) pairs an agent broke with, oldest first; at most five."""
+        """Return the last five (name, role) pairs that an agent cut a tie to, oldest first."""
         return tuple(self._blacklists[agent])
 
     def is_blacklisted(self, agent: str, other: str, role: str) -> bool:
-        """Tell whether an agent has another, in that role, on its blacklist."""
+        """Whether an agent has another, in that role, on its blacklist."""
         return (other, role) in self._blacklists[agent]
 
     def bind(self, agent: str, other: str, role: str) -> None:
-        """Tie an agent to another in a role; whoever is bound leaves the blacklist.
+        """Tie an agent to another in a role, and take the other off the blacklist.
 
         Raises:
-            ValueError: For a tie to oneself.
+            ValueError: For a tie of an agent to itself.
         """
         if agent == other:
             raise ValueError(f"{agent} cannot be bound to itself")
@@ -111,7 +96,7 @@ class SocialNetwork:
             self._mutual[role] += self.is_bound(other, agent, role)
 
     def unbind(self, agent: str, other: str, role: str) -> None:
-        """Cut a tie in a role and put the other on the blacklist, where the sixth entry drops the oldest."""
+        """Cut a tie in a role and put the other on the blacklist, which holds the last five entries."""
         before = self.graph.edges[agent, other]["roles"]
         roles = tuple(r for r in before if r != role)
         self._mutual[role] -= role in before and self.is_bound(other, agent, role)
@@ -123,7 +108,7 @@ class SocialNetwork:
             self._blacklists[agent].append((other, role))
 
     def apply(self, agent: str, other: str, role: str, *, bound: bool) -> None:
-        """Make or cut a tie, as a row of a step's ties says."""
+        """Make or cut a tie, from a row of the ties table."""
         if bound:
             self.bind(agent, other, role)
         else:
@@ -136,7 +121,7 @@ class SocialNetwork:
             self.graph.edges(data="roles"), key=lambda edge: (position[edge[0]], position[edge[1]])
         )
         return {
-            # Lists, as JSON has them: states in memory and on disk are equal.
+            # Lists, as in JSON, so that states in memory and on disk are equal.
             "ties": cast(
                 "list[tuple[str, str, list[str]]]", [[agent, other, list(roles)] for agent, other, roles in edges]
             ),
@@ -145,7 +130,7 @@ class SocialNetwork:
 
     @classmethod
     def from_dict(cls, data: NetworkState) -> Self:
-        """Read a network from the data of `to_dict`."""
+        """Create a network from the data of `to_dict`."""
         network = cls(data["blacklists"])
         for agent, other, roles in data["ties"]:
             for role in roles:

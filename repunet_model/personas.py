@@ -1,14 +1,14 @@
-"""Personas: who the agents are before anything happens to them.
+"""Personas: the initial properties of agents.
 
-A persona has a name, an age, a gender, a country, a disposition and, per role, a first `learned` text. The
-built-in set (20 personas, Ren et al. 2026) lies as data in `seeds/`, with the words that describe each disposition
-in each game. A persona file (JSON) has one of three forms, told apart by their shape::
+A persona has a name, age, gender, country, disposition and, for each role, an initial `learned` text. The built-in set
+(20 personas, Ren et al. 2026) is stored in `seeds/`, with a text for each disposition and game. A persona file (JSON)
+has one of three forms::
 
     [{"name": ..., "disposition": ..., ...}, ...]       personas
-    {NAME: LEARNED, ...}                                the built-in set; those named start from these texts
-    {SCENARIO: one of the two above, ...}               the same for several scenarios; a run takes its own
+    {NAME: LEARNED, ...}                                the built-in set, with initial texts for the named personas
+    {SCENARIO: one of the two above, ...}               the same for several scenarios
 
-LEARNED is a text, or a mapping of roles to texts where a game has two roles.
+LEARNED is a text, or in a game of two roles a mapping of roles to texts.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def _plain(label: str) -> str:
         raise ValueError("holds characters that cannot be seen")
     if without_marks(label) != label:
         raise ValueError("holds a mark with which chat models part turns")
-    if " < " in label:  # which parts names where a question came through several people
+    if " < " in label:  # the separator of a chain of sources
         raise ValueError("holds ' < '")
     return label
 
 
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(_plain)]
-"""A few words that stand in the middle of sentences, tables and lists: in one line, and nothing hidden in them."""
+"""A short text within sentences and tables: one line of visible characters."""
 
 Learned = Annotated[
     Annotated[Words, Tag("text")] | Annotated[dict[str, Words], Field(min_length=1), Tag("role")],
@@ -62,23 +62,23 @@ Learned = Annotated[
 
 
 class Disposition(StrEnum):
-    """What an agent values."""
+    """The disposition of an agent."""
 
     SELF_INTERESTED = "self-interested"
     ALTRUISTIC = "altruistic"
 
 
 class Persona(BaseModel):
-    """Who an agent is.
+    """The initial properties of an agent.
 
     Attributes:
-        name: Unique in its population.
-        disposition: What the agent values.
-        age: In years.
-        gender: In one word.
-        country: Where the agent is from.
-        learned: What the agent starts from, in the second person: in all roles, or by role. By default, and in a role
-            that is not there, the words of its disposition.
+        name: The name, unique in the population.
+        disposition: The disposition.
+        age: The age in years.
+        gender: The gender, in one word.
+        country: The country of origin.
+        learned: The initial text, in the second person, for all roles or by role; by default, and for missing roles,
+            the text of the disposition.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -91,29 +91,24 @@ class Persona(BaseModel):
     learned: Learned | None = None
 
     def learned_as(self, role: str) -> str | None:
-        """Return what the agent starts from in a role; None for the words of its disposition."""
+        """Return the initial text for a role; None for the text of the disposition."""
         return self.learned.get(role) if isinstance(self.learned, dict) else self.learned
 
 
 def _seeds() -> Path:
     """Return the folder of the built-in data: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    inside = package / "seeds"
-    return inside if inside.is_dir() else package.parent / "seeds"
+    inside = Path(__file__).resolve().parent / "seeds"
+    return inside if inside.is_dir() else inside.parent.parent / "seeds"
 
 
 @cache
 def seed_data(name: str) -> Any:
-    """Return the content of a file of the built-in data."""
+    """Return the parsed content of a file of built-in data."""
     return json.loads((_seeds() / name).read_text(encoding="utf-8-sig"))
 
 
 def describe(disposition: Disposition, game: str) -> str:
-    """Return the words with which a disposition begins in a game.
-
-    Raises:
-        ConfigurationError: If the game has no words for the disposition.
-    """
+    """Return the initial text of a disposition in a game; raise ConfigurationError if there is none."""
     try:
         return str(seed_data("dispositions.json")[game][disposition])
     except KeyError:
@@ -123,7 +118,7 @@ def describe(disposition: Disposition, game: str) -> str:
 
 
 def built_in(game: str) -> list[Persona]:
-    """Return the 20 built-in personas with the dispositions they have in a game."""
+    """Return the 20 built-in personas with their dispositions in a game."""
     return [
         Persona.model_validate({**row, "disposition": row["disposition"].get(game, row["disposition"]["default"])})
         for row in seed_data("personas.json")
@@ -131,15 +126,15 @@ def built_in(game: str) -> list[Persona]:
 
 
 GIVEN = "given"
-"""The name of a population whose personas were passed as objects."""
+"""The name of a population of personas that were passed as objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Personas under a name that tables show.
+    """Named personas.
 
     Attributes:
-        name: The name: "built-in", that of a persona file, of a run they come from, or "given".
+        name: The name in tables: "built-in", the name of a persona file or of a source run, or "given".
         personas: The personas.
     """
 
@@ -147,11 +142,7 @@ class Population:
     personas: Sequence[Persona]
 
     def described(self, learned: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-        """Return what identifies the population: its name, its size, and a hash over personas and learned texts.
-
-        Args:
-            learned: The text that each agent starts from, by name and role.
-        """
+        """Return the name and size of the population, and a hash of its personas and their initial texts by role."""
         rows = [[persona.model_dump(mode="json"), dict(learned[persona.name])] for persona in self.personas]
         text = json.dumps(rows, ensure_ascii=False, sort_keys=True)
         return {"name": self.name, "agents": len(self.personas), "sha256": sha256(text.encode()).hexdigest()[:12]}
@@ -163,15 +154,15 @@ def population(
     """Return the personas of a run.
 
     Args:
-        personas: "built-in", the path of a persona file, the personas themselves, or a population.
+        personas: "built-in", the path of a persona file, personas, or a population.
         game: The name of the game.
-        roles: Its roles.
-        n_agents: How many; None for as many as the set has. Beyond the built-in set its personas come again
-            with a number behind their names; a list of personas is never stretched.
+        roles: The roles of the game.
+        n_agents: The number of agents; None for that of the set. A larger number repeats the built-in personas with a
+            number after their names; other sets are never repeated.
 
     Raises:
-        ConfigurationError: If the set cannot be used, has fewer than two personas or too few, a name twice, or
-            somebody with a learned text for a role that the game does not have.
+        ConfigurationError: If the set is invalid, has fewer than two or too few personas, a name twice, or a learned
+            text for a role that the game does not have.
     """
     if personas == BUILT_IN:
         return Population(BUILT_IN, _stretched(game, n_agents))
@@ -192,20 +183,12 @@ def population(
 
 
 def validated(rows: Sequence[Any], where: str) -> list[Persona]:
-    """Return personas from plain data.
-
-    Args:
-        rows: A persona each.
-        where: What the data are, for the message.
-
-    Raises:
-        ConfigurationError: If one is none.
-    """
+    """Validate rows as personas; raise ConfigurationError, which begins with `where`, if one is invalid."""
     return _parsed(TypeAdapter(list[Persona]), list(rows), where)
 
 
 def _stretched(game: str, n_agents: int | None) -> list[Persona]:
-    """Return the built-in set, its personas again with a number behind their names where more are wanted."""
+    """Return the built-in set, repeated with a number after the names if more agents are wanted."""
     base = built_in(game)
     wanted = len(base) if n_agents is None else n_agents
     return [
@@ -216,30 +199,20 @@ def _stretched(game: str, n_agents: int | None) -> list[Persona]:
 
 
 def _taught(learned: Mapping[str, Any], game: str, n_agents: int | None, where: str) -> list[Persona]:
-    """Return the built-in set, of which those named start from what they have learned.
-
-    Raises:
-        ConfigurationError: If one is named who is not in the set, or a text is none.
-    """
-    everybody = built_in(game)
+    """Return the built-in set with initial texts from a file."""
     chosen = _stretched(game, n_agents)
+    known = {persona.name for persona in (*built_in(game), *chosen)}
     if not learned:
         raise ConfigurationError(f"{where}: names nobody")
     for name in learned:
-        if all(name != persona.name for persona in (*everybody, *chosen)):
-            raise ConfigurationError(
-                f"{where}: nobody of the {max(len(everybody), len(chosen))} built-in personas is called {_short(name)}"
-            )
+        if name not in known:
+            raise ConfigurationError(f"{where}: nobody of the {len(known)} built-in personas is called {_short(name)}")
     texts = _parsed(TypeAdapter(dict[str, Learned]), learned, where)
     return [persona.model_copy(update={"learned": texts.get(persona.name)}) for persona in chosen]
 
 
 def _check(chosen: Sequence[Persona], game: str, roles: Sequence[str], n_agents: int | None, where: str) -> None:
-    """Make sure that personas can be the population of a game.
-
-    Raises:
-        ConfigurationError: If they are too few, a name is there twice, or the game does not have a role.
-    """
+    """Check the number of personas, the uniqueness of names, and the roles of learned texts."""
     if len(chosen) < 2:
         raise ConfigurationError(f"{where}: {len(chosen)} persona(s), at least 2 are needed to meet")
     if n_agents is not None and n_agents > len(chosen):
@@ -258,11 +231,7 @@ def _check(chosen: Sequence[Persona], game: str, roles: Sequence[str], n_agents:
 
 
 def _of_game(content: Any, game: str, where: str) -> tuple[str, Any]:
-    """Return what a persona file has for a game, and where it is; all of it, if it is not by scenario.
-
-    Raises:
-        ConfigurationError: If it is by scenario and has nothing for the game, or has it twice.
-    """
+    """Return the part of a persona file for a game, after its place; the whole file if it has no scenarios."""
     if not isinstance(content, dict) or not any(name in SCENARIOS or name == game for name in content):
         return where, content
     for name, part in content.items():
@@ -277,11 +246,7 @@ def _of_game(content: Any, game: str, where: str) -> tuple[str, Any]:
 
 
 def _content(path: Path, where: str) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        ConfigurationError: If it is missing, or no JSON without a name twice in one mapping.
-    """
+    """Read a JSON file; refuse objects with repeated names."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -291,15 +256,14 @@ def _content(path: Path, where: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_without_repeats)
     except json.JSONDecodeError as error:
-        raise ConfigurationError(
-            f"{where}: not JSON (line {error.lineno}, column {error.colno}: {error.msg})"
-        ) from None
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ConfigurationError(f"{where}: not JSON ({place}: {error.msg})") from None
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{where}: not JSON that can be read ({error})") from None
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object, of which Python would silently keep the last of two equal names."""
+    """Build a JSON object; raise ValueError for a repeated name, of which Python would keep the last."""
     content: dict[str, Any] = {}
     for name, value in pairs:
         if name in content:
@@ -309,11 +273,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parsed[T](adapter: TypeAdapter[T], data: Any, where: str) -> T:
-    """Return data in their form.
-
-    Raises:
-        ConfigurationError: If they do not have it, with the first entry that does not.
-    """
+    """Validate data; raise ConfigurationError, which names the first invalid entry."""
     try:
         return adapter.validate_python(data)
     except ValidationError as error:
@@ -321,5 +281,5 @@ def _parsed[T](adapter: TypeAdapter[T], data: Any, where: str) -> T:
 
 
 def _short(name: str) -> str:
-    """Return a name as it can stand in a message, however long it is and whatever it holds."""
+    """Quote and shorten a name for a message."""
     return repr(name if len(name) <= 80 else f"{name[:77]}...")

@@ -1,6 +1,6 @@
-"""Populations from elsewhere: out of a stored run, with what its agents have learned, or drawn from a table of traits.
+"""Populations from a stored run, with the learned texts of its agents, or drawn from a table of traits.
 
-The table lies in `seeds/traits.json`: given names and family names by country, and the range of ages in years.
+The table `seeds/traits.json` has given names and family names by country, and the range of ages in years.
 """
 
 from __future__ import annotations
@@ -13,18 +13,14 @@ from repunet_model.rng import Streams
 from repunet_model.storage import StepReader, understood
 
 Profiles = dict[str, dict[str, Learned]]
-"""Learned texts by game and name: a form of a persona file."""
+"""Learned texts by game and name, a form of persona file."""
 
 
 def learned_in(run: StepReader, step: int) -> dict[str, Learned]:
-    """Return what the agents of a stored run have learned, by name: a text, or by role where the game has two roles.
-
-    Args:
-        run: The run.
-        step: After which step.
+    """Return the learned texts of a stored run's agents after a step, by name, and by role in a game of two roles.
 
     Raises:
-        ConfigurationError: If the step is not there.
+        ConfigurationError: If the step does not exist.
         StorageError: If the run is damaged.
     """
     found = run.step(step)
@@ -38,14 +34,10 @@ def learned_in(run: StepReader, step: int) -> dict[str, Learned]:
 
 
 def of_run(run: StepReader, step: int) -> Population:
-    """Return the personas of a stored run with what they have learned, under its name; nothing else is taken.
-
-    Args:
-        run: The run.
-        step: After which step.
+    """Return the personas of a stored run with their learned texts after a step; the population has the run's name.
 
     Raises:
-        ConfigurationError: If the step is not there.
+        ConfigurationError: If the step does not exist.
         StorageError: If the run is damaged.
     """
     learned = learned_in(run, step)
@@ -55,13 +47,12 @@ def of_run(run: StepReader, step: int) -> Population:
 
 
 def profiles(runs: Iterable[tuple[StepReader, int]]) -> tuple[Profiles, list[str]]:
-    """Collect what the agents of stored runs have learned, and say where one run takes the place of another.
+    """Collect learned texts from steps of stored runs, and note names that occur in two runs of one game.
 
-    Args:
-        runs: Each run and a step of it. Of two runs of one game the later one has its way with the names in both.
+    For such names the texts of the later run are taken.
 
     Raises:
-        ConfigurationError: If a step is not there.
+        ConfigurationError: If a step does not exist.
         StorageError: If a run is damaged.
     """
     collected: Profiles = {}
@@ -81,15 +72,15 @@ def profiles(runs: Iterable[tuple[StepReader, int]]) -> tuple[Profiles, list[str
 
 
 def generate(n: int, seed: int, altruistic: float = 0.5) -> list[Persona]:
-    """Draw personas from the table of traits, no two of one name; the same for the same arguments, on every machine.
+    """Draw personas with distinct names from the table of traits, reproducibly on every machine.
 
     Args:
-        n: How many.
-        seed: Any integer.
+        n: The number of personas.
+        seed: The random seed.
         altruistic: The share of altruists, rounded to the nearest whole persona; the others are self-interested.
 
     Raises:
-        ConfigurationError: If the table has fewer names, or the share is none.
+        ConfigurationError: If the table has fewer names, or the share is not in [0, 1].
     """
     if not 0 <= altruistic <= 1:
         raise ConfigurationError(f"the share of altruists is {altruistic}: must be from 0 to 1")
@@ -108,13 +99,9 @@ def generate(n: int, seed: int, altruistic: float = 0.5) -> list[Persona]:
     altruists = int(n * altruistic + 0.5)
     dispositions = [Disposition.ALTRUISTIC] * altruists + [Disposition.SELF_INTERESTED] * (n - altruists)
     draw.shuffle(dispositions)
-    return [
-        Persona(
-            name=name,
-            disposition=disposition,
-            age=draw.randint(youngest, oldest),
-            gender=by_name[name][0],
-            country=by_name[name][1],
-        )
-        for name, disposition in zip(draw.sample(list(by_name), n), dispositions, strict=True)
-    ]
+    personas = []
+    for name, disposition in zip(draw.sample(list(by_name), n), dispositions, strict=True):
+        gender, country = by_name[name]
+        age = draw.randint(youngest, oldest)
+        personas.append(Persona(name=name, disposition=disposition, age=age, gender=gender, country=country))
+    return personas

@@ -1,9 +1,8 @@
 """Reputation records and the ledger in which an agent keeps them. Pure: no agent, no graph, no clock.
 
-A record is an opinion of one subject in one role: a short text and a distribution over five levels, from very
-bad to very good (Ren et al. 2026, arXiv 2505.05029). Reputation is agent-level: each agent keeps a ledger of its
-own, with a record of itself and of everybody it has heard of. A newer record replaces the older one, which stays
-in the history with the step and the cause of each.
+A record is an opinion of one subject in one role: a short text and a distribution over five levels, from very bad to
+very good (Ren et al. 2026, arXiv 2505.05029). Each agent keeps a ledger of its own, with a record of itself and of
+every agent it has heard of. A newer record replaces the older one, which stays in the history with its step and cause.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from repunet_model.util.exact_mean import ExactMean
 
 
 class Level(StrEnum):
-    """The five levels on which conduct and reputation are judged."""
+    """The five levels of conduct and reputation."""
 
     VERY_BAD = "very bad"
     BAD = "bad"
@@ -31,25 +30,25 @@ LEVELS = tuple(Level)
 
 
 class Cause(StrEnum):
-    """What made an agent write a record."""
+    """The cause of a record."""
 
     EXPERIENCE = "own experience"
     FIRST_ORDER_GOSSIP = "first-order gossip"
     SECOND_ORDER_GOSSIP = "second-order gossip"
     OBSERVATION = "observation"
     SIGN_UP = "sign-up"
-    UNKNOWN = "unknown"  # of a run from elsewhere that does not say
+    UNKNOWN = "unknown"  # Of an imported run without causes.
 
 
 def score_of(distribution: Sequence[float]) -> float:
-    """Return the probabilities of the five levels as one number in [-1, 1]: clip(x5 + x4 - x2 - x1)."""
+    """Return the score of a distribution over the five levels, in [-1, 1]: clip(x5 + x4 - x2 - x1)."""
     x1, x2, _, x4, x5 = distribution
     return max(-1.0, min(1.0, x5 + x4 - x2 - x1))
 
 
 @dataclass(frozen=True, slots=True)
 class ReputationRecord:
-    """What one agent thinks of a subject in a role.
+    """The opinion of one agent about a subject in a role.
 
     Attributes:
         subject: Name of the agent the record is about.
@@ -64,11 +63,7 @@ class ReputationRecord:
     distribution: tuple[float, float, float, float, float]
 
     def __post_init__(self) -> None:
-        """Check the five numbers.
-
-        Raises:
-            ValueError: If a number is outside [0, 1] or the sum is not 1.
-        """
+        """Validate the distribution."""
         if len(self.distribution) != len(LEVELS):
             raise ValueError(f"record of {self.subject}: {len(self.distribution)} numbers, five are needed")
         if min(self.distribution) < 0.0 or max(self.distribution) > 1.0:
@@ -78,17 +73,10 @@ class ReputationRecord:
 
     @classmethod
     def from_level(cls, subject: str, role: str, text: str, level: Level, certainty: float) -> Self:
-        """Make a record from a level and how sure its holder is of it.
+        """Create a record from a level and its holder's certainty.
 
-        The rule: a share `certainty` of the probability lies on the level, the rest is spread evenly over all
-        five. Certainty 0 is "no opinion" (0.2 five times); the score of a good or bad level is its certainty.
-
-        Args:
-            subject: Name of the agent the record is about.
-            role: The subject's role.
-            text: The opinion in words.
-            level: The level that fits best.
-            certainty: In [0, 1].
+        A share `certainty` of the probability lies on the level, the rest is spread evenly over all five. Certainty 0
+        is "no opinion" (0.2 five times); the absolute score of a good or bad level is its certainty.
         """
         rest = (1.0 - certainty) / len(LEVELS)
         x1, x2, x3, x4, x5 = (rest + (certainty if other is level else 0.0) for other in LEVELS)
@@ -96,7 +84,7 @@ class ReputationRecord:
 
     @property
     def score(self) -> float:
-        """The record as one number in [-1, 1]: see `score_of`."""
+        """The score in [-1, 1]: see `score_of`."""
         return score_of(self.distribution)
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,19 +98,19 @@ class ReputationRecord:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read a record from the data of `to_dict`."""
+        """Create a record from the data of `to_dict`."""
         x1, x2, x3, x4, x5 = data["distribution"]
         return cls(data["subject"], data["role"], data["text"], (x1, x2, x3, x4, x5))
 
 
 @dataclass(frozen=True, slots=True)
 class RecordUpdate:
-    """A record as it entered a ledger.
+    """An entry of a ledger.
 
     Attributes:
-        step: The step in which it was written.
-        cause: What it rests on.
-        source: Who told it; empty for own experience.
+        step: The step in which the record was written.
+        cause: The cause of the record.
+        source: The names of those who told it; empty for own experience.
         record: The record.
     """
 
@@ -133,34 +121,29 @@ class RecordUpdate:
 
 
 class Standings:
-    """What the ledgers of a society say of each subject together, kept up as records come and go.
+    """Running scores of all subjects over the ledgers of a society.
 
-    A score is the mean over all holders of a record of the subject in the role, itself included. Sums are exact, so
-    the order in which ledgers are written does not matter.
+    A score is the mean over all holders of a record of the subject in the role, the subject included. Sums are exact,
+    so that the order of updates does not matter.
     """
 
     def __init__(self) -> None:
         self._means: dict[tuple[str, str], ExactMean] = {}
 
     def replace(self, subject: str, role: str, old: ReputationRecord | None, new: ReputationRecord | None) -> None:
-        """Put a holder's new record of a subject in the place of its old one; None where there is none."""
+        """Replace a holder's record of a subject; None stands for no record."""
         mean = self._means.get((subject, role))
         if mean is None:
             mean = self._means[subject, role] = ExactMean()
         mean.replace(None if old is None else old.score, None if new is None else new.score)
 
     def score(self, subject: str, role: str) -> float | None:
-        """Return a subject's score in a role; None if nobody holds a record of it."""
+        """Return a subject's score in a role; None without a record."""
         mean = self._means.get((subject, role))
         return None if mean is None else mean.value
 
     def over_roles(self, roles: Iterable[str], names: Iterable[str]) -> dict[str, float]:
-        """Return each known agent's mean score over the roles in which it is known.
-
-        Args:
-            roles: The roles.
-            names: Whose scores to return, in this order; who is not known is absent.
-        """
+        """Return the mean score of each named agent over the roles in which it has one; others are left out."""
         distinct = sorted(set(roles))
         return {
             name: sum(known) / len(known)
@@ -171,22 +154,18 @@ class Standings:
 
 @dataclass(slots=True)
 class ReputationLedger:
-    """The records one agent holds, by subject and role, and every older one.
-
-    Attributes:
-        standings: Where they count, together with those of other ledgers.
-    """
+    """The records of one agent, by subject and role, with their history; they contribute to the standings."""
 
     standings: Standings = field(default_factory=Standings)
     _updates: dict[tuple[str, str], list[RecordUpdate]] = field(default_factory=dict)
 
     def record(self, subject: str, role: str) -> ReputationRecord | None:
-        """Return the present record of a subject in a role, or None if there is none."""
+        """Return the present record of a subject in a role; None without one."""
         updates = self._updates.get((subject, role))
         return updates[-1].record if updates else None
 
     def add(self, update: RecordUpdate) -> None:
-        """Make a record the present one of its subject and role."""
+        """Add a record, which replaces the present one of its subject and role."""
         key = (update.record.subject, update.record.role)
         updates = self._updates.setdefault(key, [])
         self.standings.replace(*key, updates[-1].record if updates else None, update.record)
@@ -197,11 +176,11 @@ class ReputationLedger:
         return tuple(self._updates.get((subject, role), ()))
 
     def present(self) -> Iterator[ReputationRecord]:
-        """Iterate over the present records, in the order in which their subjects became known."""
+        """Yield the present records, in the order in which their subjects became known."""
         return (updates[-1].record for updates in self._updates.values())
 
     def forget(self, step: int) -> None:
-        """Take back every record written in a step, which must be the last one."""
+        """Remove all records written in the given step, which must be the last one."""
         for key in list(self._updates):
             updates = self._updates[key]
             last = updates[-1].record

@@ -1,8 +1,7 @@
-"""Keyed random streams: every draw is named by what it is for, so that the order of events cannot change it.
+"""Random streams by key: every draw has a key of its own, so that the order of events cannot change it.
 
-A draw's key is a path such as (step, stage, question, agent). The key is hashed together with the seed of the
-run (BLAKE2b, RFC 7693); the digest seeds a generator of its own. Nothing here is shared between two draws, so
-replies may arrive in any order, at any concurrency, and a resumed run continues exactly where it stopped.
+A key is a path such as (step, stage, question, agent). Its hash with the seed of the run (BLAKE2b, RFC 7693) seeds a
+separate generator, so that replies may arrive in any order, and a resumed run continues with the same draws.
 """
 
 from __future__ import annotations
@@ -16,16 +15,12 @@ KeyPart = str | int
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """The random streams of one run.
-
-    Attributes:
-        seed: The seed of the run, any integer.
-    """
+    """The random streams of one run, by its seed."""
 
     seed: int
 
     def digest(self, *key: KeyPart) -> bytes:
-        """Return the 16 bytes that belong to a key; the same for the same seed and key, on every machine."""
+        """Return the 16 bytes of a key; equal for equal seeds and keys on every machine."""
         path = "\x1f".join([str(self.seed), *map(str, key)])
         return blake2b(path.encode(), digest_size=16).digest()
 

@@ -1,7 +1,7 @@
-"""The clock of a model whose steps wait for others: one step at a time, whole or absent, and it can be interrupted.
+"""The clock of a model with asynchronous steps: one step at a time, atomic, and interruptible.
 
-Mesa 3.5 drops its step event when a step raises, and later calls of `step` would do nothing. This is the one place
-that knows how Mesa schedules steps.
+Mesa 3.5 drops its step event when a step raises an error, and later calls of `step` would do nothing. Only this module
+depends on how Mesa schedules steps.
 """
 
 from __future__ import annotations
@@ -18,26 +18,18 @@ from repunet_model.errors import RepuNetError
 from repunet_model.util import event_loop
 
 _PREPARED: ContextVar[event_loop.BackgroundTask[None] | None] = ContextVar("prepared", default=None)
-"""The task of a step that `astep` is about to start on a thread: it can be cancelled before it begins."""
+"""The task of a step that `astep` is about to start on a thread, so that it can be cancelled before it begins."""
 
 
 class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
-    """A Mesa model whose step is a coroutine.
-
-    Attributes:
-        steps: How many steps are done; while one is under way, that one included.
-    """
+    """A Mesa model whose step is a coroutine; `steps` counts completed steps and the one under way."""
 
     steps: int
     time: float
     _default_schedule: EventGenerator
 
     def __init__(self, rng: int) -> None:
-        """Make a model before its first step.
-
-        Args:
-            rng: The seed of Mesa's own generators.
-        """
+        """Create a model before its first step, with the seed of Mesa's own generators."""
         self._stepping = threading.Lock()
         self._task: event_loop.BackgroundTask[None] | None = None
         self._whole = 0
@@ -45,23 +37,23 @@ class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
 
     @abstractmethod
     async def _run_step(self) -> None:
-        """Do the step that `steps` already counts, and set `_whole` to it once it is done, come what may then.
+        """Run the step that `steps` already counts, and set `_whole` to it when it can no longer fail.
 
-        If it raises before that, nothing of the step may be left.
+        If it raises an error before that, it must leave no trace.
         """
 
     def step(self) -> None:
-        """Run one step to its end.
+        """Run one step.
 
         Raises:
-            RepuNetError: If the step failed; the model is then as it was before it.
+            RepuNetError: If the step failed; the model is then in the state before it.
         """
         self._task = _PREPARED.get() or event_loop.BackgroundTask()
         self._task.start(self._run_step())
         self._task.result()
 
     async def astep(self) -> None:
-        """Run one step without blocking the event loop of the caller; cancelling it undoes the step."""
+        """Run one step without blocking the event loop of the caller; cancellation undoes the step."""
         task = event_loop.BackgroundTask[None]()
         prepared = _PREPARED.set(task)
         step = asyncio.create_task(asyncio.to_thread(self.step))
@@ -76,9 +68,9 @@ class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             raise
 
     def interrupt(self) -> bool:
-        """Ask the step under way to stop, from another thread; its `step` then raises `CancelledError`.
+        """Cancel the step under way, from another thread; its `step` then raises `CancelledError`.
 
-        Replies under way are waited for and recorded; a second time gives them up.
+        Pending replies are awaited and recorded; a second call drops them.
 
         Returns:
             Whether a step was under way.
@@ -89,11 +81,7 @@ class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
         return task is not None
 
     def _wrapped_step(self) -> None:
-        """Keep steps from overlapping, of which Mesa would lose count, and set the clock right after a failure.
-
-        Raises:
-            RepuNetError: If a step is under way.
-        """
+        """Refuse overlapping steps, which Mesa would miscount, and reset the clock after a failure."""
         if not self._stepping.acquire(blocking=False):
             raise RepuNetError("a step of this model is under way: wait for it to end")
         try:
@@ -110,7 +98,7 @@ class SteppedModel(mesa.Model):  # type: ignore[misc]  # Mesa 3.5 ships no types
             self._stepping.release()
 
     def _set_clock(self, step: int) -> None:
-        """Set Mesa's clock to the end of a step and schedule the next one, which Mesa does not do by itself."""
+        """Set Mesa's clock to the end of a step and schedule the next one, which Mesa does not do after an error."""
         self._default_schedule.stop()
         self._whole = self.steps = step
         self.time = float(step)

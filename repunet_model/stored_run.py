@@ -1,4 +1,4 @@
-"""A stored run to look at, as tables and graphs."""
+"""Read a stored run as tables and graphs."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 def load_run(path: str | Path, storage: str | Path | None = None) -> StoredRun:
-    """Return a stored run to look at; to go on with one, see `RepuNetModel.load`.
+    """Open a stored run for reading; `RepuNetModel.load` resumes one.
 
     Args:
         path: The name of the run, or its folder.
-        storage: The folder of all runs, where a name is looked up; by default that of the command line
-            (`REPUNET_STORAGE`, or sim_storage).
+        storage: The folder of all runs, for a name; by default that of the command line (`REPUNET_STORAGE`, or
+            sim_storage).
 
     Raises:
-        ConfigurationError: If there is none.
-        StorageError: If it is of another format, or its manifest or a step is not what was written.
+        ConfigurationError: If there is no such run.
+        StorageError: If the run has another format, or a file was changed or damaged.
     """
     place = Path(storage if storage is not None else os.environ.get("REPUNET_STORAGE", "sim_storage"))
     named = path_of(path, place) if isinstance(path, str) and not Path(path).is_dir() else Path(path)
@@ -40,14 +40,14 @@ def load_run(path: str | Path, storage: str | Path | None = None) -> StoredRun:
 
 
 class StoredRun:
-    """A stored run as tables, each read when it is first asked for.
+    """A stored run as tables, which are read on first access.
 
-    A table of what happened has the column `step` and those of its schema (`repunet_model.storage.schema`). Reading
-    raises `StorageError` where a file is not what was written.
+    Tables of events have the column `step` and those of their schema (`repunet_model.storage.schema`). Reading a file
+    that was changed raises `StorageError`.
 
     Attributes:
         folder: The run folder.
-        manifest: What the run is: parameters, backends, versions.
+        manifest: The description of the run: parameters, backends, versions.
         last_step: The last step.
     """
 
@@ -62,17 +62,17 @@ class StoredRun:
 
     @cached_property
     def personas(self) -> pd.DataFrame:
-        """The agents in the order of the population, by name: disposition, age, country and so on."""
+        """The personas by name, in the order of the population: disposition, age, country and so on."""
         return pd.DataFrame([persona.model_dump(mode="json") for persona in self._run.personas]).set_index("name")
 
     @cached_property
     def measures(self) -> pd.DataFrame:
-        """The measures and costs of each step, by step."""
+        """The measures and costs by step."""
         return measures_of(self._run).set_index("step")
 
     @cached_property
     def agents(self) -> pd.DataFrame:
-        """Each agent after each step: resources, payoff, learned, and its score where it is known."""
+        """The state of each agent after each step: resources, payoff, learned, and its score if there is one."""
         rows = []
         for step in self._run.steps():
             for agent in step.state["agents"]:
@@ -82,55 +82,48 @@ class StoredRun:
 
     @cached_property
     def interactions(self) -> pd.DataFrame:
-        """Who met whom, what both chose and why, and what they got."""
+        """All encounters: pair, choices, reasons and payoffs."""
         return self.table(INTERACTIONS)
 
     @cached_property
     def declarations(self) -> pd.DataFrame:
-        """Public choices, in the steps that have them."""
+        """All public choices."""
         return self.table(DECLARATIONS)
 
     @cached_property
     def records(self) -> pd.DataFrame:
-        """Every reputation record written: by whom, of whom, its five shares, its score, its text, and its cause."""
+        """All reputation records: holder, subject, distribution, score, text and cause."""
         frame = self.table(RECORDS)
         scores = [score_of(distribution) for distribution in frame["distribution"]]
         return frame.assign(score=pd.Series(scores, index=frame.index, dtype=float))
 
     @cached_property
     def gossip(self) -> pd.DataFrame:
-        """Who told whom what of whom, and how far it was believed."""
+        """All gossip messages: gossiper, listener, subject, content and credibility."""
         return self.table(GOSSIP)
 
     @cached_property
     def ties(self) -> pd.DataFrame:
-        """Ties made and cut."""
+        """All ties that were made or cut."""
         return self.table(TIES)
 
     @cached_property
     def calls(self) -> pd.DataFrame:
-        """Every question that was answered: who was asked what about whom, the answer, the prompt if it was read."""
+        """All answered questions: agent, question, subject, answer, and the prompt if it was rendered."""
         return pd.DataFrame([{"step": step.number, **row} for step in self._run.steps(1) for row in step.asked()])
 
     def table(self, table: Table[Any]) -> pd.DataFrame:
-        """Return the rows of all steps of a table, with the column `step`.
-
-        Args:
-            table: The table, one of `repunet_model.storage.schema` or of your own.
-        """
+        """Return the rows of a table (of `repunet_model.storage.schema`, or your own) with the column `step`."""
         facts = games.find(self.manifest.config.game).facts
         columns = dict.fromkeys(["step", *table.columns_with(facts)])
         rows = [{"step": step.number, **row} for step in self._run.steps() for row in step.rows(table)]
         return pd.DataFrame(rows, columns=list(columns))
 
     def graph(self, step: int | None = None) -> nx.DiGraph[str]:
-        """Return the ties after a step; an edge's attribute `roles` says in which roles.
-
-        Args:
-            step: The step; None for the last one.
+        """Return the ties after a step (None: the last one); edges have the attribute `roles`.
 
         Raises:
-            ConfigurationError: If the step is not there.
+            ConfigurationError: If the step does not exist.
         """
         return self._run.step(self.last_step if step is None else step).network.view
 

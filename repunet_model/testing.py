@@ -1,9 +1,8 @@
 """A local endpoint that speaks OpenAI's chat completions, for tests without a model, a key or a network.
 
-It answers whatever schema it is given, choosing by a hash of the question alone: equal questions have equal answers,
-whenever and in whatever form they are asked, so that a run against it can be repeated. It keeps a log of what it saw,
-and can be told to be slow, to fail, or to reject what some endpoints reject. It listens on 127.0.0.1, on a free port,
-for the length of a block. Needs the extra `testing`. In the tests of a project of one's own::
+It answers any schema, with choices determined by a hash of the question: equal questions get equal answers at any time
+and in any form of request, so that runs are reproducible. It records requests, and can delay, fail or reject them. It
+listens on 127.0.0.1, on a free port, for the duration of a block. It needs the extra `testing`. In your own tests::
 
     pytest_plugins = ["repunet_model.testing"]
 
@@ -29,18 +28,8 @@ import pytest
 from aiohttp import web
 
 WORDS = [
-    "honest",
-    "generous",
-    "greedy",
-    "careful",
-    "friendly",
-    "distant",
-    "helpful",
-    "selfish",
-    "patient",
-    "fair",
-    "tough",
-    "calm",
+    *("honest", "generous", "greedy", "careful", "friendly", "distant"),
+    *("helpful", "selfish", "patient", "fair", "tough", "calm"),
 ]
 
 
@@ -50,11 +39,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """Reply only after a while.
-
-    Attributes:
-        seconds: How long.
-    """
+    """Reply after a number of seconds."""
 
     seconds: float
 
@@ -62,21 +47,21 @@ class Hang:
 Body = dict[str, Any]
 
 Fault = Callable[[int, Body], web.Response | Reset | Hang | None]
-"""Told the number of a request (from 0) and its body; returns what to do instead of answering it, or None."""
+"""Gets the number of a request (from 0) and its body; returns the fault to make, or None to answer the request."""
 
 
 @dataclass
 class Endpoint:
-    """A running endpoint and what it saw.
+    """A running endpoint and its records.
 
     Attributes:
-        url: What LLM_API_BASE is to be.
-        requests: The bodies of all requests, in the order of their arrival.
-        times: When they arrived, in seconds of the event loop's clock.
-        answered: The bodies of the requests that got a chat completion, fitting or not.
+        url: The value for LLM_API_BASE.
+        requests: The bodies of all requests, in the order of arrival.
+        times: The times of arrival, in seconds of the event loop's clock.
+        answered: The bodies of the requests that got a chat completion, valid or not.
         keys: The values of the header Authorization.
-        most_at_once: How many requests were under way at once, at most.
-        prompt_tokens: Sum over all chat completions, whether anybody waited for them or not.
+        most_at_once: The largest number of concurrent requests.
+        prompt_tokens: The sum over all chat completions, delivered or not.
         completion_tokens: The same.
     """
 
@@ -107,22 +92,23 @@ class Endpoint:
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             await asyncio.sleep(latency())
-            failure = fault(number, body) if fault is not None else None
-            if isinstance(failure, Reset):
+            response = fault(number, body) if fault is not None else None
+            if isinstance(response, Reset):
                 if request.transport is not None:
                     request.transport.abort()
                 return web.Response()
-            if isinstance(failure, Hang):
-                await asyncio.sleep(failure.seconds)
-                failure = None
-            response = failure if failure is not None else answer(body)
+            if isinstance(response, Hang):
+                await asyncio.sleep(response.seconds)
+                response = None
+            if response is None:
+                response = answer(body)
             self._count(response, body, delivered=request.transport is not None)
             return response
         finally:
             self._at_once -= 1
 
     def _count(self, response: web.Response, body: Body, *, delivered: bool) -> None:
-        """Count the tokens of a response, if it is a chat completion."""
+        """Add the tokens of a response, if it is a chat completion."""
         try:
             usage = json.loads(response.text or "")["usage"]
             self.prompt_tokens += usage["prompt_tokens"]
@@ -136,15 +122,7 @@ class Endpoint:
 def completion(
     text: str, *, finish_reason: str = "stop", prompt_tokens: int = 1, completion_tokens: int = 1, tool: str = ""
 ) -> web.Response:
-    """Return a chat completion.
-
-    Args:
-        text: What the model says.
-        finish_reason: Why it ended.
-        prompt_tokens: What to report.
-        completion_tokens: What to report.
-        tool: The tool that is called with the text, if it is a tool call.
-    """
+    """Return a chat completion with a text; with the name of a tool, a call of it with the text as arguments."""
     message: dict[str, Any] = {"role": "assistant", "content": text}
     if tool:
         call = {"id": "call-test", "type": "function", "function": {"name": tool, "arguments": text}}
@@ -165,6 +143,19 @@ def completion(
     )
 
 
+def said(message: Body, *, finish_reason: str = "stop", **more: Any) -> web.Response:
+    """Return a chat completion with a message of any form.
+
+    Args:
+        message: The message, such as {"content": None, "reasoning_content": "Hm."}.
+        finish_reason: Why it ended.
+        more: What else the choice holds, such as an error.
+    """
+    choice = {"index": 0, "finish_reason": finish_reason, "message": {"role": "assistant", **message}, **more}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    return web.json_response({"object": "chat.completion", "choices": [choice], "usage": usage})
+
+
 def answer(body: Body) -> web.Response:
     """Return a chat completion that answers a request, four characters a token."""
     tools = body.get("tools")
@@ -178,23 +169,17 @@ def answer(body: Body) -> web.Response:
 
 
 def error(status: int, message: str, **details: Any) -> web.Response:
-    """Return an error as OpenAI's API words it.
-
-    Args:
-        status: The HTTP status.
-        message: What is wrong.
-        details: Such as `param` and `code`.
-    """
+    """Return an error in the format of OpenAI's API, with details such as `param` and `code`."""
     return web.json_response({"error": {"message": message, **details}}, status=status)
 
 
 def reply_to(body: Body) -> dict[str, Any]:
-    """Return a random reply that fits the schema of a request, the same for the same question."""
+    """Return a random reply that fits the schema of a request, equal for equal questions."""
     return random_reply(_schema(body), Random(_question(body)))
 
 
 def _schema(body: Body) -> dict[str, Any]:
-    """Return the schema of a request, wherever it is: in its response format, its tool or its prompt."""
+    """Return the schema of a request, from its response format, tool or prompt."""
     if body.get("tools"):
         schema = body["tools"][0]["function"]["parameters"]
     elif body.get("response_format", {}).get("type") == "json_schema":
@@ -207,14 +192,14 @@ def _schema(body: Body) -> dict[str, Any]:
 
 
 def _question(body: Body) -> bytes:
-    """Return a hash of the question that a request asks, without corrections and in whatever form."""
+    """Return a hash of the question in a request, which excludes corrections and the form of the request."""
     system, user = (message["content"] for message in body["messages"][:2])
     first = json.dumps([system, user.split("\n\nReply with JSON of this schema")[0], _schema(body)], sort_keys=True)
     return sha256(first.encode()).digest()
 
 
 def random_reply(schema: dict[str, Any], random: Random) -> dict[str, Any]:
-    """Return a random reply that fits a schema, with every part that may be null."""
+    """Return a random reply that fits a schema, without nulls."""
     return {name: _value(field, random) for name, field in schema["properties"].items()}
 
 
@@ -235,7 +220,7 @@ def _value(field: dict[str, Any], random: Random) -> Any:
 
 
 class FaultKind(StrEnum):
-    """How an attempt can go wrong."""
+    """The kinds of faults."""
 
     LIMIT = "429"
     OVERLOAD = "500"
@@ -248,10 +233,10 @@ class FaultKind(StrEnum):
 
 
 class Faults:
-    """Faults by request and attempt: which attempts at which questions fail, and how, is drawn by a seed.
+    """Random faults, drawn from a seed by question and attempt.
 
     Attributes:
-        made: How many faults of each kind were made.
+        made: The number of faults by kind.
     """
 
     def __init__(
@@ -265,23 +250,19 @@ class Faults:
         """Plan faults.
 
         Args:
-            share: Of the attempts that fail.
-            seed: Of the draws.
-            kinds: How they may fail.
-            slow: Seconds that a slow reply takes.
-            most: After how many faults in a row a question is answered whatever the draw.
+            share: The share of attempts that fail.
+            seed: The random seed.
+            kinds: The kinds of faults.
+            slow: The duration of a slow reply in seconds.
+            most: The largest number of consecutive faults for a question.
         """
         self.made: Counter[FaultKind] = Counter()
-        self._share = share
-        self._seed = seed
-        self._kinds = list(kinds)
-        self._slow = slow
-        self._most = most
+        self._share, self._seed, self._kinds, self._slow, self._most = share, seed, list(kinds), slow, most
         self._attempts: Counter[bytes] = Counter()
         self._in_a_row: Counter[bytes] = Counter()
 
     def __call__(self, number: int, body: Body) -> web.Response | Reset | Hang | None:
-        """Say what to do instead of answering an attempt."""
+        """Draw the fault of an attempt, or None."""
         first = _question(body)
         self._attempts[first] += 1
         random = Random(f"{self._seed} {first.hex()} {self._attempts[first]}")
@@ -297,9 +278,9 @@ class Faults:
         text = json.dumps(reply_to(body))
         match kind:
             case FaultKind.LIMIT:
-                return web.json_response(
-                    {"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "0.1"}
-                )
+                response = error(429, "slow down")
+                response.headers["Retry-After"] = "0.1"
+                return response
             case FaultKind.OVERLOAD:
                 return error(500, "overloaded")
             case FaultKind.RESET:
@@ -317,11 +298,7 @@ class Faults:
 
 
 def rejecting(*parameters: str) -> Fault:
-    """Return a fault that rejects requests with any of some parameters, as endpoints do that do not know them.
-
-    Args:
-        parameters: Names such as "seed", or a type of response format such as "json_schema".
-    """
+    """Return a fault that rejects requests with parameters ("seed") or types of response format ("json_schema")."""
 
     def fault(number: int, body: Body) -> web.Response | None:
         wanted = body.get("response_format", {}).get("type")
@@ -339,10 +316,10 @@ def rejecting(*parameters: str) -> Fault:
 def endpoint(
     latency: Callable[[], float] | float = 0.0, fault: Fault | None = None, port: int = 0
 ) -> Iterator[Endpoint]:
-    """Run an endpoint on a thread of its own for the length of the block.
+    """Run an endpoint in a thread for the duration of the block.
 
     Args:
-        latency: Seconds before a reply, or a function that draws them.
+        latency: The seconds before a reply, or a function that draws them.
         fault: See `Fault`.
         port: The port; 0 for a free one.
     """
@@ -382,7 +359,7 @@ def endpoint(
 
 @pytest.fixture
 def local_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    """A local endpoint without delay, set as LLM_API_BASE."""
+    """Run a local endpoint without delay, and set LLM_API_BASE to it."""
     with endpoint() as running:
         monkeypatch.setenv("LLM_API_BASE", running.url)
         yield running

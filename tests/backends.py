@@ -1,4 +1,4 @@
-"""Backends for tests: the rules, overheard or made to fail."""
+"""Backends for tests: the rules, recorded or made to fail."""
 
 from __future__ import annotations
 
@@ -14,22 +14,17 @@ from repunet_model.questions.base import Answer
 from repunet_model.testing import random_reply
 
 PRIVATE_FIELDS = ("reason", "own_reason", "partner_reason", "text", "learned", "summary")
-"""Fields of answers that are thought, not said."""
+"""Fields of answers that are private."""
 
 SPOKEN_FIELDS = ("message", "reply")
 """Fields of answers that others hear."""
 
 
 class Overheard(RulesBackend):
-    """The rules backend, every request kept; whatever an agent thinks carries a mark of whose thought it is."""
+    """The rules backend with all requests recorded, and every private text marked with its author."""
 
     def __init__(self, rules: Rules | None = None, published: frozenset[tuple[str, str]] = frozenset()) -> None:
-        """Make the backend.
-
-        Args:
-            rules: As for the rules backend.
-            published: Fields of answers that others may read all the same, as (question, field).
-        """
+        """Create the backend; `published` names private fields that others may read, as (question, field)."""
         super().__init__(rules)
         self.requests: list[Request[Any]] = []
         self._published = published
@@ -52,14 +47,14 @@ def mark(name: str) -> str:
 
 
 class RandomReplies(RulesBackend):
-    """Answers at random, within the schema: whatever a model may say that fits."""
+    """A backend with random answers that fit the schema."""
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         return request.question.read(json.dumps(random_reply(request.schema, request.random())))
 
 
 class FailsFirst(RulesBackend):
-    """The rules backend, slowed down, which fails at the first question it is asked."""
+    """The rules backend, slowed down, which fails at its first question."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +71,7 @@ class FailsFirst(RulesBackend):
 
 
 class FailsAt(RulesBackend):
-    """The rules backend, which fails at every question of a kind in a step for as long as it is told to."""
+    """The rules backend, which fails at a question of a step while `failing` is true."""
 
     def __init__(self, step: int, question: str) -> None:
         super().__init__()

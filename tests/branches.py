@@ -1,9 +1,9 @@
-"""How many branches of the core the tests take, and whether that is enough.
+"""Report the share of the core's branches that the tests take, and fail if it is too low.
 
     uv run pytest tests --cov --cov-report=json
     uv run python -m tests.branches 95
 
-coverage's own `fail_under` counts lines and branches together. Exit code 1 if it is less, in per cent.
+The limit is in per cent; below it the exit code is 1. coverage's own `fail_under` counts lines and branches together.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 REPORT = Path("coverage.json")
 
 SHOWN = 15
-"""How many files are named, those with the most branches that no test takes first."""
+"""The number of files to list, sorted by the number of branches not taken."""
 
 
 def main(least: float) -> int:
-    """Print the share of branches taken and where the others are, and return the exit code."""
+    """Print the share of branches taken and the files with the others, and return the exit code."""
     report = json.loads(REPORT.read_text())
     share = report["totals"]["percent_branches_covered"]
     missed = {file: each["summary"]["missing_branches"] for file, each in report["files"].items()}

@@ -27,7 +27,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 """The browser of this machine, if it has one."""
 
 PATIENCE = 120.0
-"""Seconds after which a server or a page is no longer waited for, on however busy a machine."""
+"""The longest wait for a server or a page, in seconds, on a busy machine."""
 
 QUIET = (
     "--no-sandbox",
@@ -39,19 +39,19 @@ QUIET = (
 )
 
 BETWEEN = "\n----\n"
-"""What stands between the threads in the file that a server writes."""
+"""The separator of threads in the file that a server writes."""
 
 OWN = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
 
 
 @dataclass
 class Server:
-    """The page's server in a process of its own.
+    """The page's server in a separate process.
 
     Attributes:
-        url: Where the page is.
+        url: The address of the page.
         process: The process.
-        dump: Where it writes its threads when it is asked; None if it does not.
+        dump: The file to which it writes its threads on request; None if it does not.
     """
 
     url: str
@@ -59,7 +59,7 @@ class Server:
     dump: Path | None = None
 
     def threads(self) -> list[str]:
-        """Return the threads of the process by what they are doing, without the idle ones of the server's own pool."""
+        """Return the stacks of the process's threads, without the idle threads of the server's pool."""
         assert self.dump is not None
         self.dump.unlink(missing_ok=True)
         if sys.platform != "win32":
@@ -74,9 +74,9 @@ class Server:
 
 
 def serve(dump: str) -> NoReturn:
-    """Be the command line's program, and write what each thread is doing into a file at each SIGUSR1."""
+    """Run the command line, and write the stack of each thread to a file on each SIGUSR1."""
 
-    # In Python, under the interpreter's lock: faulthandler reads frames that change under it, and crashes at times.
+    # In Python, under the interpreter's lock: faulthandler reads frames while they change, and sometimes crashes.
     def write(*_: object) -> None:
         stacks = ("".join(traceback.format_stack(frame)) for frame in sys._current_frames().values())
         files.replace(Path(dump), BETWEEN.join(stacks).encode())
@@ -88,7 +88,7 @@ def serve(dump: str) -> NoReturn:
 
 @contextmanager
 def serving(storage: Path, *words: str, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Serve the page for the length of a block."""
+    """Serve the page in a context."""
     dump = storage / ".threads"
     program = f"from tests import chromium; chromium.serve({str(dump)!r})"
     command = [sys.executable, "-c", program, "viz", *words, "--no-browser", "--storage", str(storage)]
@@ -98,14 +98,14 @@ def serving(storage: Path, *words: str, environment: Mapping[str, str] | None = 
 
 
 def serving_app(file: Path) -> AbstractContextManager[Server]:
-    """Serve a Solara page of somebody else's for the length of a block."""
+    """Serve a Solara page from a file in a context."""
     words = ["-m", "solara", "run", str(file), "--production", "--no-open", "--no-check-version", "--host", "127.0.0.1"]
     environment = {"SOLARA_TELEMETRY_MIXPANEL_ENABLE": "False", "SOLARA_THEME_SHOW_BANNER": "False"}
     return _served([sys.executable, *words], environment)
 
 
 def serving_installed(program: Path, folder: Path) -> AbstractContextManager[Server]:
-    """Serve the page of an installed program, from a folder of its own, for the length of a block."""
+    """Serve the page of an installed program, from another folder, in a context."""
     return _served([str(program), "viz", "--no-browser"], {}, folder)
 
 
@@ -137,7 +137,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def running_browser() -> Iterator[Browser]:
-    """Run the browser, without a window, for the length of a block."""
+    """Run the browser headless in a context."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         try:
@@ -148,18 +148,18 @@ def running_browser() -> Iterator[Browser]:
 
 @dataclass
 class Watched:
-    """What a browser tab complained of.
+    """The complaints of a browser tab.
 
     Attributes:
         errors: Errors on its console, and exceptions.
-        strangers: Requests that went beyond 127.0.0.1.
+        strangers: Requests to other hosts than 127.0.0.1.
     """
 
     errors: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
 
     def listen(self, tab: Page) -> None:
-        """Take note of what a tab says and asks for from now on."""
+        """Record the complaints of a tab from now on."""
         tab.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         tab.on("pageerror", lambda error: self.errors.append(str(error)))
         tab.on("request", lambda request: None if request.url.startswith(OWN) else self.strangers.append(request.url))
@@ -167,13 +167,7 @@ class Watched:
 
 @contextmanager
 def watched_tab(browser: Browser, url: str, height: int) -> Iterator[Page]:
-    """Open a tab on a network for the length of a block; it must complain of nothing and stay on this machine.
-
-    Args:
-        browser: Where to open it.
-        url: The page.
-        height: Of the tab, in pixels.
-    """
+    """Open a tab on a network in a context, with a height in pixels; it must have no errors and no foreign requests."""
     with browser.new_context(viewport={"width": 1280, "height": height}) as context:
         watched = Watched()
         opened = context.new_page()

@@ -1,4 +1,4 @@
-"""What the tests share."""
+"""Fixtures and helpers for all tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from repunet_model.config import MODES as MODES_BY_NAME
 pytest_plugins = ["repunet_model.testing"]
 
 LONG_ENOUGH = 120.0
-"""Seconds after which a test no longer waits, on however busy a machine."""
+"""The longest wait of a test, in seconds, on a busy machine."""
 
 MODE_NAMES = list(MODES_BY_NAME)
 MODES = list(MODES_BY_NAME.values())
@@ -29,7 +29,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         return
     if any(Path(argument).is_dir() for argument in config.args):
         config.option.numprocesses = "logical"
-        # Servers, browsers and builds are shared by the tests of a file, which therefore stay together.
+        # The tests of a file share servers, browsers and builds, so they stay on one worker.
         config.option.dist = "worksteal" if _is_default(config) else "loadfile"
 
 
@@ -53,9 +53,9 @@ def _is_default(config: pytest.Config) -> bool:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the machine's own settings out of the tests, and let interrupts reach them.
+    """Remove the machine's own settings from the environment, and restore Ctrl-C.
 
-    A shell that starts a command in the background makes it and the processes that it starts ignore interrupts.
+    A shell that starts a command in the background makes it and its children ignore interrupts.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -64,7 +64,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds. The limit is for what never happens, not a measure of speed."""
+    """Wait until a condition holds, with a limit far above the expected time."""
     deadline = time.monotonic() + LONG_ENOUGH
     while not condition():
         assert time.monotonic() < deadline, "what is waited for did not happen"
@@ -72,7 +72,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the files of a run that equal runs must share byte for byte."""
+    """Return the files of a run that must be equal in equal runs, byte for byte."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -81,7 +81,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the one line that a command line gives for bad input, and check that nothing was written."""
+    """Return the one error line of a command line with bad input, and check that nothing was written."""
     before = set(Path().rglob("*"))
     assert main(words) == 2
     shown = capsys.readouterr()

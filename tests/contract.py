@@ -1,4 +1,4 @@
-"""What every game must keep: a class that the tests of a game inherit.
+"""The contract of games: a class that the tests of a game inherit.
 
 class TestMyGame(GameContract):
     game = "my_game"
@@ -29,7 +29,7 @@ from tests.backends import FailsAt, Overheard, RandomReplies, mark
 from tests.conftest import MODE_NAMES, MODES, contents
 
 TALKATIVE = Rules(gossip_threshold=0.0, social_precision=1.0)
-"""Everything that can be asked is asked within a few steps."""
+"""Rules with which every question is asked within a few steps."""
 
 REPUTATION_WORDS = re.compile(r"reput|opinion|think well of|in your eyes", re.IGNORECASE)
 GOSSIP_WORDS = re.compile(
@@ -45,7 +45,7 @@ class GameContract(ABC):
 
     Attributes:
         game: The name of the game.
-        published: Fields of answers that others may read, as (question, field), beside what is said in gossip.
+        published: Fields of answers that others may read, as (question, field), beside messages of gossip.
     """
 
     game: ClassVar[str]
@@ -53,7 +53,7 @@ class GameContract(ABC):
 
     @abstractmethod
     def check_payoffs(self, model: RepuNetModel) -> None:
-        """Check that payoffs balance as the game defines them, over all interactions so far."""
+        """Check that payoffs balance by the rules of the game, over all interactions so far."""
 
     def gained(self, model: RepuNetModel) -> Decimal:
         """Return the sum of all gains so far, in units: those of encounters."""
@@ -69,13 +69,13 @@ class GameContract(ABC):
         return model
 
     def overheard(self, reputation: bool, gossip: bool, steps: int = 7, **parameters: Any) -> Overheard:
-        """Run a talkative society and return all it was asked."""
+        """Run a talkative society and return the backend with its requests."""
         backend = Overheard(TALKATIVE, self.published)
         self.run(steps, reputation=reputation, gossip=gossip, backend=backend, dialogue_turns=6, **parameters)
         return backend
 
     def check(self, model: RepuNetModel) -> None:
-        """Check what must hold after every step of every run."""
+        """Check the invariants that hold after every step of every run."""
         assert not any(a == b for a, b in model.graph.edges)
         for agent in model.agents:
             for record in agent.ledger.present():

@@ -1,8 +1,8 @@
-"""The documents as a reader has them: their order, their code blocks, their links, and a machine to run the blocks on.
+"""The documents for tests: their order, code blocks and links, and a machine to run the blocks on.
 
-Every code block is fenced and has a language. `bash` blocks are run in order, in one session a page; `python` blocks
-as scripts, in between; `text` blocks show what is no code. Any other language, or an indented block, is an error, and
-so is a directive with code in it: code is run here or included from a file that has a test of its own.
+Every code block is fenced and has a language. `bash` blocks run in order, in one session a page; `python` blocks run as
+scripts in between; `text` blocks are not code. Any other language, an indented block, or a directive with code in it is
+an error: code is run here, or included from a file that has its own test.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from tests import ROOT
+from tests.conftest import until
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
@@ -33,10 +34,10 @@ RUN = {"bash", "python"}
 """Languages of blocks that are run."""
 
 SHOWN = {"text"}
-"""Languages of blocks that are not: folder trees, drawings, output."""
+"""Languages of blocks that are not run: folder trees, drawings, output."""
 
 SERVERS = re.compile(r"^(uv run (?:run\.py viz|solara run)\b[^#&\n]*?)[ \t]*(?:#.*)?$", re.MULTILINE)
-"""Commands that go on until their reader ends them, who has another terminal meanwhile."""
+"""Commands that run until the reader ends them."""
 
 ENDED_ONCE_IT_ANSWERS = """\
 ended_once_it_answers() {
@@ -45,8 +46,18 @@ ended_once_it_answers() {
 }
 """
 
+UV = """#!/usr/bin/env bash
+case "${{1-}} ${{2-}} ${{3-}}" in
+  "run run.py viz") ;;
+  "run run.py "*|"run python "*) exec {python} -I -S {resident} ask {place} "${{@:2}}" ;;
+esac
+exec {uv} "$@"
+"""
+"""The program that stands before uv in the search path: what starts Python on the project goes to `tests.resident`, the
+page's server excepted; everything else goes to uv."""
+
 MINUTES = 15
-"""After which a page that is not through has failed; on two free cores each takes about one at most."""
+"""The time limit of a page; on two free cores each takes about one minute at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +65,9 @@ class Block:
     """A code block.
 
     Attributes:
-        language: What it is written in.
-        line: Where its first line is in the page, from 1.
-        text: What it says.
+        language: Its language.
+        line: The number of its first line in the page, from 1.
+        text: Its content.
     """
 
     language: str
@@ -70,7 +81,7 @@ def tokens(page: Path) -> list[Token]:
 
 
 def directive(token: Token) -> str | None:
-    """Return the name of the MyST directive that a token is, if it is one."""
+    """Return the name of the MyST directive of a token, if any."""
     named = re.match(r"\{([^}]+)\}", token.info.strip()) if token.type == "fence" else None
     return named[1] if named is not None else None
 
@@ -79,7 +90,7 @@ def blocks(page: Path) -> list[Block]:
     """Return the blocks of a page that are to be run.
 
     Raises:
-        ValueError: If there is a code block that is neither run nor plain text.
+        ValueError: If a code block is neither run nor plain text.
     """
     found = []
     for token in tokens(page):
@@ -105,7 +116,7 @@ def toctree(page: Path) -> Iterator[Path]:
     """Yield the pages of the toctrees of a page, each followed by those of its own.
 
     Raises:
-        ValueError: If one is not there.
+        ValueError: If a page does not exist.
     """
     for token in tokens(page):
         if directive(token) != "toctree":
@@ -131,7 +142,7 @@ def pages() -> list[Path]:
 
 
 def links(page: Path) -> Iterator[str]:
-    """Yield what the links and pictures of a page point at, as it is written."""
+    """Yield the targets of the links and pictures of a page."""
     for token in tokens(page):
         for inner in token.children or ():
             target = inner.attrs.get("href" if inner.type == "link_open" else "src")
@@ -142,7 +153,7 @@ def links(page: Path) -> Iterator[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of the headings of a page, as code hosts make them."""
+    """Return the anchors of the headings of a page, in the form of code hosts."""
     found = set()
     parsed = tokens(page)
     for heading, content in pairwise(parsed):
@@ -153,9 +164,9 @@ def anchors(page: Path) -> set[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return this machine's environment without what belongs to this run of the tests, or to one user's endpoints.
+    """Return the environment without the settings of this test run and of the user's endpoints.
 
-    Where packages come from (PIP_*, UV_*) stays.
+    Package sources (PIP_*, UV_*) are kept.
     """
     dropped = re.compile(
         r"VIRTUAL_ENV.*|PYTHON.*|PYENV_.*|PYTEST_.*|COV_.*|COVERAGE_.*|LLM_.*|OPENAI_.*|REPUNET_.*|UV|UV_PROJECT.*"
@@ -165,7 +176,7 @@ def environment() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 on which nobody listens."""
+    """Return a free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -174,12 +185,12 @@ def free_port() -> int:
 
 @dataclass(slots=True)
 class Machine:
-    """A machine with nothing on it but Python: a virtual environment with pip, and a clone of the project.
+    """A machine with nothing but Python: a virtual environment with pip, and a clone of the project.
 
     Attributes:
-        folder: Everything that it has.
-        variables: What the environment of the pages has beside this machine's.
-        texts: Texts that take the place of others in the blocks.
+        folder: Its files.
+        variables: Environment variables in addition to this machine's.
+        texts: Replacements of texts in the blocks.
         port: A free port, for the servers of the pages.
     """
 
@@ -187,6 +198,7 @@ class Machine:
     variables: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    _resident: subprocess.Popen[bytes] | None = None
 
     @property
     def clone(self) -> Path:
@@ -195,25 +207,21 @@ class Machine:
 
     @property
     def programs(self) -> Path:
-        """Where the machine's own programs are."""
+        """The folder of the machine's own programs."""
         return self.folder / "python" / "bin"
 
     @property
     def path(self) -> str:
-        """The search path for programs: those of the virtual environment, Python, and this machine's.
+        """The search path for programs: of the virtual environment, of Python, and of this machine.
 
-        Without the folders that have uv in them, unless the system's own programs are there too.
+        Folders with uv are left out, unless they also hold the system's programs.
         """
         folders = map(Path, os.environ["PATH"].split(os.pathsep))
         others = [each for each in folders if not (each / "uv").exists() or (each / "bash").exists()]
         return os.pathsep.join(map(str, [self.programs, self.folder / "bin", *others]))
 
     def set_up(self, stand_ins: Mapping[str, str]) -> None:
-        """Make the virtual environment and the clone, in place of any that were there.
-
-        Args:
-            stand_ins: Programs by their names, to stand for ones that a reader has.
-        """
+        """Create the virtual environment and the clone anew, with substitutes for programs of a reader, by name."""
         python = f"python{sys.version_info.major}.{sys.version_info.minor}"
         own = self.folder / "bin"
         for old in (own, self.programs.parent, self.clone):
@@ -228,34 +236,75 @@ class Machine:
         clone_of_working_state(self.clone)
 
     def install_uv(self) -> None:
-        """Install uv as README does, for the pages that come after it."""
+        """Install uv as in README, for later pages."""
         if not (self.programs / "uv").exists():
             subprocess.run([self.programs / "pip", "install", "--quiet", "uv"], check=True, env=environment())
 
     def clean(self) -> None:
-        """Undo what a page did to the clone; what was installed stays."""
+        """Undo the changes of a page to the clone; installed packages stay."""
         git(self.clone, "reset", "--quiet", "--hard")
         git(self.clone, "clean", "--quiet", "-fdx", "--exclude=.venv", "--exclude=uv.lock")
 
-    def run(self, page: Path) -> str:
-        """Run the blocks of a page in order, and return what they printed.
+    def quicken(self) -> None:
+        """Start the process that runs the commands of pages, with a fork each: see tests.resident."""
+        if self._resident is not None:
+            return
+        place, file = self.folder / "resident", ROOT / "tests" / "resident.py"
+        self._quick.mkdir()
+        with (self.folder / "resident.txt").open("wb") as said:
+            self._resident = subprocess.Popen(
+                [self.programs / "uv", "run", "python", file, "serve", place],
+                cwd=self.clone,
+                env={**environment(), "PATH": self.path, **self.variables},
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+        uv = self._quick / "uv"
+        uv.write_text(UV.format(python=sys.executable, resident=file, place=place, uv=self.programs / "uv"))
+        uv.chmod(uv.stat().st_mode | stat.S_IXUSR)
+        until(lambda: place.exists() or self._resident is None or self._resident.poll() is not None)
+        assert place.exists(), (self.folder / "resident.txt").read_text()
+
+    @property
+    def _quick(self) -> Path:
+        """The folder of the program that stands before uv."""
+        return self.folder / "quick"
+
+    def close(self) -> None:
+        """End what was started to make pages quick."""
+        if self._resident is not None:
+            end_session(self._resident.pid)
+            self._resident.wait()
+
+    def run(self, page: Path, quickly: bool = False) -> str:
+        """Run the blocks of a page in order, and return their output.
+
+        Args:
+            page: The page.
+            quickly: Whether its commands are run by one process that has imported the package.
 
         Raises:
-            AssertionError: If one failed; the message says which, and the end of what was printed.
+            AssertionError: If a block fails; the message names it and ends with its output.
         """
         scripts = self.folder / "scripts" / page.stem
         scripts.mkdir(parents=True)
         lines = ["set -euo pipefail", ENDED_ONCE_IT_ANSWERS]
         for block in blocks(page):
-            # Each line keeps its number, so that errors name lines of the page.
+            # Leading new lines make errors name lines of the page.
             text = "\n" * (block.line - 1) + self._as_meant(block)
             script = scripts / f"{page.stem}.{block.line}.{block.language}"
             script.write_text(text, encoding="utf-8")
             lines.append(f"echo {block.line} > '{scripts}/line'")
             lines.append(f"source '{script}'" if block.language == "bash" else f"uv run python '{script}'")
         (scripts / "all.bash").write_text("\n".join([*lines, ""]), encoding="utf-8")
+        path = self.path
+        if quickly:
+            self.quicken()
+            path = os.pathsep.join([str(self._quick), path])
         printed = scripts / "printed.txt"
-        code = self._session(scripts / "all.bash", printed)
+        code = self._session(scripts / "all.bash", printed, path)
         text = printed.read_text(encoding="utf-8", errors="replace")
         line = (scripts / "line").read_text().strip() if (scripts / "line").exists() else "1"
         ended = f"did not end in {MINUTES} minutes" if code is None else f"ended with code {code}"
@@ -263,7 +312,7 @@ class Machine:
         return text
 
     def _as_meant(self, block: Block) -> str:
-        """Return what is run for a block: with this machine's texts, and with servers on a port of its own."""
+        """Return the text to run for a block, with replacements and with servers on the machine's port."""
         text = block.text
         if block.language == "bash":
             text = SERVERS.sub(rf"\1 --port {self.port} & ended_once_it_answers {self.port} $!", text)
@@ -271,16 +320,16 @@ class Machine:
             text = text.replace(written, meant)
         return text
 
-    def _session(self, script: Path, printed: Path) -> int | None:
-        """Run a script in a session of its own, and end whatever it leaves; return its code, None if it took too long.
+    def _session(self, script: Path, printed: Path, path: str) -> int | None:
+        """Run a script in a session of its own, then kill the session; return the exit code, None after the time limit.
 
-        What is printed goes to a file, since a pipe would be held open by what a page leaves running.
+        Output goes to a file, since processes that a page leaves running would hold a pipe open.
         """
         with printed.open("wb") as out:
             process = subprocess.Popen(
                 ["bash", script],
                 cwd=self.clone,
-                env={**environment(), "PATH": self.path, **self.variables},
+                env={**environment(), "PATH": path, **self.variables},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -296,7 +345,7 @@ class Machine:
 
 
 def end_session(session: int) -> None:
-    """End all processes of a session; the documents' blocks are for a POSIX shell."""
+    """Kill all processes of a session; the blocks are for a POSIX shell."""
     for process in psutil.process_iter():
         try:
             if sys.platform != "win32" and os.getsid(process.pid) == session:
@@ -306,7 +355,7 @@ def end_session(session: int) -> None:
 
 
 def clone_of_working_state(clone: Path) -> None:
-    """Clone this checkout with what is not committed yet: changed, new and deleted files, but not ignored ones."""
+    """Clone this checkout with uncommitted changes, but without ignored files."""
     git(ROOT, "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone))
     for name in git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
         source, copy = ROOT / name, clone / name
@@ -322,6 +371,6 @@ def clone_of_working_state(clone: Path) -> None:
 
 
 def git(folder: Path, *words: str) -> str:
-    """Run git in a folder and return what it printed."""
+    """Run git in a folder and return its output."""
     done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout

@@ -1,9 +1,9 @@
-"""Run folders that must not change: what a redesign of the code leaves as it was, byte for byte.
+"""Golden run folders, whose bytes must not change.
 
     uv run python -m tests.golden > tests/golden.json
 
-Three games, four modes, single and fused questions, the backend rules, 6 steps of 20 agents. Recorded is a hash of each
-step's files, by run; manifests are left out, since they also name versions and may say more than before.
+Three games, four modes, single and fused questions, the rules backend, 6 steps of 20 agents. Recorded is a hash of each
+step's files, by run; manifests are left out, since they name versions and may gain entries.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _hash_of_step(step: Path) -> str:
 
 
 def run(storage: Path, game: str, mode: str, questions: str) -> Path:
-    """Make one of the runs, and return its folder."""
+    """Make a run, and return its folder."""
     reputation, gossip = MODES[mode]
     name = f"{game}_{questions}_{mode.replace(' ', '_')}"
     with RepuNetModel(
@@ -47,7 +47,7 @@ def run(storage: Path, game: str, mode: str, questions: str) -> Path:
 
 
 def recorded() -> dict[str, list[str]]:
-    """Return the hashes on file, by run."""
+    """Return the recorded hashes, by run."""
     hashes: dict[str, list[str]] = json.loads(RECORDED.read_text(encoding="utf-8"))
     return hashes
 

@@ -1,9 +1,9 @@
-"""Kill a run at random moments, go on, and compare it with one that was left alone.
+"""Kill runs at random moments, resume them, and compare them with undisturbed runs.
 
     uv run python -m tests.kills 40
 
 Runs of 10 steps of 6 agents over HTTP, in each of the three scenarios, are killed with SIGKILL while the endpoint
-answers, and resumed until they are done. Printed is whether the folders are equal in the end, and how many requests
+answers, and resumed until they are complete. Printed are whether the folders are equal, and the number of requests that
 were answered twice.
 """
 
@@ -31,12 +31,12 @@ SCENARIOS = ("pd", "investment", "sign_up")
 
 @dataclass
 class Tally:
-    """What came of killing a run.
+    """The result of killing a run.
 
     Attributes:
-        kills: How often it was killed.
-        answered_twice: Requests that were answered twice.
-        is_equal: Whether the run ended in the bytes of the one that was left alone.
+        kills: The number of kills.
+        answered_twice: The number of requests that were answered twice.
+        is_equal: Whether the run's files equal those of the undisturbed run.
     """
 
     kills: int = 0
@@ -45,7 +45,7 @@ class Tally:
 
 
 def kill_and_resume(scenario: str, kills: int, random: Random, storage: Path) -> Tally:
-    """Kill a run so many times, finish it, and compare it."""
+    """Kill a run some times, finish it, and compare it."""
     tally = Tally()
     draw = Random(random.random())
     with endpoint(latency=lambda: draw.uniform(0.0, 0.03)) as running:
@@ -65,12 +65,12 @@ def kill_and_resume(scenario: str, kills: int, random: Random, storage: Path) ->
 
 
 def _left(folder: Path) -> int:
-    """Return how many steps a run still has to do."""
+    """Return the number of steps that a run still has to do."""
     return STEPS - RunFolder.open(folder).steps()[-1] if folder.exists() else STEPS
 
 
 def _command(scenario: str, storage: Path) -> list[str]:
-    """Return the command that makes a run, or goes on with it."""
+    """Return the command that starts or resumes a run."""
     steps = ["--steps", str(_left(storage / "it")), "--storage", str(storage), "--concurrency", "8"]
     if (storage / "it").exists():
         return ["resume", "it", *steps]
@@ -78,7 +78,7 @@ def _command(scenario: str, storage: Path) -> list[str]:
 
 
 def _kill(command: list[str], moment: int, running: Endpoint, random: Random) -> bool:
-    """Run a command and kill it soon after the endpoint has seen so many requests; tell whether it was still alive."""
+    """Run a command and kill it soon after a number of requests; return whether it was still running."""
     if "0" in command:
         return False
     with subprocess.Popen(
@@ -92,7 +92,7 @@ def _kill(command: list[str], moment: int, running: Endpoint, random: Random) ->
 
 
 def report(kills: int) -> None:
-    """Kill runs so many times in all, and print what came of it."""
+    """Kill runs some times in total, and print the results."""
     random = Random(1)
     for number, scenario in enumerate(SCENARIOS):
         share = kills // len(SCENARIOS) + (number < kills % len(SCENARIOS))

@@ -1,4 +1,4 @@
-"""Which names of Mesa this project uses, and which of them the installed Mesa does not have.
+"""The names of Mesa that this project uses, and those that the installed Mesa lacks.
 
 uv run python -m tests.mesa_names
 """
@@ -15,11 +15,11 @@ import mesa
 from tests import ROOT
 
 OF_MODELS = ("_default_schedule", "_wrapped_step", "agents", "random", "rng", "running", "step", "steps", "time")
-"""What is used of a model that Mesa made, public or not."""
+"""The attributes of Mesa's models that are used, public or not."""
 
 
 def used() -> Iterator[tuple[str, str]]:
-    """Yield modules of Mesa and the names that are used of them, anywhere in the project."""
+    """Yield the modules of Mesa and their names that the project uses."""
     for file in sorted(
         path for folder in ("repunet_model", "visualization", "tests") for path in (ROOT / folder).rglob("*.py")
     ):
@@ -32,7 +32,7 @@ def used() -> Iterator[tuple[str, str]]:
 
 
 def missing() -> list[str]:
-    """Return what the installed Mesa does not have, by its full name."""
+    """Return the full names that the installed Mesa lacks."""
     gone = []
     for module, name in sorted(set(used())):
         try:

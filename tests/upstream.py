@@ -1,14 +1,14 @@
-"""The tests against other versions of what they stand on: a report, never a failure.
+"""Run the tests with other versions of the dependencies; the result is a report, never a failure.
 
     uv run python -m tests.upstream [mesa] [newest] [lowest]
 
-Each time in a copy of the checkout with an environment of its own:
+Each run uses a copy of the checkout with its own environment:
 
-mesa      Mesa's newest version, pre-releases included, whatever bounds say; everything else as it is pinned
-newest    the newest versions of everything within the bounds of pyproject.toml
-lowest    the lowest versions of what pyproject.toml names, on the lowest Python
+mesa      Mesa's newest version, pre-releases included, regardless of bounds; everything else pinned
+newest    the newest versions within the bounds of pyproject.toml
+lowest    the lowest versions of the packages in pyproject.toml, on the lowest Python
 
-Reported are the tests by file, the first error of each file, and which names of Mesa that are used here are gone.
+Reported are the tests by file, the first error of each file, and the missing names of Mesa.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from packaging.requirements import Requirement
 from tests.environments import PROJECT, UV, copy_checkout
 
 FOLDERS = ("tests/unit", "tests/societies")
-"""The tests that are run: those without endpoints, processes and browsers, which take minutes."""
+"""The tests to run: those without endpoints, processes and browsers, which take minutes."""
 
 LEFT_OUT = "tests/unit/test_architecture.py"
-"""About the checkout itself."""
+"""A test of the checkout itself."""
 
 SECONDS = 240
-"""How long the tests of one environment may take; what has been tested until then is reported."""
+"""The time limit of the tests of one environment; later tests are not reported."""
 
 PINS = "constraint-dependencies = ["
 
@@ -41,7 +41,7 @@ PRE_RELEASE = "mesa[rec]>=4.0.0a0"
 
 
 def prepare(checkout: Path, name: str) -> list[str]:
-    """Copy the checkout, let other versions in, and return the options with which uv finds them."""
+    """Copy the checkout, unpin versions, and return the options of uv."""
     copy_checkout(checkout)
     file = checkout / "pyproject.toml"
     text = file.read_text()
@@ -58,14 +58,14 @@ def prepare(checkout: Path, name: str) -> list[str]:
         case "lowest":
             file.write_text(before + rest)
             (checkout / ".python-version").write_text(f"{PROJECT['project']['requires-python'].removeprefix('>=')}\n")
-            # Only what has a wheel can be installed by everybody; what has none is not compiled here.
+            # Versions without a wheel are skipped, not compiled.
             wheels = [word for each in direct() for word in ("--no-build-package", each)]
             return ["--resolution", "lowest-direct", *wheels]
     raise SystemExit(f"unknown: {name}; known are mesa, newest, lowest")
 
 
 def direct() -> set[str]:
-    """Return the names of the packages that pyproject.toml names, this project's own left out."""
+    """Return the names of the packages in pyproject.toml, without this project's own."""
     project = PROJECT["project"]
     extras, groups = project["optional-dependencies"].values(), PROJECT["dependency-groups"].values()
     lists = [project["dependencies"], *extras, *groups]
@@ -74,7 +74,7 @@ def direct() -> set[str]:
 
 
 def run(checkout: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run uv in a copy of the checkout, which has an environment of its own."""
+    """Run uv in a copy of the checkout, with its own environment."""
     assert UV is not None
     of_checkout = {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "PYENV_VERSION", "PYENV_DIR"}
     own = {name: value for name, value in os.environ.items() if name not in of_checkout}
@@ -82,11 +82,11 @@ def run(checkout: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def results(file: Path) -> tuple[dict[str, Counter[str]], dict[str, str]]:
-    """Return what came of the tests by file, and the first error of each file."""
+    """Return the number of tests by file and outcome, and the first error of each file."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     first: dict[str, str] = {}
     for case in ET.parse(file).iter("testcase"):
-        # A file that cannot be imported is a case without a class, by the name of the module.
+        # A file that cannot be imported is a case without a class, named like the module.
         module = ".".join((case.get("classname") or case.get("name") or "").split(".")[:3])
         outcome = next((child for child in case if child.tag in {"failure", "error", "skipped"}), None)
         kind = "passed" if outcome is None else outcome.tag
@@ -97,13 +97,13 @@ def results(file: Path) -> tuple[dict[str, Counter[str]], dict[str, str]]:
 
 
 def reason(outcome: ET.Element) -> str:
-    """Return the line that says what went wrong."""
+    """Return the line of the error."""
     marked = [line[1:].strip() for line in (outcome.text or "").splitlines() if line.startswith("E ")]
     return (marked or (outcome.get("message") or "").splitlines() or [""])[0][:160]
 
 
 def report(name: str, folder: Path) -> None:
-    """Make an environment, run the tests in it, and print what came of them."""
+    """Create an environment, run the tests in it, and print the results."""
     started = time.monotonic()
     checkout = folder / name
     print(f"\n== {name}", flush=True)

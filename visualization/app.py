@@ -1,7 +1,7 @@
-"""The page itself: a live society on Mesa's SolaraViz, or a stored run to scrub through, alone or beside another.
+"""The page: a live society on Mesa's SolaraViz, or a stored run with a step bar, alone or beside another.
 
-Where the runs are, and which one is opened first, is in the environment, as for any server: `REPUNET_STORAGE` and
-`REPUNET_PAGE_RUN`. Each browser tab is a session of its own, which ends with it.
+The environment names the storage (`REPUNET_STORAGE`) and the run to open first (`REPUNET_PAGE_RUN`). Each browser tab
+is a session with a society of its own, which ends with it.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ STYLE = Path(__file__).parent / "style.css"
 TITLE = "RepuNet for Mesa"
 
 LIVE, STORED = "live", "stored"
-"""What the page shows, as its address says behind the question mark."""
+"""The two views, by the query of the page's address."""
 
 PLAY_INTERVAL = 250
-"""Milliseconds between two steps of a live society that is played."""
+"""Milliseconds between two steps of a live society that plays."""
 
 
 @solara.component
 def Layout(children: list[Any]) -> None:
-    """The frame around the page: what is at the side is folded away at first where there is no room for it."""
+    """The frame around the page; the sidebar is closed at first in a narrow window."""
     is_narrow, set_narrow = solara.use_state(False)
     with solara.AppLayout(sidebar_open=not is_narrow), solara.Div():
         widgets.Narrow(pixels=960, event_found=lambda _: set_narrow(True))
@@ -52,7 +52,7 @@ def Layout(children: list[Any]) -> None:
 
 @solara.component
 def Page() -> None:
-    """The page: a live society, or stored runs, as the address says; each in a tab of its own."""
+    """The page: a live society or stored runs, depending on its address."""
     opened = os.environ.get("REPUNET_PAGE_RUN", "")
     words = (solara.use_router().search or "").split("&")
     is_stored = STORED in words or (bool(opened) and LIVE not in words)
@@ -60,10 +60,8 @@ def Page() -> None:
     solara.Style(components.STYLE)
     solara.Style(STYLE)
     with solara.AppBar():
-        if is_stored:
-            solara.Button("Live society", href=f"/?{LIVE}", target="_blank", text=True)
-        else:
-            solara.Button("Stored runs", href=f"/?{STORED}", target="_blank", text=True)
+        label, view = ("Live society", LIVE) if is_stored else ("Stored runs", STORED)
+        solara.Button(label, href=f"/?{view}", target="_blank", text=True)
     if is_stored:
         Stored(opened)
     else:
@@ -71,7 +69,7 @@ def Page() -> None:
 
 
 MOST_AGENTS = 200
-"""The most agents of a live society."""
+"""The largest population of a live society."""
 
 _LABELS = {
     "n_agents": "Population",
@@ -80,11 +78,11 @@ _LABELS = {
     "questions": "Questions a call",
     "rng": "Seed",
 }
-"""The labels of parameters that are not their names."""
+"""The labels of parameters that differ from their names."""
 
 
 def _parameters(society: Society) -> dict[str, Any]:
-    """Return the parameters at the side, as SolaraViz wants them, with the values that are in use."""
+    """Return the controls of the sidebar for SolaraViz, with the present values."""
     return {name: _control(name, value) for name, value in society.parameters.items()}
 
 
@@ -106,7 +104,7 @@ def _control(name: str, value: Any) -> dict[str, Any]:
 
 @solara.component
 def Live() -> None:
-    """A live society: Mesa's controls and parameters at the side, and what there is to see."""
+    """A live society: Mesa's controls and the parameters in the sidebar, and the views beside it."""
     first = solara.use_memo(lambda: solara.reactive(Society()), [])
     seat = solara.use_ref(first)
     has_controls, set_controls = solara.use_state(True)
@@ -117,13 +115,13 @@ def Live() -> None:
     core = society.core
     if core is not None:
         last_good.current = core
-    shown: Core = last_good.current  # never None: the first society is made of defaults
+    shown: Core = last_good.current  # Never None: the first society has default parameters.
 
     def close_in_the_end() -> Callable[[], None]:
         return shown.close
 
     def go_on_after_trouble() -> None:
-        # SolaraViz cannot be told to stop playing: its controls are taken away, and others put in their place.
+        # SolaraViz cannot be told to stop playing, so its controls are removed and created anew.
         if not has_controls:
             set_controls(True)
         elif core is not None and core.trouble and not core.is_busy:
@@ -139,7 +137,7 @@ def Live() -> None:
             seat.current, components=[], model_params=_parameters(society), name=TITLE, play_interval=PLAY_INTERVAL
         )
     else:
-        with solara.Sidebar():  # so that nothing else moves
+        with solara.Sidebar():  # Keeps the layout in place.
             solara.Div()
     chronicle = shown.chronicle
     step = chronicle.last if at is None else min(at, chronicle.last)
@@ -166,7 +164,7 @@ def Live() -> None:
 
 @solara.component
 def Spending(core: Core) -> None:
-    """What a society that asks models has cost, as it grows, and a way to stop the step under way."""
+    """The running cost of a society that asks models, and a button to cancel the step under way."""
     beats, set_beats = solara.use_state(0)
     update_counter.get()
     model = core.model
@@ -185,7 +183,7 @@ def Spending(core: Core) -> None:
 
 @solara.component
 def Stored(opened: str) -> None:
-    """Stored runs: one to scrub through, and another beside it."""
+    """Stored runs: one with a step bar, and another beside it."""
     storage = Path(os.environ.get("REPUNET_STORAGE", "sim_storage"))
     known = solara.use_memo(lambda: run_names(storage), [])
     paths = {name: storage / name for name in known}
@@ -204,7 +202,7 @@ def Stored(opened: str) -> None:
 
 @solara.component
 def Replay(paths: dict[str, Path]) -> None:
-    """Runs by their names: the first to scrub through, any other beside it."""
+    """Runs by name: the first with a step bar, any other beside it."""
     name, set_name = solara.use_state(next(iter(paths)))
     beside, set_beside = solara.use_state("")
     step, set_step = solara.use_state(None)
@@ -228,7 +226,7 @@ def Replay(paths: dict[str, Path]) -> None:
 
 
 def _read(path: Path) -> Chronicle | str:
-    """Return a stored run, or in one line why it cannot be read."""
+    """Return a stored run, or the error that prevents reading it."""
     try:
         return Chronicle.of_run(StepReader.open(path))
     except (RepuNetError, OSError) as error:
@@ -236,11 +234,7 @@ def _read(path: Path) -> Chronicle | str:
 
 
 def _asked(chronicle: Chronicle, step: int, name: str, question: str) -> Interviewed:
-    """Put a question to an agent of a stored run.
-
-    Raises:
-        RepuNetError: If it says nothing.
-    """
+    """Ask an agent of a stored run a question."""
     who = talking(chronicle.manifest, name)
     try:
         return interview(chronicle, step, name, question, who, Limits())
@@ -249,7 +243,7 @@ def _asked(chronicle: Chronicle, step: int, name: str, question: str) -> Intervi
 
 
 def _told(ask: Callable[[], Interviewed]) -> str:
-    """Return what an agent says and what that cost, or in one line why it says nothing."""
+    """Return an agent's answer and its cost, or the error that prevented it."""
     try:
         said = ask()
     except RepuNetError as error:

@@ -20,7 +20,7 @@ COLORS = {"made": palette.MADE, "cut": palette.CUT, "scale": palette.scale()[::2
 TABS = ("Agent", "Opinions", "Gossip", "Communities")
 
 Ask = Callable[[str, str], str]
-"""Puts a question to an agent, both named, and returns what it says, or in one line why it says nothing."""
+"""Asks an agent (name, question) and returns its answer or an error in one line."""
 
 
 @solara.component
@@ -33,7 +33,7 @@ def Network(
     communities: bool = False,
     tall: int = 520,
 ) -> None:
-    """Who is bound to whom; a click selects."""
+    """The ties between agents; a click selects an agent."""
     drawn = solara.use_memo(
         lambda: drawing.network(chronicle, step, role, communities=communities), [chronicle, step, role, communities]
     )
@@ -43,7 +43,7 @@ def Network(
 
 @solara.component
 def Chart(chronicles: Sequence[Chronicle], step: int, last: int, tall: int = 130) -> None:
-    """Measures over time, of one run or two; `last` says that there are new steps to draw."""
+    """Measures over time, of one run or two; `last` triggers a new drawing when steps are added."""
     group, set_group = solara.use_state(next(iter(drawing.GROUPS)))
     drawn = solara.use_memo(lambda: drawing.chart(chronicles, group, step), [*chronicles, group, step, last])
     with solara.Div(classes=["rn-over-time"]):
@@ -53,13 +53,13 @@ def Chart(chronicles: Sequence[Chronicle], step: int, last: int, tall: int = 130
 
 @solara.component
 def Choice(label: str, values: Sequence[str], value: str, on_value: Callable[[str], None]) -> None:
-    """A choice in one small line."""
+    """A select field in one small line."""
     solara.Select(label, list(values), value=value, on_value=on_value, dense=True, classes=["rn-choice"])
 
 
 @solara.component
 def Opinions(chronicle: Chronicle, step: int, selected: str, on_select: Callable[[str], None]) -> None:
-    """Who thinks what of whom, in a role; a click shows the words and selects who holds the opinion."""
+    """The matrix of opinions in a role; a click shows the opinion in words and selects its holder."""
     chosen, set_role = solara.use_state(chronicle.roles[0])
     role = chosen if chosen in chronicle.roles else chronicle.roles[0]
     cell, set_cell = solara.use_state(("", ""))
@@ -78,21 +78,21 @@ def Opinions(chronicle: Chronicle, step: int, selected: str, on_select: Callable
 
 @solara.component
 def Gossip(chronicle: Chronicle, step: int) -> None:
-    """Who told whom what of whom, with filters."""
+    """The messages of gossip, with filters."""
     rows = solara.use_memo(lambda: drawing.gossip(chronicle, step), [chronicle, step])
     widgets.Gossip(rows=rows, step=step)
 
 
 @solara.component
 def Communities(chronicle: Chronicle, step: int, on_select: Callable[[str], None]) -> None:
-    """Who belongs together."""
+    """The communities of agents."""
     found = solara.use_memo(lambda: drawing.communities(chronicle, step), [chronicle, step])
     widgets.Communities(found=found, event_pick=on_select)
 
 
 @solara.component
 def Agent(chronicle: Chronicle, step: int, name: str, ask: Ask | None = None) -> None:
-    """One agent from the inside, and a question to it."""
+    """The details of one agent, and a question to it."""
     if name in chronicle.personas:
         Mind(chronicle, step, name)
         if ask is not None:
@@ -103,12 +103,12 @@ def Agent(chronicle: Chronicle, step: int, name: str, ask: Ask | None = None) ->
 
 @solara.component
 def Mind(chronicle: Chronicle, step: int, name: str) -> None:
-    """One agent from the inside."""
+    """The details of one agent."""
 
     def read() -> drawing.Drawn | str:
         try:
             return drawing.agent(chronicle, step, name)
-        except RepuNetError as error:  # a stored run that was altered since it was opened
+        except RepuNetError as error:  # A stored run may be altered while it is open.
             return str(error)
 
     mind = solara.use_memo(read, [chronicle, step, name])
@@ -120,7 +120,7 @@ def Mind(chronicle: Chronicle, step: int, name: str) -> None:
 
 @solara.component
 def Interview(name: str, step: int, ask: Ask) -> None:
-    """A free question to an agent; what it says is shown here and nowhere else."""
+    """A free question to an agent; the answer is only shown here."""
     question, set_question = solara.use_state("")
     asking = solara.lab.use_task(ask, dependencies=None, raise_error=False)
     with solara.Div(classes=["rn-interview"]):
@@ -143,7 +143,7 @@ def Interview(name: str, step: int, ask: Ask) -> None:
 
 @solara.component
 def Society(chronicle: Chronicle, step: int, ask: Ask | None = None) -> None:
-    """All there is to see of one run at a step: the network and its rates, and beside them what is asked for."""
+    """One run at a step: the network and its rates on the left, tabs with details on the right."""
     selected, select = solara.use_state("")
     role, set_role = solara.use_state("all roles")
     numbered, set_numbered = solara.use_state(False)
@@ -181,7 +181,7 @@ def Society(chronicle: Chronicle, step: int, ask: Ask | None = None) -> None:
 
 @solara.component
 def Comparison(left: Chronicle, right: Chronicle, step: int) -> None:
-    """Two runs beside each other at a step; one that is shorter stays at its end."""
+    """Two runs beside each other at a step; the shorter one stays at its last step."""
     selected, select = solara.use_state("")
     sides = [(run, max(run.first, min(step, run.last))) for run in (left, right)]
     with solara.Div(classes=["rn-pair"]):

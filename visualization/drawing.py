@@ -1,6 +1,6 @@
-"""What the components draw, as plain data: pure functions of a chronicle and a step.
+"""The data that the components draw: pure functions of a chronicle and a step.
 
-Texts go to the browser as they are and are shown as text there, never as markup.
+The browser shows all texts as text, never as markup.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from visualization import palette
 Drawn = dict[str, Any]
 
 GOSSIP_SHOWN = 300
-"""How many messages a feed holds, the latest first."""
+"""The largest number of messages in the feed, latest first."""
 
 LONGEST = 14
-"""Letters of a short name."""
+"""The largest number of letters of a short name."""
 
 GROUPS = {
     "rates of the game": (),
@@ -36,25 +36,25 @@ GROUPS = {
     "inequality": ("gini",),
     "calls": ("calls",),
 }
-"""The measures of a chart by its title; the game's own rates where there are none."""
+"""The measures of a chart by its title; empty for the game's own rates."""
 
 
 def in_words(name: str) -> str:
-    """Return the name of a measure or of a mode as people read it."""
+    """Return the name of a measure or of a mode with blanks."""
     return name.replace("_", " ")
 
 
 def ring(chronicle: Chronicle) -> list[str]:
-    """Return the agents as they stand on a ring: altruists, then the self-interested, each in their order.
+    """Return the agents in their order on the ring: altruists, then the self-interested.
 
-    It depends on the population alone, so that everybody stays in their place from step to step and from run to run.
+    The order depends on the population alone, so that agents keep their places in all steps and runs.
     """
     rank = {disposition: place for place, disposition in enumerate(reversed(Disposition))}
     return sorted(chronicle.personas, key=lambda name: rank[chronicle.personas[name].disposition])
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Return names as they fit in a small place: the first word, and a number behind the name, where that is enough."""
+    """Return short names: the first word, and a number at the end of the name, where that is unique."""
 
     def shortened(name: str) -> str:
         first, *others = name.split()
@@ -66,16 +66,15 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def units(amount: str | None) -> str:
-    """Return an amount of resources as people read it."""
+    """Format an amount of resources."""
     return "–" if amount is None else f"{float(amount):.2f}".rstrip("0").rstrip(".")
 
 
 def subtitle(chronicle: Chronicle) -> str:
-    """Return in words what a run is."""
-    manifest = chronicle.manifest
-    config = manifest.config
+    """Describe a run in one line."""
+    config = chronicle.manifest.config
     parts = parts_in_words(config.reputation, config.gossip)
-    who = Counter([manifest.backend_of(name)["backend"] for name in chronicle.personas])
+    who = Counter([chronicle.manifest.backend_of(name)["backend"] for name in chronicle.personas])
     answered = ", ".join(
         name if count == len(chronicle.personas) else f"{name} ({count})" for name, count in who.items()
     )
@@ -83,14 +82,7 @@ def subtitle(chronicle: Chronicle) -> str:
 
 
 def network(chronicle: Chronicle, step: int, role: str | None = None, *, communities: bool = False) -> Drawn:
-    """Return who is bound to whom after a step, and what changed in it.
-
-    Args:
-        chronicle: The run.
-        step: The step.
-        role: The role whose ties and scores are drawn; None for all of them.
-        communities: Whether to number the communities.
-    """
+    """Return the agents and ties after a step, in one role or all, with ties that were made and cut in it."""
     names = ring(chronicle)
     place = {name: position for position, name in enumerate(names)}
     now, before = _ties(chronicle, step, role), _ties(chronicle, max(step - 1, chronicle.first), role)
@@ -139,7 +131,7 @@ def _communities(chronicle: Chronicle, step: int) -> list[list[str]]:
 
 
 def communities(chronicle: Chronicle, step: int) -> Drawn:
-    """Return who belongs together after a step, and who to nobody."""
+    """Return the communities after a step, the agents outside of them, and the agents without incoming ties."""
     graph = chronicle.network(step).graph
     groups = _communities(chronicle, step)
     _, modularity = measures.communities(graph, chronicle.manifest.config.seed)
@@ -153,9 +145,9 @@ def communities(chronicle: Chronicle, step: int) -> Drawn:
 
 
 def matrix(chronicle: Chronicle, step: int, role: str) -> Drawn:
-    """Return who thinks what of whom after a step: a byte for each holder and subject, in base64.
+    """Return the opinions after a step: a byte for each holder and subject, in base64.
 
-    0 is no opinion; else the score in hundredths plus 101.
+    0 stands for no opinion, other values for the score in hundredths plus 101.
     """
     names = ring(chronicle)
     place = {name: position for position, name in enumerate(names)}
@@ -169,7 +161,7 @@ def matrix(chronicle: Chronicle, step: int, role: str) -> Drawn:
 
 
 def opinion(chronicle: Chronicle, step: int, role: str, holder: str, subject: str) -> str:
-    """Return in words what somebody thinks of somebody after a step."""
+    """Describe an agent's opinion of another after a step."""
     history = chronicle.opinions_of(holder, step).get((subject, role))
     whom = "themselves" if holder == subject else subject
     if not history:
@@ -184,13 +176,7 @@ def _origin(update: RecordUpdate) -> str:
 
 
 def chart(chronicles: Sequence[Chronicle], group: str, step: int) -> Drawn:
-    """Return measures over time, of one run or of two beside each other.
-
-    Args:
-        chronicles: The runs.
-        group: One of `GROUPS`.
-        step: Where to mark the step that is shown.
-    """
+    """Return measures over time of a group, for one run or two beside each other, and the step to mark."""
     names = GROUPS[group] or tuple(dict.fromkeys(name for run in chronicles for name in run.rates))
     measured: list[tuple[Drawn, list[tuple[int, float]]]] = []
     for number, run in enumerate(chronicles):
@@ -211,7 +197,7 @@ def chart(chronicles: Sequence[Chronicle], group: str, step: int) -> Drawn:
 
 
 def gossip(chronicle: Chronicle, step: int) -> list[Drawn]:
-    """Return what was told up to a step, the latest first."""
+    """Return the messages up to a step, the latest first."""
     rows: list[Drawn] = []
     for number in range(step, chronicle.first - 1, -1):
         for row in reversed(chronicle.step(number).rows(GOSSIP)):
@@ -222,15 +208,10 @@ def gossip(chronicle: Chronicle, step: int) -> list[Drawn]:
 
 
 def agent(chronicle: Chronicle, step: int, name: str) -> Drawn:
-    """Return a mind after a step: who it is, what it learned, thinks, remembers, and was asked in the step."""
+    """Return the details of an agent after a step: persona, learned texts, opinions, memory, ties and calls."""
     persona = chronicle.persona(name)
     state = chronicle.agent_state(name, step)
     network = chronicle.network(step)
-    about = [
-        {"who": holder, "role": role, **_opinions(history)}
-        for (holder, role), history in chronicle.opinions_about(name, step).items()
-        if holder != name
-    ]
     own = {key: _opinions(history) for key, history in chronicle.opinions_of(name, step).items()}
     details = [persona.disposition.value, persona.age, persona.gender, persona.country]
     return {
@@ -247,7 +228,11 @@ def agent(chronicle: Chronicle, step: int, name: str) -> Drawn:
         ],
         "self": [{"role": role, **own[subject, role]} for subject, role in own if subject == name],
         "thinks": [{"who": subject, "role": role, **own[subject, role]} for subject, role in own if subject != name],
-        "thought": about,
+        "thought": [
+            {"who": holder, "role": role, **_opinions(history)}
+            for (holder, role), history in chronicle.opinions_about(name, step).items()
+            if holder != name
+        ],
         "memory": [{"step": event.step, "text": event.text} for event in reversed(chronicle.memory(name, step))],
         "tied": [[other, list(edge["roles"])] for other, edge in network.graph.adj[name].items()],
         "tied_to_it": [[other, list(edge["roles"])] for other, edge in network.graph.pred[name].items()],
@@ -258,7 +243,7 @@ def agent(chronicle: Chronicle, step: int, name: str) -> Drawn:
 
 
 def _opinions(history: Sequence[RecordUpdate]) -> Drawn:
-    """Return an opinion as it is and as it was, the latest first."""
+    """Return the history of an opinion, the latest first."""
     return {
         "history": [
             {
@@ -273,7 +258,7 @@ def _opinions(history: Sequence[RecordUpdate]) -> Drawn:
 
 
 def _earlier(chronicle: Chronicle, name: str, role: str, step: int) -> list[Drawn]:
-    """Return what an agent acted on before, the latest first, with the step after which it came to it."""
+    """Return an agent's earlier learned texts, the latest first, each with the step after which it was new."""
     texts: list[Drawn] = []
     for number in range(chronicle.first, step + 1):
         text = chronicle.agent_state(name, number)["learned"][role]
@@ -299,7 +284,7 @@ def _call(row: Mapping[str, Any]) -> Drawn:
 
 
 def _options(row: Mapping[str, Any]) -> list[str]:
-    """Return the order in which options were named; of a part of a compound call, those of its own."""
+    """Return the order in which options were named; for a part of a compound call, only its own options."""
     asked = [row["question"], row["about"], row["source"]]
     part = next((f"{part}." for part, where in row.get("parts", {}).items() if where == asked), "")
     return [

@@ -1,6 +1,6 @@
-"""The parts of the page for a `mesa.visualization.SolaraViz` of one's own, in a notebook or a script.
+"""The parts of the page for Mesa's `SolaraViz`, in a notebook or a script.
 
-Beside the components of Mesa::
+They combine with the components of Mesa::
 
     from mesa.visualization import SolaraViz, make_plot_component
 
@@ -10,7 +10,7 @@ Beside the components of Mesa::
     model = RepuNetModel(rng=1)
     page = SolaraViz(model, components=[for_mesa.network, for_mesa.agent, make_plot_component("cooperation_rate")])
 
-Each is a function of the model, as Mesa wants components. Who is selected in one is shown by the others.
+Each is a function of the model, as Mesa requires. They share the selected agent.
 """
 
 from __future__ import annotations
@@ -29,45 +29,45 @@ _selected = solara.reactive("")
 
 
 def chronicle_of(model: RepuNetModel) -> Chronicle:
-    """Return the chronicle of a model, which begins when it is first asked for and goes on with every step."""
+    """Return the chronicle of a model, which starts with the first call and records every later step."""
     if model not in _CHRONICLES:
         _CHRONICLES[model] = Chronicle.of_model(model)
     return _CHRONICLES[model]
 
 
-def network(model: RepuNetModel) -> None:
-    """Who is bound to whom; a click selects."""
-    chronicle = chronicle_of(model)
+def _styled(model: RepuNetModel) -> Chronicle:
     solara.Style(components.STYLE)
+    return chronicle_of(model)
+
+
+def network(model: RepuNetModel) -> None:
+    """Draw the ties between agents; a click selects an agent."""
+    chronicle = _styled(model)
     components.Network(chronicle, chronicle.last, _selected.value, _selected.set)
 
 
 def agent(model: RepuNetModel) -> None:
-    """The selected agent from the inside."""
-    chronicle = chronicle_of(model)
-    solara.Style(components.STYLE)
+    """Draw the details of the selected agent."""
+    chronicle = _styled(model)
     with solara.Column(style={"max-height": "420px", "overflow": "auto"}):
         components.Choice("agent", list(chronicle.personas), _selected.value or None, _selected.set)
         components.Agent(chronicle, chronicle.last, _selected.value)
 
 
 def opinions(model: RepuNetModel) -> None:
-    """Who thinks what of whom."""
-    chronicle = chronicle_of(model)
-    solara.Style(components.STYLE)
+    """Draw the matrix of opinions."""
+    chronicle = _styled(model)
     with solara.Column():
         components.Opinions(chronicle, chronicle.last, _selected.value, _selected.set)
 
 
 def rates(model: RepuNetModel) -> None:
-    """Measures over time."""
-    chronicle = chronicle_of(model)
-    solara.Style(components.STYLE)
+    """Draw measures over time."""
+    chronicle = _styled(model)
     components.Chart([chronicle], chronicle.last, chronicle.last)
 
 
 def gossip(model: RepuNetModel) -> None:
-    """Who told whom what of whom."""
-    chronicle = chronicle_of(model)
-    solara.Style(components.STYLE)
+    """Draw the messages of gossip."""
+    chronicle = _styled(model)
     components.Gossip(chronicle, chronicle.last)

@@ -1,4 +1,4 @@
-"""Colours that colour-blind people can tell apart, each with a second sign beside it (a shape, a dash, a word).
+"""Colours for colour-blind readers, each combined with a second sign (a shape, a dash, a word).
 
 Scores: brown (bad) over light grey to blue (good), the ends of ColorBrewer's PuOr and RdBu. Lines: Okabe & Ito (2008).
 """
@@ -17,7 +17,7 @@ _BAD, _NEUTRAL, _GOOD = (166, 82, 6), (238, 238, 234), (30, 98, 170)
 def of_score(score: float) -> str:
     """Return the colour of a score in [-1, 1]."""
     end = _GOOD if score > 0 else _BAD
-    share = min(abs(score), 1.0) ** 0.7  # most scores lie near the middle
+    share = min(abs(score), 1.0) ** 0.7  # Most scores are near 0.
     red, green, blue = (round(low + (high - low) * share) for low, high in zip(_NEUTRAL, end, strict=True))
     return f"#{red:02x}{green:02x}{blue:02x}"
 

@@ -1,4 +1,4 @@
-"""Starts the page on this machine alone: 127.0.0.1, no request to anywhere else, no telemetry."""
+"""The server of the page, on 127.0.0.1 only, without requests to other hosts and without telemetry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOST = "127.0.0.1"
 APP = "visualization.app"
 
 FORGOTTEN_AFTER = "10m"
-"""How long a session whose browser has vanished without a word is kept for its return."""
+"""The time for which a session is kept when its browser disconnects."""
 
 
 def serve(storage: Path, run: Path | None, port: int, *, open_browser: bool) -> None:
@@ -33,10 +33,10 @@ def serve(storage: Path, run: Path | None, port: int, *, open_browser: bool) -> 
         storage: The folder of all runs.
         run: The stored run to open first; None for a live society.
         port: The port.
-        open_browser: Whether to open the browser as well.
+        open_browser: Whether to open a browser.
 
     Raises:
-        ConfigurationError: If the port is taken.
+        ConfigurationError: If the port is in use.
     """
     _check_free(port)
     os.environ["REPUNET_STORAGE"] = str(storage)
@@ -47,12 +47,12 @@ def serve(storage: Path, run: Path | None, port: int, *, open_browser: bool) -> 
     settings.kernel.cull_timeout = FORGOTTEN_AFTER
     settings.theme.show_banner = False
     settings.theme.title = "RepuNet for Mesa"
-    # About pages embedded in others, which this one is not.
+    # The warning concerns embedded pages, which this one is not.
     warnings.filterwarnings("ignore", message="Cookies with samesite=none")
-    # Imported now, so that the first who opens the page does not wait for Mesa.
+    # Imported now, so that the first visitor does not wait for Mesa.
     import_module(APP)
     url = f"http://{HOST}:{port}"
-    # The loop that all societies share is started outside any session, so that it does not belong to one.
+    # The event loop that all societies share is started outside any session, so that it survives each of them.
     event_loop.BackgroundTask[None]()
     server = uvicorn.Server(
         uvicorn.Config("solara.server.starlette:app", host=HOST, port=port, log_level="warning", loop="asyncio")
@@ -65,13 +65,9 @@ def serve(storage: Path, run: Path | None, port: int, *, open_browser: bool) -> 
 
 
 def _check_free(port: int) -> None:
-    """Make sure that a port can be listened on.
-
-    Raises:
-        ConfigurationError: If it cannot.
-    """
+    """Raise an error unless the port is free."""
     with socket.socket() as probe:
-        if os.name != "nt":  # where it would take a port that is in use
+        if os.name != "nt":  # On Windows the option would allow a port in use.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))

@@ -1,8 +1,8 @@
-"""A live society as Mesa's SolaraViz steers it: it never raises, and a step that asks models does not hold up the page.
+"""A live society for Mesa's SolaraViz: `step` never raises an error, and does not block the page.
 
-SolaraViz makes a society from the parameters at the side and calls `step`. What goes wrong is kept as a text beside the
-last good state. A step that only rules answer is done at once. One that asks models goes on in a thread, so that the
-page can count what it costs and can cancel it; `step` returns at once then, and does nothing while one is under way.
+SolaraViz makes a society from the parameters in the sidebar and calls `step`. Errors are kept as a text beside the last
+valid state. A step without models is done at once. A step that asks models runs in a thread, so that the page can show
+its cost and cancel it; `step` then returns at once, and does nothing while one is under way.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ from repunet_model.errors import RepuNetError
 
 
 def backends(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return the backends that the page offers: a human has no keyboard there, and a local model must be named."""
+    """Return the backends that the page offers: no human, and a local model only if LLM_GGUF names one."""
     return ["rules", *FixedPolicy, "openai", *(["local"] if environment.get("LLM_GGUF", "").strip() else [])]
 
 
 def first_parameters() -> dict[str, Any]:
-    """Return the parameters of a fresh page, by the keywords of `RepuNetModel`: all but those that name files."""
+    """Return the initial parameters of the page, by the keywords of `RepuNetModel`, without those that name files."""
     defaults = RunConfig().keywords() | {"n_agents": 20, "backend": "rules"}
     return {name: defaults[name] for name in defaults if name != "label"}
 
 
 class Core:
-    """A society under way, and what is known of it.
+    """A live model with its chronicle and its errors.
 
     Attributes:
-        model: The society.
-        chronicle: All its steps, in memory alone.
-        who: Who answers for its agents.
-        limits: What requests may not exceed, interviews included.
-        trouble: Why the last step failed; empty if it did not.
-        is_cancelled: Whether the step under way was asked to stop.
-        is_closed: Whether it has ended for good.
+        model: The model.
+        chronicle: All its steps, in memory.
+        who: The backends of its agents.
+        limits: The limits of requests, including interviews.
+        trouble: The error of the last step; empty if it succeeded.
+        is_cancelled: Whether the step under way was cancelled.
+        is_closed: Whether the society is closed.
     """
 
     def __init__(self, backend: str, **parameters: Any) -> None:
-        """Make a society.
+        """Create a society.
 
         Raises:
-            RepuNetError: If a parameter cannot be used.
+            RepuNetError: If a parameter is invalid.
         """
         self.who = respondents(backend)
         self.limits = Limits()
@@ -66,15 +66,11 @@ class Core:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a step is under way in its thread."""
+        """Whether a thread runs a step."""
         return self._thread is not None and self._thread.is_alive()
 
     def advance(self, when_done: Callable[[], None]) -> None:
-        """Do a step, or start it, if none is under way.
-
-        Args:
-            when_done: Called at the end of a step that was started only.
-        """
+        """Run a step, or start it in a thread that calls `when_done` at its end, unless one is under way."""
         if self.is_busy or self.is_closed:
             return
         self.trouble = ""
@@ -102,37 +98,32 @@ class Core:
             self.trouble = f"Step {number} was cancelled, and the society is as it was before it."
 
     def cancel(self) -> None:
-        """Stop the step under way; replies under way are waited for, and a second time given up."""
+        """Cancel the step under way: a first call awaits pending replies, a second drops them."""
         self.is_cancelled = True
         self.model.interrupt()
 
     def close(self) -> None:
-        """Stop for good, and give up replies that are under way."""
+        """End the society, dropping pending replies."""
         self.is_closed = True
         self.model.interrupt()
         self.model.interrupt()
-        thread = self._thread
-        if thread is not None:
+        if (thread := self._thread) is not None:
             thread.join(timeout=5)
         self.model.close()
 
 
 class Society:
-    """A society with its parameters, as SolaraViz sees a model.
+    """A society with its parameters, in the form of a model of SolaraViz.
 
     Attributes:
-        parameters: Its parameters, by the names of the constructor.
-        core: The society under way; None if it could not be made.
-        trouble: What went wrong last; empty if nothing did.
-        running: Whether it can go on. Once it is False it stays so, which ends the loop that plays it.
+        parameters: Its parameters, by keywords of `RepuNetModel`.
+        core: The live model; None if the parameters are invalid.
+        trouble: The last error; empty without one.
+        running: Whether it can go on. Once False, it stays False, which ends the loop that plays it.
     """
 
     def __init__(self, **parameters: Any) -> None:
-        """Make a society; SolaraViz calls this on Reset.
-
-        Args:
-            parameters: By the keywords of `RepuNetModel`; those that are not given are as on a fresh page.
-        """
+        """Create a society from `first_parameters` and the given ones; SolaraViz calls this on Reset."""
         self.parameters: dict[str, Any] = {**first_parameters(), **parameters}
         self.core: Core | None = None
         self.trouble = ""
@@ -149,7 +140,7 @@ class Society:
         return self.core.model.time if self.core is not None else 0.0
 
     def step(self) -> None:
-        """Do a step, or start it; after one that failed, and when the society is closed, end."""
+        """Run or start a step; stop running after a failed step, or when the society is closed."""
         if self.core is None or not self.running:
             return
         if not self.core.trouble:
@@ -159,7 +150,7 @@ class Society:
             self.running = False
 
     def continued(self) -> Society:
-        """Return the same society for another controller, after a step that failed; this one ends."""
+        """Return a copy for a new controller after a failed step, and stop this one."""
         assert self.core is not None
         other = copy.copy(self)
         other.trouble, self.core.trouble = self.core.trouble, ""

@@ -1,7 +1,4 @@
-"""The parts that are drawn in the browser: each a Vue file, given plain data.
-
-What is shown is what they are given; what somebody does there comes back as a call.
-"""
+"""Widgets that the browser draws: a Vue file each, with plain data in and events as calls."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ def Network(
     tall: int,
     event_pick: Callable[[str], None],
 ) -> None:
-    """Agents on a ring, and who is bound to whom; `tall` is the greatest height in pixels."""
+    """Agents on a ring and their ties; `tall` is the largest height in pixels."""
 
 
 @solara.component_vue("vue/matrix.vue")
@@ -36,27 +33,27 @@ def Matrix(
     selected: str,
     event_pick: Callable[[list[str]], None],
 ) -> None:
-    """Who thinks what of whom; what is picked are a holder and a subject."""
+    """The matrix of opinions; an event picks a holder and a subject."""
 
 
 @solara.component_vue("vue/chart.vue")
 def Chart(series: list[Drawn], first: int, last: int, step: int, unit: bool, tall: int) -> None:
-    """Measures over time, with a mark at the step that is shown."""
+    """Measures over time, with a mark at the selected step."""
 
 
 @solara.component_vue("vue/gossip.vue")
 def Gossip(rows: list[Drawn], step: int) -> None:
-    """Who told whom what of whom, with filters."""
+    """The messages of gossip, with filters."""
 
 
 @solara.component_vue("vue/agent.vue")
 def Agent(mind: Drawn) -> None:
-    """One agent from the inside."""
+    """The details of one agent."""
 
 
 @solara.component_vue("vue/communities.vue")
 def Communities(found: Drawn, event_pick: Callable[[str], None]) -> None:
-    """Who belongs together."""
+    """The communities of agents."""
 
 
 @solara.component_vue("vue/stepbar.vue")
@@ -66,9 +63,9 @@ def StepBar(first: int, last: int, shown: int, plays: bool, event_move: Callable
 
 @solara.component_vue("vue/pulse.vue")
 def Pulse(milliseconds: int, event_beat: Callable[[object], None]) -> None:
-    """Nothing to see: calls back at an interval for as long as it is there."""
+    """An invisible widget that calls back at an interval."""
 
 
 @solara.component_vue("vue/narrow.vue")
 def Narrow(pixels: int, event_found: Callable[[object], None]) -> None:
-    """Nothing to see: calls back once if the window is narrower than this."""
+    """An invisible widget that calls back once if the window is narrower than `pixels`."""

@@ -1,1 +1,1 @@
-"""Who answers: one protocol, and the backends and wrappers that follow it."""
+"""Backends: the protocol of answers, its implementations, and the wrappers around costly ones."""

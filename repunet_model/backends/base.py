@@ -25,7 +25,7 @@ from repunet_model.util.text import without_marks
 
 @dataclass(slots=True)
 class Usage:
-    """What answering cost. It may differ between equal runs and is never part of a result.
+    """The cost of answers. It may differ between equal runs and is never part of a result.
 
     Attributes:
         attempts: Requests sent to an endpoint.
@@ -127,7 +127,9 @@ class Request[A: Answer]:
         digest: The digest of the coordinates, which keys every draw made for this question.
         prompts: The prompts of the run, for backends that need text.
         answered_by: The description of who answers.
-        corrections: Earlier replies to this request that did not fit.
+        corrections: Earlier replies to this request that did not fit, as far as the model is told of them.
+        attempt: The number of the reply that is asked for, from 0; more than 0 after replies that did not fit.
+        room: The longest reply in tokens where it is not the backend's `max_tokens`; else None.
         usage: What it has cost so far; backends and wrappers add to it.
         earlier: What replies that were recorded before had cost when they came.
         mailbox: The file where replies are found that came for an earlier process, and left if this one ends; None for
@@ -143,6 +145,8 @@ class Request[A: Answer]:
     prompts: Prompts
     answered_by: Mapping[str, Any]
     corrections: tuple[Correction, ...] = ()
+    attempt: int = 0
+    room: int | None = None
     usage: Usage = field(default_factory=Usage)
     earlier: Usage = field(default_factory=Usage)
     mailbox: Path | None = None
@@ -151,11 +155,6 @@ class Request[A: Answer]:
     def random(self) -> Random:
         """Return the random stream of this question, from its beginning."""
         return Random(int.from_bytes(self.digest))
-
-    @property
-    def attempt(self) -> int:
-        """Which reply to this request it is, from 0; more than 0 after replies that did not fit."""
-        return len(self.corrections)
 
     @cached_property
     def options(self) -> Options:
@@ -217,11 +216,21 @@ class Request[A: Answer]:
             digest: What keys its draws.
         """
         where = self.coordinates._replace(question=ask.question.name, about=ask.about, source=ask.source)
-        return replace(self, coordinates=where, question=ask.question, digest=digest, usage=Usage(), corrections=())
+        return replace(
+            self, coordinates=where, question=ask.question, digest=digest, usage=Usage(), corrections=(), attempt=0
+        )
 
     def corrected(self, correction: Correction) -> Self:
-        """Return this request with one more correction."""
-        return replace(self, corrections=(*self.corrections, correction))
+        """Return the next attempt, with one more correction."""
+        return replace(self, corrections=(*self.corrections, correction), attempt=self.attempt + 1)
+
+    def in_room(self, room: int) -> Self:
+        """Return the next attempt, with the same words and more tokens for the reply."""
+        return replace(self, room=room, attempt=self.attempt + 1)
+
+    def anew(self) -> Self:
+        """Return the next attempt, without the corrections so far."""
+        return replace(self, corrections=(), attempt=self.attempt + 1)
 
 
 _TEMPLATE_TOKENS = 32
@@ -237,7 +246,7 @@ class Backend(Protocol):
 
     @property
     def description(self) -> dict[str, Any]:
-        """What the outcome of a run depends on; plain data, no secret, nothing that only concerns speed.
+        """The parameters that an outcome depends on, as plain data; no secret, nothing that only concerns speed.
 
         The backend's name is under "backend"; "model" names what prices are looked up for, and "max_tokens" the
         longest reply, where there are such.

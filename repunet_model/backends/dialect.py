@@ -1,4 +1,4 @@
-"""How an endpoint wants to be asked, and what to try where it rejects a request for its form.
+"""Dialects of endpoints: the accepted form of a request, and the next form to try where one is rejected.
 
 Replies are asked for as JSON of a strict schema; where an endpoint rejects that, as any JSON, and then as plain text,
 with the schema in the prompt. A sampling parameter that it rejects is left out.
@@ -23,7 +23,7 @@ _NEXT_FORMAT = {
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How an endpoint wants to be asked, as far as is known.
+    """The form of requests that an endpoint is known to accept.
 
     Attributes:
         reply_format: How to ask for JSON.

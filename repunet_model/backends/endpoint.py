@@ -1,7 +1,8 @@
 """Where a language model is and how it samples, as the LLM_* variables say.
 
 They are those of the published implementation: LLM_MODEL, LLM_API_BASE, LLM_MAX_TOKENS, LLM_TEMPERATURE, LLM_TOP_P,
-LLM_FREQUENCY_PENALTY and LLM_PRESENCE_PENALTY; beside them LLM_REPLY_FORMAT and LLM_TIMEOUT.
+LLM_FREQUENCY_PENALTY and LLM_PRESENCE_PENALTY; beside them LLM_REPLY_FORMAT, LLM_TIMEOUT,
+LLM_LONGEST_WAIT and LLM_MOST_TOKENS.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from repunet_model.errors import ConfigurationError
+
+MOST_REPLY_TOKENS = 10_000_000
+"""No reply is longer."""
+
+MORE_ROOM = 4
+"""How many times as many tokens a model is given that used up those it had before it answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class Sampling:
             ConfigurationError: If a parameter is outside its range.
         """
         limits = {
-            "max_tokens": (1, 10_000_000),
+            "max_tokens": (1, MOST_REPLY_TOKENS),
             "temperature": (0, 2),
             "top_p": (0, 1),
             "frequency_penalty": (-2, 2),
@@ -58,7 +65,7 @@ class Sampling:
 
 
 class ReplyFormat(StrEnum):
-    """How an endpoint is made to reply in JSON, the strictest way first."""
+    """The ways to make an endpoint reply in JSON, the strictest first."""
 
     JSON_SCHEMA = "json_schema"
     JSON_OBJECT = "json_object"
@@ -75,21 +82,36 @@ class Endpoint:
         base_url: The endpoint, such as http://127.0.0.1:8000/v1; None for the SDK's own.
         reply_format: How to ask for JSON; None to find out, from JSON_SCHEMA on.
         timeout: Seconds to wait for a reply.
+        longest_wait: The longest wait in seconds that an endpoint may ask for; beyond it the step fails at once.
+        most_tokens: The longest reply of a model that uses up its `max_tokens` in thinking; None for four times those.
     """
 
     sampling: Sampling
     base_url: str | None = None
     reply_format: ReplyFormat | None = None
     timeout: float = 120.0
+    longest_wait: float = 600.0
+    most_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the timeout.
+        """Check the times, and the longest reply.
 
         Raises:
-            ConfigurationError: If it is not positive.
+            ConfigurationError: If one is not positive.
         """
-        if not 0 < self.timeout < float("inf"):
-            raise ConfigurationError(f"LLM_TIMEOUT is {self.timeout}: must be a number of seconds above 0")
+        for name in ("timeout", "longest_wait"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigurationError(
+                    f"LLM_{name.upper()} is {getattr(self, name)}: must be a number of seconds above 0"
+                )
+        if self.most_tokens is not None and not 0 < self.most_tokens <= MOST_REPLY_TOKENS:
+            raise ConfigurationError(f"LLM_MOST_TOKENS is {self.most_tokens}: must be from 1 to {MOST_REPLY_TOKENS}")
+
+    @property
+    def longest_reply(self) -> int:
+        """The longest reply in tokens that is asked for, however long a model thinks."""
+        most = MORE_ROOM * self.sampling.max_tokens if self.most_tokens is None else self.most_tokens
+        return max(most, self.sampling.max_tokens)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -109,7 +131,7 @@ class Endpoint:
         base_url = environment.get("LLM_API_BASE", "").strip() or None
         if base_url is not None:
             _check_url(base_url)
-        of_endpoint = {name: values.pop(name) for name in ("reply_format", "timeout") if name in values}
+        of_endpoint = {name: values.pop(name) for name in _OF_ENDPOINT if name in values}
         return cls(Sampling(**values), base_url, **of_endpoint)
 
     def of_model(self, model: str) -> Self:
@@ -164,6 +186,11 @@ _VARIABLES: dict[str, type] = {
     "presence_penalty": float,
     "reply_format": ReplyFormat,
     "timeout": float,
+    "longest_wait": float,
+    "most_tokens": int,
 }
+
+_OF_ENDPOINT = ("reply_format", "timeout", "longest_wait", "most_tokens")
+"""Those on which no outcome depends, so that a run may be gone on with by others."""
 
 _KINDS = {int: "a whole number", float: "a number", ReplyFormat: f"one of {', '.join(ReplyFormat)}"}

@@ -1,4 +1,4 @@
-"""What a run would cost, before anybody is asked.
+"""Estimate the cost of a run without asking a model.
 
 The run is made offline: the rules decide, every prompt is rendered and counted, and every free text of an answer is
 as long as language models write them, so that the prompts that quote it later are as long as they would be.

@@ -1,4 +1,4 @@
-"""What all requests of a run, or of several runs that share them, may not exceed together.
+"""Limits that the requests of a run, or of several runs that share them, keep together.
 
 Concurrency is how many are under way at once. A rate counts a request from the moment it is sent until a minute
 after its reply, so that no window of a minute at the endpoint ever holds more, whatever the network delays. A
@@ -18,6 +18,7 @@ from time import monotonic
 
 from repunet_model.backends.base import Usage
 from repunet_model.backends.prices import Prices
+from repunet_model.backends.waits import Waits
 from repunet_model.errors import BudgetError, ConfigurationError
 
 MINUTE = 60.0
@@ -33,6 +34,7 @@ class Limits:
         has_rates: Whether there is a limit a minute at all.
         purse: The budget.
         prices: What tokens cost.
+        waits: The waits that endpoints have asked for.
     """
 
     def __init__(
@@ -79,11 +81,12 @@ class Limits:
         self.has_rates = requests_per_minute is not None or tokens_per_minute is not None
         self.purse = Purse(budget_tokens, budget_usd)
         self.prices = prices or Prices.load()
+        self.waits = Waits()
 
 
 @dataclass(slots=True)
 class Slot:
-    """What a request counts for in a rate.
+    """The share of a request in a rate.
 
     Attributes:
         amount: The most it may be; whoever holds the slot sets what it was.
@@ -145,7 +148,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is set aside for a request.
+    """Tokens and dollars that are set aside for a request.
 
     Attributes:
         tokens: The most tokens it may have.

@@ -58,7 +58,8 @@ def settings(environment: Mapping[str, str] = os.environ) -> Endpoint:
     """
     of_others = {"LLM_MODEL": "", "LLM_API_BASE": ""}
     longest = environment.get("LLM_MAX_TOKENS", "").strip() or str(MAX_TOKENS)
-    return Endpoint.from_environment({**environment, **of_others, "LLM_MAX_TOKENS": longest})
+    endpoint = Endpoint.from_environment({**environment, **of_others, "LLM_MAX_TOKENS": longest})
+    return replace(endpoint, most_tokens=min(endpoint.longest_reply, MOST_MAX_TOKENS))
 
 
 class LocalBackend:

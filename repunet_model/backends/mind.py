@@ -1,4 +1,4 @@
-"""Who answers by the rules: the parameters of offline agents, what they weigh, and the policies they answer by.
+"""The rules of offline agents: their parameters, what they weigh, and the policies they answer by.
 
 Choices are stochastic, by the logit rule of quantal response (McKelvey & Palfrey 1995): an option that is worth d more
 than the other is chosen with probability 1 / (1 + exp(-precision * d)). A policy is registered for each kind of
@@ -77,7 +77,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Mind:
-    """Who answers, and by which parameters.
+    """An offline agent that answers a question: its parameters, persona and random stream.
 
     Attributes:
         rules: The parameters.

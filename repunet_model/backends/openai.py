@@ -11,28 +11,29 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from repunet_model.backends.base import Request, Usage
+from repunet_model.backends.completion import Completion, complaint_of, json_in
 from repunet_model.backends.dialect import Dialect
-from repunet_model.backends.endpoint import Endpoint, ReplyFormat
+from repunet_model.backends.endpoint import MORE_ROOM, Endpoint, ReplyFormat
 from repunet_model.backends.sender.client import ProcessTransport
 from repunet_model.backends.sender.transport import Destination, LostError, RefusedError, Transport
+from repunet_model.backends.waits import in_words, stated
 from repunet_model.errors import AdaptationError, ConfigurationError, EndpointError, InvalidReplyError, TransientError
 from repunet_model.questions.base import Answer
 from repunet_model.util.text import one_line
 
 CONNECT_SECONDS = 10.0
 
-CUT_CHARACTERS = 500
-"""How much of a reply that was cut off is kept and told back."""
-
-MOST_TOKENS = 1_000_000_000
-"""No reply has more; a larger count is none."""
+QUOTED_CHARACTERS = 80
+"""How much is shown of a reply that is no JSON."""
 
 OPENAI_URL = "https://api.openai.com/v1"
 """Where OpenAI's own models are."""
@@ -84,17 +85,58 @@ class OpenAIBackend:
             EndpointError: If it failed for good.
         """
         dialect = self._dialect
-        reply = await self._send(request, dialect)
+        said = self._read(await self._send(request, dialect), request.usage)
         request.usage.adaptations |= dialect.differences()
-        text = self._text(reply, request.usage)
+        text = self._text(said, request)
         self._proven = dialect.reply_format
         try:
             return request.question.read(text)
         except ValueError as error:
             raise InvalidReplyError(text, str(error)) from error
 
-    async def _send(self, request: Request[Any], dialect: Dialect) -> object:
-        """Send a request in a dialect and return the reply's JSON.
+    def _read(self, reply: str, usage: Usage) -> Completion:
+        """Read a chat completion, and count its tokens.
+
+        Raises:
+            TransientError: If it is no chat completion, or an error in place of one that may pass.
+            EndpointError: If it is an error that will not.
+        """
+        try:
+            body = json.loads(reply)
+        except (ValueError, RecursionError):
+            kind = "an event stream" if reply.startswith(("data:", "event:", ":")) else "not JSON"
+            start = self._clean(reply)[:QUOTED_CHARACTERS]
+            raise TransientError(
+                f"{self._place}: not a chat completion but {kind}, which begins with {start!r}{self._address_hint()}",
+                may_have_cost=True,
+            ) from None
+        try:
+            said = Completion.of(body)
+        except ValueError:
+            failure = body.get("error") if isinstance(body, dict) else None
+            what = self._clean(complaint_of(failure) or reply)
+            raise self._in_place_of_a_reply(failure, f"not a chat completion ({what})") from None
+        if said.counted is not None:
+            usage.counted += 1
+            usage.prompt_tokens += said.counted.prompt
+            usage.completion_tokens += said.counted.completion
+            usage.cached_tokens += said.counted.cached
+        if said.failure is not None:
+            what = self._clean(complaint_of(said.failure) or str(said.failure))
+            raise self._in_place_of_a_reply(said.failure, f"an error in place of a reply ({what})")
+        return said
+
+    def _in_place_of_a_reply(self, failure: object, what: str) -> TransientError | EndpointError:
+        """Classify an error that came with HTTP 200, by its code if that is an HTTP status."""
+        code = failure.get("code") if isinstance(failure, dict) else None
+        status = code if isinstance(code, int) and 400 <= code < 600 else 502
+        found = self._failure(status, f"{self._place}: {what}", code, stated({}, json.dumps(failure)))
+        if isinstance(found, TransientError):
+            found.may_have_cost = True
+        return found
+
+    async def _send(self, request: Request[Any], dialect: Dialect) -> str:
+        """Send a request in a dialect and return the reply.
 
         Raises:
             AdaptationError: If the endpoint wants to be asked otherwise.
@@ -105,9 +147,9 @@ class OpenAIBackend:
         started = time.perf_counter()
         request.usage.attempts += 1
         try:
-            return json.loads(await self._transport.send(body, self._destination, request))
+            return await self._transport.send(body, self._destination, request)
         except RefusedError as error:
-            complaint = _complaint(error)
+            complaint = complaint_of(error.text) or error.message
             if error.status in {400, 422}:
                 if error.code == "json_validate_failed":
                     raise InvalidReplyError("", "the reply was not JSON of the schema") from error
@@ -118,7 +160,8 @@ class OpenAIBackend:
                     if dialect is self._dialect:
                         self._dialect = remedy
                     raise AdaptationError(f"{self._place}: wants to be asked otherwise") from error
-            raise self._refusal(error, complaint) from error
+            message = f"{self._place}: HTTP {error.status}, {self._clean(complaint)}"
+            raise self._failure(error.status, message, error.code, stated(error.headers, error.text)) from error
         except LostError as error:
             reason = (
                 f"no reply within {self._endpoint.timeout:g} s"
@@ -126,17 +169,14 @@ class OpenAIBackend:
                 else f"cannot be reached ({self._clean(str(error))})"
             )
             raise TransientError(f"{self._place}: {reason}", may_have_cost=error.may_have_arrived) from error
-        except (ValueError, RecursionError) as error:
-            raise TransientError(
-                f"{self._place}: not a chat completion ({self._clean(str(error))})", may_have_cost=True
-            ) from error
         finally:
             request.usage.seconds += time.perf_counter() - started
 
     def body(self, request: Request[Any], dialect: Dialect) -> dict[str, Any]:
         """Return what is sent: prompt, sampling parameters, and how the reply is to be given."""
         sampling = asdict(self._endpoint.sampling)
-        sampling[dialect.token_limit] = sampling.pop("max_tokens")
+        del sampling["max_tokens"]
+        sampling[dialect.token_limit] = self._room(request)
         sampling["seed"] = (int.from_bytes(request.digest[:4]) + request.attempt) & 0x7FFFFFFF
         messages = request.messages()
         name, schema = request.question.name, request.schema
@@ -162,58 +202,84 @@ class OpenAIBackend:
         kept = {name: value for name, value in sampling.items() if name not in dialect.left_out}
         return {**kept, "messages": messages, **form}
 
-    def _text(self, reply: object, usage: Usage) -> str:
-        """Return the JSON that a chat completion holds, and count its tokens.
-
-        Servers differ, and the SDK passes on what it gets without checking it.
+    def _text(self, said: Completion, request: Request[Any]) -> str:
+        """Return the JSON that a chat completion holds.
 
         Raises:
-            TransientError: If it is no chat completion.
-            InvalidReplyError: If it was cut off, or the model refused.
+            InvalidReplyError: If it was cut off or is empty, or the model refused.
+            EndpointError: If a filter took it, or the model used up all tokens it may have in thinking.
         """
-        data = reply if isinstance(reply, dict) else {}
-        counts = data.get("usage")
-        prompt, completion, total = (_count(counts, f"{kind}_tokens") for kind in ("prompt", "completion", "total"))
-        if prompt is not None and completion is not None:
-            # Some count what a model thinks in the total alone.
-            completion = max(completion, (total or 0) - prompt)
-            usage.counted += 1
-            usage.prompt_tokens += prompt
-            usage.completion_tokens += completion
-            details = counts.get("prompt_tokens_details") if isinstance(counts, dict) else None
-            usage.cached_tokens += min(_count(details, "cached_tokens") or 0, prompt)
-        try:
-            choice = data["choices"][0]
-            message = choice["message"]
-            text, refusal = _text_of(message.get("content")), message.get("refusal")
-            if not text and message.get("tool_calls"):
-                text = _text_of(message["tool_calls"][0]["function"]["arguments"])
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            what = self._clean(str(data.get("error") or reply))
-            raise TransientError(f"{self._place}: not a chat completion ({what})", may_have_cost=True) from error
-        text = text.encode("utf-8", "replace").decode()
-        if choice.get("finish_reason") == "length":
-            limit = self._endpoint.sampling.max_tokens
-            raise InvalidReplyError(
-                text[:CUT_CHARACTERS],
-                "the reply was cut off because it was too long; be briefer",
-                f"replies are cut off at LLM_MAX_TOKENS={limit}: raise it",
+        if said.finish_reason == "content_filter":
+            raise EndpointError(
+                f"{self._place}: a filter took the reply (finish_reason content_filter), as it may another time; if it "
+                "does so again, change what it objects to, or ask a model without that filter"
             )
-        if refusal and not text:
-            raise InvalidReplyError(text, f"you refused: {self._clean(str(refusal))}")
-        return _json_in(text)
+        if said.refusal:
+            raise InvalidReplyError("", f"you refused: {self._clean(said.refusal)}")
+        thought = f" after {said.reasoning:,} characters of reasoning" if said.reasoning else ""
+        if said.finish_reason == "length":
+            limit = self._room(request)
+            if not said.answer.strip():
+                raise self._out_of_room(limit, thought)
+            raise InvalidReplyError(
+                "",
+                "the reply was cut off because it was too long; begin anew, and keep every text short",
+                f"replies are cut off at LLM_MAX_TOKENS={limit}: raise it; a run that has begun keeps it, and a fork "
+                "with --set backend=... takes the new one",
+            )
+        if not said.answer.strip():
+            remedy = (
+                "the server may take the answer for reasoning: have it parse reasoning otherwise, or not at all"
+                if said.reasoning
+                else "going on asks again"
+            )
+            reason = said.finish_reason or "not told"
+            raise InvalidReplyError("", f"the reply is empty{thought} (finish_reason {reason})", remedy, is_empty=True)
+        return json_in(said.answer)
 
-    def _refusal(self, error: RefusedError, complaint: str) -> TransientError | EndpointError:
-        """Tell a refusal that may pass from one that will not."""
-        message = f"{self._place}: HTTP {error.status}, {self._clean(complaint)}"
-        may_pass = error.status in {408, 409, 429} or error.status >= 500
-        if may_pass and error.code != "insufficient_quota":
-            try:
-                retry_after = float(error.headers["retry-after"])
-            except (KeyError, ValueError):
-                retry_after = None
-            return TransientError(message, retry_after, may_have_cost=error.status in {408, 502, 504})
-        return EndpointError(message)
+    def _room(self, request: Request[Any]) -> int:
+        """Return the longest reply that a request asks for, in tokens."""
+        return self._endpoint.sampling.max_tokens if request.room is None else request.room
+
+    def _out_of_room(self, limit: int, thought: str) -> InvalidReplyError | EndpointError:
+        """Ask for more tokens after a model used up those it had before it answered, unless it had all it may have."""
+        most = self._endpoint.longest_reply
+        if limit < most:
+            problem = f"the reply was cut off{thought} before the answer began"
+            return InvalidReplyError("", problem, room=min(limit * MORE_ROOM, most))
+        return EndpointError(
+            f"{self._place}: the reply was cut off at {limit:,} tokens{thought} before the answer began; let the model "
+            f"think less, or set LLM_MOST_TOKENS above {most} and go on"
+        )
+
+    def _failure(self, status: int, message: str, code: object, wait: float | None) -> TransientError | EndpointError:
+        """Tell a failure that may pass from one that will not, or not soon.
+
+        Args:
+            status: The HTTP status, or what stands for it in an error that came with another.
+            message: What is wrong.
+            code: The endpoint's own code.
+            wait: Seconds that it asks to wait, if it does.
+        """
+        if (status not in {408, 409, 429} and status < 500) or code == "insufficient_quota":
+            return EndpointError(message)
+        longest = self._endpoint.longest_wait
+        if wait is not None and wait > longest:
+            back = (datetime.now() + timedelta(seconds=wait)).strftime("%Y-%m-%d %H:%M")
+            return EndpointError(
+                f"{message}; it asks to wait {in_words(wait)}, longer than LLM_LONGEST_WAIT={longest:g} s: go on after "
+                f"{back}"
+            )
+        return TransientError(
+            message, wait, may_have_cost=status in {408, 502, 504}, is_limit=status == 429 and wait is None
+        )
+
+    def _address_hint(self) -> str:
+        """Return what may be wrong with the address, after a reply that no endpoint gives; empty if nothing is seen."""
+        url = self._endpoint.base_url
+        if url is None or re.search(r"/v\d|/openai", urlsplit(url).path):
+            return ""
+        return f"; the address has no /v1: perhaps LLM_API_BASE={url.rstrip('/')}/v1"
 
     @property
     def _place(self) -> str:
@@ -233,60 +299,6 @@ class OpenAIBackend:
 
     async def close(self) -> None:
         """There is nothing to give back: the process that sends serves all backends."""
-
-
-def _count(counts: object, name: str) -> int | None:
-    """Return a number of tokens; None where an endpoint does not count them, or not in numbers."""
-    count = counts.get(name) if isinstance(counts, dict) else None
-    if not isinstance(count, int | float) or isinstance(count, bool) or not 0 <= count < MOST_TOKENS:
-        return None
-    return int(count) if int(count) == count else None
-
-
-def _text_of(content: object) -> str:
-    """Return the text of a message, which some send in parts, and some as the object it stands for."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "".join(part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
-    return json.dumps(content) if isinstance(content, dict) else ""
-
-
-def _complaint(error: RefusedError) -> str:
-    """Return what an endpoint says is wrong, in whatever form it says it, without what it quotes of the request."""
-    try:
-        body = json.loads(error.text)
-    except (ValueError, RecursionError):
-        return error.text.strip() or error.message
-    return " ".join(_words(body)) or error.message
-
-
-def _words(body: object) -> Iterator[str]:
-    """Yield the texts of an error's body."""
-    if isinstance(body, str):
-        yield body
-    elif isinstance(body, list):
-        for each in body:
-            yield from _words(each)
-    elif isinstance(body, dict):
-        for name in ("error", "message", "detail", "msg", "loc"):
-            yield from _words(body.get(name))
-
-
-def _json_in(text: str) -> str:
-    """Return the JSON object of a reply, without what a model thought aloud before it or wrote around it."""
-    mark = "</think>"
-    found = text
-    # An answer may quote the mark, and so may a thought: what is JSON as it stands is an answer.
-    for tail in (text, text.partition(mark)[2], text.rpartition(mark)[2]):
-        start, end = tail.find("{"), tail.rfind("}")
-        found = tail[start : end + 1] if 0 <= start < end else tail
-        try:
-            json.loads(found)
-        except (ValueError, RecursionError):
-            continue
-        break
-    return found
 
 
 def connect(endpoint: Endpoint | None = None, environment: Mapping[str, str] = os.environ) -> OpenAIBackend:

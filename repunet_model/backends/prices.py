@@ -1,4 +1,4 @@
-"""What tokens cost: a small table that users can override, and nothing assumed where it is silent."""
+"""Prices of tokens: a small table that users can override; a model that is not in it has no price."""
 
 from __future__ import annotations
 

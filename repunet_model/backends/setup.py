@@ -1,4 +1,4 @@
-"""Who answers for whom: backends by their names, and the mapping from agents to backends.
+"""Backends by their names, and the mapping from agents to backends.
 
 The names, as `RepuNetModel(backend=...)` and `--backend` take them::
 
@@ -40,7 +40,7 @@ from repunet_model.storage.manifest import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Respondents:
-    """Who answers for whom.
+    """The mapping from agents to backends.
 
     Attributes:
         default: Who answers for everybody without a backend of their own.
@@ -126,7 +126,7 @@ Environment = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How backends of a kind are set up.
+    """The set-up of a kind of backends.
 
     Attributes:
         make: Returns one, given what follows the colon in its name (empty without a colon) and the environment.

@@ -14,14 +14,17 @@ From the outside in:
 from __future__ import annotations
 
 import asyncio
+import logging
 from asyncio import sleep
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 from repunet_model.backends.base import Backend, Correction, Request, Usage
 from repunet_model.backends.limits import Limits, Reservation
 from repunet_model.backends.prices import Price, Prices
+from repunet_model.backends.waits import Waits, in_words
 from repunet_model.errors import (
     AdaptationError,
     BackendError,
@@ -32,6 +35,11 @@ from repunet_model.errors import (
 )
 from repunet_model.questions.base import Answer
 from repunet_model.storage.journal import Journal
+
+_LOG = logging.getLogger(__name__)
+
+WORTH_TELLING = 10.0
+"""A wait of so many seconds is said."""
 
 
 def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:
@@ -47,7 +55,11 @@ def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:
     """
     if not backend.is_costly:
         return backend
-    return Reask(Recall(Retry(Gate(Budget(Record(Meter(backend, limits.prices), journal), limits), limits)), journal))
+    return Reask(
+        Recall(
+            Retry(Gate(Budget(Record(Meter(backend, limits.prices), journal), limits), limits), limits.waits), journal
+        )
+    )
 
 
 class Wrapper:
@@ -113,7 +125,8 @@ class Record(Wrapper):
         try:
             answer = await self._inner.answer(request)
         except InvalidReplyError as error:
-            self._write(request, before, text=error.text, problem=error.problem, remedy=error.remedy)
+            room = {} if error.room is None else {"room": error.room}
+            self._write(request, before, text=error.text, problem=error.problem, remedy=error.remedy, **room)
             raise
         except BackendError:
             self._release(request)  # a reply that could not be read
@@ -121,7 +134,7 @@ class Record(Wrapper):
         self._write(request, before, text=answer.model_dump_json())
         return answer
 
-    def _write(self, request: Request[Any], before: Usage, **reply: str) -> None:
+    def _write(self, request: Request[Any], before: Usage, **reply: str | int) -> None:
         row = {
             "request": request.fingerprint,
             **reply,
@@ -160,7 +173,7 @@ class Recall(Wrapper):
         request.usage.recalled += 1
         request.earlier.add(Usage.from_dict(row["usage"]))
         if answer is None:
-            raise InvalidReplyError(row["text"], row["problem"], row["remedy"])
+            raise InvalidReplyError(row["text"], row["problem"], row["remedy"], room=row.get("room"))
         return answer
 
 
@@ -244,7 +257,8 @@ def most_of(request: Request[Any], description: Mapping[str, Any], price: Price 
         description: Who is asked.
         price: What tokens cost; None if it is not known.
     """
-    prompt, completion = request.most_prompt_tokens(), int(description.get("max_tokens", 0))
+    prompt = request.most_prompt_tokens()
+    completion = int(description.get("max_tokens", 0)) if request.room is None else request.room
     return Reservation(prompt + completion, price.of(prompt, completion) if price is not None else 0.0)
 
 
@@ -279,19 +293,25 @@ class Gate(Wrapper):
 class Retry(Wrapper):
     """Try again after a failure that may pass, with growing and jittered waits, and at last give up.
 
-    A backend that has learned to ask otherwise is asked again at once; that is not counted as a failure.
+    An endpoint that says how long to wait is waited for as long: what is too long does not come as a `TransientError`.
+    Without that, a limit is waited for longer than other failures, since most limits are by the minute. A backend that
+    has learned to ask otherwise is asked again at once; that is not counted as a failure.
     """
 
-    def __init__(self, inner: Backend, retries: int = 5, first_wait: float = 0.5, longest_wait: float = 30.0) -> None:
+    def __init__(
+        self, inner: Backend, waits: Waits, retries: int = 5, first_wait: float = 0.5, longest_wait: float = 30.0
+    ) -> None:
         """Wrap a backend.
 
         Args:
             inner: The backend.
+            waits: Where waits are counted that the endpoint has asked for.
             retries: Attempts after the first.
-            first_wait: Seconds before the first retry; it doubles with each.
-            longest_wait: Limit of a wait in seconds. An endpoint that asks for a longer one gets it, to the minute.
+            first_wait: Seconds before the first retry; it doubles with each. After a limit it is four times as long.
+            longest_wait: Limit in seconds of a wait that the endpoint has not asked for.
         """
         super().__init__(inner)
+        self._waits = waits
         self._retries = retries
         self._first_wait = first_wait
         self._longest_wait = longest_wait
@@ -313,20 +333,34 @@ class Retry(Wrapper):
                 request.usage.failures += 1
                 if retry == self._retries:
                     raise EndpointError(f"{error}; gave up after {retry + 1} attempts") from error
-                wait = min(self._first_wait * 2**retry, self._longest_wait) * self._jitter.uniform(0.5, 1.0)
-                if error.retry_after is not None:
-                    wait = max(wait, min(error.retry_after, 60.0))
+                first = self._first_wait * (4 if error.is_limit else 1)
+                wait = min(first * 2**retry, self._longest_wait) * self._jitter.uniform(0.5, 1.0)
+                wait = max(wait, error.retry_after or 0.0)
                 retry += 1
                 request.usage.retries += 1
-                await sleep(wait)
+                with self._waits.waiting(wait) as is_news:
+                    if is_news and wait >= WORTH_TELLING:
+                        _LOG.warning("Waiting %s: %s", in_words(wait), error)
+                    await sleep(wait)
 
 
 class Reask(Wrapper):
-    """Ask again when a reply does not fit, and tell the model what was wrong with it."""
+    """Ask again when a reply does not fit, and tell the model what was wrong with it.
+
+    After an empty reply it waits, since the server may be at fault. A model that used up its tokens in thinking is
+    asked again with more, first one request alone; if that is answered, all further requests are given as many.
+
+    Attempts go in rounds. If all replies of a round were recorded before and none fitted, as when a run is gone on with
+    that failed by them, the question is asked anew in another round, without what was told in the last.
+    """
 
     def __init__(self, inner: Backend, reasks: int = 3) -> None:
         super().__init__(inner)
         self._reasks = reasks
+        self._room: int | None = None
+        self._refused: EndpointError | None = None
+        self._widening = asyncio.Lock()
+        self._jitter = Random()  # of time only: no outcome depends on it
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer with a reply that fits.
@@ -334,16 +368,53 @@ class Reask(Wrapper):
         Raises:
             BackendError: When no reply fitted.
         """
+        tries, was_asked = 0, False
+        request = replace(request, room=self._room)
         while True:
+            recalled = request.usage.recalled
             try:
-                return await self._inner.answer(request)
+                return await self._answer_in_room(request)
             except InvalidReplyError as error:
-                if request.attempt == self._reasks:
+                was_recalled = request.usage.recalled > recalled
+                was_asked = was_asked or not was_recalled
+                if error.room is not None:
+                    request.usage.reasks += 1
+                    request = request.in_room(error.room)
+                    continue
+                tries += 1
+                if tries <= self._reasks:
+                    request.usage.reasks += 1
+                    if error.is_empty and not was_recalled:
+                        await sleep(2 ** (tries - 2) * self._jitter.uniform(0.5, 1.0))
+                    request = request.corrected(Correction(error.text, error.problem))
+                elif was_asked:
                     where = request.coordinates
                     remedy = f"; {error.remedy}" if error.remedy else ""
                     raise BackendError(
                         f"{where.agent} gave no valid answer to {where.question!r} in step {where.step} in "
-                        f"{self._reasks + 1} attempts, the last: {error.problem}{remedy}"
+                        f"{request.attempt + 1} attempts, the last: {error.problem}{remedy}"
                     ) from error
-                request.usage.reasks += 1
-                request = request.corrected(Correction(error.text, error.problem))
+                else:
+                    tries, request = 0, request.anew()
+
+    async def _answer_in_room[A: Answer](self, request: Request[A]) -> A:
+        """Answer; with more tokens than were ever needed, only while no other request tries that."""
+        if request.room is None or request.room <= (self._room or 0):
+            return await self._inner.answer(request)
+        known = self._refused
+        async with self._widening:
+            if self._refused is not known and self._refused is not None:  # while this request waited
+                raise EndpointError(str(self._refused))
+            if request.room > (self._room or 0):
+                try:
+                    answer = await self._inner.answer(request)
+                except InvalidReplyError as error:
+                    if error.room is None:
+                        self._room = request.room
+                    raise
+                except EndpointError as error:
+                    self._refused = error
+                    raise
+                self._room = request.room
+                return answer
+        return await self._inner.answer(request)

@@ -1,8 +1,8 @@
-"""The command line: parses, calls the package, shows what comes of it.
+"""The command line: parses arguments, calls the package, prints the result.
 
-Whatever a user can mend is one line on the standard error stream and exit code 2; nothing is half written. What
-takes long to import is imported where it is used, so that help and errors answer at once. A module here holds the
-commands of one kind; they are listed in the order in which the modules are imported.
+An error that a user can mend is one line on standard error and exit code 2, with no partial output. Slow imports are
+inside functions, so that help and errors appear at once. Each module holds related commands; help lists them in the
+order in which the modules are imported.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from repunet_model.util.screen import escape_unknown, say
 from repunet_model.util.text import one_line, program
 
 MAIN_JOB = comparison.compare.__name__
-"""The command that runs when none is named."""
+"""The default command."""
 
 __all__ = ["comparison", "main", "page", "runs", "stored", "sweeps"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 2 something to mend, 130 interrupted.
+    """Run the command line and return its exit code: 0 for success, 2 for an error, 130 for an interrupt.
 
     Args:
-        arguments: The words after the program's name; by default the process's.
+        arguments: The arguments after the program's name; by default those of the process.
     """
     escape_unknown()
     words = sys.argv[1:] if arguments is None else arguments

@@ -1,4 +1,4 @@
-"""The program itself: the application that commands belong to."""
+"""The Typer application to which the commands are added."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def program(
         ),
     ] = None,
 ) -> None:
-    """Load what comes on top of the package."""
+    """Load extension files."""
     extensions.load([str(file) for file in extension or ()])

@@ -1,4 +1,4 @@
-"""The main job: two societies side by side."""
+"""The default command: two societies side by side."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def compare(
     console.print(comparison_table(models))
     comparison_figure(models, figure)
     console.print(f"\nPicture: {figure}", soft_wrap=True)
-    console.print(f"Runs:    {', '.join(str(folder_of(model)) for model in models.values())}", soft_wrap=True)
+    console.print(f"Runs:    {', '.join(str(folder_of(model).path) for model in models.values())}", soft_wrap=True)
     console.print(
         f"\nNext: look at both societies, step by step:\n"
-        f"  {command('viz')} {quoted(folder_of(models['with RepuNet']))}\n"
+        f"  {command('viz')} {quoted(folder_of(models['with RepuNet']).path)}\n"
         "ask a real model (set OPENAI_API_KEY, or LLM_API_BASE and LLM_MODEL for a local endpoint):\n"
         f"  {command('run --scenario pd --steps 5 --backend openai')}\n"
         "and see whether it holds over 20 seeds and all four modes:\n"

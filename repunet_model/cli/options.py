@@ -1,4 +1,4 @@
-"""The options that commands share, and what becomes of their values."""
+"""Options that several commands share, and the conversion of their values."""
 
 from __future__ import annotations
 
@@ -13,42 +13,36 @@ import typer
 
 from repunet_model.config import RunConfig, bounds, kind_of, name_of, read_text, shown
 from repunet_model.errors import ConfigurationError
-from repunet_model.util.text import at_step, yes_or_no
-from repunet_model.util.text import scenario as scenario_of
+from repunet_model.util.text import at_step, scenario, yes_or_no
 
 if TYPE_CHECKING:
     from repunet_model.backends.limits import Limits
     from repunet_model.storage import StepReader
 
-
-def parse_scenario(text: str) -> str:
-    """Return the name of a game; for `parser=`."""
-    return _parsed(scenario_of, text)
+type Command = Callable[..., None]
 
 
-def parse_yes_no(text: str) -> bool:
-    """Return y or n as a truth; for `parser=`."""
-    return _parsed(yes_or_no, text)
+def _parser[T](parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Return a function for `parser=` of an option; errors then name the option."""
+
+    def parsed(text: str) -> T:
+        try:
+            return parse(text)
+        except ConfigurationError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return parsed
 
 
-def _parsed[T](parse: Callable[[str], T], text: str) -> T:
-    """Parse the value of an option, which the error then names."""
-    try:
-        return parse(text)
-    except ConfigurationError as error:
-        raise typer.BadParameter(str(error)) from None
-
+parse_scenario, parse_yes_no = _parser(scenario), _parser(yes_or_no)
 
 Storage = Annotated[Path, typer.Option(envvar="REPUNET_STORAGE", help="Folder of all runs.")]
-
 
 RunAtStep = Annotated[
     str, typer.Argument(metavar="RUN[/step_N]", help="Name of a stored run, or its folder; the last step by default.")
 ]
 
-
 Steps = Annotated[int, typer.Option(min=1, help="How many steps.")]
-
 
 From = Annotated[
     str | None,
@@ -64,48 +58,71 @@ From = Annotated[
 
 def config_options(
     *, only: Sequence[str] = (), without: Sequence[str] = (), many: bool = False, **defaults: Any
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+) -> Callable[[Command], Command]:
     """Give a command the options of `RunConfig` in place of its parameter `config`.
 
-    The command is handed a `RunConfig` in which just the options that were given are set; with `many`, a table of
-    lists of values, as in the grid of a sweep.
+    The command receives a `RunConfig` in which only the given options are set; with `many`, a table of lists of values,
+    as in the grid of a sweep.
 
     Args:
         only: The fields that have options; all by default.
         without: Fields that have none.
         many: Whether an option takes several values.
-        defaults: Other defaults than those of `RunConfig`, by field.
+        defaults: Defaults that differ from those of `RunConfig`, by field.
     """
     fields = [name for name in only or RunConfig.model_fields if name not in without]
-    read = _table_of if many else _config_of
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        hints = get_type_hints(command, include_extras=True)
-        parameters = [Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)]
-        for parameter in signature(command).parameters.values():
-            if parameter.name == "config":
-                parameters += [_option(name, defaults.get(name), many=many) for name in fields]
-            elif parameter.name != "context":
-                parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[parameter.name]))
+    def read(context: typer.Context, values: Mapping[str, Any]) -> Any:
+        given = {
+            field: values[name_of(field)] for field in fields if field in defaults or is_given(context, name_of(field))
+        }
+        return _table_of(given) if many else _config_of(given)
 
-        @wraps(command)
-        def with_config(context: typer.Context, **values: Any) -> None:
-            options = {field: values.pop(name_of(field)) for field in fields}
-            given = {
-                field: value
-                for field, value in options.items()
-                if field in defaults or is_given(context, name_of(field))
-            }
-            if "context" in hints:
-                values["context"] = context
-            command(**values, config=read(given))
+    options = [_option(field, defaults.get(field), many=many) for field in fields]
+    return lambda command: _expanded(command, "config", options, read)
 
-        del with_config.__wrapped__  # it has another signature
-        with_config.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-        with_config.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return with_config
 
-    return decorate
+def limit_options(command: Command) -> Command:
+    """Give a command the limits of requests as options in place of its parameter `limits`, a mapping by name."""
+    options = [
+        _parameter("concurrency", 32, int, min=1, help="Requests to endpoints under way at once."),
+        _parameter("requests_per_minute", None, int | None, metavar="N", help="Most requests to endpoints a minute."),
+        _parameter("tokens_per_minute", None, int | None, metavar="N", help="Most tokens a minute."),
+        _parameter("budget_tokens", None, int | None, metavar="N", help="Stop before the run has cost more tokens."),
+        _parameter("budget_usd", None, float | None, metavar="USD", help="Stop before the run has cost more dollars."),
+    ]
+    return _expanded(command, "limits", options, lambda context, values: values)
+
+
+def _expanded(
+    command: Command, name: str, options: Sequence[Parameter], read: Callable[[typer.Context, dict[str, Any]], Any]
+) -> Command:
+    """Replace a parameter of a command by options; `read` makes its argument from their values."""
+    hints = get_type_hints(command, include_extras=True)
+    parameters = [Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+    for parameter in signature(command).parameters.values():
+        if parameter.name == name:
+            parameters += options
+        elif parameter.name != "context":
+            parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[parameter.name]))
+
+    @wraps(command)
+    def expanded(context: typer.Context, **values: Any) -> None:
+        argument = read(context, {option.name: values.pop(option.name) for option in options})
+        if "context" in hints:
+            values["context"] = context
+        command(**values, **{name: argument})
+
+    del expanded.__wrapped__  # Its signature differs.
+    expanded.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return expanded
+
+
+def _parameter(name: str, default: Any, kind: Any, *flags: str, **settings: Any) -> Parameter:
+    """Return an option as a parameter of a command."""
+    annotation = Annotated[kind, typer.Option(*flags, **settings)]
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _config_of(given: Mapping[str, Any]) -> RunConfig:
@@ -115,19 +132,17 @@ def _config_of(given: Mapping[str, Any]) -> RunConfig:
 
 
 def _table_of(given: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return values by the names that files have for them."""
+    """Return lists of values by the names of fields in files."""
     return {
-        name_of(field): [read_text(field, word) for word in (value if isinstance(value, list) else _words(value))]
+        name_of(field): [
+            read_text(field, word) for word in (value if isinstance(value, list) else map(str.strip, value.split(",")))
+        ]
         for field, value in given.items()
     }
 
 
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",")]
-
-
 def _option(field: str, default: Any, *, many: bool) -> Parameter:
-    """Return the option of a field of `RunConfig`, as a parameter of a command."""
+    """Return the option of a field of `RunConfig`."""
     told, kind, described = shown(field), kind_of(field), RunConfig.model_fields[field]
     names = told.options or (f"--{name_of(field).replace('_', '-')}",)
     if default is None:
@@ -152,33 +167,12 @@ def _option(field: str, default: Any, *, many: bool) -> Parameter:
         annotation, default = list[str] | None, None
     else:
         annotation, default = str, str(default)
-    return Parameter(
-        name_of(field),
-        Parameter.KEYWORD_ONLY,
-        default=default,
-        annotation=Annotated[annotation, typer.Option(*names, **more)],
-    )
-
-
-Concurrency = Annotated[int, typer.Option(min=1, help="Requests to endpoints under way at once.")]
-
-
-RequestsPerMinute = Annotated[int | None, typer.Option(metavar="N", help="Most requests to endpoints a minute.")]
-
-
-TokensPerMinute = Annotated[int | None, typer.Option(metavar="N", help="Most tokens a minute.")]
-
-
-BudgetTokens = Annotated[int | None, typer.Option(metavar="N", help="Stop before the run has cost more tokens.")]
-
-
-BudgetUsd = Annotated[float | None, typer.Option(metavar="USD", help="Stop before the run has cost more dollars.")]
+    return _parameter(name_of(field), default, annotation, *names, **more)
 
 
 PriceFile = Annotated[
     Path | None, typer.Option("--prices", envvar="LLM_PRICES", metavar="FILE", help="Prices of your models (TOML).")
 ]
-
 
 ReplyFormat = Annotated[
     str | None,
@@ -189,71 +183,60 @@ ReplyFormat = Annotated[
     ),
 ]
 
-
 Gguf = Annotated[
     Path | None, typer.Option(envvar="LLM_GGUF", metavar="FILE", help="The model of --backend local (GGUF).")
 ]
 
 
-def limits_of(
-    concurrency: int,
-    requests_per_minute: int | None,
-    tokens_per_minute: int | None,
-    budget_tokens: int | None,
-    budget_usd: float | None,
-    prices: Path | None,
-) -> Limits:
-    """Return what requests may not exceed, as options say."""
+def limits_of(limits: Mapping[str, Any], prices: Path | None) -> Limits:
+    """Create the limits of requests from the values of options."""
     from repunet_model.backends.limits import Limits
     from repunet_model.backends.prices import Prices
 
-    table = Prices.load(prices)
-    return Limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, table)
+    return Limits(**limits, prices=Prices.load(prices))
 
 
 def environment(reply_format: str | None = None, gguf: Path | None = None) -> dict[str, str]:
-    """Return the environment with what options say instead."""
+    """Return the environment, with variables replaced by options."""
     options = {"LLM_REPLY_FORMAT": reply_format, "LLM_GGUF": gguf}
     return {**os.environ, **{name: str(value) for name, value in options.items() if value is not None}}
 
 
 def is_given(context: typer.Context, name: str) -> bool:
-    """Whether an option was given, not left to its default."""
+    """Whether an option was given explicitly."""
     source = context.get_parameter_source(name)
     return source is not None and source.name != "DEFAULT"
 
 
 def by_name(backend_for: list[str] | None) -> dict[str, str]:
-    """Return the backends of single agents.
+    """Parse the backends of single agents.
 
     Raises:
-        ConfigurationError: If an option does not read NAME=BACKEND, or names somebody twice.
+        ConfigurationError: If an option does not read NAME=BACKEND, or names an agent twice.
     """
     by_name: dict[str, str] = {}
     for option in backend_for or ():
-        name, is_there, backend = (part.strip() for part in option.partition("="))
-        if not (name and is_there and backend):
-            raise ConfigurationError(f"--backend-for {option!r}: must read NAME=BACKEND")
+        name, backend = assignment("--backend-for", option, "NAME=BACKEND")
         if name in by_name:
             raise ConfigurationError(f"--backend-for {option!r}: {name} has a backend already")
         by_name[name] = backend
     return by_name
 
 
-def assignment(text: str) -> tuple[str, str]:
-    """Return the two sides of NAME=VALUE.
+def assignment(option: str, text: str, form: str = "NAME=VALUE") -> tuple[str, str]:
+    """Parse the NAME=VALUE of an option.
 
     Raises:
-        ConfigurationError: If it is none.
+        ConfigurationError: If the text has another form.
     """
     name, is_there, value = (part.strip() for part in text.partition("="))
     if not (name and is_there and value):
-        raise ConfigurationError(f"--set {text!r}: must read NAME=VALUE")
+        raise ConfigurationError(f"{option} {text!r}: must read {form}")
     return name, value
 
 
 def open_at_step(text: str, storage: Path, step: int | None = None) -> tuple[StepReader, int]:
-    """Return a stored run and a step of it: the one that is given, else that of RUN/step_N, else the last one."""
+    """Return a stored run and a step: the given one, else that of RUN/step_N, else the last one."""
     from repunet_model.storage import StepReader
 
     path, named = at_step(text, storage)

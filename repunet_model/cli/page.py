@@ -1,4 +1,4 @@
-"""Commands to look at a society in a browser, and to talk with its agents."""
+"""Commands that open the page and interview agents."""
 
 from __future__ import annotations
 
@@ -8,15 +8,7 @@ from typing import Annotated
 import typer
 
 from repunet_model.cli.app import app
-from repunet_model.cli.options import (
-    Gguf,
-    PriceFile,
-    ReplyFormat,
-    RunAtStep,
-    Storage,
-    environment,
-    open_at_step,
-)
+from repunet_model.cli.options import Gguf, PriceFile, ReplyFormat, RunAtStep, Storage, environment, open_at_step
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import say
 from repunet_model.util.text import path_of, to_install

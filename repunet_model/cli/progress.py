@@ -1,27 +1,31 @@
-"""Running steps under a progress display, and showing what came of them."""
+"""Run steps under a progress display, and print the results."""
 
 from __future__ import annotations
 
 import math
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from repunet_model.errors import RepuNetError
 from repunet_model.util.screen import make_console, say
 from repunet_model.util.text import to_go_on
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from repunet_model.jobs.job import JobOutcome, Runner
     from repunet_model.model import RepuNetModel
+    from repunet_model.storage import RunFolder
+
+SECONDS_BETWEEN_LINES = 5.0
+"""The interval of progress lines without a terminal."""
 
 
 def run_and_show(model: RepuNetModel, steps: int) -> None:
-    """Run a model, then show its rates by step and where it lies."""
+    """Run a model, then print its rates by step and its folder."""
     first = model.steps + 1
     with model:
         run_steps(model, steps, "step")
@@ -33,53 +37,57 @@ def run_and_show(model: RepuNetModel, steps: int) -> None:
         console.print(usage_table(model.usage_by_question, "What the questions cost"))
     if model.usage.adaptations:
         console.print(f"The endpoint was asked: {', '.join(sorted(model.usage.adaptations))}.", highlight=False)
-    console.print(f"Run: {folder_of(model)}", soft_wrap=True)
+    console.print(f"Run: {folder_of(model).path}", soft_wrap=True)
 
 
 def run_steps(model: RepuNetModel, steps: int, label: str) -> None:
     """Run some steps under a progress display.
 
     Raises:
-        RepuNetError: If a step failed, with the way to go on.
+        RepuNetError: If a step failed or was interrupted, with the command to go on.
     """
-    last = model.steps + steps
-    try:
+    with telling_how_to_go_on(model, model.steps + steps, lambda left: to_go_on(folder_of(model).path, left)):
         advance(model, steps, label)
+
+
+@contextmanager
+def telling_how_to_go_on(model: RepuNetModel, last: int, command: Callable[[int], str]) -> Iterator[None]:
+    """Add the command that runs the steps that are left, up to `last`, to the message of a failure or an interrupt."""
+    try:
+        yield
     except (RepuNetError, KeyboardInterrupt) as error:
-        _check_there(model)
+        folder_of(model).check_there()
         reason = str(error) if isinstance(error, RepuNetError) else "interrupted"
         raise RepuNetError(
-            f"{reason}; the run is whole up to step {model.steps}, go on with: "
-            f"{to_go_on(folder_of(model), last - model.steps)}"
+            f"{reason}; the run is whole up to step {model.steps}, go on with: {command(last - model.steps)}"
         ) from error
 
 
 def advance(model: RepuNetModel, steps: int, label: str = "step") -> None:
-    """Run some steps under a progress display, whatever comes of them."""
+    """Run some steps under a progress display; errors are not changed."""
     last = model.steps + steps
-    with showing_progress(model, last, label) as done, _patience(model):
+
+    def explain() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if model.asks_models:
+            say("Waiting for replies that are under way; interrupt again to lose them.", stderr=True)
+        raise KeyboardInterrupt
+
+    # On Ctrl-C, explain that pending paid replies are awaited and that a second Ctrl-C drops them.
+    with showing_progress(model, last, label) as done, _on_interrupt(explain):
         while model.steps < last:
             model.step()
             done()
 
 
 @contextmanager
-def _patience(model: RepuNetModel) -> Iterator[None]:
-    """Say at an interrupt that replies under way are waited for, which are paid for, and how not to wait."""
-    import signal
-
+def _on_interrupt(react: Callable[[], None]) -> Iterator[None]:
+    """Call a function on Ctrl-C, unless the program has a handler of its own."""
     previous = signal.getsignal(signal.SIGINT)
-
-    def explain(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, previous)
-        if model.asks_models:
-            say("Waiting for replies that are under way; interrupt again to lose them.", stderr=True)
-        signal.default_int_handler(number, frame)
-
     if previous is not signal.default_int_handler:
         yield
         return
-    signal.signal(signal.SIGINT, explain)
+    signal.signal(signal.SIGINT, lambda number, frame: react())
     try:
         yield
     finally:
@@ -88,67 +96,48 @@ def _patience(model: RepuNetModel) -> Iterator[None]:
 
 @contextmanager
 def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Callable[[], None]]:
-    """Show steps, calls, tokens and the time left, on the standard error stream.
+    """Show steps, calls, tokens and the time left, on standard error.
 
-    Without a terminal, and where a human types on it, it is a line a step.
+    The display is lines where there is no terminal, or where a human types on it.
     """
     console = make_console(stderr=True)
     if model.has_human or not console.is_terminal:
-        yield _ProgressLines(model, last, label)
+        yield _progress_lines(model, last, label)
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress as display
     from rich.text import Text
 
     from repunet_model.report.tables import spending
 
-    class Counters(ProgressColumn):
+    class Counters(display.ProgressColumn):
         max_refresh = 0.2
 
-        def render(self, task: Task) -> Text:
+        def render(self, task: display.Task) -> Text:
             return Text(f"{model.calls:,} calls · {spending(model.usage)}")
 
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), Counters(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    bar = (display.TextColumn(label), display.BarColumn(), display.MofNCompleteColumn())
+    with display.Progress(*bar, Counters(), display.TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task(label, total=last, completed=model.steps)
         yield lambda: progress.update(task, completed=model.steps)
 
 
 @contextmanager
 def stopping_jobs(jobs: Runner) -> Iterator[None]:
-    """Let an interrupt stop all jobs once replies under way are there, and a second one at once."""
-    import signal
+    """Stop all jobs on Ctrl-C after their pending replies, and on a second Ctrl-C at once."""
 
-    previous = signal.getsignal(signal.SIGINT)
-    if previous is not signal.default_int_handler:
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop() -> None:
         jobs.stop()
         say("Stopping; interrupt again to lose replies that are under way.", stderr=True)
 
-    signal.signal(signal.SIGINT, stop)
-    try:
+    with _on_interrupt(stop):
         yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 @contextmanager
 def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[JobOutcome], None]]:
-    """Show a line for each job that has ended, and the total: on a terminal live, elsewhere in each line.
+    """Show a line for each job that has ended, and the total: live on a terminal, elsewhere in each line.
 
-    Args:
-        jobs: Whoever runs them.
-        seconds: How long to say nothing of jobs that are done after the last such line; failures are always told.
+    Lines of completed jobs are at least so many seconds apart; failures are always shown.
     """
     from rich.progress import BarColumn, Progress, ProgressColumn, Task
     from rich.text import Text
@@ -159,18 +148,18 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[JobOu
     console = make_console(stderr=True)
     ended, said = 0, -math.inf
 
-    def counts_as_news(outcome: JobOutcome) -> bool:
-        """Count an outcome, and tell whether to say it."""
+    def note(outcome: JobOutcome) -> None:
         nonlocal ended, said
         ended += 1
         now = time.monotonic()
         if outcome.result is Result.DONE and ended < jobs.count and now - said < seconds:
-            return False
+            return
         said = now
-        return True
-
-    def line(outcome: JobOutcome) -> str:
-        return f"{ended}/{jobs.count} {outcome.name}: {outcome}, {outcome.steps}/{outcome.wanted} steps"
+        line = f"{ended}/{jobs.count} {outcome.name}: {outcome}, {outcome.steps}/{outcome.wanted} steps"
+        if console.is_terminal:
+            console.print(line, highlight=False, soft_wrap=True)
+        else:
+            say(f"{line}; in all {total()}", stderr=True)
 
     def total() -> str:
         calls, usage = jobs.total()
@@ -178,12 +167,7 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[JobOu
         return f"{jobs.steps_done}/{jobs.steps_wanted} steps, {calls:,} calls, {spending(usage)}{left}"
 
     if not console.is_terminal:
-
-        def tell(outcome: JobOutcome) -> None:
-            if counts_as_news(outcome):
-                say(f"{line(outcome)}; in all {total()}", stderr=True)
-
-        yield tell
+        yield note
         return
 
     class Total(ProgressColumn):
@@ -193,44 +177,40 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[JobOu
 
     with Progress(BarColumn(), Total(), console=console) as progress:
         progress.add_task("jobs", total=jobs.steps_wanted)
-
-        def show(outcome: JobOutcome) -> None:
-            if counts_as_news(outcome):
-                console.print(line(outcome), highlight=False, soft_wrap=True)
-
-        yield show
+        yield note
 
 
-class _ProgressLines:
-    """Progress without a live display: a line every few seconds, and one at the end."""
+def _progress_lines(model: RepuNetModel, last: int, label: str) -> Callable[[], None]:
+    """Return a function that prints a line of progress after a step, at an interval and at the end."""
+    from repunet_model.report.tables import spending
 
-    seconds = 5.0
+    first, started = model.steps, time.monotonic()
+    printed = started
 
-    def __init__(self, model: RepuNetModel, last: int, label: str) -> None:
-        self._model = model
-        self._first, self._last = model.steps, last
-        self._label = label
-        self._started = self._printed = time.monotonic()
+    def done() -> None:
+        nonlocal printed
+        step, now = model.steps, time.monotonic()
+        if step == last or now - printed >= SECONDS_BETWEEN_LINES:
+            printed = now
+            left = (now - started) / (step - first) * (last - step)
+            counts = f"{model.calls:,} calls, {spending(model.usage)}, {left:.0f} s left"
+            say(f"{label} {step}/{last}: {counts}", stderr=True)
 
-    def __call__(self) -> None:
-        """Take note that a step is done."""
-        from repunet_model.report.tables import spending
+    return done
 
-        step, now = self._model.steps, time.monotonic()
-        if step < self._last and now - self._printed < self.seconds:
-            return
-        self._printed = now
-        left = (now - self._started) / (step - self._first) * (self._last - step)
-        say(
-            f"{self._label} {step}/{self._last}: {self._model.calls:,} calls, "
-            f"{spending(self._model.usage)}, {left:.0f} s left",
-            stderr=True,
-        )
+
+def exit_unless_done(outcomes: Iterable[JobOutcome]) -> None:
+    """Exit with code 130 if a job was stopped, or with 1 if one failed."""
+    from repunet_model.jobs.job import Result
+
+    results = {outcome.result for outcome in outcomes} - {Result.DONE}
+    if results:
+        raise typer.Exit(130 if Result.STOPPED in results else 1)
 
 
 @contextmanager
 def quietly_imported() -> Iterator[type[RepuNetModel]]:
-    """Import the model, which takes seconds, saying so on a terminal."""
+    """Import the model, which takes seconds, with a notice on a terminal."""
     from rich.status import Status
 
     with Status("Loading Mesa ...", spinner="line", console=make_console(stderr=True)):
@@ -238,17 +218,7 @@ def quietly_imported() -> Iterator[type[RepuNetModel]]:
     yield RepuNetModel
 
 
-def _check_there(model: RepuNetModel) -> None:
-    """Make sure that the run's folder was not deleted under way.
-
-    Raises:
-        StorageError: If it was.
-    """
+def folder_of(model: RepuNetModel) -> RunFolder:
+    """Return the folder of a stored run."""
     assert model.folder is not None
-    model.folder.check_there()
-
-
-def folder_of(model: RepuNetModel) -> Path:
-    """Return where a stored run lies."""
-    assert model.folder is not None
-    return model.folder.path
+    return model.folder

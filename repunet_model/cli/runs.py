@@ -1,37 +1,33 @@
-"""Commands that make runs and go on with them."""
+"""Commands that start and continue runs."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from repunet_model.cli.app import app
 from repunet_model.cli.options import (
-    BudgetTokens,
-    BudgetUsd,
-    Concurrency,
     From,
     Gguf,
     PriceFile,
     ReplyFormat,
-    RequestsPerMinute,
     RunAtStep,
     Steps,
     Storage,
-    TokensPerMinute,
     assignment,
     by_name,
     config_options,
     environment,
     is_given,
+    limit_options,
     limits_of,
     open_at_step,
 )
 from repunet_model.cli.progress import (
-    advance,
+    exit_unless_done,
     folder_of,
     quietly_imported,
     run_and_show,
@@ -53,6 +49,7 @@ CHANGEABLE = [name_of(field) for field in RunConfig.model_fields if shown(field)
 
 @app.command()
 @config_options()
+@limit_options
 def run(
     config: RunConfig,
     context: typer.Context,
@@ -60,11 +57,8 @@ def run(
     source: From = None,
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run.")] = None,
     storage: Storage = Path("sim_storage"),
-    concurrency: Concurrency = 32,
-    requests_per_minute: RequestsPerMinute = None,
-    tokens_per_minute: TokensPerMinute = None,
-    budget_tokens: BudgetTokens = None,
-    budget_usd: BudgetUsd = None,
+    *,
+    limits: dict[str, Any],
     prices: PriceFile = None,
     reply_format: ReplyFormat = None,
     gguf: Gguf = None,
@@ -73,7 +67,7 @@ def run(
     with quietly_imported():
         from repunet_model.jobs.resume import resumed, start, start_from
 
-        limits = limits_of(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices)
+        limited = limits_of(limits, prices)
         where = environment(reply_format, gguf)
         if source is None:
             begun = start(config, storage, where)
@@ -81,18 +75,18 @@ def run(
             stored, step = open_at_step(source, storage)
             if step:
                 taken_up = resumed(
-                    stored.folder.path, step, storage, config=config, name=sim_name, environment=where, limits=limits
+                    stored.folder.path, step, storage, config=config, name=sim_name, environment=where, limits=limited
                 )
                 return _go_on(taken_up, steps)
             begun = start_from(stored, config, storage, where)
-        model = begun.make(begun.who(), limits, storage=storage, run_name=sim_name)
+        model = begun.make(begun.who(), limited, storage=storage, run_name=sim_name)
     run_and_show(model, steps if is_given(context, "steps") else begun.replayed_steps or steps)
     return None
 
 
 def _go_on(taken_up: Resumed, steps: int) -> None:
     if taken_up.is_fork:
-        say(f"Fork: {folder_of(taken_up.model)}", stderr=True)
+        say(f"Fork: {folder_of(taken_up.model).path}", stderr=True)
     run_and_show(taken_up.model, steps)
 
 
@@ -127,11 +121,12 @@ def make_seed(
         begun = start(config, storage, environment(None), people)
         model = begun.make(begun.who(), None, storage=storage, run_name=sim_name)
     with model:
-        say(f"Seed: {folder_of(model)} ({len(model.agents)} agents)")
-    say(f"Run it with: {command(f'run --from {quoted(folder_of(model))}')}")
+        say(f"Seed: {folder_of(model).path} ({len(model.agents)} agents)")
+    say(f"Run it with: {command(f'run --from {quoted(folder_of(model).path)}')}")
 
 
 @app.command()
+@limit_options
 def resume(
     run_folder: RunAtStep = "",
     steps: Steps = 5,
@@ -145,11 +140,8 @@ def resume(
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the fork, if it is one.")] = None,
     sim: Annotated[str, typer.Option(metavar="RUN[/step_N]", help="The same as the argument.")] = "",
     storage: Storage = Path("sim_storage"),
-    concurrency: Concurrency = 32,
-    requests_per_minute: RequestsPerMinute = None,
-    tokens_per_minute: TokensPerMinute = None,
-    budget_tokens: BudgetTokens = None,
-    budget_usd: BudgetUsd = None,
+    *,
+    limits: dict[str, Any],
     prices: PriceFile = None,
     reply_format: ReplyFormat = None,
     gguf: Gguf = None,
@@ -165,16 +157,15 @@ def resume(
     with quietly_imported():
         from repunet_model.jobs.resume import resumed
 
+        backends = {"backend_for": by_name(backend_for), **({} if backend is None else {"backend": backend})}
         taken_up = resumed(
             path,
             step,
             storage,
-            config=RunConfig.checked(
-                {"backend_for": by_name(backend_for), **({} if backend is None else {"backend": backend})}
-            ),
+            config=RunConfig.checked(backends),
             name=sim_name,
             environment=environment(reply_format, gguf),
-            limits=limits_of(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd, prices),
+            limits=limits_of(limits, prices),
         )
     _go_on(taken_up, steps)
 
@@ -200,7 +191,7 @@ def fork(
         from repunet_model.storage import StepReader
 
         stored = StepReader.open(path, step)
-        changed = fork_changes(stored.manifest, dict(assignment(change) for change in changes or ()))
+        changed = fork_changes(stored.manifest, dict(assignment("--set", change) for change in changes or ()), storage)
         new = stored.folder.fork(stored.last, storage, sim_name, changed)
     say(f"Fork: {new.path}")
     say(f"Go on with: {to_go_on(new.path, 5)}")
@@ -253,11 +244,11 @@ def shell(
 ) -> None:
     """Start or take up a run at a prompt, and go on step by step: run, status, show, save, fin, exit, help."""
     with quietly_imported():
-        from repunet_model.backends.limits import Limits
-        from repunet_model.cli.shell import Shell, Wishes, keyboard
+        from repunet_model.cli.shell import Shell, keyboard
+    options = {"backend": backend, "seed": seed, "n_agents": n_agents}
+    config = RunConfig.checked({name: value for name, value in options.items() if value is not None})
     console = make_console()
-    wishes = Wishes(storage, Limits(), backend, seed, n_agents)
-    Shell(wishes, advance, keyboard(console), console, make_console(stderr=True)).run()
+    Shell(storage, config, keyboard(console), console, make_console(stderr=True)).run()
 
 
 @app.command()
@@ -276,7 +267,7 @@ def batch(
     with quietly_imported():
         from repunet_model.backends.prices import Prices
         from repunet_model.jobs.batch import Batch, Plan
-        from repunet_model.jobs.job import Result, outcomes_table
+        from repunet_model.jobs.job import outcomes_table
 
         plan = Plan.load(jobs, storage, Prices.load(prices))
     all_jobs = Batch(plan, logs)
@@ -285,6 +276,4 @@ def batch(
     console = make_console()
     console.print(outcomes_table(outcomes))
     console.print(f"Runs: {storage}, logs: {logs}", soft_wrap=True, highlight=False)
-    results = {outcome.result for outcome in outcomes}
-    if results != {Result.DONE}:
-        raise typer.Exit(130 if Result.STOPPED in results else 1)
+    exit_unless_done(outcomes)

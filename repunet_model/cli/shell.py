@@ -1,7 +1,7 @@
-"""A society at the prompt: start one or take one up, run it for some steps, look at it, leave it.
+"""An interactive session: start or resume a run, advance it by some steps, inspect it, leave it.
 
-Every step is stored as it is done, so that leaving loses nothing. What the user gets wrong is one line, and the prompt
-comes back. A terminal has history and completion; anything else is read line by line, and its end is `fin`.
+Every step is stored as it is done, so that leaving loses nothing. An input error is one line, and the prompt returns. A
+terminal has history and completion; other input is read line by line, and its end is `fin`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +20,7 @@ from rich.console import Console
 
 from repunet_model import games
 from repunet_model.backends.limits import Limits
+from repunet_model.cli.progress import advance, folder_of, telling_how_to_go_on
 from repunet_model.config import RunConfig, parts_in_words
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.jobs.resume import Resumed, check_nobody_types, resumed, start, start_from
@@ -45,23 +45,18 @@ HISTORY = ".shell_history"
 """The file in the storage that holds what was typed at a terminal."""
 
 Suggest = Callable[[str], Iterable[str]]
-"""Told what is typed so far; returns whole lines that it may become."""
+"""Returns the lines that complete the text typed so far."""
 
 
 class Keyboard(Protocol):
-    """Where lines are typed."""
+    """A source of typed lines."""
 
     def ask(self, question: str, suggest: Suggest, storage: Path | None = None) -> str:
-        """Return the next line.
-
-        Args:
-            question: What to show before it.
-            suggest: What it may become.
-            storage: The folder that holds the history of such lines; None if they have none.
+        """Return the next line; a storage keeps the history of such lines.
 
         Raises:
-            EOFError: If there is none.
-            KeyboardInterrupt: If it was given up.
+            EOFError: At the end of the input.
+            KeyboardInterrupt: On Ctrl-C.
         """
 
 
@@ -76,7 +71,7 @@ class Terminal:
 
 
 class Pipe:
-    """A pipe or a file: its lines are shown as if they were typed, so that what comes out can be read."""
+    """A pipe or a file; its lines are echoed, so that the output can be read on its own."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -106,58 +101,32 @@ class _Completer(Completer):
                 yield Completion(line, start_position=-len(typed), display=_on_terminal(line))
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What is known before the first question.
-
-    Attributes:
-        storage: The folder of all runs.
-        limits: What requests to endpoints may not exceed.
-        backend: Who answers for the agents; None for the rules, or for who did before.
-        seed: The seed of a new run; None for 1.
-        n_agents: How many agents a new run has; None for as many as there are personas.
-    """
-
-    storage: Path
-    limits: Limits
-    backend: str | None = None
-    seed: int | None = None
-    n_agents: int | None = None
-
-
 class Shell:
-    """A session."""
+    """An interactive session."""
 
     def __init__(
         self,
-        wishes: Wishes,
-        advance: Callable[[RepuNetModel, int], None],
+        storage: Path,
+        config: RunConfig,
         keyboard: Keyboard,
         console: Console,
         errors: Console,
     ) -> None:
-        """Prepare a session.
-
-        Args:
-            wishes: What is known before the first question.
-            advance: Runs a model for so many steps, showing how far it is.
-            keyboard: Where lines are typed.
-            console: Where to show what was asked for.
-            errors: Where to say what went wrong.
-        """
-        self._wishes = wishes
-        self._advance = advance
+        """Create a session with the given options; seed and number of agents are for a new run."""
+        self._storage = storage
+        self._config = config
+        self._limits = Limits()
         self._keyboard = keyboard
         self._console = console
         self._errors = errors
         self._is_own = True
-        """Whether the run was started in this session, so that it may be deleted."""
+        """Whether the run was started in this session, and may be deleted."""
 
     def run(self) -> None:
-        """Hold the session, to its end.
+        """Run the session to its end.
 
         Raises:
-            RepuNetError: If no run can be started, or the run at its end is not what was stored.
+            RepuNetError: If no run can be started, or the run was altered on disk.
         """
         try:
             model = self._start()
@@ -171,38 +140,24 @@ class Shell:
     # The start
 
     def _start(self) -> RepuNetModel:
-        """Ask what is not known, and start or take up a run.
-
-        Raises:
-            EOFError: If the input ended before.
-        """
-        wishes = self._wishes
-        wished: dict[str, Any] = {"backend": wishes.backend, "seed": wishes.seed, "n_agents": wishes.n_agents}
-        config = RunConfig.checked({name: value for name, value in wished.items() if value is not None})
-        check_nobody_types(start(config, wishes.storage).who())
-        taken_up = self._answer("Start from (RUN[/step_N], or nothing for a new run): ", self._stored, self._runs())
+        """Ask for the run, its mode and its scenario, and start or resume it."""
+        config, storage = self._config, self._storage
+        check_nobody_types(start(config, storage).who())
+        taken_up = self._answer(
+            "Start from (RUN[/step_N], or nothing for a new run): ", self._stored, run_names(storage)
+        )
         if isinstance(taken_up, Resumed):
             return taken_up.model
-        if taken_up is None and start(config, wishes.storage).replayed_steps is not None:
+        if taken_up is None and start(config, storage).replayed_steps is not None:
             asked = {}
         else:
             asked = self._mode_and_scenario("pd" if taken_up is None else taken_up.manifest.config.game)
         config = config.changed(asked)
-        if taken_up is None:
-            begun = start(config, wishes.storage)
-        else:
-            begun = start_from(taken_up, config, wishes.storage, os.environ)
-        return begun.make(begun.who(), wishes.limits, storage=wishes.storage)
+        begun = start(config, storage) if taken_up is None else start_from(taken_up, config, storage, os.environ)
+        return begun.make(begun.who(), self._limits, storage=storage)
 
     def _mode_and_scenario(self, game: str) -> dict[str, Any]:
-        """Ask for the mode and the scenario of a run.
-
-        Args:
-            game: The scenario of a run whose answer is empty.
-
-        Raises:
-            EOFError: If the input ended before.
-        """
+        """Ask for the mode and the scenario of a run."""
         asked: dict[str, Any] = {}
         for name, question in (("reputation", "Reputation (y/n)"), ("gossip", "Gossip (y/n)")):
             asked[name] = self._answer(f"{question} [y]: ", lambda text: yes_or_no(text or "y"), ("y", "n"))
@@ -211,35 +166,23 @@ class Shell:
         return asked
 
     def _stored(self, text: str) -> Resumed | StepReader | None:
-        """Take up the run that is named; a seed is returned as it is, and None for a new run.
-
-        Raises:
-            RepuNetError: If it cannot be taken up.
-        """
+        """Resume the named run; a seed run is only opened, and None stands for a new run."""
         if not text:
             return None
-        wishes = self._wishes
-        path, step = at_step(text, wishes.storage)
+        path, step = at_step(text, self._storage)
         run = StepReader.open(path, step)
         if run.last == 0:
             return run
-        for name, value in (("--seed", wishes.seed), ("-n", wishes.n_agents)):
-            if value is not None:
-                raise ConfigurationError(f"{name} {value} is for a new run: a stored one has its own")
-        config = RunConfig.checked({} if wishes.backend is None else {"backend": wishes.backend})
-        taken_up = resumed(path, step, wishes.storage, config=config, allow_human=False, limits=wishes.limits)
+        for option, field in (("--seed", "seed"), ("-n", "n_agents")):
+            if field in self._config.model_fields_set:
+                value = getattr(self._config, field)
+                raise ConfigurationError(f"{option} {value} is for a new run: a stored one has its own")
+        taken_up = resumed(path, step, self._storage, config=self._config, allow_human=False, limits=self._limits)
         self._is_own = taken_up.is_fork
         return taken_up
 
-    def _runs(self) -> list[str]:
-        return run_names(self._wishes.storage)
-
     def _answer[T](self, question: str, read: Callable[[str], T], suggested: Iterable[str]) -> T:
-        """Ask until the answer can be used.
-
-        Raises:
-            EOFError: If the input ended before.
-        """
+        """Ask until the answer is valid."""
         while True:
             try:
                 return read(self._keyboard.ask(question, lambda _: suggested).strip())
@@ -251,13 +194,9 @@ class Shell:
     # Commands
 
     def _command(self, model: RepuNetModel) -> bool:
-        """Take one command, and say whether to take another.
-
-        Raises:
-            StorageError: If it was the last, and the run is not what was stored.
-        """
+        """Take one command, and return whether the session goes on."""
         try:
-            line = self._keyboard.ask("> ", lambda typed: _suggestions(model, typed), self._wishes.storage)
+            line = self._keyboard.ask("> ", lambda typed: _suggestions(model, typed), self._storage)
             command, _, rest = line.strip().partition(" ")
             if command not in {"fin", "exit"}:
                 self._obey(model, command, rest.strip())
@@ -277,11 +216,7 @@ class Shell:
         return False
 
     def _obey(self, model: RepuNetModel, command: str, rest: str) -> None:
-        """Do what a command says that does not end the session.
-
-        Raises:
-            RepuNetError: If it cannot be done.
-        """
+        """Execute a command that does not end the session."""
         match command:
             case "":
                 return
@@ -290,7 +225,7 @@ class Shell:
             case "show":
                 if not rest:
                     raise ConfigurationError("show: whom? name an agent, as in: show Emma Dubois")
-                for line in describe.of_agent(StepReader(_folder(model)), rest.strip("\"'"), model.steps):
+                for line in describe.of_agent(StepReader(folder_of(model)), rest.strip("\"'"), model.steps):
                     self._say(line)
             case "status":
                 _take_nothing(command, rest)
@@ -305,20 +240,11 @@ class Shell:
                 raise ConfigurationError(f"unknown command {command!r}: choose one of {', '.join(HELP)}")
 
     def _run(self, model: RepuNetModel, steps: int) -> None:
-        """Run some steps, and show what came of those that were done.
-
-        Raises:
-            RepuNetError: If a step failed or was interrupted, with the way to go on.
-        """
-        first, last = model.steps + 1, model.steps + steps
+        """Run some steps, and show the rates of those that were completed."""
+        first = model.steps + 1
         try:
-            self._advance(model, steps)
-        except (RepuNetError, KeyboardInterrupt) as error:
-            _folder(model).check_there()
-            reason = str(error) if isinstance(error, RepuNetError) else "interrupted"
-            raise RepuNetError(
-                f"{reason}; the run is whole up to step {model.steps}, go on with: run {last - model.steps}"
-            ) from None
+            with telling_how_to_go_on(model, model.steps + steps, "run {}".format):
+                advance(model, steps)
         finally:
             if model.steps >= first:
                 self._console.print(rates_table(model, first))
@@ -327,31 +253,23 @@ class Shell:
         self._say(self._whereabouts(model))
         if model.steps:
             rates = {name: model.measures[name] for name in games.find(model.config.game).rates}
-            self._say(", ".join(f"{name} {_number(rate)}" for name, rate in rates.items()))
+            self._say(", ".join(f"{name} {'-' if rate is None else f'{rate:.3g}'}" for name, rate in rates.items()))
         data = model.datacollector.get_model_vars_dataframe()
         calls, tokens = data["calls"].sum(), data["tokens"].sum()
         dollars = f", ${model.limits.purse.spent_usd:,.4f}" if model.limits.purse.spent_usd else ""
         self._say(f"{calls:,} calls, {tokens:,} tokens{dollars}")
 
     def _save(self, model: RepuNetModel) -> None:
-        """Make sure that the run is stored, and say where.
-
-        Raises:
-            StorageError: If it is not what was written.
-        """
-        # Another object than the model's, which remembers hashes that it has read.
-        folder = RunFolder(_folder(model).path)
+        """Verify that the run is stored, and show its folder."""
+        # A new object, since the model's one caches hashes.
+        folder = RunFolder(folder_of(model).path)
         for damage in folder.damages():
             raise StorageError(damage)
         self._say(f"Stored: {folder.path}, whole up to step {folder.steps()[-1]}")
 
     def _exit(self, model: RepuNetModel) -> None:
-        """Delete the run if it was started here and the user says so.
-
-        Raises:
-            StorageError: If it cannot be deleted.
-        """
-        folder = _folder(model)
+        """Delete the run if it was started here and the user confirms."""
+        folder = folder_of(model)
         if not self._is_own:
             self._say(f"Kept: {folder.path}, which was there before, up to step {model.steps}")
             return
@@ -360,7 +278,7 @@ class Shell:
         except EOFError:
             answer = "n"
         if yes_or_no(answer):
-            model.close()  # so that none of its files is open
+            model.close()  # Closes its files.
             folder.delete()
             self._say(f"Deleted: {folder.path}")
         else:
@@ -368,7 +286,7 @@ class Shell:
 
     def _whereabouts(self, model: RepuNetModel) -> str:
         parts = parts_in_words(model.config.reputation, model.config.gossip)
-        return f"{_folder(model).path}, step {model.steps}: {model.config.game}, {parts}, seed {model.config.seed}"
+        return f"{folder_of(model).path}, step {model.steps}: {model.config.game}, {parts}, seed {model.config.seed}"
 
     def _say(self, line: str) -> None:
         _show(self._console, line)
@@ -378,11 +296,7 @@ class Shell:
 
 
 def keyboard(console: Console) -> Keyboard:
-    """Return where this process's lines are typed.
-
-    Args:
-        console: Where they are shown if they come from elsewhere than a terminal.
-    """
+    """Return the input of this process; a console echoes lines that are not typed at a terminal."""
     return Terminal() if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty() else Pipe(console)
 
 
@@ -403,11 +317,7 @@ def _suggestions(model: RepuNetModel, typed: str) -> list[str]:
 
 
 def _steps(text: str, game: str) -> int:
-    """Return the steps of `run [SCENARIO] STEPS`.
-
-    Raises:
-        ConfigurationError: If it does not read so, or names another scenario than the run's.
-    """
+    """Parse the arguments of `run [SCENARIO] STEPS`."""
     *named, last = text.split() or [""]
     steps = whole(last)
     if len(named) > 1 or not steps:
@@ -420,12 +330,3 @@ def _steps(text: str, game: str) -> int:
 def _take_nothing(command: str, rest: str) -> None:
     if rest.strip():
         raise ConfigurationError(f"{command} {rest.strip()}: {command} stands alone")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
-
-
-def _folder(model: RepuNetModel) -> RunFolder:
-    assert model.folder is not None
-    return model.folder

@@ -1,4 +1,4 @@
-"""Commands about what is on disk: runs read, checked, brought in and given out; personas."""
+"""Commands for data on disk: stored runs, imports, exports and persona files."""
 
 from __future__ import annotations
 
@@ -51,15 +51,14 @@ def show(
 
     run, shown = open_at_step(run_folder, storage, step)
     with understood(run.folder):
-        shows = describe.of_step(run, shown) if agent is None else describe.of_agent(run, agent, shown)
-        lines = list(shows)
+        lines = list(describe.of_step(run, shown) if agent is None else describe.of_agent(run, agent, shown))
     for line in lines:
         say(line)
 
 
 @app.command()
 def profile(run_folder: RunAtStep, storage: Storage = Path("sim_storage")) -> None:
-    """What the calls of a stored run waited for: the critical path of each step, and that of one step call by call."""
+    """Show the critical path of each step of a stored run, and the calls on that of the last step."""
     from repunet_model.results import profile as profiling
 
     run, last = open_at_step(run_folder, storage)
@@ -96,13 +95,9 @@ def import_(
     told = Told(game=scenario, reputation=reputation, gossip=gossip, personas=personas)
     done = import_run(path, storage, sim_name, told, backend, seed)
     say(f"Step {done.step}: {', '.join(f'{count} {name}' for name, count in done.counts.items())}")
-    if done.report:
-        say("")
-        say("Not read exactly:")
-    for line in done.report:
-        say(f"  {line}")
-    say("")
-    say(f"Run: {done.folder.path}")
+    lines = ["", "Not read exactly:", *(f"  {line}" for line in done.report)] if done.report else []
+    for line in (*lines, "", f"Run: {done.folder.path}"):
+        say(line)
 
 
 @app.command()

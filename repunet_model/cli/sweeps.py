@@ -1,4 +1,4 @@
-"""Commands about many runs: sweeps, reports, and the study."""
+"""Commands for many runs: sweeps, reports, and the study."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ import typer
 
 from repunet_model.cli.app import app
 from repunet_model.cli.options import (
-    BudgetTokens,
-    BudgetUsd,
-    Concurrency,
     PriceFile,
-    RequestsPerMinute,
     Storage,
-    TokensPerMinute,
     config_options,
     is_given,
+    limit_options,
 )
-from repunet_model.cli.progress import quietly_imported, showing_jobs, stopping_jobs
+from repunet_model.cli.progress import (
+    SECONDS_BETWEEN_LINES,
+    exit_unless_done,
+    quietly_imported,
+    showing_jobs,
+    stopping_jobs,
+)
 from repunet_model.config import RunConfig, name_of
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import make_console, say
@@ -28,9 +30,6 @@ from repunet_model.util.text import at_step, check_name, command
 
 if TYPE_CHECKING:
     from repunet_model.jobs.job import JobOutcome, Runner
-
-SECONDS_BETWEEN_LINES = 5.0
-"""How often a sweep says how far it is, where there is no terminal."""
 
 Workers = Annotated[
     int | None,
@@ -45,6 +44,7 @@ Scheduler = Annotated[
 
 @app.command()
 @config_options(without=("seed", "backend_for"), many=True)
+@limit_options
 def sweep(
     config: dict[str, list[Any]],
     context: typer.Context,
@@ -70,11 +70,8 @@ def sweep(
     storage: Storage = Path("sim_storage"),
     workers: Workers = None,
     scheduler: Scheduler = None,
-    concurrency: Concurrency = 32,
-    requests_per_minute: RequestsPerMinute = None,
-    tokens_per_minute: TokensPerMinute = None,
-    budget_tokens: BudgetTokens = None,
-    budget_usd: BudgetUsd = None,
+    *,
+    limits: dict[str, Any],
     prices: PriceFile = None,
 ) -> None:
     """Run a grid of parameters with many seeds, and gather one table. Run again, it completes what is not whole.
@@ -85,7 +82,6 @@ def sweep(
         from repunet_model.backends.prices import Prices
         from repunet_model.sweep import running
         from repunet_model.sweep.grid import Sweep
-    limits = _limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd)
     if file is not None:
         options = [*config, *(option for option in ("seeds", "steps", "rules", *limits) if is_given(context, option))]
         if options:
@@ -99,28 +95,23 @@ def sweep(
     console = make_console()
     whole = len(prepared.cells) - len(others)
     console.print(f"{whole} of {len(prepared.cells)} runs are whole", highlight=False)
-    if others:
-        from repunet_model.jobs.job import outcomes_table
-
-        console.print(outcomes_table(others))
+    _show(others)
     files = f"{folder.path / 'results.parquet'} and results.csv, {len(table):,} rows"
     console.print(f"Results: {files}", soft_wrap=True, highlight=False)
-    _end(others)
+    exit_unless_done(others)
 
 
 @app.command()
 @config_options(only=("game", "reputation", "gossip", "backend"))
+@limit_options
 def questions(
     config: RunConfig,
     seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9; intervals need five.")] = "1-5",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has.")] = 5,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the sweep of these runs.")] = "questions",
     storage: Storage = Path("sim_storage"),
-    concurrency: Concurrency = 32,
-    requests_per_minute: RequestsPerMinute = None,
-    tokens_per_minute: TokensPerMinute = None,
-    budget_tokens: BudgetTokens = None,
-    budget_usd: BudgetUsd = None,
+    *,
+    limits: dict[str, Any],
     prices: PriceFile = None,
 ) -> None:
     """Compare one question a call with fused questions over the same seeds: what a step costs, and what comes of it.
@@ -133,55 +124,31 @@ def questions(
         from repunet_model.sweep import running
         from repunet_model.sweep.grid import Sweep
     given = {name_of(field): getattr(config, field) for field in config.model_fields_set}
-    grid = {**given, "questions": ["single", "fused"]}
-    limits = _limits(concurrency, requests_per_minute, tokens_per_minute, budget_tokens, budget_usd)
-    prepared = running.prepare(
-        Sweep.of_values(check_name(name), steps, seeds, grid, limits), storage, Prices.load(prices)
-    )
-    folder, table, others = running.complete(prepared, _watch)
-    if others:
-        from repunet_model.jobs.job import outcomes_table
-
-        make_console().print(outcomes_table(others))
-    else:
+    wanted = Sweep.of_values(check_name(name), steps, seeds, {**given, "questions": ["single", "fused"]}, limits)
+    folder, table, others = running.complete(running.prepare(wanted, storage, Prices.load(prices)), _watch)
+    _show(others)
+    if not others:
         make_console().print(questions_table(table))
     say(f"Sweep: {folder.path}")
-    _end(others)
+    exit_unless_done(others)
 
 
 def _watch(runner: Runner) -> Sequence[JobOutcome]:
-    """Run a runner to its end, and show how far it is."""
+    """Run jobs to their end under a progress display."""
     with showing_jobs(runner, seconds=SECONDS_BETWEEN_LINES) as note, stopping_jobs(runner):
         return runner.run(note)
 
 
-def _end(others: Sequence[JobOutcome]) -> None:
-    """End with the exit code that says what became of the runs: 1 if any failed, 130 if any was stopped."""
-    from repunet_model.jobs.job import Result
+def _show(others: Sequence[JobOutcome]) -> None:
+    """Print a table of the incomplete runs, if any."""
+    from repunet_model.jobs.job import outcomes_table
 
     if others:
-        raise typer.Exit(130 if any(each.result is Result.STOPPED for each in others) else 1)
-
-
-def _limits(
-    concurrency: int,
-    requests_per_minute: int | None,
-    tokens_per_minute: int | None,
-    budget_tokens: int | None,
-    budget_usd: float | None,
-) -> dict[str, float | None]:
-    """Return the limits of a sweep, as in a file."""
-    return {
-        "concurrency": concurrency,
-        "requests_per_minute": requests_per_minute,
-        "tokens_per_minute": tokens_per_minute,
-        "budget_tokens": budget_tokens,
-        "budget_usd": budget_usd,
-    }
+        make_console().print(outcomes_table(others))
 
 
 def _values(option: str) -> tuple[str, list[float]]:
-    """Return a parameter and its values, from NAME=VALUE,VALUE."""
+    """Parse NAME=NUMBER,NUMBER into a parameter and its values."""
     name, is_there, values = option.partition("=")
     try:
         if not is_there:
@@ -267,11 +234,9 @@ def study(
         prepared = running.prepare(wanted, storage)
         folder, table, others = running.complete(prepared, _watch, workers=workers, scheduler=scheduler)
         if others:
-            from repunet_model.jobs.job import outcomes_table
-
-            make_console().print(outcomes_table(others))
+            _show(others)
             say(f"The study goes on with the same command: {len(others)} runs of {folder.path} are not whole.")
-            _end(others)
+            exit_unless_done(others)
         gathered.append((folder, table))
     (folder, _), (_, screened_table) = gathered
     evidence = read(folder.whole_runs())

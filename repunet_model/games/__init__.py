@@ -1,4 +1,4 @@
-"""The games, one file each, and the registry in which a run looks its game up."""
+"""The games, one file each, and their registry."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ GAMES: dict[str, Game] = {}
 
 
 def register(game: Game) -> Game:
-    """Make a game known by its name, to models and on the command line."""
+    """Register a game under its name, for models and the command line."""
     GAMES[game.name] = game
     SCENARIOS[game.name] = game.name
     return game
 
 
 def find(name: str) -> Game:
-    """Return the game of a name.
+    """Return the game with a name.
 
     Raises:
-        ConfigurationError: If there is none.
+        ConfigurationError: If the name is unknown.
     """
     try:
         return GAMES[name]

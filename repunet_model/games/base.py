@@ -1,8 +1,8 @@
-"""The form of a game: what two agents decide when they meet, and what comes of it.
+"""The interface of a game: the decisions of two agents that meet, and their outcome.
 
-A game is one file: its rules as a prompt, its own questions, and a subclass of `Game` that plays one encounter.
-Pairing, evaluation, reputation, rewiring and gossip are stages that all games share; a game knows nothing of them
-or of the mode. Register a game of your own with `register`.
+A game is one file: its rules as a prompt, its questions, and a subclass of `Game` that plays one encounter. Pairing,
+evaluation, reputation, rewiring and gossip are stages that all games share; a game depends on none of them, nor on the
+mode. `games.register` adds a game.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from repunet_model.storage.schema import Column
 
 
 class Resident(Protocol):
-    """An agent on its own, as a game sees it in a public round."""
+    """An agent without a partner, as a game sees it in a public round."""
 
     @property
     def name(self) -> str:
@@ -30,60 +30,55 @@ class Resident(Protocol):
 
     @property
     def declared(self) -> bool | None:
-        """What the agent chose in the last public round; None before the first."""
+        """The agent's choice in the last public round; None before the first."""
 
     @property
     def own_opinion(self) -> Opinion | None:
-        """The agent's reputation in its own eyes; None in a run without reputation."""
+        """The agent's opinion of itself; None in a run without reputation."""
 
     async def ask[A: Answer](self, question: Question[A], *, turn: int = 0) -> A:
-        """Ask the agent.
-
-        Args:
-            question: The question.
-            turn: Which turn of a dialogue it is, where the same is asked more than once.
-        """
+        """Ask the agent; `turn` distinguishes repetitions of a question in a dialogue."""
 
 
 class Player(Resident, Protocol):
-    """One side of an encounter, as a game sees it: what the agent may know, and a way to ask it about its partner."""
+    """One side of an encounter, as a game sees it: the agent's knowledge, and a way to ask it about its partner."""
 
     @property
     def partner(self) -> str:
-        """The other's name."""
+        """The partner's name."""
 
     @property
     def partner_declared(self) -> bool | None:
-        """What the partner chose in the last public round; None before the first."""
+        """The partner's choice in the last public round; None before the first."""
 
     @property
     def resources(self) -> Decimal:
-        """What the agent owns."""
+        """The agent's resources, in units."""
 
     @property
     def dialogue_turns(self) -> int:
-        """Most turns of a dialogue."""
+        """The largest number of turns of a dialogue."""
 
     @property
     def shuns_partner(self) -> bool:
-        """Whether the agent has the partner, in its role, on its blacklist."""
+        """Whether the partner, in its role, is on the agent's blacklist."""
 
     @property
     def partner_opinion(self) -> Opinion | None:
-        """What the agent thinks of the partner; None in a run without reputation."""
+        """The agent's opinion of the partner; None in a run without reputation."""
 
     def last_events(self, count: int) -> tuple[Event, ...]:
-        """The agent's last encounters in its present role, with anybody."""
+        """Return the agent's last encounters in its present role, with any partner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What an encounter was to one side.
+    """An encounter from one side's view.
 
     Attributes:
-        payoff: What the side gained, in units of resources; negative for a loss.
-        cooperated: Whether it cooperated; None where it had no choice.
-        text: What happened, in the words of that side ("You ...").
+        payoff: The gain of the side, in units of resources; negative for a loss.
+        cooperated: Whether it cooperated; None without a choice.
+        text: The encounter in words addressed to that side ("You ...").
     """
 
     payoff: Decimal
@@ -92,21 +87,21 @@ class Account:
 
 
 class Course(StrEnum):
-    """How far an encounter went, which decides what both sides think about afterwards."""
+    """The course of an encounter, on which the questions after it depend."""
 
-    COMPLETED = "completed"  # it took place in full: everything
-    REFUSED = "refused"  # one side turned it down: a tie may be cut, and one may gossip
-    NOT_HELD = "not held"  # it did not come about: it is remembered, and that is all
+    COMPLETED = "completed"  # It took place in full; all questions are asked.
+    REFUSED = "refused"  # One side refused; a tie may be cut, and each side may gossip.
+    NOT_HELD = "not held"  # It did not take place; it is only remembered.
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an encounter.
+    """The outcome of an encounter.
 
     Attributes:
-        accounts: What it was to the first and to the second side.
-        course: How far it went.
-        facts: What was decided, for the table of interactions; plain data.
+        accounts: The accounts of the first and of the second side.
+        course: The course of the encounter.
+        facts: The decisions, as plain data for the table of interactions.
     """
 
     accounts: tuple[Account, Account]
@@ -116,50 +111,44 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A public choice.
-
-    Attributes:
-        cooperated: Whether the agent cooperates.
-        reason: Why, as the agent says.
-    """
+    """A public choice, and the reason that the agent gives."""
 
     cooperated: bool
     reason: str
 
 
 class Society(Protocol):
-    """What a game may know of the society as a whole, for the background of a reputation."""
+    """Facts about the society that a game may use in the background of a reputation."""
 
     def mutual_ties(self, name: str) -> int:
-        """How many others an agent and they are bound to each other."""
+        """Return the number of agents that an agent is mutually tied to."""
 
     def completed_share(self, name: str) -> float | None:
-        """Share of an agent's encounters that took place in full; None before the first."""
+        """Return the share of an agent's encounters that were completed; None before the first."""
 
     def mean_mutual_ties(self) -> float:
-        """The mean of `mutual_ties` over all agents."""
+        """Return the mean of `mutual_ties` over all agents."""
 
     def mean_completed_share(self) -> float | None:
-        """The mean of `completed_share` over all agents that have met anybody; None before that."""
+        """Return the mean of `completed_share` over all agents with an encounter; None without any."""
 
 
 class Game(ABC):
     """A social dilemma for two.
 
     Attributes:
-        name: The name by which a run asks for it.
-        title: The name for people.
+        name: The name in the registry.
+        title: The name in figures and tables.
         roles: The role of the side that chooses its partner, and of the side that is chosen.
-        rules: The rules as a prompt: the name of a packaged template, or a template itself.
-        dispositions: The words with which a persona of each disposition begins; by default those in `seeds/`.
+        rules: The rules as a prompt: the name of a packaged template, or the text of a template.
+        dispositions: The first learned text of a persona of each disposition; by default those in `seeds/`.
         facts: The columns that an outcome adds to the table of interactions, by the names of `Outcome.facts`.
-        rates: The names of what `measure` returns; the first is "cooperation_rate".
-        choices: The questions that make the cooperative choice, for planted agents (`backends.policies`); without
-            them the game has none.
+        rates: The names of the values that `measure` returns; the first is "cooperation_rate".
+        choices: The questions that make the cooperative choice, for planted agents (`backends.policies`).
         random_pairs: Whether pairs are random even with reputation.
-        has_rounds: Whether everybody declares a choice in public in steps 1, 6, 11, ...
-        publishes_evaluations: Whether evaluations are public observations, which everybody takes in with
-            reputation and gossip in steps 6, 11, ...
+        has_rounds: Whether all agents declare a choice in public in steps 1, 6, 11, ...
+        publishes_evaluations: Whether evaluations are public: with reputation and gossip, all agents read them in
+            steps 6, 11, ...
     """
 
     name: ClassVar[str]
@@ -175,30 +164,25 @@ class Game(ABC):
     publishes_evaluations: ClassVar[bool] = False
 
     def may_pick(self, network: SocialNetwork, chooser: str) -> list[str]:
-        """Return those a chooser may pick from by their reputation: by default those it is bound to."""
+        """Return the agents that a chooser may pick by reputation: by default those it is tied to."""
         return network.bound_to(chooser, self.roles[1])
 
     async def declare(self, resident: Resident) -> Declaration:
-        """Ask an agent for its public choice; only for a game that has rounds."""
+        """Ask an agent for its public choice, in a game with public rounds."""
         raise NotImplementedError(f"{self.name} has no public rounds")
 
     @abstractmethod
     async def play(self, first: Player, second: Player) -> Outcome:
-        """Let two agents meet. Nothing is changed: the outcome says what is to change."""
+        """Let two agents meet, without changing them: the outcome is applied later."""
 
     def background(self, society: Society, subject: str, *, is_self: bool) -> str:
-        """Return what a record of a subject also weighs, in words; empty by default."""
+        """Return further facts that a record of a subject considers, in words; empty by default."""
         return ""
 
     def measure(self, outcomes: Sequence[Outcome], declared: Sequence[bool | None]) -> dict[str, float | None]:
-        """Return the rates of a step.
+        """Return the rates of a step, from its outcomes and the latest public choice of each agent.
 
-        Args:
-            outcomes: What came of each encounter.
-            declared: What each agent chose in the last public round.
-
-        Returns:
-            By default cooperations / choices of the step; None if nobody had a choice.
+        The default is cooperations / choices of the step; None without a choice.
         """
         acts = [account.cooperated for outcome in outcomes for account in outcome.accounts]
         return {"cooperation_rate": share(act for act in acts if act is not None)}

@@ -1,16 +1,16 @@
-"""The investment game: trust, and what the trusted make of it.
+"""The investment game: a trust game with a promise and a report (after Berg, Dickhaut & McCabe 1995).
 
-An investor chooses a trustee. The trustee promises a split of what comes of an investment; the investor refuses, or
-invests an amount of what it owns; the money doubles; the trustee decides the actual split, and what outcome it
-reports (a trust game after Berg, Dickhaut & McCabe 1995, with a promise and a report). It may keep more than it
-promised and may misreport. If either has the other on its blacklist, or the investor owns nothing, there is no deal.
+An investor chooses a trustee. The trustee promises a split of the returns; the investor refuses, or invests an amount
+of its resources; the money doubles; the trustee decides the actual split, and the outcome that it reports. It may keep
+more than it promised and may misreport. There is no deal if either side has the other on its blacklist, or if the
+investor owns nothing.
 
-Money is counted in hundredths of a unit, exactly: the trustee gets what is left of the doubled amount after the
-investor's rounded share, so that both payoffs together are the amount invested, to the last digit.
+Money is counted exactly, in hundredths of a unit: the trustee gets the doubled amount minus the investor's rounded
+share, so that both payoffs sum to the amount invested.
 
-Rates of a step: accepted / encounters; cooperation, which is accepted with an actual share not below the promised
+Rates of a step: accepted / encounters; cooperation, which is accepted with an actual share of at least the promised
 one, / encounters; honoured, the same / accepted; honest reports / accepted; the mean share of its holdings that an
-accepting investor invests; the mean of max(0, 1 - actual / promised share), which is cheating.
+accepting investor invests; cheating, the mean of max(0, 1 - actual / promised share).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ EVENTS_SHOWN = 5
 
 
 class PlanAnswer(Answer):
-    """A promise, and why."""
+    """A promise, and its reason."""
 
     reason: Annotated[Words, Field(description="why, in one sentence")]
     investor_share: Annotated[
@@ -49,7 +49,7 @@ class PlanAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposePlan(Question[PlanAnswer]):
-    """Which split of the doubled money the trustee promises."""
+    """The split of the doubled money that the trustee promises."""
 
     name: ClassVar[str] = "propose_plan"
     template: ClassVar[str] = "investment_plan.j2"
@@ -62,14 +62,14 @@ class ProposePlan(Question[PlanAnswer]):
 
 
 class Deal(StrEnum):
-    """What an investor can say to a promise."""
+    """A reply of the investor to a promise."""
 
     ACCEPT = "accept"
     REFUSE = "refuse"
 
 
 class InvestAnswer(Answer):
-    """Whether to invest, how much, and why."""
+    """Whether to invest, the amount, and the reason."""
 
     reason: Annotated[Words, Field(description="why, in one sentence; the trustee hears it if you refuse")]
     decision: Deal
@@ -78,7 +78,7 @@ class InvestAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invest(Question[InvestAnswer]):
-    """Whether the investor accepts a promise, and how much it invests."""
+    """Whether the investor accepts a promise, and the amount it invests."""
 
     name: ClassVar[str] = "invest"
     template: ClassVar[str] = "investment_invest.j2"
@@ -92,17 +92,17 @@ class Invest(Question[InvestAnswer]):
     events: tuple[Event, ...]
 
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """Return the limits of the amount: at most what the investor owns."""
+        """Limit the amount to the investor's resources."""
         return {"amount": (0.0, float(self.resources))}
 
     def check(self, answer: InvestAnswer) -> None:
-        """Refuse a deal without an investment."""
+        """Reject a deal without an investment."""
         if answer.decision is Deal.ACCEPT and answer.amount < CENT:
             raise ValueError(f"amount: at least {CENT} is invested in a deal that is accepted")
 
 
 class AllocationAnswer(Answer):
-    """What the trustee does with the doubled money and what it says of it."""
+    """The trustee's split of the doubled money, and the outcome it reports."""
 
     reason: Annotated[Words, Field(description="why, in one sentence")]
     investor_share: Annotated[float, Field(ge=0, le=100, description="per cent you give to the investor")]
@@ -111,7 +111,7 @@ class AllocationAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocate(Question[AllocationAnswer]):
-    """How the trustee splits the doubled money, and what outcome it reports."""
+    """The actual split of the doubled money, and the outcome that the trustee reports."""
 
     name: ClassVar[str] = "allocate"
     template: ClassVar[str] = "investment_allocate.j2"
@@ -125,7 +125,7 @@ class Allocate(Question[AllocationAnswer]):
     investor_opinion: Opinion | None
 
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """Return the limits of the report: a tale may be ten times too tall."""
+        """Limit the reported outcome to ten times the true one."""
         return {"reported_outcome": (0.0, 10.0 * float(self.outcome))}
 
 
@@ -160,7 +160,7 @@ class Investment(Game):
     publishes_evaluations = True
 
     async def play(self, first: Player, second: Player) -> Outcome:
-        """Let the trustee promise, the investor decide, and the trustee allocate."""
+        """Ask the trustee for a promise, the investor for a decision, and the trustee for the split."""
         investor, trustee = first, second
         if investor.shuns_partner or trustee.shuns_partner:
             return self._not_held(investor, "one of you avoids the other")
@@ -217,7 +217,7 @@ class Investment(Game):
         amount: Decimal,
         allocation: AllocationAnswer,
     ) -> Outcome:
-        """Return what comes of a deal, by what was known before the investment and the trustee's answer to it."""
+        """Return the outcome of a deal."""
         promised: float = promise["promised_share"]
         outcome = GROWTH * amount
         returned = _money(outcome * _exact(allocation.investor_share) / 100)
@@ -269,7 +269,7 @@ class Investment(Game):
         return {name: known.get(name) for name in self.facts}
 
     def measure(self, outcomes: Sequence[Outcome], declared: Sequence[bool | None]) -> dict[str, float | None]:
-        """Return the rates named at the top of this file; what an imported run does not tell is left out of them."""
+        """Return the rates named at the top of this file; facts that an imported run lacks are left out."""
         accepted = [outcome.facts for outcome in outcomes if outcome.facts["accepted"]]
         paid = _told(accepted, "actual_share", "promised_share")
         honoured = [actual >= promised for actual, promised in paid]
@@ -287,33 +287,33 @@ class Investment(Game):
 
 
 def _told(accepted: Sequence[Mapping[str, Any]], first: str, second: str) -> list[tuple[float, float]]:
-    """Return two facts of each encounter that tells both."""
+    """Return two facts of each encounter that has both."""
     pairs = ((facts[first], facts[second]) for facts in accepted)
     return [(a, b) for a, b in pairs if a is not None and b is not None]
 
 
 def _exact(number: float) -> Decimal:
-    """Return a number of a reply as it was written."""
+    """Return a number of a reply with the digits of its shortest form."""
     return Decimal(repr(number))
 
 
 def _money(units: Decimal) -> Decimal:
-    """Return an amount in units as money, rounded down to the hundredth."""
+    """Round an amount in units down to the hundredth."""
     return units.quantize(CENT, rounding=ROUND_DOWN)
 
 
 PROMISES = (30, 40, 50, 60, 70, 80, 90)
-"""The splits a trustee of the rules backend considers, in per cent for the investor."""
+"""The promises that a trustee of the rules backend considers, in per cent for the investor."""
 
 SKIMMED = 0.5
-"""The share of its promise that a trustee of the rules backend pays when it cheats."""
+"""The share of its promise that a cheating trustee of the rules backend pays."""
 
 
 @answers(ProposePlan)
 def propose_plan(question: ProposePlan, mind: Mind) -> PlanAnswer:
-    """Weigh one's own part against the chance that the investor accepts, by logit choice over some splits.
+    """Weigh the trustee's own share against the chance of acceptance, by logit choice over some splits.
 
-    An investor is expected to accept as if it trusted the promise.
+    The investor is assumed to trust the promise.
     """
     values = [(1 - promise / 100) * GROWTH * mind.accepts(GROWTH * promise / 100 - 1) for promise in PROMISES]
     weights = [math.exp(mind.rules.precision * value) for value in values]
@@ -323,7 +323,7 @@ def propose_plan(question: ProposePlan, mind: Mind) -> PlanAnswer:
 
 @answers(Invest)
 def invest(question: Invest, mind: Mind) -> InvestAnswer:
-    """Accept if a unit is expected to bring more than a unit, and invest the more the more it is expected to bring."""
+    """Accept if a unit is expected to return more than a unit, and invest more the more it is expected to return."""
     trust = mind.expects_cooperation(question.trustee_opinion, question.events)
     gain = GROWTH * question.promised / 100 * (trust + (1 - trust) * SKIMMED) - 1
     accepted = mind.chooses(gain)
@@ -337,9 +337,9 @@ def invest(question: Invest, mind: Mind) -> InvestAnswer:
 
 @answers(Allocate)
 def allocate(question: Allocate, mind: Mind) -> AllocationAnswer:
-    """Weigh what cheating gains, per unit invested, against what a worse reputation costs, where one is visible.
+    """Weigh the gain of cheating, per unit invested, against the loss of reputation, if there is one.
 
-    A cheat also reports an outcome that makes its split look like the promised one.
+    A cheat reports an outcome that makes its split look like the promised one.
     """
     promised = question.promised / 100
     advantage = -GROWTH * promised * (1 - SKIMMED)
@@ -359,20 +359,20 @@ def allocate(question: Allocate, mind: Mind) -> AllocationAnswer:
 
 
 EVEN_SHARE = 75.0
-"""The promise of a planted trustee, in per cent: both then gain the same, half of what was invested."""
+"""The promise of a planted trustee, in per cent: both sides then gain half of the amount invested."""
 
 
 @plays(FixedPolicy.ALWAYS_COOPERATE, ProposePlan)
 @plays(FixedPolicy.ALWAYS_DEFECT, ProposePlan)
 @plays(FixedPolicy.TIT_FOR_TAT, ProposePlan)
 def promise_evenly(question: ProposePlan) -> PlanAnswer:
-    """Promise an even split of the gain; policies differ in what they make of the promise."""
+    """Promise an even split of the gain; policies differ in whether they keep the promise."""
     return PlanAnswer(reason="Both of us should gain the same.", investor_share=EVEN_SHARE)
 
 
 @plays(FixedPolicy.ALWAYS_COOPERATE, Invest)
 def always_invest(question: Invest) -> InvestAnswer:
-    """Accept any promise and invest everything, which is full cooperation in a trust game."""
+    """Accept any promise and invest everything: full cooperation in a trust game."""
     return InvestAnswer(reason="I always trust.", decision=Deal.ACCEPT, amount=float(question.resources))
 
 
@@ -384,10 +384,10 @@ def never_invest(question: Invest) -> InvestAnswer:
 
 @plays(FixedPolicy.TIT_FOR_TAT, Invest)
 def invest_unless_cheated(question: Invest) -> InvestAnswer:
-    """Invest everything, unless this trustee broke its promise when it last made something of one.
+    """Invest everything, unless this trustee broke its promise in their last deal.
 
-    A refused trustee has no choice and so no chance to make up for it: it is refused until the encounter is no longer
-    among the investor's last five.
+    A refused trustee cannot make up for it: it is refused until that deal is no longer among the investor's last five
+    encounters.
     """
     if reciprocates(question.trustee, question.events):
         return InvestAnswer(
@@ -399,7 +399,7 @@ def invest_unless_cheated(question: Invest) -> InvestAnswer:
 @plays(FixedPolicy.ALWAYS_COOPERATE, Allocate)
 @plays(FixedPolicy.TIT_FOR_TAT, Allocate)
 def keep_promise(question: Allocate) -> AllocationAnswer:
-    """Give what was promised and report the truth; to tit for tat the investment is the act that it returns."""
+    """Keep the promise and report the truth; tit for tat treats the investment as the act to reciprocate."""
     return AllocationAnswer(
         reason="I keep my promise.", investor_share=question.promised, reported_outcome=float(question.outcome)
     )
@@ -407,5 +407,5 @@ def keep_promise(question: Allocate) -> AllocationAnswer:
 
 @plays(FixedPolicy.ALWAYS_DEFECT, Allocate)
 def keep_everything(question: Allocate) -> AllocationAnswer:
-    """Give nothing, and report that nothing came of the investment."""
+    """Keep everything, and report an outcome of zero."""
     return AllocationAnswer(reason="I always keep everything.", investor_share=0.0, reported_outcome=0.0)

@@ -1,8 +1,8 @@
-"""The prisoner's dilemma: cooperate or defect, both at once.
+"""The prisoner's dilemma: two players cooperate or defect simultaneously.
 
 Payoffs in units of resources: both cooperate 3 / 3, both defect 1 / 1, a defector against a cooperator 5 / 0
-(Axelrod 1984). Both always play. A choice sees the agent's `learned`, its own reputation and the partner's, and
-its last five encounters with anybody. The cooperation rate is cooperations / choices in the step.
+(Axelrod 1984). Both always play. A choice is based on the agent's learned text, its own reputation and the partner's,
+and its last five encounters with any partner. The cooperation rate is cooperations / choices in the step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EVENTS_SHOWN = 5
 
 
 class Move(StrEnum):
-    """What a player can do."""
+    """A move of a player."""
 
     COOPERATE = "cooperate"
     DEFECT = "defect"
@@ -40,11 +40,11 @@ PAYOFFS = {
     (Move.DEFECT, Move.COOPERATE): 5,
     (Move.DEFECT, Move.DEFECT): 1,
 }
-"""What a player gets, by its own move and the partner's."""
+"""The payoff of a player, by its own move and the partner's."""
 
 
 class MoveAnswer(Answer):
-    """A move, and why."""
+    """A move, and its reason."""
 
     reason: Annotated[Words, Field(description="why, in one or two sentences")]
     decision: Move
@@ -80,11 +80,11 @@ class PrisonersDilemma(Game):
     choices = (ChooseMove,)
 
     def may_pick(self, network: SocialNetwork, chooser: str) -> list[str]:
-        """Return those the chooser and they are bound to each other."""
+        """Return the agents that are mutually tied to the chooser."""
         return network.mutually_bound(chooser, self.roles[1])
 
     async def play(self, first: Player, second: Player) -> Outcome:
-        """Ask both at once."""
+        """Ask both sides concurrently."""
         one, other = await together(self._choose(first), self._choose(second))
         return Outcome(
             accounts=(
@@ -125,7 +125,7 @@ def _past(move: Move) -> str:
 
 @answers(ChooseMove)
 def choose_move(question: ChooseMove, mind: Mind) -> MoveAnswer:
-    """Weigh what cooperation costs now against what it gives the other and one's own reputation."""
+    """Weigh the present cost of cooperation against its value to the partner and to the agent's own reputation."""
     cc, cd = PAYOFFS[Move.COOPERATE, Move.COOPERATE], PAYOFFS[Move.COOPERATE, Move.DEFECT]
     dc, dd = PAYOFFS[Move.DEFECT, Move.COOPERATE], PAYOFFS[Move.DEFECT, Move.DEFECT]
     hope = mind.expects_cooperation(question.partner_opinion, question.events)
@@ -155,10 +155,10 @@ def always_defect(question: ChooseMove) -> MoveAnswer:
 
 @plays(FixedPolicy.TIT_FOR_TAT, ChooseMove)
 def tit_for_tat(question: ChooseMove) -> MoveAnswer:
-    """Cooperate first, then do what this partner did at the last meeting (Axelrod 1984).
+    """Cooperate first, then repeat this partner's last move (Axelrod 1984).
 
-    Partners change, and a choice shows the last five encounters with anybody: with a partner who is not among them
-    it cooperates.
+    Partners change, and a choice is based on the last five encounters: a partner that is not among them is met with
+    cooperation.
     """
     if reciprocates(question.partner, question.events):
         return MoveAnswer(reason="I cooperate until my partner does not.", decision=Move.COOPERATE)

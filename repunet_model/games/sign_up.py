@@ -1,12 +1,12 @@
-"""The sign-up game: voluntary demand response, and what people say to each other about it.
+"""The sign-up game: voluntary demand response, and conversations about it.
 
-A programme offers every household a free radio switch on its air conditioner, which lowers the load at peak hours:
-it protects the town from outages and costs comfort and control. In steps 1, 6, 11, ... everybody says yes or no in
-public. In every step random pairs may talk: each side that knows the other (without reputation: always) says whether
-it wants to; whoever has the other on its blacklist does not. If both do, they talk about their choices, at most ten
+A programme offers every household a free radio switch on its air conditioner, which lowers the load at peak hours: it
+protects the town from outages and costs comfort and control. In steps 1, 6, 11, ... every agent says yes or no in
+public. In every step, random pairs may talk: each side that knows the other (without reputation: each side) decides
+whether it wants to, unless the other is on its blacklist. If both do, they talk about their choices for at most ten
 turns, of which the last also sums up both views.
 
-Cooperation rate: yes / all at the latest round. Talk rate: conversations that took place / pairs.
+Cooperation rate: yes / all in the latest round. Talk rate: conversations / pairs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from repunet_model.util.causality import together
 
 
 class Choice(StrEnum):
-    """What a household can say to the programme."""
+    """A reply to the programme."""
 
     YES = "sign up"
     NO = "do not sign up"
@@ -44,12 +44,7 @@ class DeclarationAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignUp(Question[DeclarationAnswer]):
-    """Whether to sign up for the programme in this round.
-
-    Attributes:
-        own_opinion: The agent's reputation in its own eyes; None in a run without reputation.
-        last: What it chose in the last round; None in the first, and in a run with reputation.
-    """
+    """Whether to sign up for the programme; `last` is the choice of the last round, given only without reputation."""
 
     name: ClassVar[str] = "sign_up"
     template: ClassVar[str] = "sign_up_declare.j2"
@@ -60,14 +55,14 @@ class SignUp(Question[DeclarationAnswer]):
 
 
 class Willingness(StrEnum):
-    """Whether to talk to somebody."""
+    """Whether to talk to another resident."""
 
     TALK = "talk"
     PASS_BY = "pass by"
 
 
 class WillingnessAnswer(Answer):
-    """Whether to talk, and why."""
+    """Whether to talk, and the reason."""
 
     reason: Annotated[Words, Field(description="why, in one sentence")]
     decision: Willingness
@@ -75,14 +70,7 @@ class WillingnessAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meeting[A: Answer](Question[A]):
-    """Base of what is asked when two residents meet.
-
-    Attributes:
-        partner: Whom the agent met.
-        own_choice: What the agent said when all were last asked.
-        partner_choice: What the partner said.
-        partner_opinion: What the agent thinks of the partner; None in a run without reputation.
-    """
+    """Base of the questions when two residents meet; choices are those of the last public round."""
 
     partner: str
     own_choice: bool
@@ -92,7 +80,7 @@ class Meeting[A: Answer](Question[A]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantToTalk(Meeting[WillingnessAnswer]):
-    """Whether to talk to the person one met."""
+    """Whether to talk to the partner."""
 
     name: ClassVar[str] = "want_to_talk"
     template: ClassVar[str] = "sign_up_want_to_talk.j2"
@@ -100,13 +88,13 @@ class WantToTalk(Meeting[WillingnessAnswer]):
 
 
 class TalkAnswer(Answer):
-    """What one says."""
+    """A message."""
 
     message: Annotated[Words, Field(description="what you say, in one to three sentences")]
 
 
 class ConclusionAnswer(Answer):
-    """The last turn of a conversation, and what it came to."""
+    """The last message of a conversation, and a summary of it."""
 
     message: Annotated[Words, Field(description="what you say, in one to three sentences")]
     summary: Annotated[Words, Field(description="both viewpoints, in two sentences")]
@@ -114,7 +102,7 @@ class ConclusionAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Talk(Meeting[TalkAnswer]):
-    """What to say about the choices of both."""
+    """A turn of the conversation about both choices."""
 
     name: ClassVar[str] = "talk"
     template: ClassVar[str] = "sign_up_talk.j2"
@@ -125,7 +113,7 @@ class Talk(Meeting[TalkAnswer]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conclude(Meeting[ConclusionAnswer]):
-    """What to say last, and a summary with both viewpoints."""
+    """The last turn, and a summary with both viewpoints."""
 
     name: ClassVar[str] = "conclude"
     template: ClassVar[str] = "sign_up_conclude.j2"
@@ -160,7 +148,7 @@ class SignUpGame(Game):
         return Declaration(answer.decision is Choice.YES, answer.reason)
 
     async def play(self, first: Player, second: Player) -> Outcome:
-        """Let both say whether they want to talk, and let them talk if both do."""
+        """Ask both sides whether they want to talk, and let them talk if both do."""
         wants = await together(self._wants(first), self._wants(second))
         facts: dict[str, Any] = {
             "talked": all(wants),
@@ -185,7 +173,7 @@ class SignUpGame(Game):
         return Outcome((self._account(first, what), self._account(second, what)), Course.COMPLETED, facts)
 
     async def _wants(self, player: Player) -> bool:
-        """Say whether a side wants to talk; with reputation, strangers talk to each other."""
+        """Return whether a side wants to talk; with reputation, strangers always do."""
         if player.shuns_partner:
             return False
         if player.partner_opinion is not None and player.partner_opinion.record is None:
@@ -209,7 +197,7 @@ class SignUpGame(Game):
         return Account(Decimal(0), player.declared, f"{choices} {what}")
 
     def background(self, society: Society, subject: str, *, is_self: bool) -> str:
-        """Return the other's mutual ties, or one's own share of conversations, against the average."""
+        """Return the subject's mutual ties, or the agent's own share of conversations, beside the average."""
         if not is_self:
             ties, mean_ties = society.mutual_ties(subject), society.mean_mutual_ties()
             return f"Mutual ties of {subject}: {ties}; the average is {mean_ties:.1f}."
@@ -219,7 +207,7 @@ class SignUpGame(Game):
         return f"Of your meetings before, {own:.0%} became conversations; the average is {average:.0%}."
 
     def measure(self, outcomes: Sequence[Outcome], declared: Sequence[bool | None]) -> dict[str, float | None]:
-        """Return yes / all at the latest round, and conversations / pairs in the step."""
+        """Return yes / all in the latest round, and conversations / pairs in the step."""
         return {
             "cooperation_rate": share(choice for choice in declared if choice is not None),
             "talk_rate": share(outcome.course is Course.COMPLETED for outcome in outcomes),
@@ -231,18 +219,17 @@ def _signed(choice: bool | None) -> str:
 
 
 COMFORT = 1.0
-"""What the switch costs a household, in points, in the rules backend."""
+"""The cost of the switch to a household in the rules backend, in points."""
 
 RELIEF = 1.5
-"""What one household's switch is worth to the town together, in points, in the rules backend."""
+"""The value of one household's switch to the whole town in the rules backend, in points."""
 
 
 @answers(SignUp)
 def sign_up(question: SignUp, mind: Mind) -> DeclarationAnswer:
-    """Weigh comfort against what the town gains, for those who care, and against one's own name, where there is one.
+    """Weigh comfort against the town's gain (for altruists) and the agent's reputation (if there is one).
 
-    An altruist counts the town's gain as far as it expects others to take part; a good name is worth what signing up
-    costs others to withhold.
+    An altruist multiplies the town's gain by the share of others that it expects to sign up.
     """
     advantage = -COMFORT
     if mind.is_altruist:
@@ -257,7 +244,7 @@ def sign_up(question: SignUp, mind: Mind) -> DeclarationAnswer:
 
 @answers(WantToTalk)
 def want_to_talk(question: WantToTalk, mind: Mind) -> WillingnessAnswer:
-    """Talk to people one thinks well of; to anybody on the same side where nothing is thought."""
+    """Talk to partners with a good reputation; without reputation, prefer those with the same choice."""
     alike = 0.5 if question.own_choice == question.partner_choice else 0.0
     value = alike if question.partner_opinion is None else question.partner_opinion.score
     talks = mind.feels(value - mind.rules.tie_threshold)
@@ -269,13 +256,13 @@ def want_to_talk(question: WantToTalk, mind: Mind) -> WillingnessAnswer:
 
 @answers(Talk)
 def talk(question: Talk, mind: Mind) -> TalkAnswer:
-    """Say what one chose."""
+    """State the agent's choice."""
     return TalkAnswer(message=f"I {_signed(question.own_choice)}.")
 
 
 @answers(Conclude)
 def conclude(question: Conclude, mind: Mind) -> ConclusionAnswer:
-    """Say what one chose, and sum up both choices."""
+    """State the agent's choice, and sum up both choices."""
     own, other = _signed(question.own_choice), _signed(question.partner_choice)
     return ConclusionAnswer(
         message=f"And I {own}.",
@@ -285,7 +272,7 @@ def conclude(question: Conclude, mind: Mind) -> ConclusionAnswer:
 
 @plays(FixedPolicy.ALWAYS_COOPERATE, SignUp)
 def always_sign_up(question: SignUp) -> DeclarationAnswer:
-    """Sign up; there is no tit for tat here, since the choice is public and not towards a partner."""
+    """Sign up. There is no tit for tat here, since the choice is public and has no partner."""
     return DeclarationAnswer(reason="I always take part.", decision=Choice.YES)
 
 

@@ -1,1 +1,1 @@
-"""Many runs: jobs that are described before they are made, their checks, and batches of them."""
+"""Many runs: descriptions of jobs, their validation, and batches."""

@@ -1,10 +1,10 @@
-"""Many jobs side by side, under one gate and one budget: a file of jobs, checked as a whole before any starts.
+"""Run many jobs concurrently under one gate and one budget, from a file that is validated before any job starts.
 
-    [limits]                        # all jobs together
+    [limits]                        # for all jobs together
     concurrency = 32
     budget_usd = 5
 
-    [defaults]                      # for every job that does not say otherwise
+    [defaults]                      # for jobs without these keys
     steps = 10
     backend = "openai:gpt-4o-mini"
 
@@ -13,12 +13,12 @@
     scenario = "investment"
 
     [[jobs]]
-    resume = "earlier"              # goes on with a stored run
-    steps = 20                      # until it has so many
+    resume = "earlier"              # continues a stored run
+    steps = 20                      # up to this step
 
-Steps are what a run has at its end, so that the same file can be run again: what is done is skipped, what is not goes
-on from where it was, and a stored run that is not what its job describes is a failure of that job. What stored steps
-have cost counts into the budget.
+`steps` is the final number of steps of a run, so that a file can be run again: complete runs are skipped, others
+continue from their last step, and a job fails if the stored run of its name has other parameters. The cost of stored
+steps counts towards the budget.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ from repunet_model.util import files
 from repunet_model.util.text import one_line, to_go_on, visible
 
 OFFLINE_AT_ONCE = 2
-"""How many jobs without an endpoint run at once. They compute, on the one loop of the process: more would only wait."""
+"""The number of concurrent jobs without an endpoint; they compute on one event loop, so more gain nothing."""
 
 POLL = 0.1
-"""Seconds between two looks at whether to stop."""
+"""Seconds between two checks for a stop."""
 
 
 class _File(Section):
@@ -75,14 +75,7 @@ class _File(Section):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A file of jobs that was checked.
-
-    Attributes:
-        jobs: The jobs, in the order of the file.
-        limits: What all of them may not exceed together.
-        concurrency: How many requests they may have under way at once.
-        storage: The folder of all runs.
-    """
+    """Validated jobs, their common limits, their concurrent requests, and the folder of all runs."""
 
     jobs: Sequence[Job]
     limits: Limits
@@ -91,15 +84,10 @@ class Plan:
 
     @classmethod
     def load(cls, file: Path, storage: Path, prices: Prices | None = None) -> Self:
-        """Read and check a file of jobs, and write nothing.
-
-        Args:
-            file: The file (TOML).
-            storage: The folder of all runs.
-            prices: What tokens cost.
+        """Read and validate a TOML file of jobs, without writing anything.
 
         Raises:
-            ConfigurationError: If anything in it cannot be used; the message names the job and the key.
+            ConfigurationError: If an entry is invalid; the message names the job and the key.
         """
         content = parsed(_File, read_toml(file), str(file))
         if "sim_name" in content.defaults:
@@ -111,27 +99,19 @@ class Plan:
             raise ConfigurationError(f"{file}: limits: {error}") from None
         jobs: list[Job] = []
         for number, table in enumerate(content.jobs, start=1):
-            job = _job(table, content.defaults, f"{file}: {_label(number, table)}", storage, limits)
-            # Some systems hold names to be the same that differ in capitals.
+            name = table.get("sim_name", table.get("resume"))
+            where = f"{file}: job {number}" + (f" ({name!r})" if isinstance(name, str) else "")
+            job = _job(table, content.defaults, where, storage, limits)
+            # Some file systems ignore case.
             if any(job.name.casefold() == other.name.casefold() for other in jobs):
                 key = "resume" if "resume" in table else "sim_name"
-                raise ConfigurationError(f"{file}: {_label(number, table)}: {key}: another job has this run")
+                raise ConfigurationError(f"{where}: {key}: another job has this run")
             jobs.append(job)
         return cls(jobs, limits, content.limits.concurrency, storage)
 
 
-def _label(number: int, table: Mapping[str, Any]) -> str:
-    """Return how errors call a job."""
-    name = table.get("sim_name", table.get("resume"))
-    return f"job {number}" + (f" ({name!r})" if isinstance(name, str) else "")
-
-
 def _job(table: Mapping[str, Any], defaults: Mapping[str, Any], where: str, storage: Path, limits: Limits) -> Job:
-    """Check a job down to its backends and personas.
-
-    Raises:
-        ConfigurationError: If it cannot be run.
-    """
+    """Validate the table of a job, including backends and personas."""
     if "resume" in table:
         steps = {"steps": defaults["steps"]} if "steps" in defaults else {}
         return stored_job(parsed(ResumedRun, {**steps, **table}, where), where, storage)
@@ -142,15 +122,15 @@ def _job(table: Mapping[str, Any], defaults: Mapping[str, Any], where: str, stor
 
 @dataclass(slots=True)
 class _Running:
-    """A job, and how far it is.
+    """The state of a job.
 
     Attributes:
         job: The job.
-        model: Its society, while there is one.
-        has_run: Whether its run is there, and is the one that the job describes.
-        steps: How many steps the run has.
-        interrupts: How often a step of it was asked to stop.
-        calls: How many questions its society had answered when it was let go.
+        model: The model, while it is open.
+        has_run: Whether the run exists and has the parameters of the job.
+        steps: The number of steps of the run.
+        interrupts: The number of interrupts that steps of the model received.
+        calls: The number of questions answered when the model was closed.
     """
 
     job: Job
@@ -161,24 +141,16 @@ class _Running:
     calls: int = 0
 
     def outcome(self, result: Result, reason: str = "") -> JobOutcome:
-        """Return what became of the job."""
+        """Return the outcome of the job."""
         calls = self.calls if self.model is None else self.model.calls
         return JobOutcome(self.job.name, self.job.steps, result, self.steps, reason, calls)
 
 
 class Batch:
-    """The jobs of a plan while they run.
-
-    Costly jobs run side by side as far as there are places for their requests, offline ones a few at once.
-    """
+    """The runner of a plan: costly jobs run concurrently within the limit of requests, offline jobs a few at a time."""
 
     def __init__(self, plan: Plan, logs: Path) -> None:
-        """Prepare to run a plan.
-
-        Args:
-            plan: The plan.
-            logs: The folder of the logs, one a job, by the name of its run.
-        """
+        """Prepare to run a plan, with a log for each job in the folder `logs`."""
         self._plan = plan
         self._logs = logs
         self._running = [_Running(job) for job in plan.jobs]
@@ -189,28 +161,28 @@ class Batch:
 
     @property
     def count(self) -> int:
-        """How many jobs there are."""
+        """The number of jobs."""
         return len(self._running)
 
     @property
     def steps_wanted(self) -> int:
-        """How many steps all runs have at the end."""
+        """The total number of steps of all runs."""
         return sum(job.steps for job in self._plan.jobs)
 
     @property
     def steps_done(self) -> int:
-        """How many of them are done."""
+        """The number of completed steps."""
         return sum(min(each.steps, each.job.steps) for each in self._running)
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the steps that are left take, if they take as long as those before; None if nothing is known."""
+        """The remaining time by the mean time per step so far; None before the first."""
         done = self.steps_done
         new = done - self._steps_before
         return (monotonic() - self._started) / new * (self.steps_wanted - done) if new else None
 
     def total(self) -> tuple[int, Usage]:
-        """Return how many questions were answered since the batch was started, and what they cost."""
+        """Return the number of questions answered since the start, and their cost."""
         with self._totals:
             calls, usage = self._calls, self._usage.copy()
             for each in self._running:
@@ -220,14 +192,11 @@ class Batch:
         return calls, usage
 
     def stop(self) -> None:
-        """Let no step begin any more and stop those under way, once replies under way are there; twice: at once."""
+        """Start no more steps, and stop the current ones after pending replies; the second time, at once."""
         self._stops += 1
 
     def run(self, note: Callable[[JobOutcome], None]) -> list[JobOutcome]:
-        """Run the jobs, and return what became of them, in the order of the plan.
-
-        Args:
-            note: Told what became of each job, as soon as it has ended.
+        """Run the jobs and return their outcomes in the order of the plan; `note` gets each outcome at once.
 
         Raises:
             StorageError: If the folder of the logs cannot be written.
@@ -236,17 +205,16 @@ class Batch:
             files.make_folder(self._logs)
         except OSError as error:
             raise StorageError(f"{self._logs} cannot be written: {error.strerror or error}") from error
-        # Whatever stored steps have cost must be counted before the first request is sent.
-        early = {each.job.name: outcome for each in self._running if (outcome := self._taken_up(each)) is not None}
+        # The cost of stored steps must be counted before the first request is sent.
+        outcomes = {each.job.name: outcome for each in self._running if (outcome := self._taken_up(each)) is not None}
         self._started, self._steps_before = monotonic(), self.steps_done
-        for outcome in early.values():
+        for outcome in outcomes.values():
             note(outcome)
-        outcomes = dict(early)
         with ThreadPoolExecutor(OFFLINE_AT_ONCE) as offline, ThreadPoolExecutor(self._plan.concurrency) as costly:
             under_way = {
                 (costly if each.job.is_costly else offline).submit(self._run, each)
                 for each in self._running
-                if each.job.name not in early
+                if each.job.name not in outcomes
             }
             for outcome in self._ends(under_way):
                 outcomes[outcome.name] = outcome
@@ -254,18 +222,18 @@ class Batch:
         return [outcomes[job.name] for job in self._plan.jobs]
 
     def _ends(self, under_way: set[Future[JobOutcome]]) -> Iterator[JobOutcome]:
-        """Yield outcomes as they come, and hand on the wish to stop."""
+        """Yield outcomes as they arrive, and pass stops on to the models."""
         while under_way:
             done, under_way = wait(under_way, timeout=POLL, return_when=FIRST_COMPLETED)
             yield from (each.result() for each in done)
             for each in self._running:
                 model = each.model
-                # Whoever was between two steps is asked again, until it was in one or has ended.
+                # A model between two steps cannot be interrupted, so it is tried again.
                 if each.interrupts < self._stops and model is not None and model.interrupt():
                     each.interrupts += 1
 
     def _taken_up(self, each: _Running) -> JobOutcome | None:
-        """Take up the run of a job, if it is there; return what became of the job if nothing is left to do."""
+        """Load the stored run of a job, if any; return an outcome if nothing is left to do."""
         job = each.job
         path = self._plan.storage / job.name
         if not path.exists():
@@ -276,7 +244,7 @@ class Batch:
                 check_same(run, job.described)
             each.steps = run.last
             if each.steps >= job.steps and not job.is_costly:
-                # It has cost nothing that would count, so there is no need to read it all.
+                # It has no cost to count, so its steps need not be read.
                 run.folder.check_chain(0, each.steps)
                 return each.outcome(Result.DONE)
             each.model = RepuNetModel.load(path, backend=job.who(), limits=self._plan.limits)
@@ -289,14 +257,14 @@ class Batch:
         return each.outcome(Result.DONE)
 
     def _run(self, each: _Running) -> JobOutcome:
-        """Run a job to its end, in a thread of its own; nothing that goes wrong here stops another job."""
+        """Run a job in its own thread; any error is a failure of this job alone."""
         job = each.job
         if self._stops:
             self._let_go(each)
             return each.outcome(Result.STOPPED)
         try:
             if each.model is None:
-                assert job.start is not None  # a stored run was taken up before
+                assert job.start is not None  # a stored run was loaded before
                 each.model = job.start.make(job.who(), self._plan.limits, self._plan.storage, job.name)
                 each.has_run = True
             while each.steps < job.steps and not self._stops:
@@ -308,7 +276,7 @@ class Batch:
         except RepuNetError as error:
             return self._failed(each, str(error))
         except Exception as error:
-            # A defect of the program, but not one that other jobs should pay for.
+            # A defect of the program, which must not stop other jobs.
             return self._failed(each, f"{type(error).__name__}: {error}", traceback.format_exc())
         finally:
             self._let_go(each)
@@ -317,7 +285,7 @@ class Batch:
         return self._failed(each, "interrupted", result=Result.STOPPED)
 
     def _let_go(self, each: _Running) -> None:
-        """Close the society of a job, and keep what it has cost."""
+        """Close the model of a job, and add up its cost."""
         with self._totals:
             model, each.model = each.model, None
             if model is not None:
@@ -328,7 +296,7 @@ class Batch:
             model.close()
 
     def _failed(self, each: _Running, reason: str, details: str = "", result: Result = Result.FAILED) -> JobOutcome:
-        """Log why a job did not get to its end, and how to go on, and return what became of it."""
+        """Log why a job ended early, and the command that continues it; return the outcome."""
         job = each.job
         how = ""
         if each.has_run and (self._plan.storage / job.name / "manifest.json").is_file():
@@ -341,11 +309,7 @@ class Batch:
         return each.outcome(result, reason)
 
     def _log(self, job: Job, *lines: str) -> None:
-        """Add lines to the log of a job.
-
-        Raises:
-            StorageError: If it cannot be written.
-        """
+        """Append lines to the log of a job; raise StorageError if that fails."""
         path = self._logs / f"{job.name}.log"
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         try:
@@ -356,7 +320,7 @@ class Batch:
 
 
 def _step_line(model: RepuNetModel) -> str:
-    """Return what came of the last step of a model."""
+    """Format the rates and the cost of the last step of a model."""
     rates = {name: model.measures[name] for name in games.find(model.config.game).rates}
     shown = ", ".join(f"{name} {'-' if rate is None else f'{rate:.3g}'}" for name, rate in rates.items())
     calls, usage = model.measures["calls"], model.step_usage

@@ -1,8 +1,6 @@
-"""Jobs: runs that are described before they are made, checked as a whole, and taken up again until they are done.
+"""Jobs: descriptions of runs, validated before any run starts, and repeatable until all runs are complete.
 
-A job says how many steps its run has at the end, so that the same jobs can be given again: what is done is skipped,
-what is not goes on from where it was, and a stored run that is not what its job describes is a failure of that job.
-`batch` runs jobs side by side in this process, `sweep.spread` over many.
+`batch` runs jobs concurrently in this process, `sweep.spread` in many processes.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from repunet_model.util.text import check_name, first_problem
 
 
 class Section(BaseModel):
-    """A section of a file of jobs: nothing unknown, nothing of another type."""
+    """A section of a file of jobs, strict about keys and types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -50,7 +48,7 @@ RunName = Annotated[str, AfterValidator(_run_name)]
 
 
 class LimitsTable(Section):
-    """What all jobs may not exceed together; see `Limits`."""
+    """The limits on all jobs together; see `Limits`."""
 
     concurrency: int = 32
     requests_per_minute: int | None = None
@@ -66,13 +64,13 @@ class _NewRunKeys(Section):
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A job that makes a run.
+    """A job that creates a run.
 
     Attributes:
         name: The name of the run.
-        steps: How many steps it has at its end.
-        config: Its parameters.
-        sets_steps: Whether the job says how many steps; a replay that does not has those of the run it repeats.
+        steps: The number of steps of the run.
+        config: The parameters of the run.
+        sets_steps: Whether `steps` was given; otherwise a replay has as many steps as its original.
     """
 
     name: str
@@ -82,14 +80,10 @@ class NewRun:
 
     @classmethod
     def of_table(cls, table: Mapping[str, Any], where: str) -> Self:
-        """Read a job from a table of a file.
-
-        Args:
-            table: The table: `sim_name`, `steps`, and the parameters of a run.
-            where: Where it stands, for messages.
+        """Parse a table with `sim_name`, `steps` and the parameters of a run; `where` is its place, for messages.
 
         Raises:
-            ConfigurationError: If a key is unknown or missing, or a value cannot be used.
+            ConfigurationError: If a key is unknown or missing, or a value is invalid.
         """
         own = {name: value for name, value in table.items() if name in _NewRunKeys.model_fields}
         config = RunConfig.checked({name: value for name, value in table.items() if name not in own}, where)
@@ -98,7 +92,7 @@ class NewRun:
 
 
 class ResumedRun(Section):
-    """A job that goes on with a stored run."""
+    """A job that continues a stored run."""
 
     resume: RunName
     steps: Steps = 5
@@ -111,15 +105,15 @@ class ResumedRun(Section):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job that can be run.
+    """A validated job.
 
     Attributes:
-        name: The name of its run.
-        steps: How many steps the run has at its end.
-        start: How a new run is made; None for a stored run.
-        who: Makes the backends anew, for each model its own.
-        is_costly: Whether any of its agents asks an endpoint.
-        described: What the manifest of the run must say; None if the run alone says it.
+        name: The name of the run.
+        steps: The number of steps of the run.
+        start: The description of a new run; None for a stored run.
+        who: Creates new backends for a model.
+        is_costly: Whether any agent asks an endpoint.
+        described: The manifest that a stored run must match; None for any.
     """
 
     name: str
@@ -131,11 +125,7 @@ class Job:
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """Return what is in a TOML file.
-
-    Raises:
-        ConfigurationError: If it cannot be read, or is no TOML.
-    """
+    """Parse a TOML file; raise ConfigurationError if it cannot be read or parsed."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -145,11 +135,7 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> T:
-    """Return data as what it is to be.
-
-    Raises:
-        ConfigurationError: If it is not; the message names the first key that is wrong.
-    """
+    """Validate data; raise ConfigurationError, which names the first invalid key."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:
@@ -166,16 +152,10 @@ def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> 
 
 
 def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
-    """Check a job that makes a run, down to its backends and personas, and write nothing.
-
-    Args:
-        wanted: The run.
-        where: How errors name it.
-        storage: The folder of all runs.
-        limits: What all jobs may not exceed together.
+    """Validate a new run, including backends and personas, without writing anything.
 
     Raises:
-        ConfigurationError: If the run cannot be made.
+        ConfigurationError: If the run cannot be created; the message begins with `where`.
     """
     try:
         begun = start(wanted.config, storage)
@@ -195,15 +175,10 @@ def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
 
 
 def stored_job(wanted: ResumedRun, where: str, storage: Path) -> Job:
-    """Check a job that goes on with a stored run.
-
-    Args:
-        wanted: The run.
-        where: How errors name it.
-        storage: The folder of all runs.
+    """Validate a job that continues a stored run.
 
     Raises:
-        ConfigurationError: If there is no such run, or it cannot be gone on with.
+        ConfigurationError: If the run does not exist or cannot continue; the message begins with `where`.
     """
     try:
         manifest = RunFolder.open(storage / wanted.resume).manifest()
@@ -215,7 +190,7 @@ def stored_job(wanted: ResumedRun, where: str, storage: Path) -> Job:
 
 
 class Result(StrEnum):
-    """What became of a job."""
+    """The result of a job."""
 
     DONE = "done"
     FAILED = "failed"
@@ -224,15 +199,15 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """What became of a job; plain data, which another process can hand over.
+    """The outcome of a job, as data that can be pickled.
 
     Attributes:
-        name: The name of its run.
-        wanted: How many steps the run was to have.
-        result: See `Result`.
-        steps: How many steps it has.
-        reason: Why it failed.
-        calls: How many questions were answered for it since it was taken up.
+        name: The name of the run.
+        wanted: The number of steps that the run should have.
+        result: The result.
+        steps: The number of steps that the run has.
+        reason: The reason of a failure.
+        calls: The number of questions answered since the job began.
     """
 
     name: str
@@ -247,47 +222,36 @@ class JobOutcome:
 
 
 class Runner(Protocol):
-    """Whoever runs jobs, wherever they run."""
+    """The interface of all ways of running jobs."""
 
     @property
     def count(self) -> int:
-        """How many jobs there are."""
+        """The number of jobs."""
 
     @property
     def steps_wanted(self) -> int:
-        """How many steps all runs have at the end."""
+        """The total number of steps of all runs."""
 
     @property
     def steps_done(self) -> int:
-        """How many of them are done."""
+        """The number of completed steps."""
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the steps that are left take, if they take as long as those before; None if nothing is known."""
+        """The estimated remaining time; None if unknown."""
 
     def total(self) -> tuple[int, Usage]:
-        """Return how many questions were answered since the start, and what they cost."""
+        """Return the number of questions answered since the start, and their cost."""
 
     def stop(self) -> None:
-        """Let nothing new begin, and end what is under way as soon as nothing is lost by it; twice: at once."""
+        """Start nothing new, and end running jobs as soon as that loses nothing; the second time, at once."""
 
     def run(self, note: Callable[[JobOutcome], None]) -> list[JobOutcome]:
-        """Run the jobs, and return what became of them, in their order.
-
-        Args:
-            note: Told what became of each job, as soon as it has ended.
-
-        Raises:
-            RepuNetError: If they cannot be run at all.
-        """
+        """Run the jobs and return their outcomes in order; `note` gets each outcome at once."""
 
 
 def outcomes_table(outcomes: Sequence[JobOutcome]) -> Table:
-    """Return what became of jobs.
-
-    Args:
-        outcomes: One of each job.
-    """
+    """Build the table of the outcomes of jobs."""
     table = Table(title="Jobs", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("run")
     table.add_column("steps", justify="right")
@@ -298,12 +262,7 @@ def outcomes_table(outcomes: Sequence[JobOutcome]) -> Table:
 
 
 def check_same(run: StepReader, wanted: Manifest) -> None:
-    """Make sure that a stored run is the one that a job describes.
-
-    Raises:
-        ConfigurationError: If it is another.
-        StorageError: If it cannot be read.
-    """
+    """Check that a stored run has the description in a manifest; raise ConfigurationError if not."""
     place = run.folder.path
     if run.manifest.parent is not None:
         raise ConfigurationError(f"{place} is a fork: go on with it by resume, or choose another sim_name")

@@ -1,7 +1,7 @@
-"""Societies from descriptions and from stored runs.
+"""Create models from descriptions and from stored runs.
 
-A new one is described by `RunConfig`, and may start from the personas of a stored run. A stored run goes on in place,
-or in a fork, so that nothing stored is overwritten.
+A new model is described by `RunConfig`, and may take its personas from a stored run. A stored run continues in place or
+in a fork; stored steps are never overwritten.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from repunet_model.util.text import command, replayable
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A new society that can be made.
+    """The description of a new model.
 
     Attributes:
-        config: Its parameters.
-        personas: The source of its personas.
-        who: Makes its backends; each call makes others.
-        replayed_steps: The steps of the run that it repeats; None unless it is a replay.
+        config: The parameters.
+        personas: The source of the personas.
+        who: Creates new backends.
+        replayed_steps: The number of steps of the replayed run; None unless the backend is a replay.
     """
 
     config: RunConfig
@@ -43,17 +43,7 @@ class Start:
     def make(
         self, who: Respondents, limits: Limits | None, storage: Path | None = None, run_name: str | None = None
     ) -> RepuNetModel:
-        """Return the society.
-
-        Args:
-            who: Its backends, from `who`.
-            limits: What requests may not exceed.
-            storage: The folder of all runs; None to store nothing.
-            run_name: The name of the run.
-
-        Raises:
-            RepuNetError: If it cannot be made.
-        """
+        """Create the model, with backends from `who`; raise RepuNetError if it is invalid."""
         return RepuNetModel(
             **self.config.keywords(),
             n_agents=self.config.n_agents,
@@ -72,13 +62,13 @@ def start(
     environment: Mapping[str, str] = os.environ,
     population: Population | None = None,
 ) -> Start:
-    """Prepare a new society. A replay takes what was not set from the run that it repeats.
+    """Prepare a new model; a replay takes unset parameters from the replayed run.
 
     Args:
-        config: Its parameters.
-        storage: The folder of all runs, where a run to replay is.
-        environment: Where endpoints and keys are configured.
-        population: Its personas, in place of those that the parameters name.
+        config: The parameters.
+        storage: The folder of all runs, including a run to replay.
+        environment: The environment variables that configure endpoints and keys.
+        population: The personas; None for those that the parameters name.
 
     Raises:
         RepuNetError: If a run to replay cannot be read, or has a stage that is not registered.
@@ -99,18 +89,10 @@ def start(
 
 
 def start_from(run: StepReader, config: RunConfig, storage: Path, environment: Mapping[str, str]) -> Start:
-    """Prepare a new society with the personas of a run before its first step, and their learned texts.
-
-    What is not set is as in the run: one population, in any mode.
-
-    Args:
-        run: The run.
-        config: The parameters of the society.
-        storage: The folder of all runs.
-        environment: Where endpoints and keys are configured.
+    """Prepare a new model with the initial personas and learned texts of a run, and its values of unset parameters.
 
     Raises:
-        RepuNetError: If the run cannot be read, or the society cannot be of its population.
+        RepuNetError: If the run cannot be read, or `config` sets another population.
     """
     for field in ("personas", "n_agents"):
         if field in config.model_fields_set:
@@ -124,12 +106,7 @@ def start_from(run: StepReader, config: RunConfig, storage: Path, environment: M
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A society that was taken up.
-
-    Attributes:
-        model: The society.
-        is_fork: Whether it goes on in a new run.
-    """
+    """A resumed model, and whether it continues in a fork."""
 
     model: RepuNetModel
     is_fork: bool
@@ -146,20 +123,20 @@ def resumed(
     environment: Mapping[str, str] = os.environ,
     limits: Limits | None = None,
 ) -> Resumed:
-    """Take up a stored run: from its last step in place; from an earlier one, or with other backends, in a fork.
+    """Resume a stored run: in place from its last step; in a fork from an earlier step, or with other parameters.
 
     Args:
         path: The folder of the run.
-        step: The step to go on from; None for the last one.
-        storage: The folder of all runs, where a fork and a run to replay are.
-        config: What was asked for; whatever is set and is otherwise in the run makes a fork.
+        step: The step to resume from; None for the last one.
+        storage: The folder of all runs, for a fork and a run to replay.
+        config: The requested parameters; a set parameter that differs from the run's causes a fork.
         name: The name of the fork; None derives one.
-        allow_human: Whether somebody at the keyboard may answer.
-        environment: Where endpoints and keys are configured.
-        limits: What requests may not exceed.
+        allow_human: Whether a human may answer for agents.
+        environment: The environment variables that configure endpoints and keys.
+        limits: The limits on requests.
 
     Raises:
-        RepuNetError: If the run cannot be read or forked, or there is a name though nothing is forked.
+        RepuNetError: If the run cannot be read or forked, or a name is given without a fork.
     """
     run = StepReader.open(path, step)
     folder, manifest = run.folder, run.manifest
@@ -184,19 +161,17 @@ def resumed(
         changes |= _made_by(manifest, who)
         folder = folder.fork(run.last, storage, name, changes)
     elif name is not None:
-        raise ConfigurationError(f"name {name!r} (--sim-name): the run goes on in place; to fork it, name a step")
+        raise ConfigurationError(
+            f"name {name!r} (--sim-name): the run goes on in place; to fork it, name an earlier step, or use fork"
+        )
     return Resumed(RepuNetModel.load(folder.path, backend=who, limits=limits), is_fork)
 
 
-def fork_changes(manifest: Manifest, settings: Mapping[str, str]) -> dict[str, Any]:
-    """Return the entries of a manifest that a fork changes by wish; backends of single agents stay.
-
-    Args:
-        manifest: Of the run that is forked.
-        settings: Values in words, by the names of parameters.
+def fork_changes(manifest: Manifest, settings: Mapping[str, str], storage: Path) -> dict[str, Any]:
+    """Return the manifest entries that a fork overrides, from settings as text by parameter.
 
     Raises:
-        ConfigurationError: If a name is none that a fork may change, or a value cannot be used.
+        ConfigurationError: If a fork may not change a parameter, or a value is invalid.
     """
     known = [field for field in RunConfig.model_fields if shown(field).may_change]
     changed: dict[str, Any] = {}
@@ -204,24 +179,20 @@ def fork_changes(manifest: Manifest, settings: Mapping[str, str]) -> dict[str, A
         if name not in known:
             raise ConfigurationError(f"{name}={text}: set {', '.join(known[:-1])} or {known[-1]}")
         if name == "backend":
-            changed[name] = respondents(text).to_dict()["backend"]
+            changed[name] = respondents(replayable(text, storage)).to_dict()["backend"]
         else:
             changed |= {name: RunConfig.checked({name: read_text(name, text)}).stored()[name]}
     return changed | _made_by(manifest)
 
 
 def _made_by(manifest: Manifest, who: Respondents | None = None) -> dict[str, Any]:
-    """Return what makes the steps of a fork."""
+    """Return the versions that a fork's manifest records."""
     backends = () if who is None else map(type, who.distinct())
     own_measures, own_stages = measures.named(manifest.measures).values(), stages.named(manifest.stages)
     return made_by([type(games.find(manifest.config.game)), *backends, *own_measures, *own_stages])
 
 
 def check_nobody_types(who: Respondents) -> None:
-    """Make sure that no agent's answers come from the keyboard, where something else is typed.
-
-    Raises:
-        ConfigurationError: If some do.
-    """
+    """Raise ConfigurationError if a human answers for an agent, where the keyboard serves another purpose."""
     if who.has_human:
         raise ConfigurationError(f"a human has the keyboard to themselves: use {command('run')} or {command('resume')}")

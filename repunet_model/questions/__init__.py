@@ -1,1 +1,1 @@
-"""What an agent can be asked: for each question a typed view, a typed answer and a prompt template."""
+"""The questions: for each a typed view, a typed answer and a prompt template."""

@@ -54,7 +54,7 @@ SCALES: tuple[type[StrEnum], ...] = (Level, Credibility)
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What an agent thinks of somebody, as a question shows it.
+    """An opinion about an agent, as a question shows it.
 
     A question in a run without reputation carries no opinions at all: the field is None there.
 

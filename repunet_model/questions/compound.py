@@ -203,20 +203,20 @@ def _blank(question: Question[Any]) -> Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aftermath(Compound):
-    """What follows from an encounter: evaluation, records, what is learned, tie, wish to gossip, whom to tell what."""
+    """The thoughts after an encounter in one call: evaluation, records, learned text, tie, and gossip."""
 
     name: ClassVar[str] = "aftermath"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hearing(Compound):
-    """What a listener makes of gossip: judgement, record, tie, and to whom it passes it on in which words."""
+    """The thoughts of a listener in one call: judgement, record, tie, and passing the gossip on."""
 
     name: ClassVar[str] = "hearing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading(Compound):
-    """What follows from public news of several people: record and tie for each."""
+    """The conclusions from public news in one call: a record and a tie for each of several agents."""
 
     name: ClassVar[str] = "reading"

@@ -1,4 +1,4 @@
-"""What is asked around an encounter: whom to meet, how it was, what it says about both, and what follows."""
+"""Questions around an encounter: choice of partner, evaluation, records, learned text and ties."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ChoosePartner(Question[PartnerAnswer]):
 
 
 class EvaluationAnswer(Answer):
-    """How both sides behaved."""
+    """The conduct of both sides."""
 
     own_reason: Annotated[Words, Field(description="how you behaved, in one sentence")]
     own: Annotated[Level, Field(description="your own conduct")]
@@ -47,7 +47,7 @@ class EvaluationAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluate(Question[EvaluationAnswer]):
-    """How both sides behaved in the encounter that just ended."""
+    """The conduct of both sides in the encounter that just ended."""
 
     name: ClassVar[str] = "evaluate"
     template: ClassVar[str] = "evaluate.j2"
@@ -92,7 +92,7 @@ class Hearsay:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What became public of somebody.
+    """Public news of an agent.
 
     Attributes:
         text: The news in words.
@@ -139,14 +139,14 @@ class UpdateRecord(Question[RecordAnswer]):
 
 
 class LearnedAnswer(Answer):
-    """What the agent goes on with."""
+    """The learned text that the agent acts on from now on."""
 
     learned: Annotated[Words, Field(description="three to five sentences in the second person")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reflect(Question[LearnedAnswer]):
-    """What the agent learns from an encounter: its `learned` text, rewritten.
+    """The lesson of an encounter: the agent's `learned` text, rewritten.
 
     Attributes:
         role: The agent's role.

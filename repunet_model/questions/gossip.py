@@ -1,4 +1,4 @@
-"""What is asked when people talk about somebody who is not there."""
+"""Questions of gossip, the talk of two agents about a third."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repunet_model.reputation import Level
 
 
 class Tone(StrEnum):
-    """What gossip means for its subject."""
+    """The tone of gossip towards its subject."""
 
     POSITIVE = "positive"
     NEGATIVE = "negative"
@@ -84,14 +84,14 @@ class ChooseListener(Question[ListenerAnswer]):
 
 
 class MessageAnswer(Answer):
-    """What the gossiper says."""
+    """A message of the gossiper."""
 
     message: Annotated[Words, Field(description="what you say, in one to three sentences")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tell(Question[MessageAnswer]):
-    """What the gossiper says to the listener: the opening, or the next turn of a longer dialogue.
+    """The gossiper's message to the listener: the opening, or the next turn of a longer dialogue.
 
     Attributes:
         listener: Who listens.
@@ -126,7 +126,7 @@ class Turn(StrEnum):
 
 
 class ResponseAnswer(Answer):
-    """What the listener says, and whether it wants to hear more."""
+    """The listener's reply, and whether it wants to hear more."""
 
     message: Annotated[Words, Field(description="what you say to hear more, in one or two sentences")]
     decision: Annotated[Turn, Field(description="whether you want to hear more")]
@@ -134,7 +134,7 @@ class ResponseAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Respond(Question[ResponseAnswer]):
-    """What the listener says in the middle of a longer dialogue."""
+    """The listener's reply in the middle of a longer dialogue."""
 
     name: ClassVar[str] = "respond"
     template: ClassVar[str] = "respond.j2"
@@ -147,14 +147,14 @@ class Respond(Question[ResponseAnswer]):
 
 
 class Passing(StrEnum):
-    """What to do with gossip one has heard."""
+    """The decision whether to pass gossip on."""
 
     PASS_ON = "pass it on"
     KEEP = "keep it to yourself"
 
 
 class JudgementAnswer(Answer):
-    """What the listener says last, what it takes away, and how far it believes it."""
+    """The listener's last reply, its summary, and its judgement of credibility."""
 
     reply: Annotated[Words, Field(description="what you say in reply, in one sentence")]
     summary: Annotated[Words, Field(description="what was claimed, in one or two sentences")]
@@ -193,7 +193,7 @@ class Judge[A: JudgementAnswer](Question[A]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hear(Judge[HearingAnswer]):
-    """What a listener makes of first-order gossip, and whether to pass it on."""
+    """The listener's judgement of first-order gossip, and the decision whether to pass it on."""
 
     name: ClassVar[str] = "hear"
     template: ClassVar[str] = "hear.j2"
@@ -202,7 +202,7 @@ class Hear(Judge[HearingAnswer]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HearSecondHand(Judge[JudgementAnswer]):
-    """What a listener makes of second-order gossip, judging both who told it and who told them.
+    """The listener's judgement of second-order gossip, of the gossiper and of the gossiper's source.
 
     Attributes:
         origin: Who the gossiper had it from.

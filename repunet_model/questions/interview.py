@@ -1,4 +1,4 @@
-"""What somebody from outside may ask an agent: anything, answered from what the agent holds at that step."""
+"""The interview question: free text from outside, answered from what the agent holds at a step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repunet_model.reputation import ReputationRecord
 
 
 class InterviewAnswer(Answer):
-    """What the agent says."""
+    """The answer in free text."""
 
     answer: Annotated[Words, Field(description="what you say, in the first person")]
 

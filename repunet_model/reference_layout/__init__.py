@@ -1,6 +1,6 @@
-"""The folders of the published implementation (Ren et al. 2026): read into a run of ours, and written from one.
+"""Import and export of the folders of the published implementation (Ren et al. 2026).
 
-    <run>/step_<N>/                             a full snapshot of everything after step N; a seed is step 0
+    <run>/step_<N>/                             a full snapshot after step N; a seed run is step 0
         reverie/meta.json                       the names in order, the step
         personas/<name>/memory/scratch.json     learned, ties, blacklist, resources, counts
         personas/<name>/memory/associative_memory/nodes.json
@@ -9,19 +9,18 @@
         personas/<name>/reputation/out_of_date_reputation_database.json
                                                 the present record of each subject and role, and those before it
         personas/<name>/reputation/gossip_database.json
-                                                what the agent was told and how far it believed it
+                                                gossip that the agent heard, with its credibility
         investment results/investment_results_<N>.txt
                                                 the encounters of the step in words
 
-What the layout has no field for is written under the one key `repunet_mesa`, which the published loader does not read
-(it reads by name): traits and disposition of a persona, the mode and seed of the run, the exact state of an agent, the
-text and payoff of an event, cause, step and source of each record, tone and dialogue of gossip. A folder that the
-published code has gone on with has lost most of it; import then says what is missing. Not held at all: calls and
-prompts, measures, usage, ties by the step in which they were made or cut, reasons of earlier public choices, and the
-replies of a failed step.
+Data without a field in the layout are written under the key `repunet_mesa`, which the published loader ignores: traits
+and disposition of a persona, mode and seed of the run, the exact state of an agent, text and payoff of an event, cause,
+step and source of each record, tone and dialogue of gossip. If the published code continues such a folder, most of this
+is lost, and the import reports it as missing. Not exported: calls and prompts, measures, usage, the steps in which ties
+were made or cut, reasons of earlier public choices, and the replies of a failed step.
 
-The form of steps of the prisoner's dilemma and of sign-up follows how the published code writes them; real data of
-these were not at hand.
+Steps of the prisoner's dilemma and of sign-up have the form in which the published code writes them; no real data of
+these were available for comparison.
 """
 
 from repunet_model.reference_layout.reader import Imported, Told, import_run

@@ -1,4 +1,4 @@
-"""Encounters in the words of the published layout: read from memories and result files, and written."""
+"""Encounters as the published layout words them: parsed from memories and result files, and written."""
 
 from __future__ import annotations
 
@@ -16,29 +16,23 @@ from repunet_model.storage.schema import INTERACTIONS, Row
 from repunet_model.util.text import one_line
 
 NUMBER = r"(?<![\d.,-])(\d+(?:\.\d+)?)(?!\d|[.,]\d|[eE][+-]?\d)"
-"""A whole number or decimal fraction that is not part of a longer one, such as 1,000 or 1e3."""
+"""A plain decimal number that is not part of a longer one, such as 1,000 or 1e3."""
 
 SAID = ("course", "accepted", "promised_share", "amount", "first_payoff", "second_payoff", "first_move", "second_move")
-"""What two sources of an encounter must not say differently; the rest follows from it, or is words."""
+"""The columns in which two sources of one encounter must agree; others follow from these or are free text."""
 
 _PARTIES = re.compile(r"(Success|Failed) investment[:.] [Ii]nvestor is (.+?)(?:,| and) [Tt]rustee is (.+?)\.?(?:\n|$)")
 _MOVES = re.compile(r"Game_result is .+?\. (.+) chose (Cooperate|Defect), (.+) chose (Cooperate|Defect)")
 
 
 def blank(game: str, step: int, first: str, second: str, course: Course) -> Row:
-    """Return a row of interactions in which nothing else is known yet."""
+    """Return a row of interactions whose other columns are null."""
     known = {"step": step, "first": first, "second": second, "course": course.value}
     return {**dict.fromkeys(INTERACTIONS.columns_with(find(game).facts)), **known}
 
 
 def from_memory(game: str, step: int, text: str) -> Row | None:
-    """Return the encounter that a memory tells of; None if its words are not known.
-
-    Args:
-        game: The game.
-        step: When it happened.
-        text: The description of the memory.
-    """
+    """Parse the description of a memory into an encounter; None if it has no known form."""
     return _investment(step, text) if game == "investment" else _dilemma(step, text)
 
 
@@ -49,17 +43,13 @@ def _investment(step: int, text: str) -> Row | None:
     kind, investor, trustee = parties.groups()
     told = text[parties.end() :]
     if kind == "Failed":
-        avoided = SAYS_AVOIDED.search(told) is not None
-        row = blank("investment", step, investor, trustee, Course.NOT_HELD if avoided else Course.REFUSED)
-        reason = told.partition("Refuse")[2].strip(" .\n")
-        return {**row, **_no_deal(), "investor_reason": None if avoided else reason or None}
-    row = {**blank("investment", step, investor, trustee, Course.COMPLETED), "accepted": True}
+        return _refused(step, investor, trustee, told, avoided=SAYS_AVOIDED in told)
     plan, _, rest = told.partition("\nstage 2:")
     promised = _found(rf"investor receives {NUMBER} ?%", plan)
     invested, _, allocation = rest.partition("\nstage 3:")
     reported = re.findall(NUMBER, allocation.partition("reported_investment_outcome is ")[2])
     return _settled(
-        row,
+        blank("investment", step, investor, trustee, Course.COMPLETED),
         promised=promised,
         amount=_found(rf"investor invests {NUMBER} unit", invested),
         returned=_found(rf"['\"]investor['\"]: ['\"]?{NUMBER}['\"]?", allocation),
@@ -69,8 +59,14 @@ def _investment(step: int, text: str) -> Row | None:
     )
 
 
-def _no_deal() -> Row:
-    return {"accepted": False, "first_payoff": 0.0, "second_payoff": 0.0}
+def _refused(step: int, investor: str, trustee: str, decision: str, *, avoided: bool) -> Row:
+    """Return the row of a deal that the investor refused or, if avoided, a blacklist forbade."""
+    reason = decision.partition("Refuse")[2].strip(" .\n")
+    return {
+        **blank("investment", step, investor, trustee, Course.NOT_HELD if avoided else Course.REFUSED),
+        **{"accepted": False, "first_payoff": 0.0, "second_payoff": 0.0},
+        "investor_reason": None if avoided else reason or None,
+    }
 
 
 def _settled(
@@ -83,10 +79,10 @@ def _settled(
     share: Decimal | None = None,
     reported: Decimal | None = None,
 ) -> Row:
-    """Return the row of a deal with what follows from its numbers; what does not follow stays null.
+    """Return the row of an accepted deal, with all columns that follow from its numbers; the others stay null.
 
-    The actual share is in per cent of the doubled amount, as the game has it, whether or not both parts make it up. It
-    is the promised one where what was returned differs from that by less than a hundredth of a unit, as rounding does.
+    The actual share is in per cent of the doubled amount, even where the two parts do not sum to it. It equals the
+    promised share if the returned amount differs from the promise by less than a hundredth of a unit (rounding).
     """
     outcome = None if amount is None else GROWTH * amount
     if outcome and share is not None:
@@ -97,6 +93,7 @@ def _settled(
         share = promised if is_promised else 100 * returned / outcome
     return {
         **row,
+        "accepted": True,
         "first_cooperated": True,
         "second_cooperated": None if share is None or promised is None else share >= promised,
         "first_payoff": None if returned is None or amount is None else float(returned - amount),
@@ -110,7 +107,7 @@ def _settled(
 
 
 def parts_differ(row: Row) -> bool:
-    """Tell whether what both sides of a deal got is not the doubled amount."""
+    """Whether the two parts of a deal do not sum to the doubled amount."""
     if not row.get("accepted") or None in (row["outcome"], row["first_payoff"], row["second_payoff"]):
         return False
     return abs(float(row["first_payoff"] + row["amount"] + row["second_payoff"] - row["outcome"])) > 1e-6
@@ -134,13 +131,7 @@ def _dilemma(step: int, text: str) -> Row | None:
 
 
 def from_results(step: int, text: str, names: Iterable[str]) -> Iterator[Row | str]:
-    """Yield the encounters of an investment result file; for a part that cannot be read, what is wrong with it.
-
-    Args:
-        step: The step of the file.
-        text: What it holds.
-        names: The agents.
-    """
+    """Yield the encounters in the text of an investment result file; for an unreadable part, an error message."""
     name = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     blocks = re.split(r"End of Investment", text)
     for number, block in enumerate(blocks[:-1], start=1):
@@ -149,32 +140,24 @@ def from_results(step: int, text: str, names: Iterable[str]) -> Iterator[Row | s
         if plan is None or decision is None:
             yield f"encounter {number} names no known investor and trustee"
             continue
-        yield _result(step, block, (plan[1], plan[2]), (decision[1], decision[2].rstrip(" |")))
-
-
-def _result(step: int, block: str, plan: tuple[str, str], decision: tuple[str, str]) -> Row:
-    trustee, promise = plan
-    investor, decided = decision
-    promised = _found(rf"investor_part: {NUMBER} ?%", promise)
-    if "Refuse" in decided:
-        avoided = SAYS_AVOIDED.search(promise) is not None
-        row = blank("investment", step, investor, trustee, Course.NOT_HELD if avoided else Course.REFUSED)
-        reason = decided.partition("Refuse")[2].strip(" .")
-        told = None if avoided else reason or None
-        return {**row, **_no_deal(), "promised_share": _float(promised), "investor_reason": told}
-    row = {**blank("investment", step, investor, trustee, Course.COMPLETED), "accepted": True}
-    return _settled(
-        row,
-        promised=promised,
-        amount=_found(rf"Allocation {NUMBER} unit", decided),
-        returned=_found(rf"Investor: {re.escape(investor)}: actual allocation {NUMBER}", block),
-        kept=_found(rf"Trustee: {re.escape(trustee)}: actual allocation {NUMBER}", block),
-    )
+        trustee, promise, investor, decided = *plan.groups(), *decision.groups()
+        promised = _found(rf"investor_part: {NUMBER} ?%", promise)
+        if "Refuse" in decided:
+            row = _refused(step, investor, trustee, decided.rstrip(" |"), avoided=SAYS_AVOIDED in promise)
+            yield {**row, "promised_share": _float(promised)}
+        else:
+            yield _settled(
+                blank("investment", step, investor, trustee, Course.COMPLETED),
+                promised=promised,
+                amount=_found(rf"Allocation {NUMBER} unit", decided),
+                returned=_found(rf"Investor: {re.escape(investor)}: actual allocation {NUMBER}", block),
+                kept=_found(rf"Trustee: {re.escape(trustee)}: actual allocation {NUMBER}", block),
+            )
 
 
 def merged(row: Row, other: Row) -> tuple[Row, list[str]]:
-    """Return a row with what only another source of the same encounter says, and what both say differently."""
-    differing: list[str] = [
+    """Fill the nulls of a row from another source of the same encounter, and name the columns that disagree."""
+    differing = [
         name
         for name in SAID
         if name in row and None not in (row[name], other[name]) and not _same(row[name], other[name])
@@ -189,11 +172,10 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def dialogue(text: Any, names: Iterable[str]) -> list[list[str]]:
-    """Return a conversation as lines of speaker and words; empty if it cannot be told who speaks."""
+    """Return a conversation as pairs of speaker and words; empty if the speakers are not marked."""
     if isinstance(text, list):
-        pairs = [list(line) for line in text if isinstance(line, list) and len(line) == 2]
-        known = len(pairs) == len(text) and all(isinstance(part, str) for line in pairs for part in line)
-        return pairs if known else []
+        pairs = all(isinstance(line, list) and list(map(type, line)) == [str, str] for line in text)
+        return text if pairs else []
     if not isinstance(text, str):
         return []
     speaker = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
@@ -204,13 +186,7 @@ def dialogue(text: Any, names: Iterable[str]) -> list[list[str]]:
 
 
 def memory_of(game: str, row: Mapping[str, Any], own_words: str) -> str:
-    """Return the words of a memory of an encounter, in the form in which the published code looks for them.
-
-    Args:
-        game: The game.
-        row: The encounter, a row of interactions.
-        own_words: What the agent remembers, for an encounter that has no form there.
-    """
+    """Return the memory of an encounter in the form that the published code parses; `own_words` if it parses none."""
     if game == "investment":
         return _remembered_deal(row)
     if game == "prisoners_dilemma":
@@ -242,9 +218,8 @@ def _refusal(row: Mapping[str, Any]) -> str:
 
 
 def result_of(row: Mapping[str, Any]) -> str:
-    """Return the part of an investment result file about one encounter."""
-    first, second, refused = row["first"], row["second"], not row["accepted"]
-    promised = row["promised_share"]
+    """Return the block of an investment result file for one encounter."""
+    first, second, refused, promised = row["first"], row["second"], not row["accepted"], row["promised_share"]
     plan = f"trustee_part: {_text(_rest(promised))}%, investor_part: {_text(promised)}%"
     if row["course"] == Course.NOT_HELD.value:
         plan = AVOIDED
@@ -265,7 +240,7 @@ def result_of(row: Mapping[str, Any]) -> str:
 
 
 def boxed(parts: Iterable[str | list[str]]) -> str:
-    """Return lines in the boxes of the result files: a heading, or the lines of one box."""
+    """Draw the boxes of a result file; a part is a heading or the lines of one box."""
     rule = "+" + "-" * 98 + "+"
     lines: list[str] = []
     for part in parts:
@@ -294,5 +269,5 @@ def _float(number: Decimal | None) -> float | None:
 
 
 def _text(number: float | None) -> str:
-    """Return a number in digits, never with an exponent."""
+    """Format a number without an exponent."""
     return "unknown" if number is None else f"{Decimal(repr(float(number))):f}"

@@ -1,4 +1,4 @@
-"""The files of a published step folder: found, read and checked, each entry on its own."""
+"""Find, read and validate the files of a published step folder, entry by entry."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class _Entry(BaseModel):
-    """Part of a file; what it holds beyond the fields below is ignored."""
+    """An entry of a file; unknown keys are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Meta(_Entry):
-    """Who is there, and the step."""
+    """The names of all agents, and the step."""
 
     persona_names: list[str]
     step: Count
@@ -36,14 +36,14 @@ class Meta(_Entry):
 
 
 class Relationship(_Entry):
-    """Ties and blacklist: names, or pairs of name and role."""
+    """Ties and blacklist, as names or as pairs of name and role."""
 
     bind_list: list[Any]
     black_list: list[Any]
 
 
 class Scratch(_Entry):
-    """What an agent is and owns."""
+    """The state of an agent."""
 
     name: str
     learned: str | dict[str, str]
@@ -75,7 +75,7 @@ class Node(_Entry):
 
     @property
     def text(self) -> str:
-        """The description, whose parts are lines where it is a list."""
+        """The description; the items of a list are joined as lines."""
         return self.description if isinstance(self.description, str) else "\n".join(self.description)
 
 
@@ -91,7 +91,7 @@ class Entry(_Entry):
 
 
 class Message(_Entry):
-    """What a listener was told."""
+    """A gossip message that an agent heard."""
 
     type: str
     subject: Annotated[str, Field(alias="complained name")]
@@ -106,7 +106,7 @@ class Message(_Entry):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The files of one agent, as they are."""
+    """The content of one agent's files."""
 
     name: str
     scratch: Scratch
@@ -118,13 +118,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A published step folder.
-
-    Attributes:
-        path: The folder.
-        meta: The names and the step.
-        people: The agents, in the order of the names.
-    """
+    """A published step folder; `people` are in the order of the names."""
 
     path: Path
     meta: Meta
@@ -132,22 +126,18 @@ class Snapshot:
 
     @property
     def names(self) -> list[str]:
-        """The names, in order."""
+        """The names of the agents."""
         return self.meta.persona_names
 
     @property
     def source(self) -> str:
-        """The names of the folder and of the one it lies in."""
+        """The name of the step folder, after that of its run."""
         return "/".join(self.path.parts[-2:])
 
 
 @dataclass(slots=True)
 class Report:
-    """What could not be read exactly, and what was done about it.
-
-    Attributes:
-        lines: One for each: file, what, what was done.
-    """
+    """The import report: one line for each item that could not be read exactly, with file, problem and treatment."""
 
     lines: list[str] = field(default_factory=list)
 
@@ -157,11 +147,7 @@ class Report:
 
 
 def find_step(path: Path) -> Path:
-    """Return the step folder that a path means: itself, or the last one in a run folder.
-
-    Raises:
-        ConfigurationError: If there is none.
-    """
+    """Return the path itself if it is a step folder, else the last step folder in it."""
     try:
         path = path.resolve()
         if (path / "reverie" / "meta.json").is_file():
@@ -182,23 +168,24 @@ def read_snapshot(path: Path) -> Snapshot:
     """Read a step folder.
 
     Raises:
-        ConfigurationError: If a file is missing or damaged, or a name cannot be one.
+        ConfigurationError: If a file is missing or damaged, or a name cannot be a persona's.
     """
-    meta = _as(Meta, _read(path / "reverie" / "meta.json"), path / "reverie" / "meta.json")
+    file = path / "reverie" / "meta.json"
+    meta = _as(Meta, file)
     names = meta.persona_names
     for name in names:
         _check_name(path, name)
     if len(set(names)) != len(names):
-        _fail(path / "reverie" / "meta.json", "a name is there twice")
+        _fail(file, "a name is there twice")
     if len(names) < 2:
-        _fail(path / "reverie" / "meta.json", f"{len(names)} persona(s), at least 2 are needed to meet")
+        _fail(file, f"{len(names)} persona(s), at least 2 are needed to meet")
     return Snapshot(path, meta, [_person(path, name) for name in names])
 
 
 def _person(path: Path, name: str) -> Person:
     folder = path / "personas" / name
     memory, reputation = folder / "memory", folder / "reputation"
-    scratch = _as(Scratch, _read(memory / "scratch.json"), memory / "scratch.json")
+    scratch = _as(Scratch, memory / "scratch.json")
     if scratch.name != name:
         _fail(memory / "scratch.json", f"is of {scratch.name!r}, not of {name!r}")
     return Person(
@@ -212,7 +199,7 @@ def _person(path: Path, name: str) -> Person:
 
 
 def _check_name(path: Path, name: str) -> None:
-    """Check that a name can be a persona's, and that of one folder inside `personas`."""
+    """Check that a name fits a persona, and names one folder inside `personas`."""
     where = path / "reverie" / "meta.json"
     try:
         same = TypeAdapter(Label).validate_python(name) == name
@@ -220,18 +207,17 @@ def _check_name(path: Path, name: str) -> None:
         _fail(where, f"the name {name[:80]!r} {error.errors()[0]['msg']}")
     if not same or not is_folder_name(name):
         _fail(where, f"the name {name!r} cannot be that of a folder")
-    inside = (path / "personas").resolve()
-    if (path / "personas" / name).resolve().parent != inside:
-        _fail(where, f"the folder of {name!r} leads out of {inside.name}")
+    if (path / "personas" / name).resolve().parent != (path / "personas").resolve():
+        _fail(where, f"the folder of {name!r} leads out of personas")
 
 
 def is_folder_name(name: str) -> bool:
-    """Tell whether a name can be that of a folder that is seen, here and on other systems."""
+    """Whether a name can be that of a visible folder on every system."""
     return is_file_name(name) and name.strip(" .") == name
 
 
 def _of[T: (list[Any], dict[str, Any])](kind: type[T], path: Path) -> T:
-    """Read a file that holds a list or an object; the published code leaves out those it does not need."""
+    """Read a list or an object from a file; the published code does not write empty ones."""
     if not path.exists():
         return kind()
     data = _read(path)
@@ -252,9 +238,9 @@ def _read(path: Path) -> Any:
         _fail(path, f"cannot be read ({error})")
 
 
-def _as[T: _Entry](kind: type[T], data: Any, path: Path) -> T:
+def _as[T: _Entry](kind: type[T], path: Path) -> T:
     try:
-        return kind.model_validate(data)
+        return kind.model_validate(_read(path))
     except ValidationError as error:
         _fail(path, first_problem(error))
 
@@ -263,13 +249,8 @@ def _fail(path: Path, what: str) -> NoReturn:
     raise ConfigurationError(f"published layout: {'/'.join(path.parts[-5:])}: {what}")
 
 
-def file_of(person: Person, name: str) -> str:
-    """Return how a file of an agent is called in the report."""
-    return f"{person.name}/{name}"
-
-
 def plain(data: Any) -> Any:
-    """Return data of a JSON file with floats for decimal numbers."""
+    """Replace every Decimal in parsed JSON by a float."""
     if isinstance(data, Decimal):
         return float(data)
     if isinstance(data, dict):

@@ -1,4 +1,4 @@
-"""The past as the memories, gossip databases and result files of a published step tell it."""
+"""The history of a published run, reconstructed from memories, gossip databases and result files of one step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from repunet_model.games.base import Course, Game
 from repunet_model.memory import Event
 from repunet_model.questions.base import Credibility
 from repunet_model.reference_layout import encounters
-from repunet_model.reference_layout.files import Message, Node, Person, Report, Snapshot, file_of, plain
+from repunet_model.reference_layout.files import Message, Node, Person, Report, Snapshot, plain
 from repunet_model.reference_layout.words import EVERYBODY, GOSSIP, ORDERS, PREDICATES, RESULTS, SIGN_UP
 from repunet_model.storage import Row
 from repunet_model.util.text import first_problem
@@ -24,13 +24,7 @@ CREDIBILITIES = tuple(credibility.value for credibility in Credibility)
 
 @dataclass
 class History:
-    """What happened up to a published step.
-
-    Attributes:
-        snapshot: What is read.
-        game: The game.
-        report: What could not be read exactly.
-    """
+    """The history of a run up to a published step; the report takes what could not be read exactly."""
 
     snapshot: Snapshot
     game: Game
@@ -46,29 +40,24 @@ class History:
                 try:
                     found[person.name].append(Node.model_validate(data))
                 except ValidationError as error:
-                    self.report.say(file_of(person, "nodes.json"), f"node {number}, {first_problem(error)}", "left out")
+                    self.report.say(f"{person.name}/nodes.json", f"node {number}, {first_problem(error)}", "left out")
         return found
 
     @cached_property
     def interactions(self) -> dict[tuple[int, frozenset[str]], Row]:
-        """Every encounter, by its step and its sides."""
+        """All encounters, by step and pair."""
         found: dict[tuple[int, frozenset[str]], Row] = {}
         for name, node in self._encounters():
             row = self._encounter(name, node)
             if row is None:
                 continue
             key = (row["step"], frozenset((row["first"], row["second"])))
-            if key in found and found[key] != row:
-                found[key], differing = encounters.merged(found[key], row)
-                if differing:
-                    self.report.say(
-                        f"{name}/nodes.json",
-                        f"step {row['step']}, {', '.join(differing)} not as the other side has it",
-                        "the other's kept",
-                    )
-            found.setdefault(key, row)
+            found[key], differing = encounters.merged(found.setdefault(key, row), row)
+            if differing:
+                what = f"step {row['step']}, {', '.join(differing)} not as the other side has it"
+                self.report.say(f"{name}/nodes.json", what, "the other's kept")
         for person in self.snapshot.people:
-            # Meetings that came to nothing have no memory there; an export of ours keeps them beside it.
+            # The layout has no memory of meetings that did not take place; our export stores them under its own key.
             for kept in person.scratch.extra.get("meetings", []):
                 row = plain(kept["interaction"])
                 if row is not None:
@@ -84,7 +73,7 @@ class History:
         return dict(sorted(found.items(), key=lambda item: item[0][0]))
 
     def _encounters(self) -> Iterator[tuple[str, Node]]:
-        """Yield every memory of an encounter, with who remembers it; count the others."""
+        """Yield every memory of an encounter with its agent; report the number of unknown ones."""
         other: Counter[str] = Counter()
         predicate = PREDICATES[self.game.name]
         for name, nodes in self.nodes.items():
@@ -97,8 +86,8 @@ class History:
             self.report.say("nodes.json", f"{count} node(s) of the kind {what!r} have no counterpart", "left out")
 
     def _encounter(self, name: str, node: Node) -> Row | None:
-        kept = node.extra.get("interaction")
         row: Row | None
+        kept = node.extra.get("interaction")
         if isinstance(kept, dict):
             row = plain(kept)
         elif self.game.name == "sign_up":
@@ -119,7 +108,7 @@ class History:
         return row
 
     def _add_results(self, found: dict[tuple[int, frozenset[str]], Row]) -> None:
-        """Add what result files say beyond memory: what was promised to those who refused."""
+        """Add from result files what memories lack: the shares promised to investors who refused."""
         if self.game.name != "investment":
             return
         for step, text in self._result_files():
@@ -129,27 +118,19 @@ class History:
                     self.report.say(file, row, "left out")
                     continue
                 key = (step, frozenset((row["first"], row["second"])))
+                pair = f"{row['first']} and {row['second']}"
                 if key not in found:
-                    self.report.say(
-                        file, f"{row['first']} and {row['second']} do not remember it", "taken from the file"
-                    )
-                    found[key] = row
-                    continue
-                found[key], differing = encounters.merged(found[key], row)
+                    self.report.say(file, f"{pair} do not remember it", "taken from the file")
+                found[key], differing = encounters.merged(found.setdefault(key, row), row)
                 if differing:
-                    self.report.say(
-                        file,
-                        f"{row['first']} and {row['second']}: {', '.join(differing)} not as remembered",
-                        "memory kept",
-                    )
+                    self.report.say(file, f"{pair}: {', '.join(differing)} not as remembered", "memory kept")
 
     def _result_files(self) -> Iterator[tuple[int, str]]:
-        """Yield the result files of the step, and of earlier ones where their folders lie beside it."""
+        """Yield the result files of the step, and of the earlier steps whose folders are there."""
         folder, stem = RESULTS[self.game.name]
         for step in range(1, self.snapshot.meta.step + 1):
-            place = (
-                self.snapshot.path if step == self.snapshot.meta.step else self.snapshot.path.parent / f"step_{step}"
-            )
+            path = self.snapshot.path
+            place = path if step == self.snapshot.meta.step else path.parent / f"step_{step}"
             file = place / folder / f"{stem}_{step}.txt"
             try:
                 yield step, file.read_text(encoding="utf-8-sig")
@@ -160,41 +141,41 @@ class History:
 
     @cached_property
     def events(self) -> dict[str, list[Row]]:
-        """What each agent remembers, oldest first."""
+        """The events that each agent remembers, oldest first."""
         found: dict[str, list[Row]] = defaultdict(list)
         sides = self.game.roles
         for person in self.snapshot.people:
             for kept in person.scratch.extra.get("meetings", []):
                 told = Event.from_dict(plain(kept["event"])).to_dict()
                 found[person.name].append({"agent": person.name, **told})
-        for name, node in self._encounters_known():
-            row = self.interactions[node.created_at, frozenset((node.subject, node.object))]
-            mine, theirs = ("first", "second") if row["first"] == name else ("second", "first")
-            event = {
-                "step": node.created_at,
-                "partner": row[theirs],
-                "role": sides[0] if mine == "first" else sides[1],
-                "own_cooperated": row[f"{mine}_cooperated"],
-                "partner_cooperated": row[f"{theirs}_cooperated"],
-                "payoff": row[f"{mine}_payoff"],
-                "text": node.text,
-            }
-            kept = node.extra.get("event")
-            found[name].append({"agent": name, **(plain(kept) if isinstance(kept, dict) else event)})
+        for name, nodes in self.nodes.items():
+            for node in nodes:
+                row = self.interactions.get((node.created_at, frozenset((node.subject, node.object))))
+                if (
+                    row is None
+                    or node.predicate != PREDICATES[self.game.name]
+                    or name not in (node.subject, node.object)
+                ):
+                    continue
+                mine, theirs = ("first", "second") if row["first"] == name else ("second", "first")
+                event = {
+                    "step": node.created_at,
+                    "partner": row[theirs],
+                    "role": sides[0] if mine == "first" else sides[1],
+                    "own_cooperated": row[f"{mine}_cooperated"],
+                    "partner_cooperated": row[f"{theirs}_cooperated"],
+                    "payoff": row[f"{mine}_payoff"],
+                    "text": node.text,
+                }
+                kept = node.extra.get("event")
+                found[name].append({"agent": name, **(plain(kept) if isinstance(kept, dict) else event)})
         for events in found.values():
             events.sort(key=lambda event: event["step"])
         return found
 
-    def _encounters_known(self) -> Iterator[tuple[str, Node]]:
-        for name, nodes in self.nodes.items():
-            for node in nodes:
-                key = (node.created_at, frozenset((node.subject, node.object)))
-                if node.predicate == PREDICATES[self.game.name] and name in key[1] and key in self.interactions:
-                    yield name, node
-
     @cached_property
     def declarations(self) -> list[Row]:
-        """Public choices; everybody remembers all of them."""
+        """All public choices; every agent remembers all of them."""
         found: dict[tuple[int, str], Row] = {}
         for nodes in self.nodes.values():
             for node in nodes:
@@ -202,21 +183,15 @@ class History:
                     continue
                 for line in node.text.splitlines():
                     name, _, choice = line.rpartition(": ")
-                    if name in self.snapshot.names and choice.strip().lower() in {"yes", "no"}:
-                        row = {
-                            "step": node.created_at,
-                            "agent": name,
-                            "cooperated": choice.strip().lower() == "yes",
-                            "reason": None,
-                        }
+                    signed = {"yes": True, "no": False}.get(choice.strip().lower())
+                    if name in self.snapshot.names and signed is not None:
+                        row = {"step": node.created_at, "agent": name, "cooperated": signed, "reason": None}
                         found.setdefault((node.created_at, name), row)
         return sorted(found.values(), key=lambda row: row["step"])
 
-    # Gossip
-
     @cached_property
     def gossip(self) -> list[Row]:
-        """Every message told, by step and order."""
+        """All gossip messages, by step and order."""
         found = [row for person in self.snapshot.people for row in self._heard(person)]
         onward = {
             (row["step"], row["gossiper"], row["origin"], row["subject"]): row["listener"]
@@ -227,16 +202,12 @@ class History:
             if row["passed_on_to"] is None:
                 key = (row["step"], row["listener"], row["gossiper"], row["subject"])
                 row["passed_on_to"] = onward.get(key, "") if row["order"] == 1 else ""
-        silent = sum(not row["dialogue"] for row in found)
-        if silent:
-            self.report.say(
-                "nodes.json", f"{silent} of {len(found)} gossip dialogues cannot be told apart or split", "left out"
-            )
-        untold = sum(row["tone"] is None for row in found)
-        if untold:
-            self.report.say(
-                "gossip_database.json", f"{untold} messages do not say their tone and the gossiper's role", "null"
-            )
+        if silent := sum(not row["dialogue"] for row in found):
+            what = f"{silent} of {len(found)} gossip dialogues cannot be told apart or split"
+            self.report.say("nodes.json", what, "left out")
+        if untold := sum(row["tone"] is None for row in found):
+            what = f"{untold} messages do not say their tone and the gossiper's role"
+            self.report.say("gossip_database.json", what, "null")
         return sorted(found, key=lambda row: (row["step"], row["order"]))
 
     def _heard(self, person: Person) -> list[Row]:
@@ -246,13 +217,13 @@ class History:
                 messages.append(self._message(data))
             except (ValidationError, ValueError) as error:
                 what = first_problem(error) if isinstance(error, ValidationError) else str(error)
-                self.report.say(file_of(person, "gossip_database.json"), f"message {number}, {what}", "left out")
+                self.report.say(f"{person.name}/gossip_database.json", f"message {number}, {what}", "left out")
         told = self._dialogues(person.name)
         often = Counter((message.created_at, message.gossiper) for message in messages)
         rows = []
         for message in messages:
             key = (message.created_at, message.gossiper)
-            # Several messages from one gossiper in one step are told apart by their order.
+            # The order tells apart several messages from one gossiper in one step.
             known = told[key].pop(0) if told[key] and len(told[key]) == often[key] else []
             often[key] -= 1
             row = {
@@ -274,11 +245,7 @@ class History:
         return rows
 
     def _message(self, data: Any) -> Message:
-        """Read a message.
-
-        Raises:
-            ValueError: If it names somebody or something unknown.
-        """
+        """Parse a message; raise ValueError if it names an unknown agent, order, credibility or role."""
         message = Message.model_validate(data)
         named = {message.subject, message.gossiper, message.origin} - {""}
         if strangers := sorted(named - set(self.snapshot.names)):
@@ -290,7 +257,7 @@ class History:
         return message
 
     def _dialogues(self, listener: str) -> dict[tuple[int, str], list[list[list[str]]]]:
-        """Return the conversations in which an agent was told gossip, by step and gossiper."""
+        """Return the conversations in which an agent heard gossip, by step and gossiper."""
         found: dict[tuple[int, str], list[list[list[str]]]] = defaultdict(list)
         for node in self.nodes[listener]:
             if node.type == "CHAT" and node.predicate == GOSSIP and node.object == listener:
@@ -298,12 +265,9 @@ class History:
         return found
 
     def roles_met(self, name: str, other: str, *, completed: bool) -> list[str]:
-        """Return the roles in which an agent dealt with another, the latest last.
+        """Return the roles of `other` in the encounters of an agent with it, the latest last.
 
-        Args:
-            name: The agent.
-            other: The other, whose roles are meant.
-            completed: Whether encounters count that took place in full, and nothing else; else all, and gossip heard.
+        If `completed`, only completed encounters count; else all encounters, and gossip that the agent heard.
         """
         first, second = self.game.roles
         met = [

@@ -1,17 +1,14 @@
-"""Import of a published step folder as step 0 of a new run of ours, with the history up to it as tables.
+"""Import a published step folder as step 0 of a new run, with the history up to it as tables.
 
-What is read is what the files say. What they say in a form that has no exact counterpart is left out or mapped by a
-rule named here, and a line of the import report says so:
+Entries without an exact counterpart are left out or mapped by one of these rules, and reported in the import report:
 
-- A tie or blacklist entry that is a bare name holds no role. A tie is taken in the roles in which the other completed
-  an encounter with the agent (a tie comes of one), a blacklist entry in the role in which the agent last met or heard
-  of the other; where memory knows of neither, in the role of those who are chosen.
-- Five numbers of a record that sum to 0.95 to 1.05 are scaled. Others are no record: it is left out, and where there
-  was an older one, that one stands.
-- The step and cause of a record are those at which the one before it was replaced; of a first record they are unknown.
-- The disposition of an agent is in no file. It is that of a given persona file or, of the built-in personas, that of
-  their name.
-- Payoffs and shares follow from amounts by the rules of the game; what differs from a promise by rounding keeps it.
+- A tie or blacklist entry that is a bare name has no role. A tie takes the roles of the other in their completed
+  encounters, a blacklist entry the role in which the agent last met or heard of the other; without either, it takes
+  the role of those who are chosen.
+- Five numbers of a record that sum to 0.95 to 1.05 are scaled. Other records are left out; an older one then remains.
+- The step and cause of a record are those at which its predecessor was replaced; those of a first record are unknown.
+- No file holds dispositions. They come from a persona file, or from the built-in personas of the same names.
+- Payoffs and shares follow from amounts by the rules of the game; a rounding difference to a promise is ignored.
 """
 
 from __future__ import annotations
@@ -35,14 +32,7 @@ from repunet_model.games import find
 from repunet_model.games.base import Course
 from repunet_model.personas import Persona, Population, built_in, population, validated
 from repunet_model.questions.base import UNCREDIBLE
-from repunet_model.reference_layout.files import (
-    Person,
-    Report,
-    Snapshot,
-    file_of,
-    find_step,
-    read_snapshot,
-)
+from repunet_model.reference_layout.files import Person, Report, Snapshot, find_step, read_snapshot
 from repunet_model.reference_layout.history import History
 from repunet_model.reference_layout.records import Records
 from repunet_model.reference_layout.ties import Ties
@@ -57,13 +47,13 @@ OF_COMPLETED = {
     *("first_cooperated", "second_cooperated", "first_judges_second", "second_judges_first"),
     *("amount", "outcome", "actual_share", "reported_outcome", "allocation_reason", "conversation", "summary"),
 }
-"""The columns of interactions that only an encounter has that took place in full."""
+"""The columns of interactions that only completed encounters have."""
 
 _KEPT = {"dialogue_turns": 2, "questions": "single", "label": ""}
-"""Parameters that an export of ours keeps, with what they are in a run of the published implementation."""
+"""Parameters stored by our export, with their values in runs of the published implementation."""
 
 NAMED = (("invest", "investment"), ("pd_game", "prisoners_dilemma"), ("sign", "sign_up"))
-"""What the name of a published run says of its game."""
+"""Parts of the names of published runs, and the game that each stands for."""
 
 _TRAITS = re.compile(
     r"(?:You are|I am) [^,.]+, an? (\d{1,3})-year-old (\w+) from ((?:the )?[A-Z][\w'-]*(?: [A-Z][\w'-]*)*)"
@@ -72,14 +62,7 @@ _TRAITS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """An import that is done.
-
-    Attributes:
-        folder: The new run.
-        step: The published step it starts from.
-        counts: How much of everything was read.
-        report: What could not be read exactly, one line each.
-    """
+    """A finished import: the new run, its published step, the number of entries by kind, and the import report."""
 
     folder: RunFolder
     step: int
@@ -89,14 +72,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What the user says of a run where its files may not; None to go by the files.
-
-    Attributes:
-        game: The game.
-        reputation: Whether agents keep reputations.
-        gossip: Whether they gossip.
-        personas: A persona file with the traits and dispositions.
-    """
+    """Facts about a published run that the user states, and a persona file; None to infer them from its files."""
 
     game: str | None = None
     reputation: bool | None = None
@@ -112,18 +88,18 @@ def import_run(
     backend: str | Backend = "rules",
     seed: int = 1,
 ) -> Imported:
-    """Make a run of ours from a published one.
+    """Import a published run.
 
     Args:
-        path: A step folder, or a run folder, of which the last step is taken.
+        path: A step folder, or a run folder, whose last step is imported.
         storage: The folder of all runs.
-        name: The name of the new run; None for one after the source.
-        told: What the files may not say.
-        backend: Who answers in the steps to come.
-        seed: The seed of the steps to come; published runs do not say theirs.
+        name: The name of the new run; None derives one from the path.
+        told: Facts that the files may not hold.
+        backend: The backend of the following steps.
+        seed: The seed of the following steps; published runs do not store theirs.
 
     Raises:
-        RepuNetError: If it cannot be read or written; no run is left behind.
+        RepuNetError: If the run cannot be read or written; no partial run remains.
     """
     reading = _Reading(read_snapshot(find_step(path)), told or Told())
     try:
@@ -135,18 +111,17 @@ def import_run(
         roles, names = find(reading.game).roles, reading.snapshot.names
         documents["state"]["scores"] = standings.over_roles(roles, names)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        # The layout's own fields are checked one by one; this is what an export of ours has kept beside them.
+        # The layout's own fields are checked one by one, so the damage is in those that our export added.
         raise ConfigurationError(f"{path}: damaged under {EXTRA!r}, {type(error).__name__} {error}") from error
     documents["import_report"] = reading.report.lines
+    # Published runs of the other two games play one pair after another.
+    activation = "simultaneous" if reading.game == "prisoners_dilemma" else "sequential"
     config = RunConfig.checked(
         {
             "game": reading.game,
             "reputation": reading.reputation,
             "gossip": reading.gossip,
-            # Published runs of these two games play one pair after another.
-            "activation": reading.kept(
-                "activation", "simultaneous" if reading.game == "prisoners_dilemma" else "sequential"
-            ),
+            "activation": reading.kept("activation", activation),
             **{name: reading.kept(name, default) for name, default in _KEPT.items()},
             "seed": reading.kept("seed", seed),
         }
@@ -166,13 +141,7 @@ def import_run(
 
 @dataclass
 class _Reading:
-    """A published step on its way into ours.
-
-    Attributes:
-        snapshot: What is read.
-        told: What the user says of it.
-        report: What could not be read exactly.
-    """
+    """The conversion of a published step."""
 
     snapshot: Snapshot
     told: Told
@@ -185,18 +154,16 @@ class _Reading:
 
     @cached_property
     def history(self) -> History:
-        """What happened up to the step."""
+        """The history up to the step."""
         return History(self.snapshot, find(self.game), self.report)
 
     def kept(self, name: str, default: Any) -> Any:
-        """Return what an export of ours has kept of the run beside the layout."""
+        """Return a value that our export stored beside the layout."""
         return self.snapshot.meta.extra.get(name, default)
-
-    # What is played, and how
 
     @cached_property
     def game(self) -> str:
-        """The game: as told, as kept, as the files show, as the name of the run says."""
+        """The game: stated by the user, stored by our export, shown by the files, or implied by the run's name."""
         shown = set(self._games_in_files())
         if len(shown) > 1:
             raise ConfigurationError(f"{self.snapshot.source} holds more than one game: {', '.join(sorted(shown))}")
@@ -236,11 +203,11 @@ class _Reading:
 
     @cached_property
     def gossip(self) -> bool:
-        """Whether they gossip."""
+        """Whether agents gossip."""
         return self._mode("gossip", "gossip", self.told.gossip, any(person.gossip for person in self.snapshot.people))
 
     def _mode(self, name: str, word: str, told: bool | None, shown: bool) -> bool:
-        """Return whether a part of the mechanism is on: as told, as kept, as the files show, as the name says."""
+        """Whether a part of the mechanism is on; the sources and their order are those of `game`."""
         if told is not None:
             return told
         kept = self.kept(name, None)
@@ -250,32 +217,22 @@ class _Reading:
             return True
         source = self.snapshot.source.lower()
         on = f"without_{word}" not in source
-        self.report.say(
-            self.snapshot.source,
-            f"no file shows whether there is {name}",
-            f"{'on' if on else 'off'} {'by the name of the folder' if word in source else 'by default'}",
-        )
+        done = f"{'on' if on else 'off'} {'by the name of the folder' if word in source else 'by default'}"
+        self.report.say(self.snapshot.source, f"no file shows whether there is {name}", done)
         return on
 
-    # Agents
-
     def documents(self) -> dict[str, Any]:
-        """Return personas and state."""
+        """Return the documents of step 0: personas and state."""
         people = [self._persona(person).model_dump(mode="json") for person in self.snapshot.people]
         agents = [self._state(person) for person in self.snapshot.people]
         ties = Ties(self.snapshot, find(self.game), self.history, self.report).network()
-        return {
-            "personas": people,
-            "state": {"agents": agents, "network": ties.to_dict(), "board": self._board()},
-        }
+        return {"personas": people, "state": {"agents": agents, "network": ties.to_dict(), "board": self._board()}}
 
     @cached_property
     def _known_personas(self) -> Mapping[str, Persona]:
         if self.told.personas is not None:
-            return {
-                persona.name: persona
-                for persona in population(str(self.told.personas), self.game, find(self.game).roles, None).personas
-            }
+            given = population(str(self.told.personas), self.game, find(self.game).roles, None)
+            return {persona.name: persona for persona in given.personas}
         known = {persona.name: persona for persona in built_in(self.game)}
         taken = [name for name in self.snapshot.names if name in known and not self._kept_persona(name)]
         if taken:
@@ -306,14 +263,14 @@ class _Reading:
             raise ConfigurationError(f"{person.name}: {first_problem(error)}") from None
 
     def _traits(self, person: Person, known: Row) -> Row:
-        """Return age, gender and country as `learned` opens with them; others are those that are known."""
+        """Return the unknown ones of age, gender and country, parsed from the first sentence of `learned`."""
         for text in self._learned(person).values():
             found = _TRAITS.match(text)
             if found is None or found[2] not in {"male", "female"}:
                 continue
             told = {"age": int(found[1]), "gender": found[2], "country": found[3]}
             if told["age"] != known["age"] and known["age"] is not None:
-                self.report.say(file_of(person, "scratch.json"), f"age {told['age']}", f"{known['age']} is known")
+                self.report.say(f"{person.name}/scratch.json", f"age {told['age']}", f"{known['age']} is known")
             return {name: value for name, value in told.items() if known[name] is None}
         return {}
 
@@ -324,7 +281,7 @@ class _Reading:
             return dict.fromkeys(roles, learned)
         missing = [role for role in roles if role not in learned]
         if missing:
-            raise ConfigurationError(f"{file_of(person, 'scratch.json')}: `learned` says nothing as {missing[0]}")
+            raise ConfigurationError(f"{f'{person.name}/scratch.json'}: `learned` says nothing as {missing[0]}")
         return {role: learned[role] for role in roles}
 
     def _state(self, person: Person) -> Row:
@@ -334,7 +291,7 @@ class _Reading:
         success = scratch.success_chat_num or scratch.success_num_investor + scratch.success_num_trustee
         if scratch.complain_buffer:
             count = len(scratch.complain_buffer)
-            self.report.say(file_of(person, "scratch.json"), f"{count} wish(es) to gossip left over", "left out")
+            self.report.say(f"{person.name}/scratch.json", f"{count} wish(es) to gossip left over", "left out")
         return {
             "name": person.name,
             "resources": self._resources(person),
@@ -350,7 +307,7 @@ class _Reading:
         }
 
     def _resources(self, person: Person) -> str:
-        """Return what an agent owns, with the digits that an export of ours has kept if the value is the same."""
+        """Return the resources of an agent, with the digits stored by our export if the value is equal."""
         value = person.scratch.resources_unit
         exact = str(person.scratch.extra.get("state", {}).get("resources", value))
         return exact if re.fullmatch(r"-?\d+(\.\d+)?", exact) and float(exact) == float(value) else f"{value:f}"
@@ -367,20 +324,19 @@ class _Reading:
         observed = {len(person.scratch.observed) for person in self.snapshot.people} - {0}
         board = list(self.kept("board", []))
         if observed and not board:
-            self.report.say(
-                "scratch.json",
-                "observations hold neither observer nor judgement",
-                f"left out, up to {max(observed)} each",
-            )
+            what = "observations hold neither observer nor judgement"
+            self.report.say("scratch.json", what, f"left out, up to {max(observed)} each")
         return board
 
-    # All of it
-
     def tables(self) -> dict[str, list[Row]]:
-        """Return the history up to the step."""
+        """Return the tables of the history up to the step, and report columns with missing values."""
         interactions = list(self.history.interactions.values())
+        completed = [row for row in interactions if row["course"] == Course.COMPLETED.value]
         for column in interactions[0] if interactions else ():
-            self._say_missing(column, interactions)
+            rows, kind = (completed, "completed ") if column in OF_COMPLETED else (interactions, "")
+            if missing := sum(row[column] is None for row in rows):
+                what = f"{column} is not told of {missing} of {len(rows)} {kind}encounters"
+                self.report.say("interactions", what, "null")
         return {
             "interactions": interactions,
             "events": [event for name in self.snapshot.names for event in self.history.events[name]],
@@ -389,17 +345,8 @@ class _Reading:
             "declarations": self.history.declarations,
         }
 
-    def _say_missing(self, column: str, rows: list[Row]) -> None:
-        """Say how often a column is not told where it could be."""
-        completed = [row for row in rows if row["course"] == Course.COMPLETED.value]
-        asked = completed if column in OF_COMPLETED else rows
-        missing = sum(row[column] is None for row in asked)
-        if missing:
-            kind = "completed encounters" if asked is completed else "encounters"
-            self.report.say("interactions", f"{column} is not told of {missing} of {len(asked)} {kind}", "null")
-
     def counts(self, state: Row, tables: Mapping[str, list[Row]]) -> dict[str, int]:
-        """Return how much was read."""
+        """Return the number of imported entries by kind."""
         present = {(row["holder"], row["subject"], row["role"]) for row in tables["records"]}
         network = state["network"]
         return {

@@ -1,4 +1,4 @@
-"""The reputation records of a published step, each with the older ones."""
+"""The reputation records of a published step, with those that they replaced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from repunet_model.games.base import Game
-from repunet_model.reference_layout.files import Entry, Person, Report, Snapshot, file_of, plain
+from repunet_model.reference_layout.files import Entry, Person, Report, Snapshot, plain
 from repunet_model.reference_layout.words import CAUSES, key_of
 from repunet_model.reputation import LEVELS, Cause, ReputationRecord
 from repunet_model.storage import Row
@@ -21,14 +21,7 @@ from repunet_model.util.text import first_problem
 
 @dataclass
 class Records:
-    """The records held after a published step.
-
-    Attributes:
-        snapshot: What is read.
-        game: The game.
-        gossip: The messages told, which are the sources of records.
-        report: What could not be read exactly.
-    """
+    """The records held after a published step; the gossip messages tell their sources."""
 
     snapshot: Snapshot
     game: Game
@@ -39,28 +32,24 @@ class Records:
     _unknown: int = 0
 
     def rows(self) -> list[Row]:
-        """Return every record, holder by holder, of each subject and role the oldest first."""
+        """Return all records by holder, subject and role, the oldest first."""
         rows = [row for person in self.snapshot.people for row in self._held(person)]
         if self._scaled:
-            self.report.say(
-                "reputation_database.json", f"{self._scaled} record(s) sum to 0.95 to 1.05, not to 1", "scaled"
-            )
+            what = f"{self._scaled} record(s) sum to 0.95 to 1.05, not to 1"
+            self.report.say("reputation_database.json", what, "scaled")
         if self._unknown:
             what = f"{self._unknown} first record(s) do not say step and cause"
             self.report.say("reputation_database.json", what, "step null, cause unknown")
         return rows
 
     def _held(self, person: Person) -> Iterator[Row]:
-        """Yield an agent's records, of each subject and role the oldest first."""
+        """Yield an agent's records by subject and role, the oldest first."""
         replaced: dict[str, list[tuple[int, int, Any]]] = defaultdict(list)
         for key, data in person.old_records.items():
             found = re.fullmatch(r"(.+)_pre_(\d+)(?:_(\d+))?", key)
             if found is None or found[1] not in person.records:
-                self.report.say(
-                    file_of(person, "out_of_date_reputation_database.json"),
-                    f"{key[:80]!r} replaces nothing",
-                    "left out",
-                )
+                file = f"{person.name}/out_of_date_reputation_database.json"
+                self.report.say(file, f"{key[:80]!r} replaces nothing", "left out")
             else:
                 replaced[found[1]].append((int(found[2]), int(found[3] or 1), data))
         for key, present in person.records.items():
@@ -75,7 +64,7 @@ class Records:
                 step, reason = until, data.get("reason") if isinstance(data, dict) else None
 
     def _origin(self, holder: str, row: Row, step: int | None, reason: Any) -> Row:
-        """Return step, cause and source of a record that replaced another in a step for a reason."""
+        """Return step, cause and source of a record from the step and reason of the replacement."""
         cause = CAUSES.get(reason, Cause.UNKNOWN) if isinstance(reason, str) else Cause.UNKNOWN
         order = {Cause.FIRST_ORDER_GOSSIP: 1, Cause.SECOND_ORDER_GOSSIP: 2}.get(cause)
         sources = {
@@ -88,8 +77,8 @@ class Records:
         return {"step": step, "holder": holder, "cause": cause.value, "source": source}
 
     def _record(self, person: Person, key: str, data: Any, *, is_present: bool) -> Row | None:
-        """Return a record; None, with a line in the report, if it cannot be one."""
-        file = file_of(person, "reputation_database.json" if is_present else "out_of_date_reputation_database.json")
+        """Parse a record; if it is invalid, report that and return None."""
+        file = f"{person.name}/{'' if is_present else 'out_of_date_'}reputation_database.json"
         number = {other.name: other.scratch.number for other in self.snapshot.people}
         try:
             entry = Entry.model_validate(data)
@@ -111,11 +100,7 @@ class Records:
 
 
 def _distribution(data: Any) -> list[float]:
-    """Return five numbers of which a record can be made.
-
-    Raises:
-        ValueError: If they are not five, leave [0, 1] or sum to less than 0.95 or more than 1.05.
-    """
+    """Parse five numbers; raise ValueError if they are not five in [0, 1] with a sum from 0.95 to 1.05."""
     if isinstance(data, str):
         inside = data.strip().removeprefix("(").removeprefix("[").removesuffix(")").removesuffix("]")
         data = [part.strip() for part in inside.split(",")]

@@ -1,4 +1,4 @@
-"""Ties and blacklists of the published layout, by the rules that `reader` names."""
+"""Ties and blacklists of the published layout, by the rules in the docstring of `reader`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,13 @@ from typing import Any
 
 from repunet_model.games.base import Game
 from repunet_model.network import BLACKLIST_LENGTH, SocialNetwork
-from repunet_model.reference_layout.files import Person, Report, Snapshot, file_of
+from repunet_model.reference_layout.files import Person, Report, Snapshot
 from repunet_model.reference_layout.history import History
 
 
 @dataclass(frozen=True, slots=True)
 class Ties:
-    """The ties of a published step.
-
-    Attributes:
-        snapshot: What is read.
-        game: The game.
-        history: What happened up to the step.
-        report: What could not be read exactly.
-    """
+    """The ties of a published step."""
 
     snapshot: Snapshot
     game: Game
@@ -28,7 +21,7 @@ class Ties:
     report: Report
 
     def network(self) -> SocialNetwork:
-        """Return the ties, and with whom each agent broke."""
+        """Return the network of ties and blacklists."""
         network = SocialNetwork(self.snapshot.names)
         bare = 0
         for person in self.snapshot.people:
@@ -39,25 +32,25 @@ class Ties:
                     if [other, role] not in avoided:
                         avoided.append([other, role])
                     else:
-                        self.report.say(file_of(person, "scratch.json"), f"black_list has {other} twice", "kept once")
+                        self.report.say(f"{person.name}/scratch.json", f"black_list has {other} twice", "kept once")
             for entry in relations.bind_list:
                 bare += isinstance(entry, str)
                 for other, role in self._pairs(person, entry, "bind_list"):
                     if [other, role] in avoided:
                         what = f"{other} ({role}) is in bind_list and in black_list"
-                        self.report.say(
-                            file_of(person, "scratch.json"), what, "not bound, as the published code has it"
-                        )
+                        self.report.say(f"{person.name}/scratch.json", what, "not bound, as the published code has it")
                     else:
                         network.bind(person.name, other, role)
-            network = _with_blacklist(network, person.name, avoided)
+            data = network.to_dict()
+            data["blacklists"][person.name] = avoided[-BLACKLIST_LENGTH:]
+            network = SocialNetwork.from_dict(data)
         if bare and len(set(self.game.roles)) > 1:
             self.report.say("scratch.json", f"{bare} ties are bare names without a role", "see the rule for bare names")
         return network
 
     def _pairs(self, person: Person, entry: Any, of: str) -> list[tuple[str, str]]:
-        """Return the (name, role) pairs an entry means; none if it means nobody else."""
-        file = file_of(person, "scratch.json")
+        """Return the pairs of name and role that an entry stands for; none if it is invalid."""
+        file = f"{person.name}/scratch.json"
         roles = self.game.roles
         match entry:
             case str(other):
@@ -67,23 +60,15 @@ class Ties:
                     chosen = chosen[-1:]
                 if len(found) != 1 and roles[0] != roles[1] and other in self.snapshot.names:
                     evidence = "both roles are possible" if found else "no role is known"
-                    self.report.say(
-                        file, f"{of} has the bare name {other}, {evidence}", f"taken as {' and '.join(chosen)}"
-                    )
+                    what = f"{of} has the bare name {other}, {evidence}"
+                    self.report.say(file, what, f"taken as {' and '.join(chosen)}")
             case [str(other), str(role)] if role.lower() in roles:
                 chosen = [role.lower()]
             case _:
                 self.report.say(file, f"{of} has {str(entry)[:80]!r}, no name and no pair of name and role", "left out")
                 return []
         if other == person.name or other not in self.snapshot.names:
-            self.report.say(
-                file, f"{of} has {other!r}, who is {'itself' if other == person.name else 'unknown'}", "left out"
-            )
+            what = f"{of} has {other!r}, who is {'itself' if other == person.name else 'unknown'}"
+            self.report.say(file, what, "left out")
             return []
         return [(other, role) for role in chosen]
-
-
-def _with_blacklist(network: SocialNetwork, name: str, entries: list[list[str]]) -> SocialNetwork:
-    data = network.to_dict()
-    data["blacklists"][name] = entries[-BLACKLIST_LENGTH:]
-    return SocialNetwork.from_dict(data)

@@ -1,8 +1,6 @@
-"""The words of the published layout that are data: names of folders and keys, and reasons of updates."""
+"""Fixed strings of the published layout: names of folders and keys, and reasons of updates."""
 
 from __future__ import annotations
-
-import re
 
 from repunet_model.reputation import Cause
 
@@ -10,7 +8,7 @@ EXTRA = "repunet_mesa"
 """The key under which an export keeps what the layout has no field for."""
 
 PREDICATES = {"investment": "investment", "prisoners_dilemma": "pd_game", "sign_up": "basic chat"}
-"""What an encounter is called in memory, by game."""
+"""The predicate of an encounter's memory, by game."""
 
 GOSSIP = "gossip"
 SIGN_UP = "sign up"
@@ -21,7 +19,7 @@ RESULTS = {
     "prisoners_dilemma": ("pd_game results", "pd_game_results"),
     "sign_up": ("sign up result", "sign_up_results"),
 }
-"""Folder and file of the results of a step, by game."""
+"""Folder and file name of a step's results, by game."""
 
 ORDERS = {"first-order": 1, "second-order": 2}
 
@@ -35,24 +33,24 @@ CAUSES = {
     "observed": Cause.OBSERVATION,
     "reputation update after sign up": Cause.SIGN_UP,
 }
-"""Why a record was replaced; the layout keeps it with the record that was replaced."""
+"""Causes by the reason that the layout stores with a replaced record."""
 
 EXPERIENCED = {
     "investment": "reputation update agter stage 4",
     "prisoners_dilemma": "reputation update after pd_game",
     "sign_up": "reputation update after interaction",
 }
-"""How an update by own experience is called, by game."""
+"""The reason of an update by direct experience, by game."""
 
 AVOIDED = "One of the two is on the other's blacklist."
-"""What is written for the plan and for the refusal where a blacklist forbids the deal."""
+"""The text of plan and refusal where a blacklist forbids the deal."""
 
-SAYS_AVOIDED = re.compile(r"other's blacklist")
-"""By what such a plan or refusal is known."""
+SAYS_AVOIDED = "other's blacklist"
+"""The part of `AVOIDED` by which an import recognises such a deal."""
 
 
 def reason_of(cause: Cause, game: str) -> str:
-    """Return how an update with a cause is called; an unknown cause has no name there."""
+    """Return the reason that the layout stores for a cause; "unknown" where it has none."""
     if cause is Cause.EXPERIENCE:
         return EXPERIENCED[game]
     return next((reason for reason, known in CAUSES.items() if known is cause), "unknown")

@@ -1,4 +1,4 @@
-"""Export of a step of ours as a step folder of the published layout."""
+"""Export a step of a run as a step folder of the published layout."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def export_step(run: StepReader, step: int, out: Path) -> Path:
 
     Args:
         run: The run.
-        step: Its step. In a run that was imported, the published step is the imported one and this together.
-        out: The folder to make; the step goes into it as `step_<N>`.
+        step: The step. In an imported run, the published number is this plus the number of the imported step.
+        out: The folder to create; it will hold the step as `step_<N>`.
 
     Returns:
         The step folder.
 
     Raises:
-        RepuNetError: If the run cannot be read, has a game or a name the layout has no place for, or if `out` is there
-            or cannot be written; nothing is left behind then.
+        RepuNetError: If the run cannot be read, the layout does not support its game or a name, or `out` exists or
+            cannot be written; no partial folder remains.
     """
     past = _Past.read(run, step)
     with whole(out) as place:
@@ -66,16 +66,7 @@ def export_step(run: StepReader, step: int, out: Path) -> Path:
 
 @dataclass(frozen=True)
 class _Past:
-    """A run up to a step, on its way into the published layout.
-
-    Attributes:
-        config: The parameters of the run.
-        step: The step as it is numbered there.
-        people: The personas.
-        state: The state after the step.
-        tables: Everything up to it, with the published step in each row.
-        number: The number of each agent.
-    """
+    """A run up to a step; steps have the published numbers, in the rows of the tables too."""
 
     config: RunConfig
     step: int
@@ -86,17 +77,16 @@ class _Past:
 
     @classmethod
     def read(cls, run: StepReader, step: int) -> _Past:
-        """Read a run up to a step."""
+        """Read a run, and check that the layout supports it."""
         config = run.manifest.config
         if config.game not in PREDICATES:
             raise ConfigurationError(f"the published layout has no place for the game {config.game!r}")
-        for persona in run.personas:
-            if not is_folder_name(persona.name):
-                raise ConfigurationError(
-                    f"the published layout has a folder for each agent, and {persona.name!r} cannot be one"
-                )
         folders: dict[str, str] = {}
         for name in (persona.name for persona in run.personas):
+            if not is_folder_name(name):
+                raise ConfigurationError(
+                    f"the published layout has a folder for each agent, and {name!r} cannot be one"
+                )
             other = folders.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
             if other != name:
                 raise ConfigurationError(
@@ -115,7 +105,7 @@ class _Past:
         return cls(config, start + step, people, run.step(step).state, tables, names)
 
     def files(self) -> Iterator[tuple[str, Any]]:
-        """Yield every file of the step folder, by its place in it, with its data or text."""
+        """Yield the relative path of each file of the step folder, with its data or text."""
         kept = {**self.config.stored(), "board": self.state["board"]}
         meta = {"persona_names": list(self.number), "step": self.step, EXTRA: kept}
         yield "reverie/meta.json", meta
@@ -157,14 +147,12 @@ class _Past:
             EXTRA: {
                 "persona": persona,
                 "state": {key: value for key, value in state.items() if key not in {"name", "learned"}},
-                "meetings": [
-                    {"event": _without_agent(event), "interaction": self._row(event, name)} for event in untold
-                ],
+                "meetings": [_kept(event, self._row(event, name)) for event in untold],
             },
         }
 
     def _counts(self, name: str, state: AgentState) -> dict[str, int]:
-        """Return how many encounters an agent had by role in the investment game, or in all in the others."""
+        """Return the encounters of an agent: by role in the investment game, in total in the others."""
         met: Counter[str] = Counter()
         for row in self.tables["interactions"]:
             for side, role in (("first", "investor"), ("second", "trustee")):
@@ -176,13 +164,11 @@ class _Past:
         return {**{name: met[name] for name in names}, "total_chat_num": chats[0], "success_chat_num": chats[1]}
 
     def _observed(self) -> dict[str, list[str]]:
-        """Return what everybody has observed since observations were last taken in, by name and role."""
+        """Return the observations on the board, by name and role."""
         seen: dict[str, list[str]] = defaultdict(list)
         for row in self.state["board"]:
             seen[f"{row['subject']}:{row['role']}"].append(row["text"])
         return dict(seen)
-
-    # Memory
 
     def _remembered(self, name: str) -> list[Row]:
         return [event for event in self.tables["events"] if event["agent"] == name]
@@ -196,12 +182,12 @@ class _Past:
         return self._by_sides.get((event["step"], frozenset((name, event["partner"]))))
 
     def _has_node(self, event: Row, name: str) -> bool:
-        """Tell whether the layout has a memory for an event: a conversation that was not held has none."""
+        """Whether the layout has a memory for an event; it has none for a conversation that did not take place."""
         row = self._row(event, name)
         return row is not None and (self.config.game != "sign_up" or row["course"] == Course.COMPLETED.value)
 
     def _nodes(self, name: str) -> list[Row]:
-        """Return what an agent remembers: public choices, encounters and gossip, step by step."""
+        """Return the memories of an agent: public choices, encounters and gossip, by step."""
         nodes = [*self._rounds(name), *self._encounters(name), *self._told(name)]
         nodes.sort(key=lambda node: node["created_at"])
         return [{"id": number, **node} for number, node in enumerate(nodes, start=1)]
@@ -219,7 +205,7 @@ class _Past:
             row = self._row(event, name)
             if row is None or not self._has_node(event, name):
                 continue
-            kept: Row = {"event": _without_agent(event), "interaction": row}
+            kept = _kept(event, row)
             if game == "sign_up":
                 words = row["summary"] or event["text"]
                 chat = _node("CHAT", row["first"], PREDICATES[game], row["second"], words, row["step"])
@@ -236,7 +222,7 @@ class _Past:
                 yield {**node, "conversation": _spoken(row["dialogue"])}
 
     def _messages(self, name: str) -> Iterator[Row]:
-        """Yield what an agent was told."""
+        """Yield the gossip messages that an agent heard."""
         kinds = {order: kind for kind, order in ORDERS.items()}
         for row in self.tables["gossip"]:
             if row["listener"] != name:
@@ -265,10 +251,8 @@ class _Past:
                 }
             yield {**message, "created_at": row["step"], EXTRA: kept}
 
-    # Records
-
     def _records(self, name: str) -> tuple[Row, Row]:
-        """Return the present records an agent holds and those they replaced."""
+        """Return the present records of an agent, and the replaced ones."""
         present: Row = {}
         replaced: Row = {}
         for row in self.tables["records"]:
@@ -280,7 +264,7 @@ class _Past:
                 replaced[_free(replaced, f"{key}_pre_{row['step']}")] = {**present[key], "reason": reason}
             present[key] = {
                 "ID": self.number[row["subject"]],
-                "scenario": _scenario(self.config.game),
+                "scenario": "pd_game" if self.config.game == "prisoners_dilemma" else self.config.game,
                 "role": row["role"],
                 "name": row["subject"],
                 "content": row["text"],
@@ -289,10 +273,8 @@ class _Past:
             }
         return present, replaced
 
-    # Results
-
     def _results(self) -> str:
-        """Return the result file of the step; empty if nothing happened."""
+        """Return the text of the result file of the step; empty without encounters or choices."""
         game = self.config.game
         rows = [row for row in self.tables["interactions"] if row["step"] == self.step]
         if game == "investment":
@@ -305,15 +287,13 @@ class _Past:
             for number, row in enumerate(choices, start=1)
         ]
         rule = "-" * 20
-        return (
-            "\n".join([f"{rule}Sign up info {self.step}{rule}", *lines, f"{rule}End of Sign up info{rule}", "", ""])
-            if lines
-            else ""
-        )
+        framed = [f"{rule}Sign up info {self.step}{rule}", *lines, f"{rule}End of Sign up info{rule}", "", ""]
+        return "\n".join(framed) if lines else ""
 
 
-def _without_agent(event: Row) -> Row:
-    return {key: value for key, value in event.items() if key != "agent"}
+def _kept(event: Row, interaction: Row | None) -> Row:
+    """Return the data of an event from which an import restores it exactly."""
+    return {"event": {key: value for key, value in event.items() if key != "agent"}, "interaction": interaction}
 
 
 def _played(row: Row) -> str:
@@ -349,13 +329,9 @@ def _spoken(lines: Iterable[Iterable[str]]) -> str:
 
 
 def _free(taken: Mapping[str, Any], key: str) -> str:
-    """Return a key that is not taken; a record replaced twice in a step has a number behind it."""
+    """Return an unused key; a number is appended for a record that was replaced more than once in a step."""
     number = 2
     free = key
     while free in taken:
         free, number = f"{key}_{number}", number + 1
     return free
-
-
-def _scenario(game: str) -> str:
-    return "pd_game" if game == "prisoners_dilemma" else game

@@ -1,4 +1,4 @@
-"""The picture of the main job: the same agents with and without RepuNet."""
+"""Draw the same agents with and without RepuNet, side by side."""
 
 from __future__ import annotations
 
@@ -22,19 +22,11 @@ if TYPE_CHECKING:
     from repunet_model.model import RepuNetModel
 
 COLOURS = (BLUE, VERMILION)
-"""Of the two societies."""
+"""The colours of the two societies."""
 
 
 def comparison_figure(models: Mapping[str, RepuNetModel], path: Path) -> None:
-    """Draw cooperation over time, and each society's ties at the end.
-
-    Args:
-        models: The models, by their labels.
-        path: Where to write the picture.
-
-    Raises:
-        StorageError: If it cannot be written.
-    """
+    """Draw cooperation over time, and the final ties of each model, by label; raise StorageError if writing fails."""
     figure = Figure(figsize=(14, 5.6), layout="constrained")
     axes = figure.subplots(1, 1 + len(models), width_ratios=(1.3, *(1 for _ in models)))
     _draw_cooperation(axes[0], models)
@@ -50,11 +42,11 @@ def comparison_figure(models: Mapping[str, RepuNetModel], path: Path) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Make sure that a picture can be written, before the work that it shows.
+    """Check, before any run, that a picture can be written.
 
     Raises:
-        ConfigurationError: If the name is not that of a picture.
-        StorageError: If its folder cannot be made or written.
+        ConfigurationError: If the suffix is not that of a picture.
+        StorageError: If the folder cannot be created or is not writable.
     """
     if path.suffix.lower() not in {".png", ".svg", ".pdf"}:
         raise ConfigurationError(f"picture {str(path)!r} (--figure): name a file that ends in .png, .svg or .pdf")

@@ -1,4 +1,4 @@
-"""What all pictures share: colours, axes, lines with bands, networks."""
+"""Shared parts of all pictures: colours, axes, lines with bands, networks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLUE, VERMILION, GREEN, ORANGE, GREY = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#666666"
-"""Of Okabe and Ito's palette, which colour-blind people can tell apart."""
+"""Colours of Okabe and Ito's palette, which colour-blind people can distinguish."""
 
 MODE_LOOKS: dict[str, tuple[str, Literal["-", "--", "-.", ":"]]] = {
     FULL: (BLUE, "-"),
@@ -36,40 +36,29 @@ MODE_LOOKS: dict[str, tuple[str, Literal["-", "--", "-.", ":"]]] = {
     GOSSIP_ONLY: (ORANGE, "-."),
     NEITHER: (VERMILION, ":"),
 }
-"""Colour and line of each mode."""
+"""Colour and line style of each mode."""
 
 MUTUAL_COLOUR = "#444444"
 ONE_WAY_COLOUR = "#cccccc"
 SHAPES = {Disposition.ALTRUISTIC: "o", Disposition.SELF_INTERESTED: "s"}
-"""The shape of an agent in a picture of a network."""
+"""The marker of an agent, by disposition."""
 
 
 def save(figure: Figure, path: Path, dpi: int = 130) -> None:
-    """Write a picture, the same bytes for the same picture.
-
-    Raises:
-        StorageError: If it cannot be written.
-    """
+    """Write a figure reproducibly: equal figures give equal bytes. Raise StorageError if that fails."""
     for text in figure.findobj(Text):
-        text.set_parse_math(False)  # a "$" is a letter of a name or a model
-    metadata = {"Software": None} if path.suffix == ".png" else {"Date": None, "Creator": None}
+        text.set_parse_math(False)  # "$" in a name is text, not the start of a formula
+    metadata = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}.get(path.suffix)
     try:
-        with mpl.rc_context({"svg.hashsalt": "repunet"}):
-            known = metadata if path.suffix in {".png", ".svg"} else None
-            with path.open("wb") as file:  # as bytes: the same ends of lines on every system
-                figure.savefig(file, format=path.suffix[1:], dpi=dpi, metadata=known)
+        # Binary mode: the same line endings on every system.
+        with mpl.rc_context({"svg.hashsalt": "repunet"}), path.open("wb") as file:
+            figure.savefig(file, format=path.suffix[1:], dpi=dpi, metadata=metadata)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def tidy_axes(ax: Axes, *, steps: bool = True, share: bool = False) -> None:
-    """Take away what does not inform.
-
-    Args:
-        ax: The axes.
-        steps: Whether the horizontal axis has steps.
-        share: Whether the vertical axis has shares, from 0 to 1.
-    """
+    """Hide spines; mark whole steps on the horizontal axis, and shares from 0 to 1 on the vertical one, as asked."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", alpha=0.3)
     if steps:
@@ -80,21 +69,9 @@ def tidy_axes(ax: Axes, *, steps: bool = True, share: bool = False) -> None:
 
 
 def draw_band(
-    ax: Axes,
-    steps: NDArray[np.float64],
-    centre: NDArray[np.float64],
-    half: NDArray[np.float64],
-    **looks: Any,
+    ax: Axes, steps: NDArray[np.float64], centre: NDArray[np.float64], half: NDArray[np.float64], **looks: Any
 ) -> None:
-    """Draw a mean over time with its band; steps without a value are passed over.
-
-    Args:
-        ax: Where.
-        steps: The steps.
-        centre: The mean in each.
-        half: Half the width of the band; NaN where there is none.
-        looks: Of the line.
-    """
+    """Draw the mean `centre` with a band of ± `half` over steps; NaN is a step without a mean or band."""
     known = ~np.isnan(centre)
     steps, centre, half = steps[known], centre[known], half[known]
     (line,) = ax.plot(steps, centre, linewidth=2, **looks)
@@ -105,29 +82,19 @@ def draw_band(
 
 
 def mode_legend(modes: Sequence[str], *, bars: bool = False) -> list[Artist]:
-    """Return the entries of a legend of modes, of lines or of bars."""
+    """Return legend entries for modes, as lines or bars."""
+    looks = [(mode, *MODE_LOOKS[mode]) for mode in modes]
     if bars:
-        return [Patch(color=MODE_LOOKS[mode][0], label=mode) for mode in modes]
-    return [
-        Line2D([], [], color=MODE_LOOKS[mode][0], linestyle=MODE_LOOKS[mode][1], linewidth=2, label=mode)
-        for mode in modes
-    ]
+        return [Patch(color=colour, label=mode) for mode, colour, _ in looks]
+    return [Line2D([], [], color=colour, linestyle=line, linewidth=2, label=mode) for mode, colour, line in looks]
 
 
 def network_legend() -> list[Line2D]:
-    """Return the entries of a legend of a network: dispositions, and kinds of ties."""
-    return [
-        *(
-            Line2D(
-                [], [], marker=shape, color="none", markerfacecolor="white", markeredgecolor="black", label=kind.value
-            )
-            for kind, shape in SHAPES.items()
-        ),
-        *(
-            Line2D([], [], color=colour, linewidth=2, label=label)
-            for label, colour in (("tied to each other", MUTUAL_COLOUR), ("tied one way", ONE_WAY_COLOUR))
-        ),
-    ]
+    """Return legend entries for dispositions and kinds of ties."""
+    hollow: dict[str, Any] = {"color": "none", "markerfacecolor": "white", "markeredgecolor": "black"}
+    agents = [Line2D([], [], marker=shape, label=kind.value, **hollow) for kind, shape in SHAPES.items()]
+    ties = (("tied to each other", MUTUAL_COLOUR), ("tied one way", ONE_WAY_COLOUR))
+    return agents + [Line2D([], [], color=colour, linewidth=2, label=label) for label, colour in ties]
 
 
 def draw_network(
@@ -137,17 +104,9 @@ def draw_network(
     cooperation: Mapping[str, float],
     size: int = 120,
 ) -> ScalarMappable:
-    """Draw who is bound to whom; colour is how often an agent cooperated, shape its disposition.
+    """Draw a network of ties; an agent's colour is its cooperation rate (white: no choices), its shape the disposition.
 
-    Args:
-        ax: Where.
-        graph: The ties.
-        dispositions: By name.
-        cooperation: The share of an agent's choices that were cooperative, by name; white where there is none.
-        size: Of an agent, in square points.
-
-    Returns:
-        What a colour bar is drawn of.
+    The result is the source of a colour bar; `size` is that of an agent in square points.
     """
     mutual = [(a, b) for a, b in graph.edges if a < b and graph.has_edge(b, a)]
     one_way = [(a, b) for a, b in graph.edges if not graph.has_edge(b, a)]
@@ -164,7 +123,7 @@ def draw_network(
     for disposition, shape in SHAPES.items():
         names = [name for name in graph if dispositions[name] is disposition]
         if names:
-            # Whoever made no choice is drawn white: Matplotlib would leave out what has no value.
+            # Agents without choices are white: Matplotlib would omit nodes without a value.
             colours = [to_hex(shades.cmap(cooperation[name])) if name in cooperation else "white" for name in names]
             nx.draw_networkx_nodes(
                 graph, layout, nodelist=names, node_shape=shape, ax=ax, node_size=size, node_color=colours,

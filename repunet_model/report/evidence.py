@@ -1,7 +1,6 @@
-"""What a report is made from: stored runs, read once, by panel, mode and seed.
+"""The data of a report: stored runs, read once and grouped by panel, mode and seed.
 
-A panel is a scenario with all parameters that are neither the mode nor the seed; runs of one panel differ in these
-alone, so that modes can be compared seed by seed.
+The runs of a panel differ only in mode and seed, so that modes can be compared seed by seed.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ from repunet_model.storage.schema import GOSSIP, INTERACTIONS, GossipRow, Intera
 from repunet_model.util.text import visible
 
 EXPLOITS_BELOW = 0.5
-"""Whoever makes fewer than this share of its choices cooperatively in the final phase is called an exploiter."""
+"""An exploiter is an agent whose cooperation rate in the final phase is below this."""
 
 Gossip = Counter[tuple[str | None, int, str | None]]
-"""How many messages there were, by tone, order and credibility."""
+"""Numbers of messages by tone, order and credibility."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,13 @@ class Run:
 
     Attributes:
         stored: The run on disk.
-        parameters: Everything that identifies it, by column.
-        measures: Its measures by step, with the column `step`; of a fork, from the step after the one it shares.
-        agents: A row for each agent at the end: name, disposition, resources, score (None without any record of it),
-            ties_to (how many are bound to it), isolated (whether nobody is), cooperation (share of its choices in the
-            final phase; None without any) and gossip (how often it told something).
-        gossip: Its messages.
-        graph: Its ties at the end.
+        parameters: All parameters that identify the run, by column.
+        measures: A row for each step, with the column `step`; for a fork only steps after the fork.
+        agents: A row for each agent after the last step: name, disposition, resources, score (None without records),
+            ties_to (number of agents tied to it), isolated (whether that is 0), cooperation (share of its choices in
+            the final phase; None without any) and gossip (number of messages it told).
+        gossip: Numbers of messages.
+        graph: The ties after the last step.
     """
 
     stored: StepReader
@@ -58,22 +57,22 @@ class Run:
 
     @property
     def mode(self) -> str:
-        """The name of its mode."""
+        """The name of the mode."""
         return str(self.parameters["mode"])
 
     @property
     def seed(self) -> int:
-        """Its seed."""
+        """The random seed."""
         return int(self.parameters["seed"])
 
     @property
     def last_step(self) -> int:
-        """The number of its last step."""
+        """The number of the last step."""
         return int(self.measures["step"].iloc[-1])
 
     @property
     def shared_steps(self) -> int:
-        """The last step that it shares with its parent, which the report leaves out; 0 for none."""
+        """The number of steps copied from the parent of a fork, which reports omit; 0 without a parent."""
         return self.stored.manifest.shared_steps
 
     @property
@@ -84,19 +83,15 @@ class Run:
 
     @property
     def cooperation(self) -> dict[str, float]:
-        """The share of each agent's choices in the final phase that were cooperative, for those that had any."""
+        """The cooperation rate in the final phase of each agent with choices, by name."""
         known = self.agents.dropna(subset=["cooperation"])
         return dict(zip(known["name"], known["cooperation"].astype(float), strict=True))
 
     def mean_of(self, measure: str, first: bool = False) -> float | None:
-        """Return the mean of a measure over the last steps, or over as few first ones as are the half of that.
-
-        Args:
-            measure: Its name.
-            first: Whether it is of the first steps.
+        """Return the mean of a measure over the final phase, or over the first half as many steps.
 
         Returns:
-            None where it was never measured.
+            None if it was not measured in these steps.
         """
         if measure not in self.measures:
             return None
@@ -110,9 +105,9 @@ class Panel:
     """The runs of a scenario with equal parameters, by mode.
 
     Attributes:
-        title: The scenario, and whatever distinguishes it from other panels of the report.
+        title: The scenario, and the parameters that distinguish the panel from others of the report.
         game: The name of the scenario.
-        runs: By mode, in the order of their seeds; modes without runs are not there.
+        runs: The runs of each mode that has any, by seed.
     """
 
     title: str
@@ -120,7 +115,7 @@ class Panel:
     runs: Mapping[str, Sequence[Run]]
 
     def series(self, mode: str, measure: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return steps, and a measure of all runs of a mode, runs × steps; NaN where it was not measured."""
+        """Return the steps, and a matrix (runs × steps) of a measure in a mode; NaN where it was not measured."""
         columns = {
             number: run.measures.set_index("step")[measure] if measure in run.measures else pd.Series(dtype=float)
             for number, run in enumerate(self.runs[mode])
@@ -130,22 +125,18 @@ class Panel:
 
     def has(self, measure: str) -> bool:
         """Whether any run has a measure in any step."""
-        runs = (run.measures for own in self.runs.values() for run in own)
-        return any(measure in measures and bool(measures[measure].notna().any()) for measures in runs)
+        frames = (run.measures for runs in self.runs.values() for run in runs)
+        return any(measure in frame and bool(frame[measure].notna().any()) for frame in frames)
 
     def by_seed(self, mode: str, measure: str, first: bool = False) -> dict[int, float]:
-        """Return a measure's mean over the final phase, or the first steps, of each run that has it, by seed."""
+        """Return `Run.mean_of` for each run that has the measure, by seed."""
         found = {run.seed: run.mean_of(measure, first) for run in self.runs.get(mode, ())}
         return {seed: value for seed, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All runs of a report.
-
-    Attributes:
-        runs: The runs.
-    """
+    """All runs of a report."""
 
     runs: Sequence[Run]
 
@@ -175,7 +166,7 @@ class Evidence:
 
     @property
     def modes(self) -> list[str]:
-        """The modes that there are."""
+        """The modes with runs."""
         return [mode for mode in MODES if any(mode in panel.runs for panel in self.panels)]
 
     def cells(self) -> Iterator[tuple[Panel, str, Sequence[Run]]]:
@@ -186,11 +177,11 @@ class Evidence:
 
 
 _NOT_APART = {"run", "game", "mode", "reputation", "gossip", "seed", "parent"}
-"""Columns in which runs of a panel may differ. Forks of one step are told apart by what they changed, not by parent."""
+"""Columns in which the runs of a panel may differ; forks are distinguished by the parameters that they changed."""
 
 
 def _varying(runs: Sequence[Run]) -> list[str]:
-    """Return the parameters that differ between runs of one scenario, beside mode and seed."""
+    """Return the parameters, except mode and seed, that differ between runs of one scenario."""
     names = dict.fromkeys(name for run in runs for name in run.parameters if name not in _NOT_APART)
 
     def count(*columns: str) -> int:
@@ -208,14 +199,11 @@ def _in_words(name: str, value: object) -> str:
 
 
 def read(stored: Sequence[StepReader]) -> Evidence:
-    """Read some stored runs.
-
-    Args:
-        stored: The runs.
+    """Read stored runs.
 
     Raises:
-        ConfigurationError: If there is none, one has no step, or one is there twice.
-        StorageError: If one cannot be read.
+        ConfigurationError: If there is none, or a run has no steps.
+        StorageError: If a run cannot be read.
     """
     runs = []
     for run in stored:
@@ -260,7 +248,7 @@ def _agents(
     cooperation: Mapping[str, float],
     told: Mapping[str, int],
 ) -> pd.DataFrame:
-    """Return the agents after a step; see `Run.agents`."""
+    """Build the table `Run.agents`."""
     dispositions = {persona.name: persona.disposition.value for persona in personas}
     unloved = set(isolated(graph))
     rows = [

@@ -1,9 +1,8 @@
-"""How the pictures of a report are drawn; `pictures` says what they show."""
+"""Draw the figures of a report; `pictures` adds captions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -37,53 +36,37 @@ CONTRASTS = (
     (FULL, REPUTATION_ONLY),
     (FULL, GOSSIP_ONLY),
 )
-"""Which modes are compared: what both add, what each adds alone, and what each adds to the other."""
+"""Compared modes: the effect of both mechanisms, of each alone, and of each added to the other."""
 
 SHOWN_AGENTS = 3000
-"""How many agents a scatter shows at most; the line is fitted to all."""
+"""The largest number of points in a scatter plot; the line is fitted to all agents."""
 
 
 def _figure(rows: int, columns: int, height: float = 3.1) -> tuple[Figure, NDArray[np.object_]]:
-    # A single panel is drawn as wide as two, so that it fills the page as well.
-    width = 12.0 if columns > 1 else 7.5
-    figure = Figure(figsize=(width, height * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(12.0 if columns > 1 else 7.5, height * rows + 0.6), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _lines(ax: Axes, panel: Panel, measure: str, modes: Sequence[str], **looks: Any) -> bool:
-    """Draw a measure over time by mode, and return whether there was anything to draw."""
-    drawn = False
-    for mode in modes:
-        if mode not in panel.runs:
-            continue
+def _lines(ax: Axes, panel: Panel, measure: str, modes: Sequence[str]) -> bool:
+    """Draw a measure over time by mode; return False if there are no values."""
+    for mode in (mode for mode in modes if mode in panel.runs):
         steps, values = panel.series(mode, measure)
-        if np.isnan(values).all():
-            continue
-        colour, line = MODE_LOOKS[mode]
-        draw_band(ax, steps, *bands(values), **{"color": colour, "linestyle": line, **looks})
-        drawn = True
-    return drawn
+        if not np.isnan(values).all():
+            colour, line = MODE_LOOKS[mode]
+            draw_band(ax, steps, *bands(values), color=colour, linestyle=line)
+    return bool(ax.lines)
 
 
 def _empty(ax: Axes, reason: str) -> None:
-    """Say in place of a picture why there is none."""
+    """Write the reason for a missing plot in its place."""
     ax.text(0.5, 0.5, reason, ha="center", va="center", color=GREY, transform=ax.transAxes, wrap=True)
     ax.set(xticks=[], yticks=[])
     ax.spines[["top", "right", "left", "bottom"]].set_visible(False)
 
 
-def _grid_of_lines(
-    panels: Sequence[Panel],
-    modes: Sequence[str],
-    measures: dict[str, str],
-    height: float,
-) -> Figure:
-    """Draw measures over time, a row a measure and a column a panel; rates from 0 to 1.
-
-    A measure that no run has gets no row, as long as there is another.
-    """
-    known = {name: label for name, label in measures.items() if any(panel.has(name) for panel in panels)}
-    measures = known or measures
+def _grid_of_lines(panels: Sequence[Panel], modes: Sequence[str], measures: dict[str, str], height: float) -> Figure:
+    """Draw measures over time, one row for each measure that any run has, and one column for each panel."""
+    measures = {name: label for name, label in measures.items() if any(p.has(name) for p in panels)} or measures
     figure, axes = _figure(len(measures), len(panels), height)
     for row, (measure, label) in zip(axes, measures.items(), strict=True):
         row[0].set_ylabel(label)
@@ -105,17 +88,14 @@ def cooperation(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
 
 
 def contrasts_of(panel: Panel) -> list[tuple[str, Contrast]]:
-    """Return the contrasts between modes in the final phase, paired by seed, where both modes have seeds in common."""
-    found = []
-    for first, second in CONTRASTS:
-        difference = contrast(panel.by_seed(first, "cooperation_rate"), panel.by_seed(second, "cooperation_rate"))
-        if difference is not None:
-            found.append((f"{first} − {second}", difference))
-    return found
+    """Return the contrasts in final cooperation between modes with common seeds, by label."""
+    rates = {mode: panel.by_seed(mode, "cooperation_rate") for mode in panel.runs}
+    found = ((f"{a} − {b}", contrast(rates.get(a, {}), rates.get(b, {}))) for a, b in CONTRASTS)
+    return [(label, difference) for label, difference in found if difference is not None]
 
 
 def contrasts(panels: Sequence[Panel]) -> Figure:
-    """Draw by how much modes differ in final cooperation."""
+    """Draw the differences between modes in final cooperation."""
     figure, axes = _figure(1, len(panels), 2.6)
     for ax, panel in zip(axes[0], panels, strict=True):
         found = contrasts_of(panel)
@@ -152,9 +132,10 @@ def network_measures(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
 
 
 def own_measures(panels: Sequence[Panel]) -> list[str]:
-    """Return the measures that runs have beside those of all runs."""
-    runs = [run for panel in panels for own in panel.runs.values() for run in own]
-    return sorted({name for run in runs for name in run.stored.manifest.measures})
+    """Return the names of the measures that extensions added."""
+    return sorted(
+        {name for p in panels for runs in p.runs.values() for r in runs for name in r.stored.manifest.measures}
+    )
 
 
 def lines(panels: Sequence[Panel], modes: Sequence[str], measures: Sequence[str]) -> Figure:
@@ -163,7 +144,7 @@ def lines(panels: Sequence[Panel], modes: Sequence[str], measures: Sequence[str]
 
 
 def _snapshots(panel: Panel) -> list[tuple[str, Run, int]]:
-    """Return which societies to draw of a panel: the first seed of each mode at its end, or one run at three steps."""
+    """Return label, run and step of each network: the first seed of each mode, or three steps of a single mode."""
     if len(panel.runs) > 1:
         return [(f"{mode}\n", runs[0], runs[0].stored.last) for mode, runs in panel.runs.items()]
     (run,) = (runs[0] for runs in panel.runs.values())
@@ -198,14 +179,7 @@ def _cooperation_until(run: Run, step: int) -> dict[str, float]:
 
 
 def _bars(ax: Axes, groups: Sequence[str], values: dict[str, list[NDArray[np.float64]]], modes: Sequence[str]) -> None:
-    """Draw means of runs with their intervals side by side.
-
-    Args:
-        ax: Where.
-        groups: The labels below the bars.
-        values: For each mode the values of its runs in each group.
-        modes: The modes.
-    """
+    """Draw grouped means over runs with their intervals; `values` has, by mode, an array for each group."""
     shown = [mode for mode in modes if mode in values]
     width = 0.8 / max(len(shown), 1)
     for place, mode in enumerate(shown):
@@ -213,10 +187,8 @@ def _bars(ax: Axes, groups: Sequence[str], values: dict[str, list[NDArray[np.flo
         pairs = [bands(own[:, None]) if own.size else (np.array([np.nan]), np.array([np.nan])) for own in values[mode]]
         centres = np.array([centre[0] for centre, _ in pairs])
         halves = np.nan_to_num(np.array([half[0] for _, half in pairs]))
-        colour = MODE_LOOKS[mode][0]
-        ax.bar(
-            x, centres, width * 0.92, yerr=halves, color=colour, label=mode, error_kw={"elinewidth": 1, "capsize": 2}
-        )
+        whiskers = {"elinewidth": 1, "capsize": 2}
+        ax.bar(x, centres, width * 0.92, yerr=halves, color=MODE_LOOKS[mode][0], label=mode, error_kw=whiskers)
     ax.set_xticks(np.arange(len(groups)), groups, fontsize=8)
     ax.set_xlim(-0.5, len(groups) - 0.5)
     tidy_axes(ax, steps=False)
@@ -227,7 +199,7 @@ _DISPOSITIONS = (Disposition.ALTRUISTIC, Disposition.SELF_INTERESTED)
 
 
 def _by_disposition(runs: Sequence[Run], column: str) -> list[NDArray[np.float64]]:
-    """Return the mean of a column of agents in each run, by disposition."""
+    """Return the mean of a column of `Run.agents` in each run, by disposition."""
     found = []
     for disposition in _DISPOSITIONS:
         means = [run.agents.loc[run.agents["disposition"] == disposition.value, column].mean() for run in runs]
@@ -238,7 +210,7 @@ def _by_disposition(runs: Sequence[Run], column: str) -> list[NDArray[np.float64
 def _over_time_and_at_the_end(
     panels: Sequence[Panel], modes: Sequence[str], measure: str, label: str, column: str, end_label: str
 ) -> Figure:
-    """Draw a measure over time, and below what comes of it for either disposition at the end."""
+    """Draw a measure over time, and below it a column of `Run.agents` by disposition."""
     figure, axes = _figure(2, len(panels), 2.5)
     for top, bottom, panel in zip(axes[0], axes[1], panels, strict=True):
         top.set_title(panel.title, fontsize=10)
@@ -257,14 +229,14 @@ def _over_time_and_at_the_end(
 
 
 def isolation(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
-    """Draw how many agents are isolated, and of which disposition they are."""
+    """Draw the number of isolated agents, and their dispositions."""
     return _over_time_and_at_the_end(
         panels, modes, "isolated", "isolated agents", "isolated", "share isolated\nat the end"
     )
 
 
 def resources(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
-    """Draw how unequal resources are, and who has them at the end."""
+    """Draw the inequality of resources, and their final means by disposition."""
     return _over_time_and_at_the_end(panels, modes, "gini", "Gini of resources", "resources", "units at the end")
 
 
@@ -274,7 +246,7 @@ def scores(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
     figure = _grid_of_lines(panels, modes, measures, 2.4)
     drawn = [ax for ax in figure.axes if ax.lines]
     if drawn:
-        # One scale, so that dispositions and scenarios can be compared.
+        # One scale makes dispositions and scenarios comparable.
         low, high = min(ax.get_ylim()[0] for ax in drawn), max(ax.get_ylim()[1] for ax in drawn)
         for ax in drawn:
             ax.set_ylim(low, high)
@@ -282,51 +254,45 @@ def scores(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
 
 
 def gossip(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
-    """Draw how much gossip there was in a run, by tone, order and credibility."""
+    """Draw the number of messages in a run, by tone, order and credibility."""
     figure, axes = _figure(len(panels), 3, 2.6)
-    kinds: list[tuple[str, list[str], Callable[[Run], list[int]]]] = [
-        ("tone", ["positive", "negative"], lambda run: _counts(run, 0, ["positive", "negative"])),
-        ("order", ["first", "second"], lambda run: _counts(run, 1, [1, 2])),
-        (
-            "found credible",
-            [level.value.replace(" ", "\n") for level in Credibility],
-            lambda run: _counts(run, 2, [level.value for level in Credibility]),
-        ),
+    kinds: list[tuple[str, dict[object, str]]] = [
+        ("tone", {"positive": "positive", "negative": "negative"}),
+        ("order", {1: "first", 2: "second"}),
+        ("found credible", {level.value: level.value.replace(" ", "\n") for level in Credibility}),
     ]
     for row, panel in zip(axes, panels, strict=True):
-        for ax, (what, labels, count) in zip(row, kinds, strict=True):
+        for place, (ax, (what, labels)) in enumerate(zip(row, kinds, strict=True)):
             values = {
-                mode: list(np.array([count(run) for run in runs], dtype=float).T)
+                mode: [np.array([_count(run, place, kind) for run in runs], dtype=float) for kind in labels]
                 for mode, runs in panel.runs.items()
                 if mode in modes
             }
-            _bars(ax, labels, values, modes)
+            _bars(ax, list(labels.values()), values, modes)
             ax.set_title(f"{panel.title}: {what}", fontsize=9)
         row[0].set_ylabel("messages in a run")
     figure.legend(handles=mode_legend(modes, bars=True), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
-def _counts(run: Run, place: int, kinds: Sequence[object]) -> list[int]:
-    return [sum(count for key, count in run.gossip.items() if key[place] == kind) for kind in kinds]
+def _count(run: Run, place: int, kind: object) -> int:
+    return sum(count for key, count in run.gossip.items() if key[place] == kind)
 
 
 def gossip_line(panel: Panel) -> Line | None:
-    """Return the line of scores on how often an agent gossips; None without a line."""
+    """Regress agents' scores on the number of messages they told; None without a line."""
     agents = _scored(panel)
     return regression(agents["gossip"].tolist(), agents["score"].tolist(), agents["run"].tolist())
 
 
 def _scored(panel: Panel) -> pd.DataFrame:
-    """Return the agents that have a score, of the runs in which there is gossip as well."""
+    """Return the agents with a score in the runs with reputation and gossip."""
     frames = [run.agents.assign(run=number) for number, run in enumerate(panel.runs.get(FULL, ()))]
-    return (
-        pd.concat(frames).dropna(subset=["score"]) if frames else pd.DataFrame({"gossip": [], "score": [], "run": []})
-    )
+    return pd.concat(frames).dropna(subset=["score"]) if frames else pd.DataFrame(columns=["gossip", "score", "run"])
 
 
 def gossip_and_score(panels: Sequence[Panel]) -> Figure:
-    """Draw how often agents gossip, and what is thought of them."""
+    """Draw agents' scores against the number of messages they told, with the fitted line."""
     figure, axes = _figure(1, len(panels), 3.4)
     for ax, panel in zip(axes[0], panels, strict=True):
         agents, line = _scored(panel), gossip_line(panel)
@@ -344,7 +310,7 @@ def gossip_and_score(panels: Sequence[Panel]) -> Figure:
 
 
 def costs(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
-    """Draw calls, and where endpoints were asked tokens and dollars, by step."""
+    """Draw calls by step, and the tokens and dollars of endpoints if there are any."""
     measures = {"calls": "questions answered"}
     for name, label in (("tokens", "tokens"), ("usd", "US dollars")):
         if any(name in run.measures and run.measures[name].sum() for p in panels for r in p.runs.values() for run in r):

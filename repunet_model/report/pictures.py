@@ -1,9 +1,9 @@
-"""The pictures of a report. Each says in its caption what it shows, what its bands are, and over how many seeds."""
+"""The pictures of a report; each caption names the quantity, the intervals and the number of seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import batched
 
 from matplotlib.figure import Figure
@@ -14,19 +14,12 @@ from repunet_model.report.evidence import Evidence, Panel
 from repunet_model.results.tables import PHASE
 
 ACROSS = 3
-"""Panels beside each other."""
+"""The number of panels in a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture of a report.
-
-    Attributes:
-        name: That of its files.
-        title: What it is about.
-        caption: What it shows, with its bands and its number of seeds.
-        figure: The picture.
-    """
+    """A figure of a report, with its file name, title and caption."""
 
     name: str
     title: str
@@ -35,16 +28,12 @@ class Picture:
 
 
 def pictures(evidence: Evidence) -> Iterator[Picture]:
-    """Yield the pictures of a report; what the runs cannot show is left out.
-
-    Args:
-        evidence: The runs.
-    """
+    """Yield the pictures for which the runs have data."""
     together = [list(part) for part in batched(evidence.panels, ACROSS)]
     for number, panels in enumerate(together, start=1):
         mark = f"_{number}" if len(together) > 1 else ""
         for picture in _of_panels(panels):
-            yield Picture(f"{picture.name}{mark}", picture.title, picture.caption, picture.figure)
+            yield replace(picture, name=f"{picture.name}{mark}")
 
 
 def _of_panels(panels: Sequence[Panel]) -> Iterator[Picture]:
@@ -62,15 +51,13 @@ def _of_cooperation(panels: Sequence[Panel], modes: Sequence[str]) -> Iterator[P
         f"The cooperation rate in each step, by mode. {_bands_in_words(panels)}",
         figures.cooperation(panels, modes),
     )
-    if any(figures.contrasts_of(panel) for panel in panels):
-        pairs = sorted({each.difference.n for panel in panels for _, each in figures.contrasts_of(panel)})
-        count = counted(pairs[0]) if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]} seeds"
+    if pairs := {each.difference.n for panel in panels for _, each in figures.contrasts_of(panel)}:
         yield Picture(
             "contrasts",
             "What the modes change in the end",
             f"Difference between two modes in the mean cooperation rate of the last {PHASE} steps, paired by seed "
-            f"({count}). Dots are mean differences, lines their 95 % bootstrap intervals (BCa, from five seeds on); to "
-            "the right of the line at 0 the mode named first has more cooperation.",
+            f"({counted(pairs)}). Dots are mean differences, lines their 95 % bootstrap intervals (BCa, from five "
+            "seeds on); to the right of the line at 0 the mode named first has more cooperation.",
             figures.contrasts(panels),
         )
 
@@ -82,26 +69,22 @@ def _of_networks(panels: Sequence[Panel], modes: Sequence[str]) -> Iterator[Pict
         "networks",
         "Who is tied to whom",
         f"{'One run at several steps' if single else 'The first seed of each mode at its end'}: one run each, not a "
-        f"mean. "
-        "Colour is how often an agent chose cooperatively, the shape its disposition; white made no choice.",
+        "mean. Colour is how often an agent chose cooperatively, the shape its disposition; white made no choice.",
         figures.networks(panels),
     )
     yield Picture(
         "network_measures",
         "Ties, clustering, communities, assortativity",
         "Directed ties, pairs tied to each other, mean clustering coefficient (Fagiolo 2007), number of communities "
-        "and "
-        "their modularity (Louvain method, every fifth step), and how alike tied agents are in disposition and in "
-        "recent "
-        f"cooperation (Pearson's correlation over ties; none where all agents are alike). {lines}",
+        "and their modularity (Louvain method, every fifth step), and how alike tied agents are in disposition and in "
+        f"recent cooperation (Pearson's correlation over ties; none where all agents are alike). {lines}",
         figures.network_measures(panels, modes),
     )
     yield Picture(
         "isolation",
         "Isolated agents and their dispositions",
         f"Above: agents to whom nobody is tied, in each step. {lines} Below: the share of the agents of either "
-        f"disposition "
-        f"that is isolated at the end. {_whiskers_in_words(panels)}",
+        f"disposition that is isolated at the end. {_whiskers_in_words(panels)}",
         figures.isolation(panels, modes),
     )
 
@@ -114,8 +97,7 @@ def _of_reputation_and_gossip(panels: Sequence[Panel], modes: Sequence[str]) -> 
             "scores",
             "Scores by disposition",
             "The mean score of altruistic and of self-interested agents in the eyes of all who know them, from −1 to "
-            "1, "
-            f"in the modes with reputation. {_bands_in_words(panels)}",
+            f"1, in the modes with reputation. {_bands_in_words(panels)}",
             figures.scores(panels, remembering),
         )
     if gossiping and any(run.gossip for panel in panels for runs in panel.runs.values() for run in runs):
@@ -126,15 +108,13 @@ def _of_reputation_and_gossip(panels: Sequence[Panel], modes: Sequence[str]) -> 
             figures.gossip(panels, gossiping),
         )
     if any(figures.gossip_line(panel) is not None for panel in panels):
-        runs = sorted({len(panel.runs.get(FULL, ())) for panel in panels} - {0})
-        count = counted(runs[0]) if len(runs) == 1 else f"{runs[0]} to {runs[-1]} seeds"
+        count = counted({len(panel.runs.get(FULL, ())) for panel in panels} - {0})
         yield Picture(
             "gossip_and_score",
             "Who gossips, and what is thought of them",
             f"Each dot is an agent of one of the runs with reputation and gossip ({count}): how often it told "
-            f"something "
-            "in the run, and its mean score at the end. The line is fitted by ordinary least squares; see the table "
-            "below.",
+            "something in the run, and its mean score at the end. The line is fitted by ordinary least squares; see "
+            "the table below.",
             figures.gossip_and_score(panels),
         )
 
@@ -145,8 +125,7 @@ def _of_resources_and_costs(panels: Sequence[Panel], modes: Sequence[str]) -> It
         "resources",
         "Resources and their inequality",
         f"Above: the Gini coefficient of resources in each step (0: all have the same). {lines} Below: mean "
-        f"resources at "
-        f"the end by disposition, in units. {_whiskers_in_words(panels)}",
+        f"resources at the end by disposition, in units. {_whiskers_in_words(panels)}",
         figures.resources(panels, modes),
     )
     if own := figures.own_measures(panels):
@@ -166,15 +145,16 @@ def _of_resources_and_costs(panels: Sequence[Panel], modes: Sequence[str]) -> It
         )
 
 
-def counted(runs: int) -> str:
-    """Return how many seeds there are, in words."""
-    return "one seed" if runs == 1 else f"{runs} seeds"
+def counted(numbers: set[int]) -> str:
+    """Format the number of seeds, as a range if it differs."""
+    if len(numbers) > 1:
+        return f"{min(numbers)} to {max(numbers)} seeds"
+    return "one seed" if numbers == {1} else f"{min(numbers)} seeds"
 
 
 def seeds_of(panels: Sequence[Panel]) -> str:
-    """Return over how many seeds the modes of some panels are, in words."""
-    numbers = sorted({len(runs) for panel in panels for runs in panel.runs.values()})
-    return counted(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
+    """Format the number of seeds of the modes of some panels."""
+    return counted({len(runs) for panel in panels for runs in panel.runs.values()})
 
 
 def _bands_in_words(panels: Sequence[Panel]) -> str:

@@ -1,4 +1,4 @@
-"""One question a call beside fused questions: what a step costs, and what comes of it."""
+"""Compare one question per call with fused questions: cost and outcome of a step."""
 
 from __future__ import annotations
 
@@ -15,15 +15,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COMPARED = ("ties", "gossip_told", "score_altruistic", "score_self_interested", "calls", "attempts", "tokens", "usd")
-"""What ways of asking are compared by, beside the rates of the game."""
+"""The measures compared, beside the rates of the game."""
 
 
 def questions_table(results: pd.DataFrame) -> Table:
-    """Return what a step costs and what comes of it with either way of asking, over the same seeds.
-
-    Args:
-        results: The table of a sweep of one scenario and mode over both ways: a row for each step of each run.
-    """
+    """Build the table of measures by way of asking, paired by seed, from a sweep of one scenario and mode over both."""
     table = Table(
         title="A step, one question a call and fused", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )

@@ -1,4 +1,4 @@
-"""Intervals, paired contrasts, effect sizes and regressions of independent runs."""
+"""Intervals, paired contrasts, effect sizes and regressions over independent runs."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ LEVEL = 0.95
 """The confidence level of every interval."""
 
 LEAST_FOR_BOOTSTRAP = 5
-"""Fewer values than this are too few to draw from."""
+"""The smallest number of values for a bootstrap interval."""
 
 RESAMPLES = 9_999
 
 NO_DIFFERENCE = 1e-9
-"""Values that differ by less are equal but for rounding, and have no spread."""
+"""A smaller spread of values is rounding error and counts as 0."""
 
 
 def bands(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean of independent runs in each step, and half the width of its 95 % interval, by Student's t.
+    """Return the mean over independent runs in each step, and half the width of its 95 % interval (Student's t).
 
     Args:
-        values: Runs × steps; NaN where nothing was measured, which does not count.
+        values: A matrix, runs × steps; NaN is a missing value.
 
     Returns:
-        NaN where there is no value, or only one, of which there is no interval.
+        Means, NaN without a value, and half widths, NaN with fewer than two values.
     """
     count = (~np.isnan(values)).sum(axis=0)
     safe = np.maximum(count, 1)
@@ -46,9 +46,9 @@ class Estimate:
 
     Attributes:
         mean: The mean.
-        low: The lower end of its 95 % bootstrap interval; None for too few runs.
+        low: The lower end of the 95 % bootstrap interval; None for too few runs.
         high: The upper end.
-        n: How many runs.
+        n: The number of runs.
     """
 
     mean: float
@@ -62,11 +62,7 @@ class Estimate:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Return a mean with its bootstrap interval (BCa; Efron 1987), drawn with a fixed seed.
-
-    Args:
-        values: One for each independent run, at least one.
-    """
+    """Return the mean of the values of independent runs, with its bootstrap interval (BCa; Efron 1987; fixed seed)."""
     data = np.asarray(values, dtype=float)
     mean = float(data.mean())
     if len(data) < LEAST_FOR_BOOTSTRAP:
@@ -86,8 +82,8 @@ class Contrast:
 
     Attributes:
         difference: The mean of the differences.
-        effect: The mean difference in standard deviations of the differences (Cohen's d for pairs); None where all
-            differences are equal, or there is only one.
+        effect: The mean difference in standard deviations of the differences (Cohen's d for pairs); None if all
+            differences are equal, or for a single one.
         above: The share of seeds with a positive difference.
     """
 
@@ -97,25 +93,12 @@ class Contrast:
 
 
 def paired(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
-    """Return by how much a measure is higher in one mode than in another, by seed, over the seeds that both have.
-
-    Args:
-        first: The measure by seed.
-        second: The same in the other mode.
-    """
+    """Return the differences between two modes in a measure by seed, over the common seeds."""
     return {seed: first[seed] - second[seed] for seed in sorted(set(first) & set(second))}
 
 
 def contrast(first: Mapping[int, float], second: Mapping[int, float]) -> Contrast | None:
-    """Return by how much a measure is higher in one mode than in another, over the seeds that both have.
-
-    Args:
-        first: The measure by seed.
-        second: The same in the other mode.
-
-    Returns:
-        None if they have no seed in common.
-    """
+    """Return the contrast between two modes in a measure by seed; None without a common seed."""
     differences = list(paired(first, second).values())
     if not differences:
         return None
@@ -130,17 +113,17 @@ def contrast(first: Mapping[int, float], second: Mapping[int, float]) -> Contras
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A straight line through agents.
+    """A regression line over agents.
 
     Attributes:
-        intercept: Where it starts.
-        slope: By how much the outcome rises for one more of the predictor.
-        low: The lower end of the slope's 95 % interval.
+        intercept: The intercept.
+        slope: The slope.
+        low: The lower end of the 95 % interval of the slope.
         high: The upper end.
-        p: The probability of a slope at least as steep if there were none.
+        p: The p-value of the slope, two-sided.
         r_squared: The share of variance that the line explains.
-        agents: How many agents.
-        runs: How many runs.
+        agents: The number of agents.
+        runs: The number of runs.
     """
 
     intercept: float
@@ -154,17 +137,12 @@ class Line:
 
 
 def regression(predictor: Sequence[float], outcome: Sequence[float], run: Sequence[int]) -> Line | None:
-    """Fit a line by ordinary least squares; agents of one run are no independent cases, so errors are clustered by run.
+    """Fit a line by ordinary least squares to values of agents.
 
-    With a single run the errors are robust to unequal variances (HC3) instead.
-
-    Args:
-        predictor: A value of each agent.
-        outcome: What it is to explain.
-        run: The run of each agent.
+    Errors are clustered by run, since agents of one run are not independent; for a single run they are robust (HC3).
 
     Returns:
-        None where there is no line, for fewer than three agents, or equal values.
+        None for fewer than three agents, or if all values of a variable are equal.
     """
     if len(outcome) < 3 or np.ptp(predictor) == 0 or np.ptp(outcome) == 0:
         return None
@@ -173,10 +151,8 @@ def regression(predictor: Sequence[float], outcome: Sequence[float], run: Sequen
     design = sm.add_constant(pd.DataFrame({"x": np.asarray(predictor, dtype=float)}))
     runs = len(set(run))
     model = sm.OLS(np.asarray(outcome, dtype=float), design)
-    if runs > 1:
-        fitted = model.fit(cov_type="cluster", cov_kwds={"groups": np.asarray(run)}, use_t=True)
-    else:
-        fitted = model.fit(cov_type="HC3", use_t=True)
+    clustered = {"cov_type": "cluster", "cov_kwds": {"groups": np.asarray(run)}}
+    fitted = model.fit(**(clustered if runs > 1 else {"cov_type": "HC3"}), use_t=True)
     low, high = fitted.conf_int(1 - LEVEL).loc["x"]
     return Line(
         float(fitted.params["const"]),

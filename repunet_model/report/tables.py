@@ -19,19 +19,14 @@ if TYPE_CHECKING:
     from repunet_model.model import RepuNetModel
 
 WINDOW = 5
-"""Steps that are averaged in tables and pictures."""
+"""The number of steps averaged in tables and pictures."""
 
 RATES_SHOWN = 4
-"""How many of a game's rates fit into a terminal of 80 columns."""
+"""The number of rates of a game that fit into a terminal of 80 columns."""
 
 
 def rates_table(model: RepuNetModel, first: int) -> Table:
-    """Return the rates of a run by step.
-
-    Args:
-        model: The model.
-        first: The first step to show.
-    """
+    """Build the table of rates by step, from step `first` on."""
     table = Table(title="Rates by step", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     rates = games.find(model.config.game).rates
     columns: dict[str, tuple[str, str]] = {
@@ -50,12 +45,7 @@ def rates_table(model: RepuNetModel, first: int) -> Table:
 
 
 def usage_table(usage: Mapping[str, Usage], title: str) -> Table:
-    """Return what questions cost.
-
-    Args:
-        usage: By the name of the question.
-        title: Of the table.
-    """
+    """Build the table of requests, tokens and cost by question."""
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     counts = {
         "sent": "attempts",
@@ -84,34 +74,30 @@ def usage_table(usage: Mapping[str, Usage], title: str) -> Table:
 
 
 def _dollars(usage: Usage) -> str:
-    """Return what is known to have been paid, and that it is not all where a price is not known."""
+    """Format the known cost; a "?" stands for tokens without a known price."""
     if not usage.unpriced_tokens:
         return f"{usage.usd:,.4f}"
     return f"{usage.usd:,.4f} + ?" if usage.usd else "?"
 
 
 def spending(usage: Usage) -> str:
-    """Return tokens and, where it is known, money."""
+    """Format tokens and the known cost."""
     cost = f", ${usage.usd:,.4f}" if usage.usd else ""
     return f"{usage.tokens:,} tokens{cost}"
 
 
 def _shown(value: float | None, form: str) -> str:
-    """Return a measure in words, a dash where there is none."""
+    """Format a measure; a dash if it is missing."""
     return "-" if value is None or math.isnan(value) else form.format(value)
 
 
 def share_in_words(value: float | None) -> str:
-    """Return a share in per cent, a dash where there is none."""
+    """Format a share in per cent; a dash if it is missing."""
     return _shown(value, "{:.0%}")
 
 
 def comparison_table(models: Mapping[str, RepuNetModel]) -> Table:
-    """Return what became of some runs of equal length, side by side.
-
-    Args:
-        models: The models, by the heading of their column.
-    """
+    """Build the table that compares models, one column each, by label."""
     table = Table(title="The same agents, side by side")
     table.add_column("")
     for label in models:
@@ -126,9 +112,8 @@ def comparison_table(models: Mapping[str, RepuNetModel]) -> Table:
         )
     table.add_section()
     for disposition in (Disposition.ALTRUISTIC, Disposition.SELF_INTERESTED):
-        table.add_row(
-            f"units gained, {disposition.value} agents", *(_gained(model, disposition) for model in models.values())
-        )
+        gained = (_gained(model, disposition) for model in models.values())
+        table.add_row(f"units gained, {disposition.value} agents", *gained)
     for name, heading in (("ties", "ties"), ("mutual_ties", "mutual ties")):
         table.add_row(f"{heading} at the end", *(f"{frame[name].iloc[-1]:.0f}" for frame in frames))
     table.add_row("gossip told", *(f"{frame['gossip_told'].sum():.0f}" for frame in frames))

@@ -1,1 +1,1 @@
-"""One run read: tables of measures, a step or an agent in words, what calls waited for, interviews."""
+"""Results of one run: tables of measures, steps and agents as text, dependencies of calls, interviews."""

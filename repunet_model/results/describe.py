@@ -1,4 +1,4 @@
-"""A stored run in words: one step, or one agent, as lines of text."""
+"""Describe a step or an agent of a stored run as lines of text."""
 
 from __future__ import annotations
 
@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 
 
 def of_step(run: StepReader, number: int) -> Iterator[str]:
-    """Yield what happened in a step: choices, encounters and what was thought of them, gossip, records, ties.
-
-    Args:
-        run: The run.
-        number: The step; step 0 is the seed.
-    """
+    """Yield the choices, encounters with judgements, gossip, records and ties of a step; for step 0, the personas."""
     yield _heading(run, f"step {number}", number)
     if number == 0:
         for persona in run.personas:
@@ -33,9 +28,8 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
         return
     step = run.step(number)
     measured = {name: value for name, value in step.measures.items() if value is not None}
-    yield "  " + ", ".join(f"{name} {_number(value)}" for name, value in measured.items())
-    declarations = step.rows(DECLARATIONS)
-    if declarations:
+    yield "  " + ", ".join(f"{name} {value:.3g}" for name, value in measured.items())
+    if declarations := step.rows(DECLARATIONS):
         yield from ("", "Public choices")
     for row in declarations:
         yield f"  {row['agent']}: {'yes' if row['cooperated'] else 'no'}. {said(row['reason'])}"
@@ -60,8 +54,7 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
                 yield from _thoughts(thought, other)
         for speaker, text in cast("Row", met).get("conversation") or ():
             yield f"    {speaker}: {said(text)}"
-    gossip = step.rows(GOSSIP)
-    if gossip:
+    if gossip := step.rows(GOSSIP):
         yield from ("", "Gossip")
     for message in gossip:
         yield from _gossip(message)
@@ -74,15 +67,10 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
 
 
 def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:
-    """Yield who an agent is after a step, what it went through until then, and what it and others think.
-
-    Args:
-        run: The run.
-        name: The agent.
-        last: The last step to read.
+    """Yield the state of an agent after step `last`, its opinions, the opinions about it, and its history.
 
     Raises:
-        ConfigurationError: If nobody in the run has the name.
+        ConfigurationError: If no agent has the name.
     """
     people = {persona.name: persona for persona in run.personas}
     if name not in people:
@@ -131,7 +119,7 @@ def _registered_tables(step: Step) -> Iterator[str]:
 
 
 def _thoughts(call: CallRow, other: str) -> Iterator[str]:
-    """Yield the decisions and judgements of an answer, with their reasons."""
+    """Yield the decisions and judgements in an answer, with reasons."""
     answer = call["answer"]
     if call["question"] == "evaluate":
         yield f"      found {other}'s conduct {answer['partner']}: {said(answer['partner_reason'])}"
@@ -141,14 +129,14 @@ def _thoughts(call: CallRow, other: str) -> Iterator[str]:
 
 
 def _decision(call: CallRow) -> str:
-    """Return what was decided, and why."""
+    """Format a decision and its reason."""
     answer = call["answer"]
     decided = [str(value) for name, value in answer.items() if name not in {"reason", "tone"}]
     return f"{call['question'].replace('_', ' ')}: {', '.join(decided)}. {said(answer['reason'])}"
 
 
 def _heading(run: StepReader, what: str, step: int) -> str:
-    """Return a heading; a run without steps has no mode yet, and shared steps of a fork have that of its parent."""
+    """Format a heading; a run without steps has no mode, and a fork's copied steps have that of the parent."""
     config = run.manifest.config
     parts = ""
     if run.last:
@@ -156,10 +144,6 @@ def _heading(run: StepReader, what: str, step: int) -> str:
         config = config if made is None else made.config
         parts = f", {parts_in_words(config.reputation, config.gossip)}"
     return f"{run.folder.path.name}, {what} ({config.game}{parts})"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}"
 
 
 def _record(row: RecordRow) -> str:

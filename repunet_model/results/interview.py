@@ -1,4 +1,4 @@
-"""Interviews: a free question to an agent as it was after a step, answered by its model, never written into the run."""
+"""Interview an agent in its state after a step; its model answers, and nothing is written into the run."""
 
 from __future__ import annotations
 
@@ -29,45 +29,27 @@ LONGEST_QUESTION = 2000
 
 @dataclass(frozen=True, slots=True)
 class Interviewed:
-    """What an agent said.
-
-    Attributes:
-        text: The answer.
-        usage: What it cost.
-    """
+    """The answer of an agent, and its cost."""
 
     text: str
     usage: Usage
 
 
 def talking(manifest: Manifest, name: str, environment: Mapping[str, str] = os.environ) -> Respondents:
-    """Return who answers for the agents of a stored run, if one of them can talk.
-
-    Args:
-        manifest: Of the run.
-        name: The agent.
-        environment: Where endpoints and keys are configured.
+    """Return the backends of a stored run.
 
     Raises:
-        ConfigurationError: If it cannot, or the backend cannot be set up.
+        ConfigurationError: If no model answers for the agent, or a backend cannot be set up.
     """
     _check_talks(name, manifest.backend_of(name))
     return recorded(manifest, environment=environment)
 
 
 def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respondents, limits: Limits) -> Interviewed:
-    """Put a free question to an agent, as it was after a step.
-
-    Args:
-        chronicle: The run; nothing is written into it.
-        step: The step.
-        name: The agent.
-        text: The question.
-        who: Who answers for the agents of the run.
-        limits: What requests may not exceed.
+    """Ask an agent a free question in its state after a step.
 
     Raises:
-        RepuNetError: If there is no such agent, it cannot talk, or it could not be asked.
+        RepuNetError: If there is no such agent, no model answers for it, or the request fails.
     """
     persona = chronicle.persona(name)
     backend = who.of(name)
@@ -80,7 +62,8 @@ def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respon
     prompts = Prompts(game.rules, reputation=config.reputation, gossip=config.gossip, random_pairs=game.random_pairs)
     where = Coordinates(step, "interview", Interview.name, name, about=asked)
     digest = Streams(config.seed).digest(*where)
-    learned = _learned(chronicle.agent_state(name, step)["learned"])
+    by_role = chronicle.agent_state(name, step)["learned"]
+    learned = "\n".join(f"As {role}: {text}" if len(by_role) > 1 else text for role, text in by_role.items())
     question = _question(chronicle, step, name, asked)
     request = Request(where, question, persona, learned, digest, prompts, backend.description)
     said = event_loop.run(_answered(service(backend, limits, Journal()), request))
@@ -88,11 +71,7 @@ def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respon
 
 
 def _check_talks(name: str, described: Mapping[str, Any]) -> None:
-    """Make sure that a model answers for an agent.
-
-    Raises:
-        ConfigurationError: If none does.
-    """
+    """Raise ConfigurationError unless a model answers for an agent, by the description of its backend."""
     if "model" not in described:
         raise ConfigurationError(
             f"{name} cannot talk: the backend {described['backend']!r} answers for them, and only a language model can"
@@ -103,15 +82,8 @@ async def _answered(backend: Backend, request: Request[Any]) -> str:
     return str((await backend.answer(request)).answer)
 
 
-def _learned(by_role: Mapping[str, str]) -> str:
-    """Return what an agent acts on: in a game of two roles, in each."""
-    if len(by_role) == 1:
-        return next(iter(by_role.values()))
-    return "\n".join(f"As {role}: {text}" for role, text in by_role.items())
-
-
 def _question(chronicle: Chronicle, step: int, name: str, asked: str) -> Interview:
-    """Return the question with all that the agent holds after a step."""
+    """Return the question with the state of the agent after a step."""
     network = chronicle.network(step)
     opinions = chronicle.opinions_of(name, step).values()
     return Interview(

@@ -1,7 +1,6 @@
-"""What the calls of a step waited for, and the longest chain among them, which no concurrency can shorten.
+"""Find the critical path of a step: the longest chain of dependent calls, which bounds its duration from below.
 
-Each call of a stored step names the calls it waited for, by their places among the calls of the step. A step takes at
-least as long as its critical path: the longest chain of calls of which each waits for the one before.
+Each call of a stored step names the calls it depends on, by their positions among the calls of the step.
 """
 
 from __future__ import annotations
@@ -25,13 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StepProfile:
-    """The calls of a step.
-
-    Attributes:
-        step: The step.
-        calls: How many there are.
-        path: The critical path, first call first.
-    """
+    """The number of calls of a step, and its critical path, first call first."""
 
     step: int
     calls: int
@@ -39,11 +32,7 @@ class StepProfile:
 
 
 def critical_path(calls: Sequence[CallRow]) -> list[int]:
-    """Return the places of the calls on the longest chain, the first call first; of equal chains the first found.
-
-    Args:
-        calls: Rows of the calls of a step, each with the places of those it waited for under "after".
-    """
+    """Return the positions of the calls on the longest chain, in order; of equal chains the first found."""
     length: dict[int, int] = {}
     for place in TopologicalSorter({place: call["after"] for place, call in enumerate(calls)}).static_order():
         length[place] = 1 + max((length[other] for other in calls[place]["after"]), default=0)
@@ -56,18 +45,14 @@ def critical_path(calls: Sequence[CallRow]) -> list[int]:
 
 
 def of_step(run: StepReader, step: int) -> StepProfile:
-    """Return the profile of a step of a stored run.
-
-    Raises:
-        StorageError: If the step cannot be read.
-    """
+    """Return the profile of a step of a stored run; raise StorageError if it cannot be read."""
     calls = run.step(step).rows(CALLS)
     with understood(run.folder):
         return StepProfile(step, len(calls), tuple(calls[place] for place in critical_path(calls)))
 
 
 def table(profiles: Sequence[StepProfile]) -> Table:
-    """Return what the steps of a run had to wait for."""
+    """Build the table of critical paths by step."""
     columns = ("step", "calls", "critical path", "calls / path", "where the path goes")
     result = Table(*columns, title="What waits for what", box=box.SIMPLE)
     for column in result.columns[:4]:
@@ -85,7 +70,7 @@ def table(profiles: Sequence[StepProfile]) -> Table:
 
 
 def path_in_words(profile: StepProfile) -> list[str]:
-    """Return the calls of a critical path, a line each."""
+    """Return a line for each call of the critical path."""
     return [
         f"  {number:2}  {call['question']} to {call['agent']}" + (f" about {call['about']}" if call["about"] else "")
         for number, call in enumerate(profile.path, 1)

@@ -1,8 +1,7 @@
-"""What came of stored runs, as tables: parameters and measures by step, read from run folders.
+"""Results of stored runs as tables: parameters and measures by step, read from run folders.
 
-The first columns are everything that identifies a run (`Manifest.described`), the others what was measured. A run
-of the published implementation that was imported has measures too: the rates of its encounters and its gossip by step,
-and the measures of its society at the step that was imported.
+The first columns identify the run (`Manifest.described`), the others are measures. For the published steps of an
+imported run these are the rates of encounters and gossip, and at the imported step the measures of its society.
 """
 
 from __future__ import annotations
@@ -21,28 +20,22 @@ from repunet_model.storage import Row, Step, StepReader
 from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, InteractionRow
 
 PHASE = 10
-"""How many last steps make the final phase of a run."""
+"""The number of last steps that form the final phase of a run."""
 
 
 def cooperation_by_agent(interactions: Iterable[InteractionRow]) -> dict[str, float]:
-    """Return the share of each agent's choices that were cooperative, by name, for those that had a choice.
-
-    Args:
-        interactions: Rows of the table of interactions.
-    """
+    """Return the cooperation rate of each agent with choices, by name."""
     acts: dict[str, list[bool]] = {}
     for row in interactions:
-        for name, cooperated in (
-            (row["first"], row["first_cooperated"]),
-            (row["second"], row["second_cooperated"]),
-        ):
+        sides = {row["first"]: row["first_cooperated"], row["second"]: row["second_cooperated"]}
+        for name, cooperated in sides.items():
             if cooperated is not None:
                 acts.setdefault(name, []).append(cooperated)
     return {name: sum(own) / len(own) for name, own in acts.items()}
 
 
 def measures_of(run: StepReader, last: int | None = None, first: int = 1) -> pd.DataFrame:
-    """Return the measures of a run by step, and what each has cost.
+    """Return the measures and costs of a run by step.
 
     Args:
         run: The run.
@@ -50,11 +43,10 @@ def measures_of(run: StepReader, last: int | None = None, first: int = 1) -> pd.
         first: The first step.
 
     Returns:
-        A row a step, with the column `step`; the steps of an imported past have the numbers they had there, and those
-        after it go on from there.
+        A row for each step, with the column `step`; an imported run continues the published numbers of steps.
 
     Raises:
-        StorageError: If it cannot be read.
+        StorageError: If the run cannot be read.
     """
     rows: list[Row] = []
     before = 0
@@ -69,17 +61,13 @@ def measures_of(run: StepReader, last: int | None = None, first: int = 1) -> pd.
 
 
 def table_of(run: StepReader, last: int | None = None) -> pd.DataFrame:
-    """Return everything that identifies a run and its measures, a row a step.
+    """Return the identifying parameters and the measures of a run, a row for each step up to `last`.
 
-    Steps that a fork shares with its parent have the parameters under which they were made. Where a fork of an earlier
-    format does not say what those were, such steps are left out.
-
-    Args:
-        run: The run.
-        last: Up to which step; None for all.
+    The steps that a fork copied from its parent have the parent's parameters; they are omitted if a fork of an earlier
+    format does not store these.
 
     Raises:
-        StorageError: If it cannot be read.
+        StorageError: If the run cannot be read.
     """
     tables = []
     for first, end, manifest in run.manifest.eras(run.last if last is None else last):
@@ -91,7 +79,7 @@ def table_of(run: StepReader, last: int | None = None) -> pd.DataFrame:
 
 
 def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the tables of some runs as one; parameters come first, whichever run is the first to have them."""
+    """Concatenate tables of runs; the columns of parameters come before those of measures."""
     if not tables:
         return pd.DataFrame()
     parameters: dict[str, None] = {}
@@ -102,12 +90,12 @@ def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
         measured |= dict.fromkeys(columns[columns.index("step") :])
     one = pd.concat([table.astype(object) for table in tables], ignore_index=True)
     one = one[[*parameters, *measured]].infer_objects()
-    # What was never measured is a number that is not there, too.
+    # A measure without any value is a column of numbers, too.
     return one.assign(**{name: pd.to_numeric(one[name]) for name in measured})
 
 
 def _of_past(run: StepReader, game: Game) -> list[Row]:
-    """Return the measures of the past with which an imported run begins, by step."""
+    """Return the measures of the published steps of an imported run, by step."""
     by_step: dict[int, list[InteractionRow]] = {}
     past = run.step(0)
     for row in past.rows(INTERACTIONS):
@@ -131,7 +119,7 @@ def _of_past(run: StepReader, game: Game) -> list[Row]:
 
 
 def _outcome(row: InteractionRow, game: Game) -> Outcome:
-    """Return what came of an encounter, as far as its row says."""
+    """Reconstruct the outcome of an encounter from its row."""
     sides = (
         Account(Decimal(str(row["first_payoff"] or 0)), row["first_cooperated"], ""),
         Account(Decimal(str(row["second_payoff"] or 0)), row["second_cooperated"], ""),
@@ -140,7 +128,7 @@ def _outcome(row: InteractionRow, game: Game) -> Outcome:
 
 
 def _of_society(step: Step, seed: int) -> dict[str, float | None]:
-    """Return the measures of the society with which an imported run begins."""
+    """Return the measures of the society at the imported step."""
     graph = step.network.graph
     count, modularity = measures.communities(graph, seed)
     return {

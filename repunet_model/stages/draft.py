@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Draft:
-    """What one agent knows and decides during a stage.
+    """The knowledge and the decisions of one agent during a stage.
 
     Attributes:
         world: The world, unchanged while anybody thinks.
@@ -72,7 +72,7 @@ class Draft:
 
     @property
     def declared(self) -> bool | None:
-        """What the agent chose in the last public round."""
+        """The agent's choice in the last public round."""
         return self.agent.declared
 
     @property
@@ -82,7 +82,7 @@ class Draft:
 
     @property
     def learned(self) -> str:
-        """What the agent acts on in its role, as it was when the stage began."""
+        """The learned text of the agent in its role, as it was when the stage began."""
         for layer in self._layers():
             if layer is not self and layer.role == self.role and layer._learned is not None:
                 return layer._learned

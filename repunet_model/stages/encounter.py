@@ -47,12 +47,12 @@ class Side(Draft):
 
     @property
     def resources(self) -> Decimal:
-        """What the agent owns."""
+        """The resources of the agent."""
         return self.agent.resources
 
     @property
     def partner_declared(self) -> bool | None:
-        """What the partner chose in the last public round."""
+        """The partner's choice in the last public round."""
         return self.world.agents[self.partner].declared
 
     @property
@@ -67,7 +67,7 @@ class Side(Draft):
 
     @property
     def partner_opinion(self) -> Opinion | None:
-        """What the agent thinks of the partner."""
+        """The agent's opinion of the partner."""
         return self.opinion(self.partner, self.partner_role)
 
     def last_events(self, count: int) -> tuple[Event, ...]:
@@ -80,13 +80,13 @@ class Side(Draft):
 
     @property
     def account(self) -> Account:
-        """What the encounter was to this side; known once the game is played."""
+        """The account of the encounter for this side, once the game is played."""
         assert self._account is not None
         return self._account
 
     @property
     def course(self) -> Course:
-        """How far the encounter went; known once the game is played."""
+        """The course of the encounter, once the game is played."""
         assert self._course is not None
         return self._course
 
@@ -97,7 +97,7 @@ class Side(Draft):
 
     @property
     def conduct(self) -> Level | None:
-        """How the partner behaved, in its own evaluation; None if there was nothing to evaluate."""
+        """The partner's conduct in this side's evaluation; None without one."""
         return None if self.evaluation is None else self.evaluation.partner
 
     @property
@@ -107,7 +107,7 @@ class Side(Draft):
 
     @property
     def judged(self) -> EvaluationAnswer:
-        """How it judges both, where it has evaluated."""
+        """The evaluation of both sides, once it is made."""
         assert self.evaluation is not None
         return self.evaluation
 
@@ -178,7 +178,7 @@ class Encounter:
 
     @property
     def outcome(self) -> Outcome:
-        """What came of it; known once the game is played."""
+        """The outcome, once the game is played."""
         assert self._outcome is not None
         return self._outcome
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What somebody has to tell, on its first or its second way.
+    """A story to tell, first-hand or second-hand.
 
     Attributes:
         subject: Whom it is about.
@@ -59,7 +59,7 @@ class Story:
 
     @property
     def told_by(self) -> str:
-        """Who the gossiper has it from; empty on the first way."""
+        """The agent that told it to the gossiper; empty for first-hand gossip."""
         return "" if self.hearsay is None else self.hearsay.gossiper
 
 
@@ -138,7 +138,7 @@ class Message:
 
     @property
     def judged(self) -> JudgementAnswer:
-        """How the listener has judged, once it has."""
+        """The listener's judgement, once it is made."""
         assert self.judgement is not None
         return self.judgement
 

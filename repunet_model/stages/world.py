@@ -1,4 +1,4 @@
-"""What stages work on: the world they read, the desk where questions are asked, and the log of the step."""
+"""The context of a step: the world that stages read and change, and the desk that puts questions to backends."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a step reads and changes.
+    """The state that a step reads and changes.
 
     Attributes:
         step: The step under way, from 1.
@@ -224,14 +224,14 @@ class World:
 
 
 class Census:
-    """What a game may know of the society as a whole, counted once in a step, and kept up as agents meet."""
+    """Figures of the society as a whole for games, counted once a step and updated as agents meet."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._role = world.game.roles[1]
 
     def mutual_ties(self, name: str) -> int:
-        """How many others an agent is bound to, and they to it, in the role of those who are chosen."""
+        """The number of mutual ties of an agent in the role of chosen agents."""
         return len(self._world.network.mutually_bound(name, self._role))
 
     def completed_share(self, name: str) -> float | None:

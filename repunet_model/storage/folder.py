@@ -1,12 +1,12 @@
 """Run folders: every step of a run on disk, whole or absent.
 
-What lies where::
+Layout::
 
     <storage>/<run>/
-        manifest.json              what the run is: parameters, seed, backends, versions, its parent if it is a fork
+        manifest.json              the run: parameters, seed, backends, versions, its parent if it is a fork
         manifest.sha256            its hash
-        step_0/                    the seed: personas.json, state.json
-        step_<N>/                  what step N added, and the small state after it
+        step_0/                    the seed run: personas.json, state.json
+        step_<N>/                  the rows of step N and the small state after it
             state.json             agents, ties, blacklists
             metrics.json           the measures of the step
             interactions.jsonl, events.jsonl, records.jsonl, gossip.jsonl, ties.jsonl, declarations.jsonl, calls.jsonl
@@ -14,12 +14,12 @@ What lies where::
             manifest.json          hashes of these files, of the run's manifest and of the previous step's
             usage_manifest.json    the hash of usage.json
         replies.jsonl              while a step is under way or has failed: the replies it has so far
-        replies_unread.jsonl       replies that came when the process that had asked for them was gone
-        usage_failed.jsonl         what failed steps have cost, if any failed
+        replies_unread.jsonl       replies that arrived after the process that requested them had ended
+        usage_failed.jsonl         usage of failed steps, if any failed
 
-A step is written to a temporary folder beside its place, synced, and renamed; a new run likewise. Two runs with equal
-parameters and equal replies have equal bytes in every file whose name does not begin with "usage". Nothing is read
-whose hash is not what was written. A process that stores steps holds a lock, which ends with it.
+A step is written to a temporary folder, synced, and renamed; so is a new run. Two runs with equal parameters and equal
+replies have equal bytes in every file whose name does not begin with "usage". Every file is compared with its hash when
+it is read. A process that stores steps holds a lock, which ends with the process.
 """
 
 from __future__ import annotations
@@ -58,10 +58,9 @@ _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=Fa
 
 @contextmanager
 def understood(folder: RunFolder) -> Iterator[None]:
-    """Say in one line where what a run holds is none of a run's, though it is sealed: as somebody else's may be.
+    """Report malformed content as StorageError.
 
-    Raises:
-        StorageError: Where the block does not find what it looks for.
+    Hashes prove that files are unchanged, not that they are well-formed.
     """
     try:
         yield
@@ -72,7 +71,7 @@ def understood(folder: RunFolder) -> Iterator[None]:
 
 
 def run_names(storage: Path) -> list[str]:
-    """Return the names of the runs in a storage, in their order; what is hidden is none, but being made or deleted."""
+    """Return the sorted names of the runs in a storage, without hidden folders (runs being made or deleted)."""
     found = storage.glob(f"*/{_MANIFEST}") if storage.is_dir() else ()
     return sorted(path.parent.name for path in found if not path.parent.name.startswith("."))
 
@@ -82,23 +81,17 @@ class RunFolder:
 
     Attributes:
         path: The folder.
+        replies: The file of the replies of a step that is under way or has failed.
+        unread: The file of replies that arrived after the process that requested them had ended.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.replies = path / "replies.jsonl"
+        self.unread = path / "replies_unread.jsonl"
         self._lock = FileLock(path.resolve() / ".lock", timeout=0, thread_local=False, is_singleton=True)
         self._holds = False
         self._hashes: dict[int, tuple[str, Row]] = {}
-
-    @property
-    def replies(self) -> Path:
-        """The file of the replies of a step that is under way or has failed."""
-        return self.path / "replies.jsonl"
-
-    @property
-    def unread(self) -> Path:
-        """The file of replies that came when the process that had asked for them was gone."""
-        return self.path / "replies_unread.jsonl"
 
     # New runs
 
@@ -112,18 +105,18 @@ class RunFolder:
         documents: Mapping[str, Any],
         tables: Mapping[str, Iterable[Row]] | None = None,
     ) -> Self:
-        """Make the folder of a new run with its step 0, whole or not at all.
+        """Create the folder of a new run with its step 0, atomically.
 
         Args:
             storage: The folder of all runs; made if it is missing.
-            name: The run's name. Without one the default name is taken, with a number if it is taken already.
+            name: The run's name; None for the default name, with a number appended if it exists already.
             default_name: See `name`.
-            manifest: What the run is.
+            manifest: The manifest of the run.
             documents: Data of the JSON files of step 0, by name.
             tables: Rows of the JSON-lines files of step 0, by name.
 
         Raises:
-            ConfigurationError: If the name is no plain name, or there is a run of that name.
+            ConfigurationError: If the name is invalid or taken.
             StorageError: If the folder cannot be written.
         """
 
@@ -133,22 +126,21 @@ class RunFolder:
         return cls._make(storage, name, default_name, manifest, fill)
 
     def fork(self, step: int, storage: Path, name: str | None, changes: Row) -> Self:
-        """Make a new run that shares this one's past and goes on from one of its steps.
+        """Create a new run that shares this one's past up to a step.
 
         Args:
-            step: The last step they share.
+            step: The last shared step.
             storage: The folder of all runs.
-            name: The new run's name; without one this run's, with the step, and a number if it is taken already.
-            changes: What its manifest says otherwise.
+            name: The new run's name; None to derive one from this run's name and the step.
+            changes: Manifest entries that the fork overrides.
 
         Raises:
-            ConfigurationError: If the name cannot be taken, or the step is not there.
+            ConfigurationError: If the name is invalid or taken, or the step does not exist.
             StorageError: If the past is damaged, or the new run cannot be written.
         """
         self.check_step(step)
-        damages = list(self.damages(step))
-        if damages:
-            raise StorageError(damages[0])
+        for damage in self.damages(step):
+            raise StorageError(damage)
         own = self.path.resolve().name
         manifest = self.manifest().forked(own, step, self._step_hash(step), changes)
 
@@ -165,10 +157,10 @@ class RunFolder:
     def _make(
         cls, storage: Path, name: str | None, default_name: str, manifest: Manifest, fill: Callable[[Path], None]
     ) -> Self:
-        """Make a run in a temporary folder, and rename it to the first name that is free."""
+        """Write a run to a temporary folder, and rename it to the first free name."""
         check_name(name if name is not None else default_name)
         part = storage / f".{uuid4().hex}.part"
-        try:
+        with files.reporting(f"storage {storage} cannot be written"):
             files.make_folder(storage)
             if name is not None and (storage / name).exists():
                 raise ConfigurationError(_taken(name, storage))
@@ -182,34 +174,31 @@ class RunFolder:
             finally:
                 shutil.rmtree(part, ignore_errors=True)
             files.sync(storage)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise StorageError(f"storage {storage} cannot be written: {reason}") from error
         return cls(path)
 
-    # What is there
+    # Reading
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a run that is there.
+        """Open an existing run.
 
         Raises:
-            ConfigurationError: If there is none.
-            StorageError: If it cannot be read, or something in it is a link to elsewhere.
+            ConfigurationError: If there is no run at the path.
+            StorageError: If the folder cannot be read or contains a symbolic link.
         """
-        # Unlike Path.is_file, this raises no error for a path that is too long for the system.
+        # Unlike Path.is_file, os.path.isfile raises no error for a path that is too long for the system.
         if not os.path.isfile(path / _MANIFEST):
             raise ConfigurationError(f"no run at {path}: there is no manifest.json")
-        linked = next((each for each in _entries(path) if each.is_symlink()), None)
-        if linked is not None:
-            raise StorageError(f"{linked} is a link: a run's own files are in its folder; put the file itself there")
+        for each in _entries(path):
+            if each.is_symlink():
+                raise StorageError(f"{each} is a link: a run's own files are in its folder; put the file itself there")
         return cls(path)
 
     def manifest(self) -> Manifest:
-        """Return what the run is.
+        """Read the manifest of the run.
 
         Raises:
-            StorageError: If it cannot be read, or is of another format.
+            StorageError: If it cannot be read or has an unknown format.
         """
         path = self.path / _MANIFEST
         content = files.content(path)
@@ -231,7 +220,7 @@ class RunFolder:
             raise StorageError(f"{path} is damaged: {error}") from None
 
     def steps(self) -> list[int]:
-        """Return the steps that are there, from 0 on.
+        """Return the numbers of the stored steps, from 0 on.
 
         Raises:
             StorageError: If one is missing.
@@ -244,38 +233,38 @@ class RunFolder:
         return steps
 
     def _found(self) -> set[int]:
-        """Return the steps that are there, whether or not one between them is missing."""
+        """Return the numbers of the stored steps, with gaps if a step is missing."""
         found = (re.fullmatch(r"step_(\d+)", path.name) for path in _entries(self.path))
         return {int(match[1]) for match in found if match}
 
     def is_last(self, step: int) -> bool:
-        """Whether no step that is there comes after a step."""
+        """Whether no later step is stored."""
         return step >= max(self._found(), default=0)
 
     def check_step(self, step: int) -> None:
-        """Make sure that a step is there.
+        """Raise an error unless a step is stored.
 
         Raises:
             ConfigurationError: If it is not.
-            StorageError: If it is missing, though later ones are there.
+            StorageError: If it is missing between other steps.
         """
         if not (self.path / f"step_{step}").is_dir():
             raise ConfigurationError(f"step {step} of {self.path} is not there; the last is {self.steps()[-1]}")
 
     def document(self, step: int, name: str) -> Any:
-        """Return the data of a step's JSON file.
+        """Read a JSON file of a step.
 
         Raises:
-            StorageError: If it is missing, or not what was written.
+            StorageError: If it is missing or altered.
         """
         file = f"{name}.json"
         return files.parsed(self._verified(step, file), self.path / f"step_{step}" / file)
 
     def table(self, step: int, name: str) -> list[Row]:
-        """Return the rows of a step's JSON-lines file; none if the step has no such file.
+        """Read the rows of a JSON-lines file of a step; none if the step never had the file.
 
         Raises:
-            StorageError: If it is missing though the step has it, or not what was written.
+            StorageError: If a file that the step had is missing or altered.
         """
         file = f"{name}.jsonl"
         if file not in self._step_manifest(step)["files"]:
@@ -286,11 +275,7 @@ class RunFolder:
         return rows
 
     def damages(self, last: int | None = None) -> Iterator[str]:
-        """Yield in one line each what is missing, altered or out of place, up to a step.
-
-        Args:
-            last: The step; None for the last one.
-        """
+        """Yield one line for each missing, altered or foreign file, up to a step or in the whole run."""
         try:
             self.manifest()
             steps = range(max(self._found(), default=0) + 1 if last is None else last + 1)
@@ -318,14 +303,10 @@ class RunFolder:
                     yield f"{path} does not belong to the step"
 
     def check_chain(self, first: int, last: int) -> None:
-        """Make sure that steps follow each other, and belong to the run's manifest or to that of its parent.
-
-        Args:
-            first: The first step to look at.
-            last: The last one.
+        """Check that steps follow each other and belong to the manifest of the run or of its parent.
 
         Raises:
-            StorageError: If one does not.
+            StorageError: If a step does not fit.
         """
         manifest = self.manifest()
         run = _hash(files.content(self.path / _MANIFEST))
@@ -341,49 +322,48 @@ class RunFolder:
             elif step == parent["step"] and self._step_hash(step) != parent["manifest"]:
                 raise StorageError(f"{self.path / f'step_{step}'} is not the step of the parent that was forked")
 
-    # What is written
+    # Writing
 
     def hold(self) -> bool:
-        """Make sure that no other process writes to the run, until `release` or the end of this one.
+        """Lock the run for writing, until `release` or the end of the process.
 
         Returns:
-            Whether others may have written to it until now.
+            Whether the lock is new, so that other processes may have written to the run before.
 
         Raises:
-            StorageError: If one does, or the folder cannot be written.
+            StorageError: If another process holds the lock, or the folder cannot be written.
         """
         if self._holds:
             return False
         self.check_there()
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise StorageError(f"another process writes to {self.path}: let it end") from None
-        except OSError as error:
-            raise StorageError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        with files.reporting(f"{self.path} cannot be written"):
+            try:
+                self._lock.acquire()
+            except Timeout:
+                raise StorageError(f"another process writes to {self.path}: let it end") from None
         self._holds = True
         return True
 
     def release(self) -> None:
-        """Let other processes write to the run, once nobody else in this one does."""
+        """Unlock the run, once no other user in this process holds it."""
         if self._holds:
             self._holds = False
             self._lock.release()
 
     def check_there(self) -> None:
-        """Make sure that the run's folder was not deleted under way.
+        """Raise an error if the run's folder was deleted.
 
         Raises:
-            StorageError: If it was.
+            StorageError: If it was deleted or moved.
         """
         if not (self.path / _MANIFEST).is_file():
             raise StorageError(f"{self.path} is gone: it was deleted or moved while the run was under way")
 
     def check_next(self, step: int) -> None:
-        """Make sure that a step can be the next one, before anything is spent on it.
+        """Check that a step can be written next, before its calls are paid for.
 
         Raises:
-            StorageError: If the run ends elsewhere.
+            StorageError: If the run ends at another step.
         """
         self.check_there()
         if (self.path / f"step_{step}").exists():
@@ -392,67 +372,53 @@ class RunFolder:
             raise StorageError(f"step {step - 1} is no longer in {self.path}")
 
     def write_step(self, step: int, documents: Mapping[str, Any], tables: Mapping[str, Iterable[Row]]) -> None:
-        """Write a step: all of it or nothing.
-
-        Args:
-            step: The step.
-            documents: Data of the JSON files, by name.
-            tables: Rows of the JSON-lines files, by name.
+        """Write a step atomically: JSON files from documents, and JSON-lines files from tables, by name.
 
         Raises:
             StorageError: If it cannot be written.
         """
-        place = self.path / f"step_{step}"
-        part = self.path / f".step_{step}.part"
+        place, part = self.path / f"step_{step}", self.path / f".step_{step}.part"
         leftovers = [part]
-        try:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir()
-            _write_step(self.path, step, self._step_hash(step - 1), documents, tables, into=part)
-            part.rename(place)
-            leftovers.append(place)
-            files.sync(self.path)
-        except (OSError, ValueError) as error:
-            for leftover in leftovers:
-                shutil.rmtree(leftover, ignore_errors=True)
-            self.check_there()
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise StorageError(f"step {step} cannot be written to {self.path}: {reason}") from error
+        with files.reporting(f"step {step} cannot be written to {self.path}"):
+            try:
+                shutil.rmtree(part, ignore_errors=True)
+                part.mkdir()
+                _write_step(self.path, step, self._step_hash(step - 1), documents, tables, into=part)
+                part.rename(place)
+                leftovers.append(place)
+                files.sync(self.path)
+            except (OSError, ValueError):
+                for leftover in leftovers:
+                    shutil.rmtree(leftover, ignore_errors=True)
+                self.check_there()
+                raise
 
     def note_failure(self, step: int, error: str, usage: Row) -> None:
-        """Note what a step that failed has cost; beside the replies it leaves no other trace.
-
-        Args:
-            step: The step.
-            error: Why it failed.
-            usage: What its calls cost.
-        """
+        """Append the error and the usage of a failed step, its only trace beside the replies."""
         with (self.path / "usage_failed.jsonl").open("a", encoding="utf-8", newline="\n") as file:
             file.write(to_json({"step": step, "error": error, **usage}) + "\n")
 
     def delete(self) -> None:
-        """Delete the run, whole: what is left of it after a failure is no run.
+        """Delete the run, renaming it first so that a partial deletion leaves no run.
 
         Raises:
-            StorageError: If somebody else writes to it, or it cannot be deleted.
+            StorageError: If another process writes to it, or it cannot be deleted.
         """
         self.hold()
-        self.release()  # Windows renames no folder in which a file is open
+        self.release()  # Windows cannot rename a folder with an open file.
         leaving = self.path.with_name(f".{self.path.name}.{os.getpid()}.deleted")
-        try:
+        with files.reporting(f"{self.path} cannot be deleted"):
             self.path.rename(leaving)
             shutil.rmtree(leaving)
-        except OSError as error:
-            raise StorageError(f"{self.path} cannot be deleted: {error.strerror or error}") from error
 
     # Hashes
 
     def _step_manifest(self, step: int) -> Row:
-        """Return the hashes of a step's files, of the run's manifest and of the previous step's."""
+        """Return the manifest of a step: hashes of its files, of the run's manifest and of the previous step's."""
         return self._hashed(step)[1]
 
     def _step_hash(self, step: int) -> str:
-        """Return the hash of a step's manifest, which stands for all of its past."""
+        """Return the hash of a step's manifest, which covers its whole past."""
         return self._hashed(step)[0]
 
     def _hashed(self, step: int) -> tuple[str, Row]:
@@ -476,7 +442,7 @@ class RunFolder:
         return hashes
 
     def _verified(self, step: int, file: str) -> bytes:
-        """Return the content of a step's file, if it is what was written."""
+        """Return the content of a step's file, after comparing it with its hash."""
         path = self.path / f"step_{step}" / file
         hashes = self._usage_hashes(step) if file.startswith("usage") else self._step_manifest(step)["files"]
         content = files.content(path)
@@ -487,13 +453,7 @@ class RunFolder:
 
 
 def _altered(path: Path, content: bytes, otherwise: str = "") -> StorageError:
-    """Return the error of a file that is not what was written; CR LF, which none is written with, is the likely cause.
-
-    Args:
-        path: The file.
-        content: What it holds.
-        otherwise: What to add if its ends of lines are not the cause.
-    """
+    """Return the error of an altered file. CR LF is the likely cause, since no file is written with it."""
     if b"\r\n" in content:
         otherwise = (
             ": its line endings were changed from LF to CR LF on the way, as Git may do; copy the run again without "
@@ -507,11 +467,7 @@ def _taken(name: str, storage: Path) -> str:
 
 
 def _move_to_free_name(part: Path, storage: Path, name: str | None, default_name: str) -> Path:
-    """Rename a new run to its name, or to the first free one.
-
-    Raises:
-        ConfigurationError: If the name is taken.
-    """
+    """Rename a new run to its name, or to the first free one."""
     number = 1
     while True:
         path = storage / (name or (default_name if number == 1 else f"{default_name}_{number}"))
@@ -535,16 +491,7 @@ def _write_step(
     tables: Mapping[str, Iterable[Row]],
     into: Path | None = None,
 ) -> None:
-    """Write the files of a step and their hashes, and see them to the disk.
-
-    Args:
-        run: The folder of the run, whose manifest is there.
-        step: The step.
-        previous: The hash of the previous step's manifest; None for step 0.
-        documents: Data of the JSON files, by name.
-        tables: Rows of the JSON-lines files, by name.
-        into: The folder to write to; by default the step's own, which is made.
-    """
+    """Write and sync the files of a step and their hashes, into the step's own folder by default."""
     folder = into or run / f"step_{step}"
     folder.mkdir(exist_ok=True)
     hashes = {}
@@ -554,7 +501,7 @@ def _write_step(
         hashes[name] = _hash(content)
         files.write(folder / name, content)
 
-    # One after another, so that only one file of a large society is in memory.
+    # One at a time, so that only one file of a large society is in memory.
     for name, data in documents.items():
         write(f"{name}.json", to_json(data) + "\n")
     for name, rows in tables.items():
@@ -567,19 +514,13 @@ def _write_step(
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return what is in a folder.
-
-    Raises:
-        StorageError: If it cannot be read.
-    """
-    try:
+    """List a folder."""
+    with files.reporting(f"{folder} cannot be read"):
         return files.entries(folder)
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be read: {error.strerror or error}") from error
 
 
 def _copy(step: Path, to: Path) -> None:
-    """Copy the folder of a step, and see it to the disk."""
+    """Copy and sync the folder of a step."""
     to.mkdir()
     for path in sorted(files.entries(step)):
         files.write(to / path.name, path.read_bytes())
@@ -587,7 +528,7 @@ def _copy(step: Path, to: Path) -> None:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name is that of a file of a step, and leads nowhere else."""
+    """Whether a name is the plain name of a file of a step."""
     return re.fullmatch(r"[a-z_]+\.jsonl?", name) is not None
 
 

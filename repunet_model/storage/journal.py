@@ -1,12 +1,11 @@
-"""Replies by their coordinates, each written down before it is used.
+"""The journal of the step under way: each reply is written to disk before it is used.
 
-A journal holds the replies of the step under way: if the step fails, or the process ends, the step is done again
-with the replies that are already there, and nothing is paid twice. On disk it is a file of JSON lines, one line a
-reply, appended in one write each. A last line that a dying process left half written is dropped; the reply of which
-it was the beginning was never used.
+If the step fails, or the process ends, the step is repeated with the recorded replies, and no reply is paid for twice.
+On disk the journal is a file of JSON lines, one line a reply, each appended in one write. An incomplete last line, left
+by a process that was killed, is dropped; its reply was never used.
 
-A mailbox holds what came for a process that was gone by then: replies as the endpoint sent them. It is locked, written
-and given up by the process that sends requests (`backends.sender`).
+A mailbox holds the replies that arrived after the process that requested them had ended, as the endpoint sent them.
+The process that sends requests (`backends.sender`) locks, writes and releases it.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from repunet_model.errors import StorageError
-
-Row = dict[str, Any]
+from repunet_model.storage.schema import Row
+from repunet_model.util.files import reporting
 
 _LOG = logging.getLogger(__name__)
 
 
 class Journal:
-    """The replies of the step under way, in memory and, once opened, in a file."""
+    """Replies of the step under way, in memory and, once opened, in a file."""
 
     def __init__(self) -> None:
         self._rows: dict[Hashable, Row] = {}
@@ -34,14 +33,14 @@ class Journal:
         self._is_whole = False
 
     def open(self, path: Path, step: int) -> None:
-        """Read what an earlier process left, and write to the same file from now on.
+        """Read the replies of an earlier process, and append to the same file from now on.
 
         Args:
-            path: The file; it is made when the first reply arrives.
-            step: The last whole step: replies of steps up to it are not needed any more.
+            path: The file; created with the first reply.
+            step: The last completed step; replies up to it are ignored.
 
         Raises:
-            StorageError: If the file cannot be read, or a whole line of it is damaged.
+            StorageError: If the file cannot be read, or a complete line is damaged.
         """
         self._path, self._is_whole = path, False
         for number, row in _rows(path):
@@ -50,22 +49,19 @@ class Journal:
                     raise TypeError("not a reply")
                 if "problem" in row and not isinstance(row["problem"] + row["remedy"], str):
                     raise TypeError("not a problem of a reply")
+                if not isinstance(row.get("room", 1), int):
+                    raise TypeError("not a number of tokens")
                 if row["at"][0] > step:
                     self._rows[_key(row["at"], row["attempt"])] = row
             except (KeyError, TypeError, IndexError) as error:
                 raise _damaged(path, number, error) from error
 
     def find(self, at: tuple[str | int, ...], attempt: int) -> Row | None:
-        """Return what was recorded.
-
-        Args:
-            at: The coordinates of a request.
-            attempt: Which reply to it, from 0.
-        """
+        """Return the recorded reply to an attempt (from 0) at the request with these coordinates."""
         return self._rows.get(_key(at, attempt))
 
     def add(self, at: tuple[str | int, ...], attempt: int, row: Row) -> None:
-        """Record a reply; a later one for the same place replaces it.
+        """Record a reply, replacing an earlier one with the same coordinates.
 
         Raises:
             StorageError: If it cannot be written.
@@ -73,32 +69,27 @@ class Journal:
         row = {"at": list(at), "attempt": attempt, **row}
         self._rows[_key(at, attempt)] = row
         if self._path is not None:
-            try:
-                append(self._path, [row], repair=not self._is_whole)
-                self._is_whole = True
-            except OSError as error:
-                self._is_whole = False
-                raise StorageError(f"a reply cannot be written to {self._path}: {error.strerror or error}") from error
+            repair, self._is_whole = not self._is_whole, False
+            with reporting(f"a reply cannot be written to {self._path}"):
+                append(self._path, [row], repair=repair)
+            self._is_whole = True
 
     def rows(self) -> Iterator[Row]:
-        """Yield all that is recorded, in the order in which it came."""
+        """Yield all recorded replies in order of arrival."""
         yield from self._rows.values()
 
     def clear(self) -> None:
-        """Forget the replies of a step that is whole, and remove the file."""
+        """Forget the replies of a completed step, and remove the file."""
         self._rows.clear()
         if self._path is not None:
             remove(self._path)
 
 
 def unread(path: Path) -> dict[str, list[str]]:
-    """Return the replies in a mailbox, by a hash of the request.
-
-    Args:
-        path: The file; whoever reads it has the mailbox locked.
+    """Return the replies in a mailbox, by the hash of the request. The caller holds the lock of the mailbox.
 
     Raises:
-        StorageError: If it cannot be read, or a whole line of it is damaged.
+        StorageError: If it cannot be read, or a complete line is damaged.
     """
     replies: dict[str, list[str]] = {}
     for number, row in _rows(path):
@@ -112,15 +103,9 @@ def unread(path: Path) -> dict[str, list[str]]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """Yield the whole lines of a file with their numbers, if it is there.
-
-    Raises:
-        StorageError: If it cannot be read, or a whole line of it is damaged.
-    """
-    try:
+    """Yield the complete lines of a file with their numbers; none if the file is missing."""
+    with reporting(f"{path} cannot be read"):
         lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror or error}") from error
     for number, line in enumerate(lines[:-1], 1):
         try:
             row = json.loads(line)
@@ -130,15 +115,10 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def append(path: Path, rows: Iterable[Row], *, repair: bool) -> None:
-    """Append rows in one write, all of them or nothing.
-
-    Args:
-        path: The file; it is made if it is missing.
-        rows: The rows.
-        repair: Whether a last line that is not whole may have to be removed first.
+    """Append rows to a file in one write, all or none; `repair` removes an incomplete last line first.
 
     Raises:
-        OSError: If they cannot be written.
+        OSError: If the rows cannot be written.
     """
     lines = "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows).encode()
     with path.open("ab", buffering=0) as file:
@@ -151,7 +131,7 @@ def append(path: Path, rows: Iterable[Row], *, repair: bool) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file that is not needed any more; where that cannot be, the step is whole all the same."""
+    """Remove a file that is no longer needed; a failure is logged, since the step is complete anyway."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

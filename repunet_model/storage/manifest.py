@@ -1,4 +1,4 @@
-"""The manifest of a run: everything its outcome depends on, and what identifies it in tables and reports."""
+"""The manifest of a run: everything its outcome depends on, and the columns that identify it in tables and reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from repunet_model import extensions
 from repunet_model.config import RESOLVED, RunConfig, mode_of
@@ -19,38 +19,43 @@ from repunet_model.questions.prompts import prompt_hash
 from repunet_model.storage.schema import Row
 
 FORMAT = 4
-"""The layout that is written."""
+"""The layout version that is written."""
 
 READ_FORMATS = (3, FORMAT)
-"""The layouts that are read. Format 3 names neither population nor extensions, and not what a fork has changed."""
+"""The layout versions that are read. Format 3 lacks the population, the extensions and the changes of a fork."""
 
 PACKAGES = ("mesa", "networkx", "numpy", "openai", "pydantic", "jinja2")
-"""Packages beside this one that results may depend on."""
+"""Other packages that results may depend on."""
 
 SHOWN_DIGITS = 12
-"""Digits of a hash in tables."""
+"""Digits of a hash shown in tables."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 def made_by(used: Iterable[Callable[..., object]] = ()) -> Row:
-    """Return what makes the steps to come: this package, those it builds on, and the files that extend it.
+    """Return the versions that produce the steps: of this package, its dependencies and the extension files.
 
-    Args:
-        used: Classes and functions in use that may come from such files.
+    `used` are classes and functions in use that extension files may define.
     """
     return {
         "extensions": extensions.hashes(used),
-        "repunet": version("repunet-mesa"),
+        "repunet": version_of("repunet-mesa"),
         "prompts": prompt_hash(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": {"python": platform.python_version(), **{name: version_of(name) for name in PACKAGES}},
         "commit": commit(),
     }
 
 
 @cache
+def version_of(package: str) -> str:
+    """Return the version of an installed package; reading it takes a millisecond, and every run names eight."""
+    return version(package)
+
+
+@cache
 def commit() -> str | None:
-    """Return the Git commit of this package, with "-dirty" behind it if files were changed; None outside Git."""
+    """Return the Git commit of this package, with "-dirty" appended if files were changed; None outside Git."""
     if not (_ROOT / ".git").exists():
         return None
     command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
@@ -63,11 +68,7 @@ def commit() -> str | None:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest of a run.
-
-    Attributes:
-        data: The content of its file.
-    """
+    """The manifest of a run; `data` is the content of its file."""
 
     data: Row
 
@@ -82,11 +83,11 @@ class Manifest:
         used: Iterable[Callable[..., object]] = (),
         **more: Any,
     ) -> Self:
-        """Return the manifest of a new run.
+        """Create the manifest of a new run.
 
         Args:
             config: Its parameters.
-            population: What identifies its agents: see `Population.described`.
+            population: The identity of its agents: see `Population.described`.
             answering: Descriptions of its backends, under "backend" and "backend_for".
             measures: Names of registered measures.
             stages: Names of registered stages, in their order.
@@ -108,10 +109,10 @@ class Manifest:
 
     @classmethod
     def of_data(cls, data: Row) -> Self:
-        """Return a manifest that was read.
+        """Create a manifest from the content of its file.
 
         Raises:
-            ConfigurationError: If something is missing, or is not what it should be.
+            ConfigurationError: If an entry is missing or malformed.
         """
         manifest = cls(data)
         _ = manifest.config
@@ -125,7 +126,7 @@ class Manifest:
 
     @cached_property
     def config(self) -> RunConfig:
-        """The parameters of the run, except for those that are described instead: see `RESOLVED`."""
+        """The parameters; those in `RESOLVED` have defaults here: see `backend`, `StepReader.population`."""
         return RunConfig.of_manifest(self.data)
 
     @property
@@ -135,15 +136,13 @@ class Manifest:
 
     @property
     def backend(self) -> Row:
-        """The description of the backend of all agents without one of their own."""
-        described: Row = self.data["backend"]
-        return described
+        """The description of the default backend."""
+        return cast("Row", self.data["backend"])
 
     @property
     def backend_for(self) -> dict[str, Row]:
-        """Descriptions of backends of single agents, by name."""
-        described: dict[str, Row] = self.data["backend_for"]
-        return described
+        """The descriptions of the backends of single agents, by name."""
+        return cast("dict[str, Row]", self.data["backend_for"])
 
     def backend_of(self, name: str) -> Row:
         """Return the description of the backend of an agent."""
@@ -161,30 +160,21 @@ class Manifest:
 
     @property
     def parent(self) -> Row | None:
-        """For a fork: run, step and hash of its parent, what the fork has changed ("was"), and the parent's parent."""
-        described: Row | None = self.data.get("parent")
-        return described
+        """For a fork: run, step and hash of its parent, the entries it changed ("was"), and the parent's parent."""
+        return self.data.get("parent")
 
     @property
     def shared_steps(self) -> int:
-        """The last step that a fork shares with its parent; 0 for a run that is no fork."""
+        """The last step that a fork shares with its parent; 0 for other runs."""
         return 0 if self.parent is None else int(self.parent["step"])
 
     @property
     def imported(self) -> Row | None:
         """For an import: the published run and its step."""
-        described: Row | None = self.data.get("imported")
-        return described
+        return self.data.get("imported")
 
     def forked(self, run: str, step: int, step_hash: str, changes: Mapping[str, Any]) -> Self:
-        """Return the manifest of a fork.
-
-        Args:
-            run: The name of this run.
-            step: The last step that both share.
-            step_hash: The hash of that step's manifest.
-            changes: Entries that the fork changes.
-        """
+        """Create the manifest of a fork at a step of this run, whose manifest has the given hash."""
         was = {name: self.data.get(name) for name, value in changes.items() if self.data.get(name) != value}
         parent = {"run": run, "step": step, "manifest": step_hash, "was": was}
         if self.parent is not None:
@@ -192,13 +182,10 @@ class Manifest:
         return type(self)({**self.data, **changes, "format": FORMAT, "parent": parent})
 
     def eras(self, last: int) -> Iterator[tuple[int, int, Self | None]]:
-        """Yield the first and last step of each stretch of a run, and the manifest under which it was made.
+        """Yield, up to a step, the first and last step made under each manifest, and that manifest.
 
-        A run that is no fork has one stretch. The manifest is None where a fork of format 3 does not say what it has
-        changed.
-
-        Args:
-            last: The last step.
+        A fork has an era for each ancestor, other runs have one. The manifest is None where a fork of format 3 does not
+        name its changes.
         """
         if self.shared_steps:
             assert self.parent is not None
@@ -213,16 +200,13 @@ class Manifest:
             yield self.shared_steps + 1, last, self
 
     def described(self, population: Mapping[str, Any]) -> dict[str, Any]:
-        """Return everything that identifies the run, as columns of a table, without its name.
+        """Return everything that identifies the run except its name, as columns of a table.
 
         Runs with equal columns but for the seed are repetitions of each other. Backends are flattened: "backend" is a
         name, and "backend.NAME" a parameter of it.
-
-        Args:
-            population: What identifies its agents.
         """
         own = self.config.stored()
-        parent = self.parent if self.shared_steps else None
+        parent: Row = (self.parent if self.shared_steps else None) or {}
         return {
             "game": own.pop("game"),
             "mode": self.mode,
@@ -240,9 +224,9 @@ class Manifest:
             "extensions": " ".join(f"{name}:{digest}" for name, digest in self.data.get("extensions", {}).items())
             or None,
             "version": self.data["repunet"],
-            "parent": None if parent is None else parent["run"],
-            "parent_step": None if parent is None else parent["step"],
-            "before_fork": None if parent is None else _before(parent),
+            "parent": parent.get("run"),
+            "parent_step": parent.get("step"),
+            "before_fork": _before(parent) if parent else None,
         }
 
     @property
@@ -261,7 +245,7 @@ _NOT_PARAMETERS = {"backend", "reads_prompts"}
 
 
 def _before(parent: Mapping[str, Any]) -> str:
-    """Return in words what was otherwise before a fork."""
+    """Return the parameters before a fork, in words."""
     if "was" not in parent:
         return "unknown"
     names = {*RunConfig.model_fields, *RESOLVED}

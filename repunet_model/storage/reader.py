@@ -1,7 +1,7 @@
-"""A stored run, read step by step, each file when it is first asked for; and a step in memory, read the same way.
+"""Readers of steps, stored or in memory; stored files are read on first use, and compared with their hashes.
 
-Everything that reads stored runs stands on `StepReader`: the chronicle, `load_run`, tables of results, `show`, reports,
-exports and replays. Files are compared with their hashes as they are read.
+Everything that reads stored runs uses `StepReader`: the chronicle, `load_run`, tables of results, `show`, reports,
+exports and replays.
 """
 
 from __future__ import annotations
@@ -33,22 +33,15 @@ from repunet_model.storage.schema import (
 
 
 class Step:
-    """A step of a run: what it added, as rows, and the small state after it; read when it is first asked for.
+    """A step of a run: the rows it added and the state after it, read on first use.
 
-    State, measures, usage and the tables that `rows` has returned are kept; records, events and calls are streamed.
+    Step 0 is the society before its first step.
 
-    Attributes:
-        number: The step; 0 is the seed.
+    State, measures, usage and the tables that `rows` has returned are cached; records, events and calls are streamed.
     """
 
     def __init__(self, number: int, document: Callable[[str], Any], table: Callable[[str], Iterable[Any]]) -> None:
-        """Look at a step.
-
-        Args:
-            number: The step.
-            document: Returns its state, metrics or usage, by name.
-            table: Returns the rows of a table, by name.
-        """
+        """Create a step; `document` returns its state, metrics or usage, and `table` the rows of a table, by name."""
         self.number = number
         self._document = document
         self._table = table
@@ -56,7 +49,7 @@ class Step:
 
     @classmethod
     def stored(cls, folder: RunFolder, number: int) -> Self:
-        """Return a step on disk."""
+        """Create the reader of a step on disk."""
         return cls(number, partial(folder.document, number), partial(folder.table, number))
 
     @classmethod
@@ -69,16 +62,7 @@ class Step:
         log: StepLog,
         calls: Callable[[], Iterable[CallRow]],
     ) -> Self:
-        """Return a step that was made in memory.
-
-        Args:
-            number: The step.
-            state: The state after it.
-            measures: Its measures.
-            usage: Its usage, by question.
-            log: The rows that it added.
-            calls: Returns the rows of its calls.
-        """
+        """Create a step in memory; usage is by question, and `calls` returns the rows of its calls."""
         documents: dict[str, Any] = {"state": state, "metrics": measures, "usage": usage}
         return cls(number, documents.__getitem__, lambda name: calls() if name == CALLS.name else log.named(name))
 
@@ -120,12 +104,12 @@ class Step:
         return ((row["holder"], update_of(row, self.number)) for row in rows)
 
     def events(self) -> Iterator[tuple[str, Event]]:
-        """Yield the encounters that were remembered, each with the name of the agent."""
+        """Yield the remembered encounters, each with the name of the agent."""
         for row in self._table(EVENTS.name):
             yield row["agent"], Event.from_dict({name: value for name, value in row.items() if name != "agent"})
 
     def asked(self) -> Iterator[CallRow]:
-        """Yield a row for each question that was answered; a compound call yields its parts."""
+        """Yield a row for each answered question; a compound call yields its parts."""
         return asked(self._table(CALLS.name))
 
     @property
@@ -135,28 +119,24 @@ class Step:
 
 
 def update_of(row: RecordRow, step: int) -> RecordUpdate:
-    """Return the update that a row of records made to a ledger."""
+    """Return the ledger update of a row of records."""
     return RecordUpdate(step, Cause(row["cause"]), row["source"], ReputationRecord.from_dict(row))
 
 
 class StepReader:
-    """A stored run to read.
+    """A reader of a stored run.
 
     Attributes:
         folder: Its folder.
-        manifest: What the run is.
-        last: The number of the last step that is read.
+        manifest: Its manifest.
+        last: The last step to read.
     """
 
     def __init__(self, folder: RunFolder, last: int | None = None) -> None:
-        """Read the manifest of a run, and find its steps.
-
-        Args:
-            folder: The folder of the run.
-            last: The last step to read; None for all that are there.
+        """Read the manifest of a run, and check that its last step, or the given one, is stored.
 
         Raises:
-            ConfigurationError: If that step is not there.
+            ConfigurationError: If the step is not stored.
             StorageError: If the run cannot be read.
         """
         self.folder = folder
@@ -167,14 +147,10 @@ class StepReader:
 
     @classmethod
     def open(cls, path: Path, last: int | None = None) -> Self:
-        """Open a run that is there.
-
-        Args:
-            path: Its folder.
-            last: The last step to read; None for all that are there.
+        """Open a stored run, up to a step or to its last one.
 
         Raises:
-            ConfigurationError: If there is none, or no such step.
+            ConfigurationError: If the run or the step does not exist.
             StorageError: If it cannot be read.
         """
         return cls(RunFolder.open(path), last)
@@ -186,13 +162,13 @@ class StepReader:
 
     @cached_property
     def personas(self) -> list[Persona]:
-        """The agents before anything happened, in the order of the population."""
+        """The agents before the first step, in the order of the population."""
         with understood(self.folder):
             return validated(self.folder.document(0, "personas"), f"{self.folder.path}, personas")
 
     @cached_property
     def population(self) -> dict[str, Any]:
-        """What identifies the agents: name, size and hash; counted from them in a run whose manifest has none."""
+        """The identity of the agents: name, size and hash; derived from the personas if the manifest lacks it."""
         known: dict[str, Any] | None = self.manifest.data.get("population")
         if known is not None:
             return known
@@ -204,16 +180,11 @@ class StepReader:
         """Return a step.
 
         Raises:
-            ConfigurationError: If it is not there.
+            ConfigurationError: If it is not stored.
         """
         self.folder.check_step(number)
         return Step.stored(self.folder, number)
 
     def steps(self, first: int = 0, last: int | None = None) -> Iterator[Step]:
-        """Yield the steps from one to another, each on its own, so that none is kept in memory.
-
-        Args:
-            first: The first step.
-            last: The last one; None for the last of the run.
-        """
+        """Yield the steps of a range, by default to the last one; the reader keeps none of them in memory."""
         return (self.step(number) for number in range(first, (self.last if last is None else last) + 1))

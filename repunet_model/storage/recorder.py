@@ -1,4 +1,4 @@
-"""Where a society is kept while it lives: the replies of the step under way and, if the run is stored, its folder."""
+"""The storage of a running society: the replies of the step under way and, if the run is stored, its folder."""
 
 from __future__ import annotations
 
@@ -18,38 +18,29 @@ class Recorder:
 
     Attributes:
         journal: The replies of the step under way.
-        mailbox: The file of replies that came for an earlier process; None while the run is not stored.
-        folder: Where the run is stored; None if it is not.
+        mailbox: The file of replies to requests of an earlier process; None while the run is not stored.
+        folder: The folder of the run; None if it is not stored.
     """
 
     def __init__(self, close_mailbox: Callable[[Path], None]) -> None:
-        """Make a recorder of a run that is not stored yet.
-
-        Args:
-            close_mailbox: Lets other processes have the mailbox of a run.
-        """
+        """Create a recorder of a run that is not stored yet; `close_mailbox` unlocks the mailbox of a run."""
         self._close_mailbox = close_mailbox
         self.journal = Journal()
         self.mailbox: Path | None = None
         self.folder: RunFolder | None = None
 
     def keep_in(self, folder: RunFolder, step: int) -> None:
-        """Store every further step in a folder, and every reply before that.
-
-        Args:
-            folder: The folder.
-            step: The last whole step.
-        """
+        """Store all further steps and replies in a folder whose last completed step is `step`."""
         self.folder = folder
-        self.mailbox = folder.unread.resolve()  # another process opens it, which was started in another folder perhaps
+        self.mailbox = folder.unread.resolve()  # The process that opens it may have another working directory.
         self.journal.open(folder.replies, step)
         weakref.finalize(self, _let_go, folder, self.mailbox, close_mailbox=self._close_mailbox)
 
     def begin(self, step: int) -> None:
-        """Make sure that a step can be stored, and take in what others have left of it.
+        """Lock the run for a step, and read the replies that an earlier process left for it.
 
         Raises:
-            StorageError: If somebody else writes to the run, or the step is there already.
+            StorageError: If another process writes to the run, or the step is stored already.
         """
         if self.folder is None:
             return
@@ -58,7 +49,7 @@ class Recorder:
         self.folder.check_next(step)
 
     def write(self, step: Step) -> None:
-        """Store a step that is done, if the run is stored.
+        """Store a completed step, if the run is stored.
 
         Raises:
             StorageError: If it cannot be written.
@@ -67,19 +58,19 @@ class Recorder:
             step.write_to(self.folder)
 
     def note_failure(self, step: int, error: BaseException, usage: Mapping[str, Any]) -> None:
-        """Keep what a failed step has cost, as far as that can be written."""
+        """Store the usage of a failed step, ignoring errors of the disk."""
         if self.folder is not None and usage:
             with contextlib.suppress(OSError, ValueError):
                 self.folder.note_failure(step, str(error), dict(usage))
 
     def forget_replies(self) -> None:
-        """Forget the replies of a step that is whole."""
+        """Forget the replies of a completed step."""
         self.journal.clear()
         if self.mailbox is not None:
             remove(self.mailbox)
 
     def close(self) -> None:
-        """Let others write to the run."""
+        """Unlock the run."""
         if self.folder is not None and self.mailbox is not None:
             _let_go(self.folder, self.mailbox, close_mailbox=self._close_mailbox)
 

@@ -1,9 +1,9 @@
-"""The rows of a stored run: the names, columns, types and meaning of every table, and of the state after a step.
+"""The rows of a stored run: names, columns, types and meaning of every table, and of the state after a step.
 
 A table is one entry here: a typed row and a `Table`. Stages add rows to the log of a step, the log is written to the
 run folder, and reading, export and documentation take their columns from here. On disk a row is a JSON object.
 
-A row of `interactions` also holds the facts of its game (`Game.facts`), which follow the columns that all games share.
+A row of `interactions` also holds the facts of its game (`Game.facts`), after the columns that all games share.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table.
+    """A column of a table: the type of its non-null values, and their meaning with the unit.
 
-    Attributes:
-        kind: The type of its values where they are not null: str, int, float or bool; list or dict for nested JSON.
-        meaning: The meaning of a value, with its unit.
+    The type is str, int, float or bool, or list or dict for nested JSON.
     """
 
     kind: type
@@ -72,7 +70,7 @@ class Table[R: Mapping[str, Any]]:
             raise ConfigurationError(f"table {name!r}: another table has this name; rename it")
         self.name = name
         self.meaning = meaning
-        self.columns = _columns(row)
+        self.columns = {name: _column(hint) for name, hint in get_type_hints(row, include_extras=True).items()}
         self.is_exported = is_exported
         self.in_words: Callable[[Any], str] | None = in_words
         self._module: str = row.__module__
@@ -80,11 +78,7 @@ class Table[R: Mapping[str, Any]]:
         TABLES[name] = self
 
     def columns_with(self, facts: Mapping[str, Column]) -> dict[str, Column]:
-        """Return the columns of the table in a run: of interactions, with the facts of the game.
-
-        Args:
-            facts: The facts of the game.
-        """
+        """Return the columns of the table in a run; those of interactions end with the facts of the game."""
         return {**self.columns, **facts} if self is INTERACTIONS else self.columns
 
 
@@ -96,7 +90,7 @@ class StepLog:
     """The rows that a step adds to a run, by table, in the order in which they are applied.
 
     Attributes:
-        lapsed: Wishes to gossip for which there was no listener.
+        lapsed: The number of wishes to gossip without a listener.
     """
 
     def __init__(self) -> None:
@@ -112,27 +106,20 @@ class StepLog:
         return self._rows.get(table.name, [])
 
     def named(self, name: str) -> list[Any]:
-        """Return the rows of a table, by its name."""
+        """Return the rows of a table by its name."""
         return self._rows.get(name, [])
-
-
-def _columns(row: type[Any]) -> dict[str, Column]:
-    return {name: _column(hint) for name, hint in get_type_hints(row, include_extras=True).items()}
 
 
 def _column(hint: Any) -> Column:
     """Return the column that an annotated type describes."""
     kind, meaning = get_args(hint)
-    (some,) = [each for each in get_args(kind) if each is not NoneType] if _is_optional(kind) else [kind]
+    options = get_args(kind)
+    (some,) = [each for each in options if each is not NoneType] if NoneType in options else [kind]
     return Column(get_origin(some) or some, meaning)
 
 
-def _is_optional(kind: Any) -> bool:
-    return NoneType in get_args(kind)
-
-
 class InteractionRow(TypedDict):
-    """An encounter: who met whom, and what both did. The facts of the game follow."""
+    """An encounter. The facts of the game follow these columns."""
 
     step: Annotated[int, "step of the encounter, from 1"]
     first: Annotated[str, "name of the side that chose its partner"]
@@ -208,7 +195,7 @@ class DeclarationRow(TypedDict):
 
 
 class CallRow(TypedDict, total=False):
-    """A question that was answered; optional columns are absent where they do not apply."""
+    """An answered question; optional columns are absent where they do not apply."""
 
     stage: Annotated[str, "stage of the step"]
     agent: Annotated[str, "name of the agent that was asked"]
@@ -233,7 +220,7 @@ CALLS = Table("calls", CallRow, "a question that was answered", is_exported=Fals
 
 
 class AgentState(TypedDict):
-    """An agent after a step, beside its ledger and its memory, which are the fold of all rows."""
+    """The state of an agent after a step, without its ledger and its memory, which are rebuilt from the rows."""
 
     name: Annotated[str, "name of the agent"]
     resources: Annotated[str, "resources in units, as a decimal number"]
@@ -274,11 +261,7 @@ class State(TypedDict):
 
 
 def asked(calls: Iterable[CallRow]) -> Iterator[CallRow]:
-    """Yield a row for each question that was answered; a compound call yields its parts, in their order.
-
-    Args:
-        calls: Rows of the calls of a step.
-    """
+    """Yield a row for each answered question; a compound call yields its parts, in their order."""
     for call in calls:
         if "parts" not in call:
             yield call

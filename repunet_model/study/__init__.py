@@ -1,1 +1,1 @@
-"""The study: the three scenarios in the four modes over many seeds, the paper's claims as questions, a screening."""
+"""The study: three scenarios in four modes over many seeds, the paper's claims as questions, and a screening."""

@@ -1,14 +1,15 @@
-"""The paper's claims as questions, and what runs answer to them, "no" included.
+"""The claims of Ren et al. (AAMAS 2026) as questions, and the answers that runs give.
 
-Each question is about the sign of a number that every run gives: "yes" if its 95 % bootstrap interval over seeds lies
-above 0, "no" if it lies below, "not shown" if it holds 0, and "no difference" if all seeds give 0. The claims are those
-of Ren et al. (AAMAS 2026); the answers are those of whoever answered in the runs.
+Each question asks for the sign of a number measured in every run. The answer is "yes" if the 95 % bootstrap interval
+over seeds lies above 0, "no" if it lies below, "not shown" if it contains 0, and "no difference" if all numbers are 0.
+Answers hold for the backends of the runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from repunet_model.config import FULL, NEITHER, REPUTATION_ONLY
 from repunet_model.report.evidence import EXPLOITS_BELOW, Evidence, Panel, Run
@@ -17,17 +18,17 @@ from repunet_model.report.statistics import Estimate, estimate, paired
 from repunet_model.results.tables import PHASE
 
 MARGIN = 0.1
-"""Cooperation that loses less than this still counts as persisting."""
+"""Cooperation that declines by less than this counts as persisting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim of the paper, put as a question.
+    """A claim of the paper as a question.
 
     Attributes:
         text: The question.
-        measured: The number of a run that is above 0 if the answer is yes, in words.
-        measure: Returns that number of each run of a panel that has it, by seed.
+        measured: The name of the measured number, which is above 0 if the answer is yes.
+        measure: Returns this number for each run of a panel that has it, by seed.
     """
 
     text: str
@@ -37,14 +38,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the runs of a scenario say of a claim.
-
-    Attributes:
-        claim: The claim.
-        scenario: The scenario.
-        measured: The mean over seeds; None if no run has the number.
-        verdict: yes, no, not shown, or why there is none.
-    """
+    """The verdict of a scenario's runs on a claim; `measured` is the mean over seeds, None if no run has the number."""
 
     claim: Claim
     scenario: str
@@ -53,12 +47,12 @@ class Finding:
 
 
 def _change(panel: Panel, mode: str) -> dict[int, float]:
-    """Return by how much cooperation has risen from the first steps to the final phase."""
+    """Return the rise in cooperation from the first steps to the final phase, by seed."""
     return paired(panel.by_seed(mode, "cooperation_rate"), panel.by_seed(mode, "cooperation_rate", first=True))
 
 
 def _final(panel: Panel, first: str, second: str, measure: str = "cooperation_rate") -> dict[int, float]:
-    """Return by how much a measure is higher in one mode than in another in the final phase."""
+    """Return the difference between two modes in a measure in the final phase, by seed."""
     return paired(panel.by_seed(first, measure), panel.by_seed(second, measure))
 
 
@@ -137,7 +131,7 @@ CLAIMS = (
 
 
 def verdict(measured: Estimate) -> str:
-    """Return what a number says of a claim."""
+    """Return the answer that an estimate gives."""
     if measured.low is None or measured.high is None:
         return "too few seeds"
     if measured.low == measured.high == 0:
@@ -148,16 +142,12 @@ def verdict(measured: Estimate) -> str:
 
 
 def findings(evidence: Evidence) -> list[Finding]:
-    """Return what the runs say of every claim, scenario by scenario."""
+    """Return the findings of every claim and scenario."""
     found = []
-    for claim in CLAIMS:
-        for panel in evidence.panels:
-            values = list(claim.measure(panel).values())
-            if values:
-                measured = estimate(values)
-                found.append(Finding(claim, panel.title, measured, verdict(measured)))
-            else:
-                found.append(Finding(claim, panel.title, None, "nothing to measure"))
+    for claim, panel in product(CLAIMS, evidence.panels):
+        values = list(claim.measure(panel).values())
+        measured = estimate(values) if values else None
+        found.append(Finding(claim, panel.title, measured, verdict(measured) if measured else "nothing to measure"))
     return found
 
 
@@ -169,24 +159,21 @@ def table(found: Sequence[Finding]) -> Table:
         numbers = ("–", "–", "0") if measured is None else (*estimate_in_words(measured), str(measured.n))
         rows.append([finding.claim.text, finding.scenario, finding.verdict, *numbers])
     caption = (
-        "Yes: the 95 % bootstrap interval of the mean over seeds lies above 0; no: below 0; not shown: it holds 0; "
-        "no difference: all "
-        "seeds give 0. "
-        "Seeds: runs that have the number."
+        "Yes: the 95 % bootstrap interval of the mean over seeds lies above 0; no: below 0; not shown: it holds 0; no "
+        "difference: all seeds give 0. Seeds: runs that have the number."
     )
     return Table(caption, ["question", "scenario", "answer", "mean", "95 % interval", "seeds"], rows, words=3)
 
 
 def lines(found: Sequence[Finding]) -> list[str]:
-    """Return findings as lines of text, below each claim what every scenario says."""
-    told = []
+    """Return findings as lines of text, by claim."""
+    text = []
     for claim in CLAIMS:
-        told.append(claim.text)
-        for finding in found:
-            if finding.claim is claim:
-                mean = "" if finding.measured is None else f": {finding.measured}"
-                told.append(f"  {finding.scenario}: {finding.verdict}{mean}")
-    return told
+        text.append(claim.text)
+        for finding in (finding for finding in found if finding.claim is claim):
+            mean = "" if finding.measured is None else f": {finding.measured}"
+            text.append(f"  {finding.scenario}: {finding.verdict}{mean}")
+    return text
 
 
 def section(found: Sequence[Finding]) -> Section:

@@ -1,9 +1,9 @@
-"""A screening of the parameters of the rules: which of them decide, so that nobody takes a tuned result for a finding.
+"""Screen the parameters of the rules for their influence on the result, so that a tuned result is recognised as such.
 
-Elementary effects after Morris (1991), with the means of absolute effects of Campolongo, Cariboni & Saltelli (2007):
-from random starts one parameter after another is moved by two thirds of its range; the mean absolute change of the
-outcome, scaled to the whole range, is mu*. The outcome is by how much more there is cooperation in the final phase with
-reputation and gossip than with neither. Seeds are the same at every point.
+The method is that of elementary effects (Morris 1991; mu* of Campolongo, Cariboni & Saltelli 2007): from random starts,
+one parameter after another is moved by two thirds of its range; mu* is the mean absolute change of the outcome, scaled
+to the whole range. The outcome is final cooperation with reputation and gossip minus that with neither. All points have
+the same seeds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from SALib.sample import morris as sampling
 from repunet_model import games
 from repunet_model.config import FULL, MODES, NEITHER
 from repunet_model.report.drawing import BLUE, GREY, VERMILION, tidy_axes
-from repunet_model.report.evidence import Evidence, Panel
+from repunet_model.report.evidence import Evidence
 from repunet_model.report.page import Section, Table
 from repunet_model.report.pictures import Picture
 from repunet_model.report.statistics import paired
@@ -43,29 +43,25 @@ RANGES: dict[str, tuple[float, float]] = {
     "tie_threshold": (-0.5, 0.5),
     "gossip_threshold": (0.25, 1.0),
 }
-"""How far each parameter is moved: about the default, as far as it keeps its meaning."""
+"""The range of each parameter: around the default, within its meaningful values."""
 
 SEEDS = 2
-"""How many seeds are run at every point."""
+"""The number of seeds at every point."""
 
 LEVELS = 4
-"""Values of a parameter, evenly over its range."""
+"""The number of values of a parameter, evenly spaced over its range."""
 
 _PROBLEM = {"num_vars": len(RANGES), "names": list(RANGES), "bounds": [list(ends) for ends in RANGES.values()]}
 
 
 def points(trajectories: int) -> NDArray[np.float64]:
-    """Return where the rules are tried: a row a point, a column a parameter, the same for the same number.
-
-    Args:
-        trajectories: How many random starts.
-    """
+    """Return the sample of points for a number of random starts, points × parameters; it is deterministic."""
     drawn: NDArray[np.float64] = sampling.sample(_PROBLEM, trajectories, num_levels=LEVELS, seed=1)
     return drawn
 
 
 def sweep(name: str, scenarios: Sequence[str], steps: int, seeds: Sequence[int], trajectories: int) -> Sweep:
-    """Return the sweep that tries every point with reputation and gossip and with neither."""
+    """Return the sweep over all points, with reputation and gossip and with neither."""
     backends = [
         "rules:" + ",".join(f"{parameter}={value!r}" for parameter, value in zip(RANGES, point, strict=True))
         for point in points(trajectories).tolist()
@@ -86,16 +82,16 @@ def sweep(name: str, scenarios: Sequence[str], steps: int, seeds: Sequence[int],
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """What became of one scenario.
+    """The screening of one scenario.
 
     Attributes:
-        game: Its name.
-        effects: What reputation and gossip add at each point, in the order of `points`.
-        default: What they add with the default parameters, by the study.
+        game: The name of the scenario.
+        effects: The effect of reputation and gossip at each point, in the order of `points`.
+        default: The effect with the default parameters, from the study.
         mu_star: The mean absolute elementary effect of each parameter.
-        half: Half the width of its 95 % interval.
-        sigma: The standard deviation of the effects: how far it depends on the other parameters.
-        floor: The mu* of a parameter that does nothing, by the spread between seeds of the study.
+        half: Half the width of the 95 % interval of mu*.
+        sigma: The standard deviation of the elementary effects (interaction with other parameters).
+        floor: The mu* that noise between seeds gives a parameter without influence.
     """
 
     game: str
@@ -108,18 +104,12 @@ class Screened:
 
     @property
     def positive(self) -> float:
-        """The share of points at which reputation and gossip add to cooperation."""
+        """The share of points with a positive effect."""
         return float((self.effects > 0).mean())
 
 
 def screened(results: pd.DataFrame, evidence: Evidence, trajectories: int) -> list[Screened]:
-    """Return the elementary effects of every parameter, scenario by scenario.
-
-    Args:
-        results: The table of the sweep.
-        evidence: The runs of the study, by which the noise is known.
-        trajectories: As for the sweep.
-    """
+    """Return the screening of each scenario, from the table of its sweep; the study's runs give the noise."""
     drawn = points(trajectories)
     columns = [f"backend.{name}" for name in RANGES]
     last = results[results["step"] > results["step"].max() - PHASE]
@@ -134,20 +124,15 @@ def screened(results: pd.DataFrame, evidence: Evidence, trajectories: int) -> li
         mu_star, half, sigma = (
             np.asarray(analysed[name], dtype=float) for name in ("mu_star", "mu_star_conf", "sigma")
         )
-        differences = _differences(panel)
+        both, neither = (panel.by_seed(mode, "cooperation_rate") for mode in (FULL, NEITHER))
+        differences = list(paired(both, neither).values())
         floor = _floor(differences, own["seed"].nunique())
         found.append(Screened(panel.game, effects, fmean(differences), mu_star, half, sigma, floor))
     return found
 
 
-def _differences(panel: Panel) -> list[float]:
-    """Return what reputation and gossip add with the default parameters, seed by seed."""
-    both, neither = (panel.by_seed(mode, "cooperation_rate") for mode in (FULL, NEITHER))
-    return list(paired(both, neither).values())
-
-
 def _floor(differences: Sequence[float], seeds: int) -> float:
-    """Return the mean absolute effect that the noise between seeds alone makes."""
+    """Return the mean absolute elementary effect caused by noise between seeds alone."""
     step = LEVELS / (2 * (LEVELS - 1))
     # The mean absolute value of a normal variable is its standard deviation times the root of 2 / pi.
     return stdev(differences) * math.sqrt(2 / seeds) * math.sqrt(2 / math.pi) / step
@@ -158,7 +143,7 @@ def _ordered(screening: Screened) -> list[int]:
 
 
 def figure(screening: Sequence[Screened]) -> Figure:
-    """Draw how much each parameter decides, and what reputation and gossip add over all points."""
+    """Draw mu* of each parameter, and the distribution of the effect over all points."""
     drawn = Figure(figsize=(12, 6.4), layout="constrained")
     axes = drawn.subplots(2, len(screening), squeeze=False, height_ratios=(2, 1))
     for top, bottom, each in zip(axes[0], axes[1], screening, strict=True):
@@ -184,47 +169,41 @@ def picture(screening: Sequence[Screened], seeds: int) -> Picture:
     """Return the picture of a screening."""
     caption = (
         "Above: by how much the effect of reputation and gossip on final cooperation changes when a parameter of the "
-        "rules "
-        "crosses its range (mean absolute elementary effect, Morris's method; lines: 95 % intervals); the dashed "
-        "line is "
-        "what a parameter that does nothing would show by the noise between seeds. Below: that effect at all "
+        "rules crosses its range (mean absolute elementary effect, Morris's method; lines: 95 % intervals); the dashed "
+        "line is what a parameter that does nothing would show by the noise between seeds. Below: that effect at all "
         f"{len(screening[0].effects)} points, and with the default parameters (dashed). At each point {seeds} "
-        f"seed{'s' if seeds > 1 else ''}, the same "
-        f"everywhere."
+        f"seed{'s' if seeds > 1 else ''}, the same everywhere."
     )
     return Picture("screening", "Which parameters decide", caption, figure(screening))
 
 
 def table(screening: Sequence[Screened]) -> Table:
-    """Return what a screening found, as a table."""
-    rows = []
-    for each in screening:
-        for place in _ordered(each):
-            low, high = list(RANGES.values())[place]
-            rows.append(
-                [
-                    games.find(each.game).title,
-                    list(RANGES)[place],
-                    f"{low:g} to {high:g}",
-                    f"{each.mu_star[place]:.3f}",
-                    f"± {each.half[place]:.3f}",
-                    f"{each.sigma[place]:.3f}",
-                    "yes" if each.mu_star[place] - each.half[place] > each.floor else "no",
-                ]
-            )
+    """Return a screening as a table, the most influential parameters first."""
+    parameters = [(name, f"{low:g} to {high:g}") for name, (low, high) in RANGES.items()]
+    rows = [
+        [
+            games.find(each.game).title,
+            *parameters[place],
+            f"{each.mu_star[place]:.3f}",
+            f"± {each.half[place]:.3f}",
+            f"{each.sigma[place]:.3f}",
+            "yes" if each.mu_star[place] - each.half[place] > each.floor else "no",
+        ]
+        for each in screening
+        for place in _ordered(each)
+    ]
     caption = "Parameters by scenario, the most influential first; above the noise: the whole interval of mu* is."
     headings = ["scenario", "parameter", "range", "mu*", "95 % interval", "sigma", "above the noise"]
     return Table(caption, headings, rows, words=2)
 
 
 def sentences(screening: Sequence[Screened]) -> list[str]:
-    """Return in words how far the effect depends on the parameters."""
+    """Describe for each scenario how the effect varies over the points."""
     return [
         f"{games.find(each.game).title}: reputation and gossip add to final cooperation at {each.positive:.0%} of "
         f"{len(each.effects)} points, by {each.effects.min():+.2f} to {each.effects.max():+.2f} (median "
         f"{np.median(each.effects):+.2f}). With the default parameters they add {each.default:+.2f}, as much as or "
-        f"more "
-        f"than at {(each.effects <= each.default).mean():.0%} of the points."
+        f"more than at {(each.effects <= each.default).mean():.0%} of the points."
         for each in screening
     ]
 

@@ -1,4 +1,4 @@
-"""The study as a page in Markdown, with its pictures beside it."""
+"""Write the study as a Markdown page, with its pictures in a folder beside it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from repunet_model.study.screening import Screened
 from repunet_model.util import files
 
 SHOWN = ("cooperation", "contrasts", "isolation", "gossip")
-"""The pictures of the report that the page shows, before that of the screening."""
+"""The pictures of the report on the page; that of the screening follows."""
 
 
 def in_markdown(table: Table) -> str:
@@ -36,19 +36,19 @@ def write(
     screened: Sequence[Screened],
     seeds: int,
 ) -> None:
-    """Write the page, and copy its pictures to a folder of its name.
+    """Write the page, and copy its pictures from a report to a folder with the name of the page.
 
     Args:
-        path: Of the page.
-        command: By which it was made.
-        report: The folder of the report, which has the pictures.
+        path: The file of the page.
+        command: The command that ran the study, for the page.
+        report: The folder of the report.
         evidence: The runs.
-        findings: What they say of the paper's claims.
-        screened: What became of the screening.
-        seeds: Over how many seeds every point of it is.
+        findings: The verdicts on the paper's claims.
+        screened: The screening.
+        seeds: The number of seeds at each point of the screening.
 
     Raises:
-        StorageError: If it cannot be written.
+        StorageError: If the page or a picture cannot be written.
     """
     folder = path.with_suffix("")
     shown = [each for each in pictures(evidence) if each.name in SHOWN]

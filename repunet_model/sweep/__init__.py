@@ -1,1 +1,1 @@
-"""Sweeps: a grid of parameters × seeds, run wherever there is room, kept on disk, and gathered into one table."""
+"""Sweeps: grids of parameters × seeds, run in one or many processes, stored, and collected into one table."""

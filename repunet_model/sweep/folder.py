@@ -1,17 +1,17 @@
-"""A sweep on disk: what it is, its runs, what failed, and the table of results.
+"""A sweep on disk: its description, runs, failures, and table of results.
 
-What lies where::
+The layout of the folder::
 
     <storage>/<sweep>/
-        sweep.json                 the grids, seeds and steps, and what made it
-        runs/<run>/                a run folder for each cell: `show`, `check`, `resume` and `fork` work on it
-        logs/<run>.log             what each run said while it ran
-        results.parquet            every parameter and measure of every whole run by step
+        sweep.json                 grids, seeds, steps and versions
+        runs/<run>/                a run folder for each cell, for `show`, `check`, `resume` and `fork`
+        logs/<run>.log             the log of each run
+        results.parquet            all parameters and measures of all complete runs by step
         results.csv                the same as text
-        failures.json              the runs that are not whole, and why
+        failures.json              the incomplete runs, with reasons
 
-A sweep is run again to complete it: runs that are whole are skipped, those that were cut off go on. Its grids may grow,
-since what is there stays; they may not change otherwise.
+Running a sweep again completes it: complete runs are skipped, interrupted ones resumed. Its grids may grow, but not
+change otherwise.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -41,7 +41,7 @@ MANIFEST = "sweep.json"
 
 
 class Stored(Section):
-    """What of `sweep.json` says which runs there are."""
+    """The entries of `sweep.json` that determine the runs."""
 
     steps: Steps
     seeds: list[int]
@@ -49,18 +49,13 @@ class Stored(Section):
 
 
 def is_sweep(path: Path) -> bool:
-    """Whether there is a sweep in a folder."""
+    """Whether a folder holds a sweep."""
     return (path / MANIFEST).is_file()
 
 
 @dataclass(frozen=True, slots=True)
 class SweepFolder:
-    """A sweep and its place.
-
-    Attributes:
-        path: The folder.
-        sweep: The sweep.
-    """
+    """A sweep and its folder."""
 
     path: Path
     sweep: Sweep
@@ -77,11 +72,11 @@ class SweepFolder:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a sweep that is there.
+        """Open a stored sweep.
 
         Raises:
-            ConfigurationError: If there is none.
-            StorageError: If it cannot be read.
+            ConfigurationError: If the folder holds no sweep.
+            StorageError: If the sweep cannot be read.
         """
         if not is_sweep(path):
             raise ConfigurationError(f"no sweep at {path}: there is no {MANIFEST}")
@@ -103,15 +98,11 @@ class SweepFolder:
 
     @classmethod
     def prepare(cls, storage: Path, sweep: Sweep) -> Self:
-        """Make the folder of a sweep, or take up the one that is there.
-
-        Args:
-            storage: The folder of all sweeps and runs; made if it is missing.
-            sweep: The sweep.
+        """Create the folder of a sweep in `storage`, or continue with an existing one.
 
         Raises:
-            ConfigurationError: If there is another sweep or something else of that name.
-            StorageError: If it cannot be written.
+            ConfigurationError: If the folder holds another sweep, or something else.
+            StorageError: If the folder cannot be written.
         """
         path = storage / sweep.name
         if path.exists():
@@ -126,14 +117,14 @@ class SweepFolder:
             "grids": [grid.stored() for grid in sweep.grids],
             **made_by(),
         }
-        folder._write(MANIFEST, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode())
+        folder._write_json(MANIFEST, content)
         return folder
 
     def lock(self) -> FileLock:
-        """Keep other processes from running the sweep, until the lock is released or the process ends.
+        """Lock the sweep against other processes until the lock is released or this process ends.
 
         Raises:
-            StorageError: If another process runs it, or its folder cannot be written.
+            StorageError: If another process runs the sweep, or the folder cannot be written.
         """
         lock = FileLock(self.path.resolve() / ".lock", timeout=0)
         try:
@@ -145,16 +136,16 @@ class SweepFolder:
         return lock
 
     def remove_leftovers(self) -> None:
-        """Remove what a killed process left of a run that it was about to make; nobody else may be making any."""
+        """Remove incomplete run folders of a killed process; call it only under the lock."""
         for part in self.runs.glob(".*.part"):
             shutil.rmtree(part, ignore_errors=True)
 
     def whole_runs(self) -> list[StepReader]:
-        """Return the runs of the sweep that have all their steps, in the order of its cells."""
+        """Return the complete runs, in the order of the cells."""
         return [StepReader.open(self.runs / cell.name) for cell in self.sweep.cells() if self._is_whole(cell)]
 
     def failures(self) -> list[Row]:
-        """Return the runs that are not whole: run, steps, result ("missing" if it was never tried), and error."""
+        """Return run, steps, result ("missing" if never started) and error of each incomplete run."""
         try:
             known = {row["run"]: row for row in json.loads((self.path / "failures.json").read_bytes())}
         except FileNotFoundError:
@@ -171,19 +162,18 @@ class SweepFolder:
         return (self.runs / cell.name / f"step_{cell.steps}").is_dir()
 
     def gather(self, outcomes: Sequence[JobOutcome]) -> tuple[pd.DataFrame, list[JobOutcome]]:
-        """Write the results of all whole runs, and what became of the others.
+        """Write the results of all complete runs, and the failures.
 
-        The order is that of the cells, and nothing in it depends on where or when a run was made, so that the files
-        have the same bytes for the same runs.
+        Equal runs give equal bytes, wherever and whenever they were made: rows are in the order of the cells.
 
         Args:
-            outcomes: What became of every cell.
+            outcomes: The outcomes of all cells.
 
         Returns:
-            The results, a row for each run and step, and the outcomes of all runs that are not whole.
+            The results, a row for each run and step, and the outcomes of the incomplete runs.
 
         Raises:
-            StorageError: If the files cannot be written.
+            StorageError: If a file cannot be written.
         """
         tables: list[pd.DataFrame] = []
         others: list[JobOutcome] = []
@@ -195,48 +185,31 @@ class SweepFolder:
                 else:
                     others.append(replace(outcome, steps=run.last))
             except RepuNetError as error:
-                reason = outcome.reason or str(error)
-                others.append(JobOutcome(outcome.name, outcome.wanted, _worse(outcome.result), 0, reason))
+                result = Result.FAILED if outcome.result is Result.DONE else outcome.result
+                others.append(replace(outcome, result=result, steps=0, reason=outcome.reason or str(error), calls=0))
         results = joined(tables)
-        self._write_table(results)
+        files.replace(self.path / "results.csv", results.to_csv(index=False, lineterminator="\n").encode())
+        buffer = io.BytesIO()
+        results.to_parquet(buffer, index=False)
+        files.replace(self.path / "results.parquet", buffer.getvalue())
         rows = [{"run": each.name, "steps": each.steps, "result": each.result, "error": each.reason} for each in others]
-        self._write("failures.json", (json.dumps(rows, ensure_ascii=False, indent=2) + "\n").encode())
+        self._write_json("failures.json", rows)
         return results, others
 
-    def _write_table(self, frame: pd.DataFrame) -> None:
-        self._write("results.csv", frame.to_csv(index=False, lineterminator="\n").encode())
-        buffer = io.BytesIO()
-        frame.to_parquet(buffer, index=False)
-        self._write("results.parquet", buffer.getvalue())
-
-    def _write(self, name: str, content: bytes) -> None:
-        """Write a file of the sweep, whole, in place of the one that is there."""
-        files.replace(self.path / name, content)
-
-
-def _worse(result: Result) -> Result:
-    """Return what became of a run that cannot be read."""
-    return Result.FAILED if result is Result.DONE else result
+    def _write_json(self, name: str, content: object) -> None:
+        files.replace(self.path / name, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode())
 
 
 def _check_grown(stored: Sweep, wanted: Sweep, path: Path) -> None:
-    """Make sure that a sweep has all that the stored one of its name has.
-
-    Raises:
-        ConfigurationError: If it has not.
-    """
+    """Check that a sweep contains all runs and steps of the stored one."""
     if wanted.steps < stored.steps:
         raise ConfigurationError(
             f"{path} is another sweep: its runs have {stored.steps} steps, not {wanted.steps}; choose another name "
             "(--name)"
         )
-    missing = _names(stored.cells()) - _names(wanted.cells())
+    missing = {cell.name for cell in stored.cells()} - {cell.name for cell in wanted.cells()}
     if missing:
         raise ConfigurationError(
             f"{path} is another sweep: {len(missing)} of its runs are not in this one, such as {min(missing)}; "
             "choose another name (--name)"
         )
-
-
-def _names(cells: Iterable[NewRun]) -> set[str]:
-    return {cell.name for cell in cells}

@@ -1,12 +1,12 @@
-"""What a sweep varies: grids of parameters, each with every seed, and the runs that come of them.
+"""The design of a sweep: grids of parameters, each combined with every seed.
 
-A file that describes one::
+A file with a sweep::
 
     name = "temptation"
     steps = 30
     seeds = "1-20"                      # or "1,3,7-9", or [1, 2, 3]
 
-    [grid]                              # a value, or a list of them; what is not named has its default
+    [grid]                              # a value or a list of values; other parameters have defaults
     scenario = ["pd", "investment"]
     reputation = [true, false]
     gossip = [true, false]
@@ -19,8 +19,8 @@ A file that describes one::
     [limits]                            # all runs together, as in a file of jobs
     budget_usd = 5
 
-A cell of a sweep is a job that makes a run (`jobs.NewRun`); its name says its scenario, mode and seed, and by a short
-hash whatever else is not as by default, so that it stays the same when the grid grows.
+A cell of a sweep is a job that creates a run (`jobs.NewRun`). Its name consists of scenario, mode, seed and a short
+hash of the other parameters that differ from their defaults, so that it stays the same when the grid grows.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ from repunet_model.util.text import check_name
 
 
 class Grid:
-    """Values of the parameters of a run; every combination of them is run.
+    """Values of the parameters of a run; the sweep runs every combination.
 
     Attributes:
-        values: Values by parameter (see `RunConfig`), those that were not given with their default.
-        rules: Values of parameters of the backend rules, by name.
+        values: The values of every parameter (see `RunConfig`); the default if none was given.
+        rules: The values of parameters of the backend rules, by name.
     """
 
     def __init__(self, table: Mapping[str, Any], where: str = "grid") -> None:
-        """Read a grid.
+        """Parse a grid.
 
         Args:
-            table: By the name of a parameter in files, a value or a list of them; under "rules" a table of such.
-            where: Where it stands, for messages.
+            table: A value or a list of values by parameter name; under "rules" such a table for the backend rules.
+            where: The place of the table, for error messages.
 
         Raises:
-            ConfigurationError: If a name is unknown, or a value cannot be used.
+            ConfigurationError: If a name is unknown, or a value is invalid.
         """
         own = {name: values for name, values in table.items() if name != "rules"}
         for name, values in own.items():
@@ -80,14 +80,14 @@ class Grid:
         self.rules = parsed(_Rules, {"rules": table.get("rules", {})}, where).rules
 
     def stored(self) -> dict[str, Any]:
-        """Return the grid as a table of a file."""
+        """Return the grid in the form that the constructor takes."""
         return {**{name_of(field): values for field, values in self.values.items()}, "rules": self.rules}
 
     def backends(self) -> list[str]:
-        """Return every backend with every combination of parameters of the rules.
+        """Return every combination of a backend with parameters of the rules.
 
         Raises:
-            ConfigurationError: If there are such parameters for a backend that has none, or a backend is a replay.
+            ConfigurationError: If a backend does not have these parameters, or is a replay.
         """
         backends: list[str] = self.values["backend"]
         if any(backend.partition(":")[0] == "replay" for backend in backends):
@@ -104,7 +104,7 @@ class Grid:
         return combined
 
     def points(self) -> Iterator[RunConfig]:
-        """Yield every combination."""
+        """Yield every combination of parameters."""
         values = {**self.values, "backend": self.backends()}
         for combination in product(*values.values()):
             yield RunConfig.checked(dict(zip(values, combination, strict=True)))
@@ -131,11 +131,11 @@ class Sweep:
     """A sweep: some grids, each with every seed.
 
     Attributes:
-        name: Its name, and that of its folder.
-        steps: How many steps every run has at its end.
+        name: The name of the sweep and its folder.
+        steps: The number of steps of every run.
         seeds: The seeds.
-        grids: The grids; a cell that two of them have is run once.
-        limits: What all runs may not exceed together.
+        grids: The grids; a cell that occurs in two grids is run once.
+        limits: The limits on all runs together.
     """
 
     name: str
@@ -145,11 +145,7 @@ class Sweep:
     limits: LimitsTable = field(default_factory=LimitsTable)
 
     def cells(self) -> list[NewRun]:
-        """Return the runs, in the order of the grids, each once.
-
-        Raises:
-            ConfigurationError: If a grid cannot be expanded.
-        """
+        """Return the distinct runs, in the order of the grids; raise ConfigurationError if a grid is invalid."""
         found: dict[str, NewRun] = {}
         for grid in self.grids:
             for point in grid.points():
@@ -164,10 +160,10 @@ class Sweep:
 
         Args:
             file: The file.
-            name: The name, instead of the file's own; without either it is that of the file.
+            name: The name of the sweep; None takes the entry `name`, or else the name of the file.
 
         Raises:
-            ConfigurationError: If anything in it cannot be used; the message names the key.
+            ConfigurationError: If an entry is invalid; the message names the key.
         """
         content = parsed(_File, read_toml(file), str(file))
         grid = Grid(content.grid, f"{file}: grid")
@@ -191,26 +187,15 @@ class Sweep:
         values: Mapping[str, Any],
         limits: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Return a sweep of one grid.
-
-        Args:
-            name: Its name.
-            steps: See `Sweep`.
-            seeds: As in a file.
-            values: The grid, as in a file.
-            limits: What all runs may not exceed together, as in a file.
-
-        Raises:
-            ConfigurationError: If a value cannot be used.
-        """
+        """Return a sweep of one grid, from values as in a file; raise ConfigurationError if one is invalid."""
         return cls(name, steps, seeds_of(seeds), [Grid(values)], LimitsTable(**(limits or {})))
 
 
 def seeds_of(given: str | Sequence[int]) -> list[int]:
-    """Return seeds from a list, or from words such as "1-20" or "1,3,7-9".
+    """Return seeds from a list, or from text such as "1-20" or "1,3,7-9".
 
     Raises:
-        ConfigurationError: If they are no seeds, or one is there twice.
+        ConfigurationError: If the text is invalid, or a seed is repeated.
     """
     if isinstance(given, str):
         seeds: list[int] = []
@@ -235,7 +220,7 @@ _IN_NAME = ("game", "reputation", "gossip", "seed")
 
 
 def _cell_name(point: RunConfig, seed: int) -> str:
-    """Return the name of a run: scenario, mode and seed, and a hash of what else is not as by default."""
+    """Return the name of a cell; see the module docstring."""
     mode = mode_of(point.reputation, point.gossip).replace(" ", "_")
     default = RunConfig().model_dump(mode="json")
     other = {

@@ -1,6 +1,6 @@
-"""Where a sweep runs: in this process under one gate, in worker processes, or on a Dask cluster.
+"""Run a sweep in this process under one gate, in worker processes, or on a Dask cluster.
 
-The results are the same whichever way, byte for byte: a run depends on its parameters alone.
+The results are the same byte for byte, since a run depends on its parameters alone.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from repunet_model.sweep.grid import Sweep
 from repunet_model.sweep.spread import Spread, dask_cluster, worker_processes
 
 WORTH_A_WORKER = 4_000
-"""Steps of one agent by the rules that take about as long as starting a worker process, some four seconds."""
+"""Agent steps by the rules that take as long as starting a worker process, about four seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A sweep whose every cell was checked; nothing is written yet.
+    """A sweep with validated cells; nothing is written yet.
 
     Attributes:
         sweep: The sweep.
         storage: The folder of all sweeps and runs.
-        cells: Its runs.
-        jobs: The same, checked down to backends and personas.
-        limits: What all of them may not exceed together.
+        cells: The runs of the sweep.
+        jobs: The same as jobs, with validated backends and personas.
+        limits: The limits on all jobs together.
     """
 
     sweep: Sweep
@@ -50,7 +50,7 @@ class Prepared:
         return any(job.is_costly for job in self.jobs)
 
     def workers(self) -> int:
-        """Return how many processes are worth starting: one for what asks endpoints and for small sweeps."""
+        """Return the number of processes that saves time; 1 for small sweeps and those that ask endpoints."""
         if self.is_costly:
             return 1
         described = [(job.steps, job.described) for job in self.jobs if job.described is not None]
@@ -59,12 +59,7 @@ class Prepared:
 
 
 def prepare(sweep: Sweep, storage: Path, prices: Prices | None = None) -> Prepared:
-    """Check a sweep as a whole, and write nothing.
-
-    Args:
-        sweep: The sweep.
-        storage: The folder of all sweeps and runs.
-        prices: What tokens cost.
+    """Validate all cells of a sweep without writing anything.
 
     Raises:
         ConfigurationError: If a cell cannot be run; the message names it.
@@ -85,19 +80,19 @@ def complete(
     workers: int | None = None,
     scheduler: str | None = None,
 ) -> tuple[SweepFolder, pd.DataFrame, list[JobOutcome]]:
-    """Run whatever of a sweep is not whole yet, and gather its results.
+    """Run the incomplete runs of a sweep, and collect the results.
 
     Args:
         prepared: The sweep.
-        watch: Runs the runner, and shows how far it is.
-        workers: In how many processes; None for as many as are worth starting (`Prepared.workers`).
-        scheduler: The address of a Dask scheduler, to run on its cluster instead.
+        watch: Runs the runner and shows its progress.
+        workers: The number of processes; None for `Prepared.workers`.
+        scheduler: The address of a Dask scheduler whose cluster runs the sweep instead.
 
     Returns:
-        The sweep on disk, its results, and what became of all runs that are not whole.
+        The sweep on disk, its results, and the outcomes of the incomplete runs.
 
     Raises:
-        RepuNetError: If the sweep cannot be run where it should, or its folder cannot be written.
+        RepuNetError: If the sweep cannot be run there, or its folder cannot be written.
     """
     if prepared.is_costly and (scheduler is not None or (workers or 1) > 1):
         where = "--scheduler" if scheduler is not None else f"--workers {workers}"
@@ -114,7 +109,7 @@ def complete(
 
 @contextmanager
 def _pool(prepared: Prepared, workers: int | None, scheduler: str | None) -> Iterator[Callable[[SweepFolder], Runner]]:
-    """Give what makes the runner of a sweep, once its folder is there."""
+    """Yield a function that creates the runner of a sweep for its folder."""
     count = workers or prepared.workers()
     if scheduler is not None:
         with dask_cluster(scheduler) as (cluster, at_once):

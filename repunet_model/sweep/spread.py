@@ -1,7 +1,7 @@
-"""Jobs spread over processes: workers of this machine, or those of a Dask cluster.
+"""Distribute jobs over worker processes of this machine, or of a Dask cluster.
 
-Each job is run where it lands as a batch of its own, so that it is made, taken up and logged as in one process, and
-its run folder has the same bytes. What asks endpoints is not spread: rates and budgets hold in one process.
+A worker runs each job as a batch of one, so that runs are created, resumed and logged as in a single process, with the
+same bytes. Jobs that ask endpoints are not distributed: rates and budgets hold within a process.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from repunet_model.jobs.job import JobOutcome, NewRun, Result, new_job
 from repunet_model.util.text import to_install
 
 AHEAD = 2
-"""Jobs handed out for each worker at a time: enough that none waits, few enough that a stop is soon."""
+"""Jobs submitted per worker at a time: enough to keep workers busy, few enough to stop soon."""
 
 
 @contextmanager
 def worker_processes(count: int) -> Iterator[Executor]:
-    """Give a pool of processes on this machine, which end with this one, however it ends."""
+    """Yield a pool of processes on this machine, which end with this process even if it is killed."""
     with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin_worker) as pool:
         yield pool
 
 
 @contextmanager
 def dask_cluster(address: str) -> Iterator[tuple[Executor, int]]:
-    """Give the workers of a Dask cluster, which see the same folders as this process, and how many jobs run at once.
+    """Yield the workers of a Dask cluster, which must share this machine's folders, and their number of cores.
 
     Raises:
-        ConfigurationError: If the extra `cluster` is not installed, or nobody answers at the address.
+        ConfigurationError: If the extra `cluster` is not installed, or no scheduler answers.
     """
     if find_spec("distributed") is None:
         raise ConfigurationError(f"--scheduler needs Dask: {to_install('cluster')}")
@@ -61,7 +61,7 @@ def dask_cluster(address: str) -> Iterator[tuple[Executor, int]]:
 
 
 def _begin_worker() -> None:
-    """Leave interrupts to the main process, and end when it has ended, even by a kill."""
+    """Ignore interrupts, which the main process handles, and end when that process ends, even by a kill."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -70,22 +70,12 @@ def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
-    # At once: whoever goes on must find no other writer. Windows has no SIGKILL; there every signal ends a process.
+    # At once, so that a restarted sweep finds no other writer. On Windows, without SIGKILL, any signal ends a process.
     os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def run_job(wanted: NewRun, runs: str, logs: str, files: Sequence[str]) -> JobOutcome:
-    """Run one job to its end, in the process in which this is called.
-
-    Args:
-        wanted: The run.
-        runs: The folder of all runs.
-        logs: The folder of the logs.
-        files: Extensions to load before.
-
-    Raises:
-        RepuNetError: If it cannot be run at all.
-    """
+    """Run one job in this process, after loading the extensions in `files`."""
     extensions.load(files)
     limits = Limits()
     job = new_job(wanted, wanted.name, Path(runs), limits)
@@ -94,18 +84,9 @@ def run_job(wanted: NewRun, runs: str, logs: str, files: Sequence[str]) -> JobOu
 
 
 class Spread:
-    """Jobs while they run in other processes; a `jobs.Runner`."""
+    """A `jobs.Runner` in other processes."""
 
     def __init__(self, wanted: Sequence[NewRun], runs: Path, logs: Path, pool: Executor, at_once: int) -> None:
-        """Prepare to run jobs.
-
-        Args:
-            wanted: The runs.
-            runs: The folder of all runs.
-            logs: The folder of the logs.
-            pool: Where to run them.
-            at_once: How many run at once.
-        """
         self._wanted = wanted
         self._runs, self._logs = str(runs.resolve()), str(logs.resolve())
         self._pool = pool
@@ -116,41 +97,37 @@ class Spread:
 
     @property
     def count(self) -> int:
-        """How many jobs there are."""
+        """The number of jobs."""
         return len(self._wanted)
 
     @property
     def steps_wanted(self) -> int:
-        """How many steps all runs have at the end."""
+        """The total number of steps of all runs."""
         return sum(each.steps for each in self._wanted)
 
     @property
     def steps_done(self) -> int:
-        """How many of them are known to be done: those of runs that have ended."""
+        """The number of steps of the runs that have ended."""
         return sum(min(each.steps, each.wanted) for each in list(self._outcomes.values()))
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it takes if runs take as long as those that were run; None if none was."""
+        """The remaining time by the mean time per run so far; None before the first."""
         run = [each for each in list(self._outcomes.values()) if each.calls]
         if not run:
             return None
         return (monotonic() - self._started) / len(run) * (len(self._wanted) - len(self._outcomes))
 
     def total(self) -> tuple[int, Usage]:
-        """Return how many questions were answered; offline they cost nothing."""
+        """Return the number of answered questions; distributed jobs have no cost."""
         return sum(each.calls for each in list(self._outcomes.values())), Usage()
 
     def stop(self) -> None:
-        """Let no run begin any more; twice: end those under way on this machine, which stay whole up to a step."""
+        """Start no more runs; the second time, end the workers of this machine (their runs keep all whole steps)."""
         self._stops += 1
 
     def run(self, note: Callable[[JobOutcome], None]) -> list[JobOutcome]:
-        """Run the jobs, and return what became of them, in their order.
-
-        Args:
-            note: Told what became of each, as soon as it has ended.
-        """
+        """Run the jobs and return their outcomes in order; `note` gets each outcome at once."""
         self._started = monotonic()
         waiting = iter(self._wanted)
         under_way: dict[Future[JobOutcome], NewRun] = {}
@@ -178,7 +155,7 @@ class Spread:
         return [self._outcomes[each.name] for each in self._wanted]
 
     def _submit(self, wanted: NewRun) -> Future[JobOutcome]:
-        """Hand out a job; where no worker is left to take it, it has failed."""
+        """Submit a job; without a working pool it fails."""
         try:
             return self._pool.submit(run_job, _at_home(wanted), self._runs, self._logs, extensions.loaded())
         except RuntimeError as error:
@@ -188,14 +165,13 @@ class Spread:
 
 
 def _ended(future: Future[JobOutcome], wanted: NewRun) -> JobOutcome:
-    """Return what became of a job, whatever happened to its worker; nothing that goes wrong stops another job."""
+    """Return the outcome of a job; any error, of its worker too, is a failure of this job alone."""
     try:
         return future.result()
     except CancelledError:
         return _stopped(wanted)
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        return JobOutcome(wanted.name, wanted.steps, Result.FAILED, 0, reason)
+        return JobOutcome(wanted.name, wanted.steps, Result.FAILED, 0, f"{type(error).__name__}: {error}")
 
 
 def _stopped(wanted: NewRun) -> JobOutcome:
@@ -203,7 +179,7 @@ def _stopped(wanted: NewRun) -> JobOutcome:
 
 
 def _at_home(wanted: NewRun) -> NewRun:
-    """Return a run whose files are named so that a worker in another folder finds them."""
+    """Make the persona file's path absolute, for workers in another folder."""
     if wanted.config.personas == BUILT_IN:
         return wanted
     config = wanted.config.changed({"personas": str(Path(wanted.config.personas).resolve())})

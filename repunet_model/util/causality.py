@@ -1,8 +1,7 @@
-"""Waiting for several thoughts at once, and knowing what each waited for.
+"""Run coroutines concurrently and record which model calls each call depends on.
 
-Every flow of thought carries its causes: the calls it builds on directly. A call follows from the causes of its flow
-and then is the only one; a flow that waits for others takes over theirs. So each call knows what it waited for, and
-the longest chain of calls, which no concurrency can shorten, is known (the critical path).
+Every context carries its causes, the calls it depends on directly. An answered call replaces them; a coroutine that
+waits for others adds theirs. The longest chain of calls is the critical path, which no concurrency can shorten.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A call that was answered.
+    """An answered call.
 
     Attributes:
-        key: What identifies the call.
-        depth: How many calls the longest chain that ends with it has, itself included.
+        key: The identity of the call.
+        depth: The length of the longest chain of calls that ends with it.
     """
 
     key: Any
@@ -32,20 +31,17 @@ _CAUSES: ContextVar[tuple[Cause, ...]] = ContextVar("causes", default=())
 
 
 def causes() -> tuple[Cause, ...]:
-    """Return the calls that the present flow of thought builds on directly."""
+    """Return the calls that the current context depends on directly."""
     return _CAUSES.get()
 
 
 def follow_from(*found: Cause) -> None:
-    """Let what comes next in this flow build on these calls, and on no earlier ones."""
+    """Make later calls of this context depend on these calls alone."""
     _CAUSES.set(found)
 
 
 def follow_from_last() -> None:
-    """Of all calls that this flow builds on, keep the one at the end of the longest chain.
-
-    For flows that wait for many others, one after another.
-    """
+    """Make later calls depend on all calls so far, represented by the end of the longest chain."""
     if len(_CAUSES.get()) > 1:
         _CAUSES.set((max(_CAUSES.get(), key=lambda cause: cause.depth),))
 
@@ -55,7 +51,7 @@ def _add(found: Iterable[Cause]) -> None:
 
 
 class Milestone:
-    """A point in one flow of thought that others wait for."""
+    """An awaitable event that passes on its causes."""
 
     __slots__ = ("_causes", "_reached")
 
@@ -64,43 +60,35 @@ class Milestone:
         self._causes: tuple[Cause, ...] = ()
 
     def reach(self) -> None:
-        """Say that the point is reached."""
+        """Set the event."""
         self._causes = causes()
         self._reached.set()
 
     def __await__(self) -> Generator[Any, None, None]:
-        """Wait for the point, and build on what led to it."""
+        """Wait for the event, and add its causes."""
         yield from self._reached.wait().__await__()
         _add(self._causes)
 
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
-    """Open a group of tasks: when one fails, the others are cancelled, and its error is raised as it is.
-
-    So a failed step asks nothing more, and whoever catches its error need not look into groups.
-    """
+    """Open a group of tasks that raises the first single error instead of a group, and cancels the other tasks."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group
     except BaseExceptionGroup as failures:
-        raise _first_of(failures) from failures
+        error: BaseException = failures
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from failures
 
 
-async def together[T](*thoughts: Coroutine[Any, Any, T]) -> list[T]:
-    """Run coroutines side by side, as a group of tasks, and return their results in the order given."""
-    if len(thoughts) == 1:
-        return [await thoughts[0]]
+async def together[T](*coroutines: Coroutine[Any, Any, T]) -> list[T]:
+    """Run coroutines concurrently, as a group of tasks, and return their results in the order given."""
+    if len(coroutines) == 1:
+        return [await coroutines[0]]
     async with task_group() as group:
-        tasks = [group.create_task(thought) for thought in thoughts]
+        tasks = [group.create_task(coroutine) for coroutine in coroutines]
     if tasks:
         follow_from(*dict.fromkeys(cause for task in tasks for cause in task.get_context().get(_CAUSES, ())))
     return [task.result() for task in tasks]
-
-
-def _first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first single error of a group, however deeply it is nested."""
-    error: BaseException = failures
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

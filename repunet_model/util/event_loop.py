@@ -1,7 +1,7 @@
-"""The event loop of the process: one background thread owns it, and with it every client.
+"""The event loop of the process: one background thread runs it, and all clients belong to it.
 
-A model's `step` may be called from a script, from a notebook or from a page that already runs a loop. All of them
-submit to this one thread, so that a client never meets a second loop.
+A model's `step` may be called from a script, from a notebook or from a page with a running loop. All of them submit to
+this thread, so that a client is never used on two loops.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 
 _LOCK = threading.RLock()
 _LOOPS: dict[int, asyncio.AbstractEventLoop] = {}
-"""The loop of this process, by its number: a forked child inherits the entry, but not the thread."""
+"""The loop by process number: a forked child inherits the entry of its parent, but not the thread."""
 
 _BACKGROUND: ContextVar[BackgroundTask[Any]] = ContextVar("background")
-"""The background task that an asyncio task belongs to, however deep in it that was made."""
+"""The background task in which an asyncio task was created, directly or not."""
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -27,7 +27,7 @@ def _loop() -> asyncio.AbstractEventLoop:
         process = os.getpid()
         if process not in _LOOPS:
             loop = asyncio.new_event_loop()
-            # At any moment garbage may be collected, and a model that goes closes its backends on this very loop.
+            # A model being collected may schedule its clean-up on this loop, so creation must be re-entrant.
             if _LOOPS.setdefault(process, loop) is loop:
                 threading.Thread(target=loop.run_forever, name="repunet-event-loop", daemon=True).start()
             else:
@@ -36,7 +36,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 class BackgroundTask[T]:
-    """A coroutine on the background loop. It is over only when it has cleaned up after itself."""
+    """A coroutine on the background loop; it is done when its clean-up is done."""
 
     def __init__(self) -> None:
         self._loop = _loop()
@@ -45,7 +45,7 @@ class BackgroundTask[T]:
         self._is_cancelled = False
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> None:
-        """Start a coroutine; it does not start any more once this was cancelled."""
+        """Start a coroutine, unless this task was cancelled before."""
         self._loop.call_soon_threadsafe(self._start, coroutine)
 
     def _start(self, coroutine: Coroutine[Any, Any, T]) -> None:
@@ -65,12 +65,12 @@ class BackgroundTask[T]:
             self._outcome.set_result(task.result())
 
     def cancel(self) -> None:
-        """Ask the coroutine to stop, if it has not ended; a second time, everything that it still waits for."""
+        """Cancel the coroutine; a second call cancels every task that it waits for."""
         self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
         if self._is_cancelled:
-            # A group of tasks that waits for its members to end does not hand on a second cancellation.
+            # A task group that waits for its members does not forward a second cancellation.
             for task in asyncio.all_tasks(self._loop):
                 if task.get_context().get(_BACKGROUND) is self:
                     task.cancel()
@@ -82,7 +82,7 @@ class BackgroundTask[T]:
             self._outcome.set_exception(asyncio.CancelledError())
 
     def stop(self) -> None:
-        """Cancel the coroutine and wait until it has ended, whichever way; an interrupt meanwhile cancels it again."""
+        """Cancel the coroutine and wait until it has ended; an interrupt meanwhile cancels it again."""
         while True:
             self.cancel()
             try:
@@ -92,7 +92,7 @@ class BackgroundTask[T]:
             return
 
     def result(self) -> T:
-        """Wait for the end and return the result."""
+        """Wait for the result."""
         return self._outcome.result()
 
 

@@ -1,9 +1,11 @@
-"""Files on disk: read with a clear word where they cannot be, written whole or not at all, and seen to the disk."""
+"""Files on disk: read with clear errors, written atomically, and synced."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +15,33 @@ from repunet_model.util.text import is_file_name
 _DROPPED = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini"})
 
 
+@contextmanager
+def reporting(problem: str) -> Iterator[None]:
+    """Report errors of the disk as StorageError, with the problem and the reason."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{problem}: {getattr(error, 'strerror', None) or error}") from error
+
+
 def content(path: Path) -> bytes:
     """Return the content of a file.
 
     Raises:
         StorageError: If it cannot be read.
     """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise StorageError(f"{path} is missing") from None
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror or error}") from error
+    with reporting(f"{path} cannot be read"):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise StorageError(f"{path} is missing") from None
 
 
 def parsed(text: bytes, path: Path) -> Any:
-    """Return the data of JSON.
-
-    Args:
-        text: The JSON.
-        path: The file it is from.
+    """Parse the JSON of a file.
 
     Raises:
-        StorageError: If it is none.
+        StorageError: If it is not valid JSON.
     """
     try:
         return json.loads(text)
@@ -44,7 +50,7 @@ def parsed(text: bytes, path: Path) -> Any:
 
 
 def entries(folder: Path) -> list[Path]:
-    """Return what is in a folder, without the files that macOS and Windows drop into every folder they show.
+    """List a folder, without the files that macOS and Windows add to it.
 
     Raises:
         OSError: If it cannot be read.
@@ -53,10 +59,10 @@ def entries(folder: Path) -> list[Path]:
 
 
 def check_new(path: Path) -> None:
-    """Make sure that what has to be made of a path, folders above it included, has names that every system takes.
+    """Check that the missing parts of a path have names that are valid on every system.
 
     Raises:
-        ConfigurationError: If a name is none.
+        ConfigurationError: If a name is not valid.
     """
     for each in (path, *path.parents):
         if os.path.exists(each):
@@ -69,21 +75,21 @@ def check_new(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, unless they are there.
+    """Create a folder and its parents, unless they exist.
 
     Raises:
-        ConfigurationError: If a name is none that every system takes.
-        OSError: If it cannot be made.
+        ConfigurationError: If a name is not valid on every system.
+        OSError: If the folder cannot be created.
     """
     check_new(path)
     path.mkdir(parents=True, exist_ok=True)
 
 
 def write(path: Path, text: bytes) -> None:
-    """Write a file that is not there yet, and see it to the disk.
+    """Write and sync a new file.
 
     Raises:
-        OSError: If it is there, or cannot be written; it may be there in part then.
+        OSError: If it exists, or cannot be written; a part of it may then be left.
     """
     with path.open("xb") as file:
         file.write(text)
@@ -92,11 +98,7 @@ def write(path: Path, text: bytes) -> None:
 
 
 def sync(folder: Path) -> None:
-    """See a folder's entries to the disk; Windows has no call for that, and needs none.
-
-    Raises:
-        OSError: If that fails.
-    """
+    """Sync the entries of a folder; Windows has no call for that, and needs none."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -107,29 +109,26 @@ def sync(folder: Path) -> None:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that is not there yet, whole or not at all; its folder is made if it is missing.
+    """Write a new file atomically; its folder is created if missing.
 
     Raises:
-        ConfigurationError: If it is there: nothing is overwritten. Or if its name is none that every system takes.
+        ConfigurationError: If the file exists, or its name is not valid on every system.
         StorageError: If it cannot be written.
     """
-    try:
-        taken = path.exists()
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
-    if taken:
-        raise ConfigurationError(f"{path} is already there: name another file, or remove it")
+    with reporting(f"{path} cannot be written"):
+        if path.exists():
+            raise ConfigurationError(f"{path} is already there: name another file, or remove it")
     check_new(path)
     replace(path, text.encode())
 
 
 def replace(path: Path, text: bytes) -> None:
-    """Write a file whole, in place of one that may be there; its folder is made if it is missing.
+    """Write a file atomically, replacing an existing one; its folder is created if missing.
 
     Raises:
-        StorageError: If it cannot be written; what was there is there still.
+        StorageError: If it cannot be written; an existing file is then unchanged.
     """
-    try:
+    with reporting(f"{path} cannot be written"):
         make_folder(path.parent)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
@@ -139,5 +138,3 @@ def replace(path: Path, text: bytes) -> None:
         finally:
             part.unlink(missing_ok=True)
         sync(path.parent)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -1,7 +1,7 @@
-"""What is shown on a terminal: as it is, never as markup, and nothing in it steers the terminal.
+"""Output on a terminal: text is never read as markup, and control characters are escaped.
 
-Names and texts come from personas, models and other people's folders. Whatever a command shows goes through here.
-Characters that a console has no place for, such as Chinese ones in code page 1252, are escaped.
+Names and texts from personas, models and other users' folders are untrusted, so every command prints through this
+module. Characters that the console's encoding lacks, such as Chinese ones in code page 1252, are escaped.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 
 def escape_unknown() -> None:
-    """Let the standard streams escape the characters that their encoding lacks, where Python would raise an error."""
+    """Make the standard streams escape characters that their encoding lacks, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def say(line: str, *, stderr: bool = False) -> None:
-    """Write one line, whatever it holds, on the standard output or on the standard error stream."""
+    """Print one line of any text on standard output or standard error."""
     print(visible(line).replace("\n", "\\n"), file=sys.stderr if stderr else sys.stdout)
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """Return a console for tables and progress, on the standard output or on the standard error stream."""
+    """Create a console for tables and progress, on standard output or standard error."""
     from rich.console import Console
     from rich.text import Text
 
     class Screen(Console):
         def render_str(self, text: str, **looks: Any) -> Text:
-            # Here already, so that the columns of a table have their width.
+            # Escaped before layout, so that the columns of a table have the right width.
             return super().render_str(showable(visible(text), self.encoding), **looks)
 
     return Screen(stderr=stderr, markup=False, emoji=False)

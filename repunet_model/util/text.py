@@ -1,7 +1,6 @@
-"""What users write, understood: scenarios by their short names, yes and no, runs by name or path, and steps of them.
+"""Parse what users type (scenarios, yes and no, runs, steps) and format text for display and for prompts.
 
-Also the way back: how texts of others are shown, and what can be typed next: commands, by the name under which the
-program was called. Nothing here takes long to import, so that whoever reads words can complain at once.
+Nothing here takes long to import, so that errors in arguments are reported at once.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ SCENARIOS = {
     "sign": "sign_up",
     "s": "sign_up",
 }
-"""The games by the names they have on a command line, those of the published runner included; `games.register` adds."""
+"""The games by their names on the command line, including those of the published runner; `games.register` adds more."""
 
 
 def scenario(text: str) -> str:
-    """Return the game of a name.
+    """Return the game with a name.
 
     Raises:
-        ConfigurationError: If there is none.
+        ConfigurationError: If the name is unknown.
     """
     try:
         return SCENARIOS[text]
@@ -49,10 +48,10 @@ def scenario(text: str) -> str:
 
 
 def yes_or_no(text: str) -> bool:
-    """Return a truth value.
+    """Parse y or n.
 
     Raises:
-        ConfigurationError: If it is neither.
+        ConfigurationError: If the text is neither.
     """
     answers = {"y": True, "yes": True, "n": False, "no": False}
     if text.lower() not in answers:
@@ -61,7 +60,7 @@ def yes_or_no(text: str) -> bool:
 
 
 def whole(text: str) -> int | None:
-    """Return a whole number in digits, at most nine; None for any other text."""
+    """Parse a whole number of at most nine digits; None for any other text."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
@@ -70,11 +69,11 @@ _FORBIDDEN = frozenset('<>:"/\\|?*')
 _DEVICES = frozenset({"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}) | {
     f"{device}{number}" for device in ("COM", "LPT") for number in "0123456789¹²³"
 }
-"""Names that Windows keeps for devices, whatever follows them after a "."."""
+"""Names that Windows reserves for devices, with any extension."""
 
 
 def is_file_name(name: str) -> bool:
-    """Whether every system, Windows included, takes a name for a file or folder."""
+    """Whether a name of a file or folder is valid on every system, Windows included."""
     return (
         bool(name)
         and not _FORBIDDEN & set(name)
@@ -85,10 +84,10 @@ def is_file_name(name: str) -> bool:
 
 
 def check_name(name: str) -> str:
-    """Return the name of a run, if it can be one on every system and lies in its storage.
+    """Return the name of a run, if it is valid on every system and lies in its storage.
 
     Raises:
-        ConfigurationError: If it cannot.
+        ConfigurationError: If it is not valid.
     """
     if not _NAME.fullmatch(name) or name.rstrip(" .") != name:
         raise ConfigurationError(
@@ -101,16 +100,16 @@ def check_name(name: str) -> str:
 
 
 def path_of(run_folder: str, storage: Path) -> Path:
-    """Return the folder of a run that is given by its name or its path.
+    """Return the folder of a run, given its name or its path.
 
     Raises:
-        ConfigurationError: If it is a name that no run can have, such as "..", which would lead out of the storage.
+        ConfigurationError: If the name is not valid, such as "..", which would lead out of the storage.
     """
     return Path(run_folder) if "/" in _slashed(run_folder) else storage / check_name(run_folder)
 
 
 def at_step(text: str, storage: Path) -> tuple[Path, int | None]:
-    """Return the folder of a run and the step, if RUN/step_N names one."""
+    """Parse RUN[/step_N] into the folder of a run and the step, None without one."""
     text = _slashed(text)
     run_folder, _, last = text.rstrip("/").rpartition("/")
     step = whole(last.removeprefix("step_")) if last.startswith("step_") else None
@@ -120,18 +119,18 @@ def at_step(text: str, storage: Path) -> tuple[Path, int | None]:
 
 
 def _slashed(path: str) -> str:
-    """Return a path with "/" between its parts, which every system takes."""
+    """Return a path with "/" as its separator, which every system accepts."""
     return path.replace(os.sep, "/")
 
 
 def replayable(backend: str, storage: Path) -> str:
-    """Return the name of a backend; a run to replay is then named by its folder."""
+    """Return a backend with the run to replay given by its folder."""
     kind, _, replayed = backend.partition(":")
     return f"replay:{path_of(replayed, storage)}" if kind == "replay" and replayed else backend
 
 
 def quoted(path: Path) -> str:
-    """Return a path as a shell reads it, never as the bare name of a run."""
+    """Quote a path for a shell, with a leading "./" where it would read as the name of a run."""
     text = f".{os.sep}{path}" if len(path.parts) == 1 else str(path)
     if os.name == "nt":
         return text if re.fullmatch(r"[\w.:\\-]+", text) else f'"{text}"'
@@ -139,17 +138,12 @@ def quoted(path: Path) -> str:
 
 
 def to_go_on(path: Path, steps: int) -> str:
-    """Return the command that goes on with a run.
-
-    Args:
-        path: The folder of the run.
-        steps: How many steps.
-    """
+    """Return the command that resumes a run for some steps."""
     return command(f"resume {quoted(path)} --steps {steps}")
 
 
 def program() -> str:
-    """Return how the command line was called: as run.py of a checkout, by `python -m`, or else as `repunet`."""
+    """Return the command that started the program: run.py of a checkout, `python -m`, or `repunet`."""
     match Path(sys.argv[0]).parts:
         case (*_, "run.py"):
             return "uv run run.py"
@@ -159,23 +153,19 @@ def program() -> str:
 
 
 def command(words: str) -> str:
-    """Return a command line that a user can type.
-
-    Args:
-        words: What follows the program's name.
-    """
+    """Return a command line that a user can type."""
     return f"{program()} {words}"
 
 
 def to_install(extra: str) -> str:
-    """Return how an extra of this package is installed."""
+    """Return the command that installs an extra of this package."""
     return f"pip install 'repunet-mesa[{extra}]', or uv sync --extra {extra} in a checkout"
 
 
 def visible(text: str) -> str:
-    """Return a text as it can be shown: whatever steers a terminal, turns or hides letters is escaped.
+    """Escape control, bidirectional and invisible characters, for display.
 
-    Printable characters, spaces and new lines stay as they are. What is stored is never changed, only what is shown.
+    Printable characters, spaces and new lines are kept. Stored texts are never changed.
     """
     if text.isprintable():
         return text
@@ -188,39 +178,29 @@ def visible(text: str) -> str:
 
 
 def showable(text: str, encoding: str | None) -> str:
-    """Return a text with escapes for the characters that an encoding lacks.
-
-    Args:
-        text: The text.
-        encoding: That of a terminal, a pipe or a file; None for one that has all characters.
-    """
+    """Escape the characters that an encoding lacks; None stands for UTF-8."""
     encoding = encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def one_line(text: str) -> str:
-    """Return a text of somebody's in one line, with single blanks between its words."""
+    """Join the words of a text with single blanks."""
     return " ".join(text.split())
 
 
 def first_problem(error: ValidationError) -> str:
-    """Return what is wrong with some data in one line: where in them it is first, and what.
-
-    Args:
-        error: What pydantic says of them.
-    """
+    """Return the first problem that pydantic found, with its place, in one line."""
     first = error.errors(include_url=False)[0]
     return one_line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
 
 
 _MARK = re.compile(r"<(?=[|\uff5c]|/?s>|(?:start|end)_of_turn>|/?<SYS>>)|\[(?=/?INST\])", re.IGNORECASE)
-"""Where a mark begins that chat templates part turns with: ChatML, Llama, Phi, Gemma, Mistral, DeepSeek."""
+"""Begin of a turn marker of a chat template: ChatML, Llama, Phi, Gemma, Mistral, DeepSeek."""
 
 
 def without_marks(text: str) -> str:
-    """Return a text as a chat model may be sent it: a blank stands in every mark of a turn, which so is none.
+    """Break the turn markers of chat templates in a text by a blank.
 
-    Servers such as llama.cpp take a mark inside of a message for a mark, so that whoever writes one could speak as the
-    rules.
+    Servers such as llama.cpp read a marker inside a message as a real one, which would let agents speak as the system.
     """
     return _MARK.sub(r"\g<0> ", text)

@@ -155,7 +155,7 @@ def test_a_society_that_cannot_be_made_is_said_beside_the_last_good_one(tab: Pag
     tab.get_by_label("Seed").fill("lucky")
     tab.get_by_label("Seed").press("Enter")
     press(tab, "Reset")
-    tab.get_by_text("rng is 'lucky': the seed must be an integer").wait_for()
+    tab.get_by_text("seed is 'lucky': the seed must be an integer").wait_for()
     assert ties(tab) == before
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -48,6 +49,9 @@ kill "$@" 2> /dev/null || true
 GGUF = "model.gguf"
 """A language model in a file, which a reader has; here that of tests/processes/test_local.py, if it is installed."""
 
+AS_A_NEWCOMER = {README, DOCS / "quickstart.md"}
+"""Pages whose commands start an interpreter each; those of the others are forks of one: see tests.resident."""
+
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
 
 
@@ -56,7 +60,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine to be set up: for README, which begins from nothing, and for the pages after it, which go on there."""
     with endpoint() as running:
         own = {**VARIABLES, "LLM_API_BASE": running.url}
-        yield Machine(tmp_path_factory.mktemp("reader"), own, dict.fromkeys(URLS, running.url))
+        reader = Machine(tmp_path_factory.mktemp("reader"), own, dict.fromkeys(URLS, running.url))
+        with closing(reader):
+            yield reader
 
 
 @pytest.mark.timeout(MINUTES * 60 + 120)
@@ -73,7 +79,7 @@ def test_what_stands_in_a_page_runs(page: Path, machine: Machine) -> None:
     machine.clean()
     if needs_model and SMALL_MODEL is not None:
         shutil.copy(SMALL_MODEL, machine.clone / GGUF)
-    machine.run(page)
+    machine.run(page, quickly=page not in AS_A_NEWCOMER)
 
 
 def test_readme_begins_with_the_two_commands() -> None:

@@ -33,6 +33,7 @@ socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 
 PUBLIC = (
     "repunet_model.model",
+    "repunet_model.config",
     "repunet_model.stored_run",
     "repunet_model.agents",
     "repunet_model.errors",
@@ -50,9 +51,11 @@ PUBLIC = (
     "repunet_model.backends.policies",
     "repunet_model.backends.limits",
     "repunet_model.measures",
-    "repunet_model.measures",
     "repunet_model.extensions",
-    "repunet_model.storage",
+    "repunet_model.storage.schema",
+    "repunet_model.storage.reader",
+    "repunet_model.storage.manifest",
+    "repunet_model.storage.folder",
     "repunet_model.results.tables",
     "repunet_model.sweep.grid",
     "repunet_model.sweep.folder",

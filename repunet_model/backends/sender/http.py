@@ -11,7 +11,7 @@ import openai
 
 from repunet_model.backends.sender.transport import Destination
 
-_OF_WAITING = ("retry-after", "x-ratelimit-")
+_OF_WAITING = ("retry-after", "x-ratelimit-", "date")
 
 
 async def send(destination: Destination, body: bytes) -> dict[str, Any]:

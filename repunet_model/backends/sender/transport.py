@@ -44,7 +44,7 @@ class RefusedError(Exception):
         message: The SDK's summary of it.
         code: The code of the error, if it names one.
         parameter: The parameter it is about, if it names one.
-        headers: The headers about waiting: retry-after, retry-after-ms, x-ratelimit-*; names in lower case.
+        headers: The headers about waiting: retry-after, retry-after-ms, x-ratelimit-*, date; names in lower case.
     """
 
     def __init__(
