@@ -55,6 +55,12 @@ class GameContract(ABC):
     def check_payoffs(self, model: RepuNetModel) -> None:
         """Check that payoffs balance by the rules of the game, over all interactions so far."""
 
+    def gained(self, model: RepuNetModel) -> Decimal:
+        """Return the sum of all gains so far, in units: those of encounters."""
+        interactions = model.datacollector.get_table_dataframe("interactions")
+        payoffs = [*interactions["first_payoff"], *interactions["second_payoff"]]
+        return sum((Decimal(repr(payoff)) for payoff in payoffs), Decimal(0))
+
     def run(self, steps: int, **parameters: Any) -> RepuNetModel:
         """Run a society that plays the game."""
         model = RepuNetModel(**{"game": self.game, "rng": 1, **parameters})
@@ -81,9 +87,7 @@ class GameContract(ABC):
             assert not any(model.network.is_bound(agent.name, other, role) for other, role in blacklist)
             assert agent.resources >= 0
             assert bool(list(agent.ledger.present())) <= model.config.reputation
-        interactions = model.datacollector.get_table_dataframe("interactions")
-        paid = sum(Decimal(repr(x)) for x in [*interactions["first_payoff"], *interactions["second_payoff"]])
-        assert sum(agent.resources for agent in model.agents) == Decimal(10) * len(model.graph) + paid
+        assert sum(agent.resources for agent in model.agents) == Decimal(10) * len(model.graph) + self.gained(model)
         for name in find(self.game).rates:
             rate = model.measures[name]
             assert rate is None or 0 <= rate <= 1

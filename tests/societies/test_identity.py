@@ -179,7 +179,7 @@ def test_from_a_later_step_it_is_the_run_itself_and_another_mode_is_a_fork() -> 
 # Runs of format 3
 
 
-def as_format_3(folder: Path, without: tuple[str, ...] = ("population", "label", "extensions")) -> None:
+def as_format_3(folder: Path, without: tuple[str, ...] = ("population", "label", "extensions", "stages")) -> None:
     """Rewrite a run as the version before wrote it."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     old: dict[str, Any] = {name: value for name, value in manifest.items() if name not in without} | {"format": 3}
