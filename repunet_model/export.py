@@ -74,7 +74,10 @@ def export_graph(run: StepReader, number: int, out: Path, layout: str) -> None:
     for name, other, roles in state["network"]["ties"]:
         graph.add_edge(name, other, roles=", ".join(roles))
     with whole(out, is_file=True) as place:
-        (nx.write_graphml if layout == "graphml" else nx.write_gexf)(graph, place)
+        if layout == "graphml":
+            nx.write_graphml(graph, place)
+        else:
+            nx.write_gexf(graph, place)
 
 
 def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:

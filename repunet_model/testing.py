@@ -29,8 +29,18 @@ import pytest
 from aiohttp import web
 
 WORDS = [
-    *("honest", "generous", "greedy", "careful", "friendly", "distant"),
-    *("helpful", "selfish", "patient", "fair", "tough", "calm"),
+    "honest",
+    "generous",
+    "greedy",
+    "careful",
+    "friendly",
+    "distant",
+    "helpful",
+    "selfish",
+    "patient",
+    "fair",
+    "tough",
+    "calm",
 ]
 
 
@@ -283,7 +293,11 @@ class Faults:
             most: The largest number of consecutive faults for a question.
         """
         self.made: Counter[FaultKind] = Counter()
-        self._share, self._seed, self._kinds, self._slow, self._most = share, seed, list(kinds), slow, most
+        self._share = share
+        self._seed = seed
+        self._kinds = list(kinds)
+        self._slow = slow
+        self._most = most
         self._least = 0
         self._attempts: Counter[bytes] = Counter()
         self._in_a_row: Counter[bytes] = Counter()

@@ -265,7 +265,7 @@ def check_same(run: StepReader, wanted: Manifest) -> None:
     """Check that a stored run has the description in a manifest; raise ConfigurationError if not."""
     place = run.folder.path
     if run.manifest.parent is not None:
-        raise ConfigurationError(f"{place} is a fork: go on with it by resume, or choose another sim_name")
+        raise ConfigurationError(f"{place} is a fork: continue it with resume, or choose another sim_name")
     entries = ("backend", "backend_for", "measures", "extensions")
     stored = {**run.manifest.config.stored(), "stages": run.manifest.stages, "population": run.population["sha256"]}
     described = {**wanted.config.stored(), "stages": wanted.stages, "population": wanted.data["population"]["sha256"]}

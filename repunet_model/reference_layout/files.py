@@ -228,7 +228,7 @@ def _of[T: (list[Any], dict[str, Any])](kind: type[T], path: Path) -> T:
 
 def _read(path: Path) -> Any:
     def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is no number")
+        raise ValueError(f"{constant} is not a number")
 
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal, parse_constant=refuse)

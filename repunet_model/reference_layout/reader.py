@@ -173,9 +173,7 @@ class _Reading:
         if known is None:
             named = {game for word, game in NAMED if word in self.snapshot.source.lower()}
             if len(named) != 1:
-                raise ConfigurationError(
-                    f"{self.snapshot.source}: nothing says which game it is, name it by --scenario"
-                )
+                raise ConfigurationError(f"{self.snapshot.source}: the game is unknown; name it with --scenario")
             known = named.pop()
             self.report.say(self.snapshot.source, "no file says which game it is", f"{known} by the folder's name")
         if known not in PREDICATES:

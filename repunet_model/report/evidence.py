@@ -211,7 +211,7 @@ def read(stored: Sequence[StepReader]) -> Evidence:
         with understood(run.folder):
             runs.append(_read(run))
     if not runs:
-        raise ConfigurationError("there is no whole run to report")
+        raise ConfigurationError("there is no complete run to report")
     return Evidence(runs)
 
 

@@ -43,6 +43,7 @@ SHOWN_AGENTS = 3000
 
 
 def _figure(rows: int, columns: int, height: float = 3.1) -> tuple[Figure, NDArray[np.object_]]:
+    # A single panel is wider than each of several, so that it fills the page.
     figure = Figure(figsize=(12.0 if columns > 1 else 7.5, height * rows + 0.6), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 

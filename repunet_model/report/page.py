@@ -84,7 +84,7 @@ def check_place(out: Path) -> None:
     except OSError as error:
         raise StorageError(f"{out} cannot be written: {error.strerror or error}") from error
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise StorageError(f"{out} cannot be written: {above} is no folder that can be written")
+        raise StorageError(f"{out} cannot be written: {above} is not a writable folder")
 
 
 def write(

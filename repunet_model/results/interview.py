@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from repunet_model import games
-from repunet_model.backends.base import Backend, Request, Usage
+from repunet_model.backends.base import Request, Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded
 from repunet_model.backends.wrappers import service
@@ -66,8 +66,8 @@ def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respon
     learned = "\n".join(f"As {role}: {text}" if len(by_role) > 1 else text for role, text in by_role.items())
     question = _question(chronicle, step, name, asked)
     request = Request(where, question, persona, learned, digest, prompts, backend.description)
-    said = event_loop.run(_answered(service(backend, limits, Journal()), request))
-    return Interviewed(said, request.usage)
+    reply = event_loop.run(service(backend, limits, Journal()).answer(request))
+    return Interviewed(str(reply.answer), request.usage)
 
 
 def _check_talks(name: str, described: Mapping[str, Any]) -> None:
@@ -76,10 +76,6 @@ def _check_talks(name: str, described: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"{name} cannot talk: the backend {described['backend']!r} answers for them, and only a language model can"
         )
-
-
-async def _answered(backend: Backend, request: Request[Any]) -> str:
-    return str((await backend.answer(request)).answer)
 
 
 def _question(chronicle: Chronicle, step: int, name: str, asked: str) -> Interview:

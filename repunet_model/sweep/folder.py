@@ -86,7 +86,7 @@ class SweepFolder:
             if content["format"] != FORMAT:
                 raise StorageError(
                     f"{file}: format {content['format']!r} is not known to this version, which reads format "
-                    f"{FORMAT}: go on with version {content.get('repunet')} of this package, which made it, or choose "
+                    f"{FORMAT}: use version {content.get('repunet')} of this package, which made it, or choose "
                     "another name (--name)"
                 )
             known = {name: content[name] for name in Stored.model_fields}

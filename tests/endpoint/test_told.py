@@ -58,7 +58,7 @@ def run() -> Path:
         (["resume", "demo", "--sim-name", "other"], "the run goes on in place; to fork it, name an earlier step"),
         ([*RUN, "--backend-for", "Akiko Sato=replay:demo"], "it cannot stand for single ones"),
         ([*RUN, "--backend", "local"], "name its GGUF file by --gguf FILE or LLM_GGUF"),
-        (["report", "demo", "--out", "sim_storage/demo/manifest.json/out"], "is no folder that can be written"),
+        (["report", "demo", "--out", "sim_storage/demo/manifest.json/out"], "is not a writable folder"),
         (["sweep", "--seeds", "1-"], "write them as in"),
         (["sweep", "--seeds", "3,1-4"], "one is there twice"),
         (["sweep", "--rules", "altruism"], "must read NAME=NUMBER,NUMBER"),
@@ -99,7 +99,7 @@ def test_a_fork_is_neither_replayed_nor_the_run_of_a_job(run: Path, capsys: pyte
     before = contents(Path("sim_storage/forked"))
     assert main(["batch", "jobs.toml"]) == 1
     shown = capsys.readouterr()
-    assert "is a fork: go on with it by resume, or choose another sim_name" in shown.err
+    assert "is a fork: continue it with resume, or choose another sim_name" in shown.err
     assert contents(Path("sim_storage/forked")) == before
 
 
@@ -166,7 +166,7 @@ def test_a_sweep_without_runs_or_of_another_format_is_not_reported(capsys: pytes
     sweep = Path("sim_storage/some")
     shutil.rmtree(sweep / "runs")
     capsys.readouterr()
-    assert "there is no whole run to report" in complaint(["report", "some", "--out", "report"], capsys)
+    assert "there is no complete run to report" in complaint(["report", "some", "--out", "report"], capsys)
     content = json.loads((sweep / "sweep.json").read_text())
     (sweep / "sweep.json").write_text(json.dumps({**content, "format": 99}))
     assert "format 99 is not known to this version" in complaint(["report", "some", "--out", "report"], capsys)
