@@ -48,11 +48,6 @@ class Step:
         self._tables: dict[str, list[Any]] = {}
 
     @classmethod
-    def stored(cls, folder: RunFolder, number: int) -> Self:
-        """Create the reader of a step on disk."""
-        return cls(number, partial(folder.document, number), partial(folder.table, number))
-
-    @classmethod
     def made(
         cls,
         number: int,
@@ -183,7 +178,7 @@ class StepReader:
             ConfigurationError: If it is not stored.
         """
         self.folder.check_step(number)
-        return Step.stored(self.folder, number)
+        return Step(number, partial(self.folder.document, number), partial(self.folder.table, number))
 
     def steps(self, first: int = 0, last: int | None = None) -> Iterator[Step]:
         """Yield the steps of a range, by default to the last one; the reader keeps none of them in memory."""
