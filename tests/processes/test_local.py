@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,7 +74,10 @@ def servers(parent: int) -> list[int]:
 
 def listening(process: int) -> list[tuple[str, int]]:
     """Return the addresses a process listens on, IPv6 ones in hexadecimal."""
-    links = (os.readlink(link) for link in Path(f"/proc/{process}/fd").iterdir())
+    links = []
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            links.append(os.readlink(link))
     inodes = {link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:[")}
     found = []
     for table in ("tcp", "tcp6"):
@@ -172,9 +176,11 @@ def test_the_server_ends_with_the_process_that_started_it(small: Path, tmp_path:
     words = ["run", "--backend", f"local:{small}", "-n", "2", "--steps", "9", "--storage", str(tmp_path)]
     code = f"from repunet_model.cli import main; main({words!r})"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-        (server,) = wait_for(lambda: servers(run.pid))
-        wait_for(lambda: listening(server))
-        run.kill()
+        try:
+            (server,) = wait_for(lambda: servers(run.pid))
+            wait_for(lambda: listening(server))
+        finally:
+            run.kill()
     wait_for(lambda: not Path(f"/proc/{server}/cmdline").exists() or not Path(f"/proc/{server}/cmdline").read_bytes())
 
 

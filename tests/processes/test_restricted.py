@@ -71,6 +71,17 @@ def start(self, *words, **options):
 subprocess.Popen.__init__ = start
 """
 
+ON_CONSOLES = """
+import json, sys
+from repunet_model.cli import main
+
+for encoding, words in json.loads(sys.argv.pop()):
+    sys.stdout.reconfigure(encoding=encoding)
+    print("====", flush=True)
+    assert main(words) == 0
+"""
+"""One command after another, each on a console of its own encoding, in one restricted interpreter."""
+
 PEOPLE = ("Łukasz Żółć", "王小明", "Zoë Ångström", "Ann Lee")
 
 
@@ -142,17 +153,22 @@ def test_names_that_the_console_lacks_are_shown_as_escapes(
 ) -> None:
     making = ["run", "--personas", str(people), "--steps", "2", "--sim-name", "it", "--storage"]
     assert main([*making, str(tmp_path / "as it is")]) == 0
-    shown = run(command(*making, tmp_path / "żółw"), restricted)
-    assert "|step |cooperation |" in shown.stdout.decode("cp1252")
+    storage = ["--storage", str(tmp_path / "żółw")]
+    asked = [
+        ("cp1252", [*making, storage[1]]),
+        ("cp1252", ["show", "it", *storage]),
+        ("ascii", ["show", "it", "--agent", "王小明", *storage]),
+    ]
+    done = run([sys.executable, "-c", ON_CONSOLES, json.dumps(asked)], restricted)
+    shown, told, mind = done.stdout.split(b"====")[1:]
+    assert "|step |cooperation |" in shown.decode("cp1252")
     assert contents(tmp_path / "żółw") == contents(tmp_path / "as it is")
-    text = run(command("show", "it", "--storage", tmp_path / "żółw"), restricted).stdout.decode("cp1252")
+    text = told.decode("cp1252")
     assert "\\u0141ukasz \\u017bó\\u0142\\u0107" in text
     assert "\\u738b\\u5c0f\\u660e" in text
     assert "Zoë Ångström" in text
-    in_ascii = {**restricted, "PYTHONIOENCODING": "ascii"}
-    mind = run(command("show", "it", "--agent", "王小明", "--storage", tmp_path / "żółw"), in_ascii)
-    assert mind.stdout.startswith(b"it, \\u738b\\u5c0f\\u660e after step 2")
-    assert b"\\u0141ukasz \\u017b\\xf3\\u0142\\u0107" in mind.stdout
+    assert mind.lstrip().startswith(b"it, \\u738b\\u5c0f\\u660e after step 2")
+    assert b"\\u0141ukasz \\u017b\\xf3\\u0142\\u0107" in mind
 
 
 def test_a_sweep_of_two_workers_has_the_same_bytes(restricted: dict[str, str], tmp_path: Path) -> None:
@@ -190,19 +206,17 @@ def test_the_page_answers(restricted: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_a_terminated_run_over_http_is_resumed_without_asking_twice(
-    restricted: dict[str, str], people: Path, tmp_path: Path
+    restricted: dict[str, str], people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def making(name: str) -> list[str]:
-        return command(
-            *("run", "--backend", "openai", "--personas", people, "--steps", "3"),
-            *("--sim-name", "it", "--storage", tmp_path / name),
-        )
+    making = ["run", "--backend", "openai", "--personas", str(people), "--steps", "3", "--sim-name", "it", "--storage"]
 
     with endpoint(latency=0.02) as running:
         address = {"LLM_API_BASE": running.url}
-        run(making("as it is"), {**os.environ, **address})
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        assert main([*making, str(tmp_path / "as it is")]) == 0
         asked = len(running.answered)
-        with subprocess.Popen(making("żółw"), env={**restricted, **address}, stderr=subprocess.PIPE) as process:
+        words = command(*making, tmp_path / "żółw")
+        with subprocess.Popen(words, env={**restricted, **address}, stderr=subprocess.PIPE) as process:
             until = time.monotonic() + 120
             while len(running.answered) < 1.5 * asked and process.poll() is None and time.monotonic() < until:
                 time.sleep(0.005)

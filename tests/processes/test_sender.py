@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,17 +26,10 @@ from repunet_model.questions.base import Answer
 from repunet_model.testing import Body, Endpoint, answer, endpoint
 from tests import ROOT
 from tests.backends import RandomReplies
-from tests.conftest import contents
+from tests.conftest import contents, until
 
 SLOW = 1.0
 """Seconds of a reply that comes too late for a process that was killed."""
-
-
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def killed_with_requests_on_their_way(storage: Path, running: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Path:
