@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
-from repunet_model import measures
+from repunet_model import measures, stages
 from repunet_model.backends.asked import not_taken
 from repunet_model.config import parts_in_words
 from repunet_model.errors import ConfigurationError
 from repunet_model.questions.base import said
 from repunet_model.reputation import score_of
-from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TABLES, TIES
+from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES
 from repunet_model.util.text import one_line
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:
 
 def _registered_tables(step: Step) -> Iterator[str]:
     """Yield the rows of the tables that bring their own words."""
-    for table in TABLES.values():
+    for table in stages.tables():
         rows = [] if table.in_words is None else step.rows(table)
         if rows:
             yield from ("", table.name.replace("_", " ").capitalize())

@@ -5,6 +5,6 @@ A stage lets agents decide (asynchronously, changing nothing) and is then applie
 
 from __future__ import annotations
 
-from repunet_model.stages.registry import named, register, registered
+from repunet_model.stages.registry import named, register, registered, tables
 
-__all__ = ["named", "register", "registered"]
+__all__ = ["named", "register", "registered", "tables"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from repunet_model.errors import ConfigurationError
 from repunet_model.stages.base import Stage
 from repunet_model.stages.step import BUILT_IN
+from repunet_model.storage.schema import TABLES, Table
 
 _OWN: dict[str, type[Stage]] = {}
 
@@ -57,3 +59,8 @@ def named(names: Sequence[str]) -> list[type[Stage]]:
                 "--extension"
             )
     return [_OWN[name] for name in names]
+
+
+def tables() -> list[Table[Any]]:
+    """Return all tables, those of built-in and registered stages included, which exist once a stage is imported."""
+    return list(TABLES.values())

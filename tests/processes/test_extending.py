@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from repunet_model import load_run
 from repunet_model.storage import RunFolder
 from tests import EXAMPLES, ROOT
+from tests.conftest import contents
 
 
 class Elsewhere:
@@ -105,3 +107,33 @@ def test_the_notebook_runs_plots_and_inspects(tmp_path: Path) -> None:
     assert any("image/png" in output.get("data", {}) for output in shown)
     assert any("text/html" in output.get("data", {}) for output in shown)
     assert load_run(tmp_path / "sim_storage" / "notebook").last_step == 10
+
+
+def test_a_stage_in_one_file_has_all_commands(tmp_path: Path) -> None:
+    place = Elsewhere(tmp_path, "punishment")
+    place.do("run --scenario pd --steps 3 --sim-name whole")
+    place.do("run --scenario pd --steps 2 --sim-name fines")
+    place.do("resume fines --steps 1")
+    stored = tmp_path / "sim_storage"
+    assert contents(stored / "fines") == contents(stored / "whole")
+    assert "3 steps" in place.do("check fines")
+    shown = place.do("show fines")
+    punished = re.search(r"^Punishments\n  .+ paid 1 to take 3 from (.+): «", shown, re.MULTILINE)
+    assert punished is not None
+    assert "to take 3 from you" in place.do(f"show fines --agent '{punished[1]}'")
+    place.do("export fines out --layout csv")
+    table = pd.read_csv(tmp_path / "out" / "punishments.csv")
+    assert set(table["step"]) <= {1, 2, 3}
+    assert list(table["paid"]) == [1.0] * len(table)
+    place.do("sweep --scenario pd,investment --gossip y,n --seeds 1 --steps 2 --name many --workers 2")
+    runs = [load_run(folder) for folder in (stored / "many" / "runs").iterdir()]
+    assert len(runs) == 4
+    for run in runs:
+        assert run.manifest.stages == ["punishment"]
+        assert "punish" in set(run.calls["question"])
+
+    for words in ("resume fines --steps 1", "run --backend replay:fines --sim-name again"):
+        alone = place.run(words)
+        assert alone.returncode == 2
+        assert "error: the run has a stage 'punishment', which is not registered" in alone.stderr
+        assert "--extension" in alone.stderr
