@@ -1,1 +1,1 @@
-"""The questions: for each a typed view, a typed answer and a prompt template."""
+"""Questions to agents: each has a typed view, a typed answer and a prompt template."""

@@ -1,9 +1,9 @@
-"""The form of a question, the coordinates it is asked at, and the order in which its options are named.
+"""Base class of questions, their coordinates, and the order of their options.
 
-A question is a frozen dataclass: its fields are all that whoever answers may see. Its answer is a pydantic model;
-a closed choice is an enum, a choice among people is a text field that `candidates` turns into an enum for this one
-question. Small models prefer the option that is named first, so the order of every closed choice is drawn from
-the keyed stream of the question, used in the prompt and the schema alike, and recorded.
+A question is a frozen dataclass; a backend sees its fields and nothing else. Its answer is a pydantic model: a closed
+choice is an enum; a choice among agents is a text field, which `candidates` turns into an enum for this question.
+Small models prefer the first option, so the order of every closed choice is drawn from the keyed random stream of the
+question, used in both prompt and schema, and stored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from repunet_model.util.text import one_line
 
 
 def said(text: str) -> str:
-    """Return a text of somebody's between quotation marks that it cannot close, in one line."""
+    """Quote a text in one line, within quotation marks that it cannot close."""
     return f"«{one_line(text.replace('«', '‹').replace('»', '›'))}»"
 
 
@@ -29,7 +29,7 @@ Options = dict[str, tuple[str, ...]]
 
 
 class Answer(BaseModel):
-    """Base of all answers: nothing beyond the named fields, nothing changed afterwards."""
+    """Base class of answers: immutable, without extra fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -50,7 +50,7 @@ REASON, MESSAGE, LEARNED = 300, 500, 800
 
 
 class Credibility(StrEnum):
-    """The five levels on which a listener judges gossip."""
+    """The five levels of a listener's judgement of gossip."""
 
     VERY_UNCREDIBLE = "very uncredible"
     UNCREDIBLE = "uncredible"
@@ -60,34 +60,27 @@ class Credibility(StrEnum):
 
 
 UNCREDIBLE = frozenset({Credibility.UNCREDIBLE, Credibility.VERY_UNCREDIBLE})
-"""The levels of gossip that counts as not believed."""
-
+"""The levels that count as disbelief."""
 
 SCALES: tuple[type[StrEnum], ...] = (Level, Credibility)
-"""Enums with a natural order: they are named upwards or downwards, never shuffled."""
+"""Enums with a natural order; their options are listed upwards or downwards, never shuffled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """An opinion about an agent, as a question shows it.
-
-    A question in a run without reputation carries no opinions at all: the field is None there.
-
-    Attributes:
-        record: The present record, or None if there is none yet.
-    """
+    """The present record of an agent in a question; None before the first. Without reputation there are no opinions."""
 
     record: ReputationRecord | None
 
     @property
     def score(self) -> float:
-        """The score of the record; 0 where there is none."""
+        """The score of the record; 0 without a record."""
         return self.record.score if self.record else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Somebody who can be picked, and what the picking agent thinks of them."""
+    """An agent that can be picked, and the picking agent's opinion of it."""
 
     name: str
     opinion: Opinion | None
@@ -103,9 +96,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question[A: Answer]:
-    """Base of all questions; a subclass names its answer and its template and adds the fields of its view.
+    """Base class of questions; a subclass sets the class variables and adds the fields of its view.
 
-    The template is the name of a packaged file, which ends in .j2, or the text of a template itself.
+    Attributes:
+        template: The name of a packaged file, which ends in .j2, or the text of a template.
     """
 
     name: ClassVar[str]
@@ -113,30 +107,22 @@ class Question[A: Answer]:
     answer: ClassVar[type[Answer]]
 
     def candidates(self) -> Options:
-        """Return the names to choose from, by the answer's field, where it is a choice among people."""
+        """Return the names that may be chosen, by field of the answer."""
         return {}
 
     def bounds(self) -> dict[str, tuple[float, float]]:
-        """Return the least and the greatest value of a number, by the answer's field, where the view sets them."""
+        """Return the minimum and maximum of numbers limited by the view, by field of the answer."""
         return {}
 
     def check(self, answer: A) -> None:
-        """Refuse an answer whose parts do not go together.
-
-        Raises:
-            ValueError: In one line, what does not fit.
-        """
+        """Raise a ValueError of one line if the fields of an answer contradict each other."""
 
     def as_answer(self, answer: Answer) -> A:
-        """Return an answer to this question as one of its type, which the class variable cannot name."""
+        """Cast an answer to the answer type of this question."""
         return cast("A", answer)
 
     def options(self, digest: bytes) -> Options:
-        """Draw the order in which the options of every closed choice are named.
-
-        Args:
-            digest: The digest of the question's coordinates.
-        """
+        """Draw the order of the options of every closed choice from the digest of the coordinates."""
         closed, candidates = _closed_choices(self.answer), self.candidates()
         if not closed and not candidates:
             return {}
@@ -152,16 +138,13 @@ class Question[A: Answer]:
         return drawn
 
     def schema(self, options: Options) -> dict[str, Any]:
-        """Return the JSON schema of the answer, closed choices in the drawn order.
-
-        Every field is required and nothing else is allowed, as strict structured output asks for.
-        """
+        """Return the JSON schema of the answer, in the form that strict structured output requires."""
         fields = _plain_schema(self.answer)["properties"]
         bounds = self.bounds()
 
         def described(name: str, field: dict[str, Any]) -> dict[str, Any]:
             if name in options:
-                closed: dict[str, Any] = {"type": "string", "enum": list(options[name])}
+                closed = {"type": "string", "enum": list(options[name])}
                 return closed | {key: text for key, text in field.items() if key == "description"}
             if name in bounds:
                 return field | dict(zip(("minimum", "maximum"), bounds[name], strict=True))
@@ -180,10 +163,10 @@ class Question[A: Answer]:
         return {name: each["maxLength"] for name, each in fields.items() if "maxLength" in each and name not in chosen}
 
     def read(self, text: str) -> A:
-        """Read a reply.
+        """Parse a reply.
 
         Raises:
-            ValueError: In one line, what does not fit.
+            ValueError: If the reply is not a valid answer; the message has one line.
         """
         try:
             answer = self.as_answer(self.answer.model_validate_json(text))
@@ -202,7 +185,7 @@ class Question[A: Answer]:
 
 @cache
 def _closed_choices(answer: type[Answer]) -> dict[str, tuple[tuple[str, ...], bool]]:
-    """Return the values of each enum field of an answer, and whether they form a scale."""
+    """Return the values of each enum field, and whether they form a scale."""
     return {
         name: (tuple(member.value for member in field.annotation), field.annotation in SCALES)
         for name, field in answer.model_fields.items()
@@ -212,7 +195,7 @@ def _closed_choices(answer: type[Answer]) -> dict[str, tuple[tuple[str, ...], bo
 
 @cache
 def _plain_schema(answer: type[Answer]) -> dict[str, Any]:
-    """Return the answer's JSON schema without titles."""
+    """Return the JSON schema of an answer without titles."""
     schema = answer.model_json_schema()
     for field in schema["properties"].values():
         field.pop("title", None)
@@ -220,15 +203,11 @@ def _plain_schema(answer: type[Answer]) -> dict[str, Any]:
 
 
 class Coordinates(NamedTuple):
-    """Where in a run a question is asked; unique within a run, and the key of everything drawn for it.
+    """The identity of a question, unique within a run, and the key of its random draws.
 
     Attributes:
-        step: The step.
-        stage: The stage of the step.
-        question: The question's name.
-        agent: Who is asked.
-        about: Whom the question is about; empty if nobody in particular.
-        source: Through whom the matter came, for gossip; empty otherwise.
+        about: The agent that the question concerns, or empty.
+        source: The path of gossip, or another discriminator of equal questions; may be empty.
     """
 
     step: int

@@ -1,15 +1,15 @@
-"""Questions that one agent answers one after another from the same view, as one call with one compound answer.
+"""Sequences of dependent questions, and compound questions that ask a whole sequence in one call.
 
-A line of thought is a generator: it yields what to ask, is sent each answer, and builds the next question on it. The
-same line is asked one question a call, or as a whole (`Compound`): then the prompt shows the first view and asks all
-questions in their order, the reply has a part for each, and each part is read as the answer to its own question, which
-is built on the parts before it. So there is one set of questions, prompts and checks for both ways.
+A `Thought` is a generator: it yields an `Ask`, receives the answer, and builds the next question from it. A sequence
+is asked either with one call per question or as one `Compound`. The prompt of a compound shows the first view and all
+questions in order; its reply has a part for each question, read by that question. Both ways share questions, prompts
+and checks.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
@@ -21,16 +21,14 @@ from repunet_model.questions.base import Answer, Options, Question
 
 @dataclass(frozen=True, slots=True)
 class Ask[A: Answer]:
-    """A question in a line of thought.
+    """A question in a sequence.
 
     Attributes:
-        part: Its name in a compound answer.
-        question: The question.
-        about: Whom it is about.
-        source: Through whom the matter came.
-        condition: In words, if it is asked only in case an earlier answer says so; else empty.
-        shows_view: Whether a compound prompt shows its view, because it holds what no earlier view did.
-        stage: The stage it belongs to when it is asked alone, if that is another one; else empty.
+        part: The name of its answer in a compound answer.
+        about: As in `Coordinates`; so is `source`.
+        condition: The case in which an earlier answer makes it necessary, in words; empty if it is always asked.
+        shows_view: Whether a compound prompt shows its view, because earlier views lack some of the content.
+        stage: The stage that asks it alone, if that differs from the stage of the compound; else empty.
     """
 
     part: str
@@ -43,15 +41,11 @@ class Ask[A: Answer]:
 
 
 type Thought[T] = Generator[Ask[Any], Any, T]
-"""A line of thought that ends in a T."""
+"""A sequence of dependent questions that returns a T."""
 
 
 class Answers(Answer):
-    """A compound answer.
-
-    Attributes:
-        parts: The answers by the names of the parts; None to what was not asked in the end.
-    """
+    """A compound answer: an answer for each part, None for a part whose condition was not met."""
 
     parts: dict[str, SerializeAsAny[Answer] | None]
 
@@ -62,12 +56,12 @@ class Answers(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compound(Question[Answers]):
-    """A line of thought, asked as a whole.
+    """A sequence of dependent questions, asked in one call.
 
     Attributes:
-        think: Begins the line anew, without a trace in what the agent holds.
-        digest_of: Returns the digest that keys the draws of a part: the one it has when it is asked alone.
-        asks: What may be asked, in order. Of questions that build on answers only what is known before.
+        think: Starts the sequence on a copy of the agent's draft.
+        digest_of: Returns the digest of a part's coordinates, which are those of the question asked alone.
+        asks: All possible parts, in order; fields that depend on earlier answers are placeholders.
     """
 
     template: ClassVar[str] = "compound.j2"
@@ -78,7 +72,7 @@ class Compound(Question[Answers]):
     asks: tuple[Ask[Any], ...]
 
     def options(self, digest: bytes) -> Options:
-        """Return the order of the options of every part, by "part.field": the order it has when asked alone."""
+        """Draw the options of every part, by "part.field", in the same order as when asked alone."""
         return {
             f"{ask.part}.{name}": order
             for ask in self.asks
@@ -86,7 +80,7 @@ class Compound(Question[Answers]):
         }
 
     def schema(self, options: Options) -> dict[str, Any]:
-        """Return the JSON schema of the answer: an object with an object for each part."""
+        """Return the JSON schema of the answer, an object of objects."""
 
         def of(ask: Ask[Any]) -> dict[str, Any]:
             schema = ask.question.schema(options_of(ask.part, options))
@@ -104,10 +98,10 @@ class Compound(Question[Answers]):
         return {name: longest for ask in self.asks for name, longest in ask.question.lengths().items()}
 
     def read(self, text: str) -> Answers:
-        """Read a reply, part by part.
+        """Parse a reply, part by part.
 
         Raises:
-            ValueError: In one line, what does not fit.
+            ValueError: If a part is missing or not a valid answer; the message has one line.
         """
         try:
             data = json.loads(text)
@@ -117,81 +111,76 @@ class Compound(Question[Answers]):
         if not isinstance(data, dict) or set(data) != set(wanted):
             raise ValueError(f"reply: must be one object with just these fields: {', '.join(wanted)}")
         parts: dict[str, Answer | None] = dict.fromkeys(wanted)
-        thought = self.think()
-        try:
-            ask = next(thought)
-            while True:
-                parts[ask.part] = answer = _read_part(ask, data[ask.part])
-                ask = thought.send(answer)
-        except StopIteration:
-            return Answers(parts=parts)
+
+        def read_part(ask: Ask[Any]) -> Answer:
+            if data[ask.part] is None:
+                raise ValueError(f"{ask.part}: is null, but has to be answered")
+            try:
+                answer: Answer = ask.question.read(json.dumps(data[ask.part]))
+            except ValueError as error:
+                raise ValueError(f"{ask.part}.{error}") from None
+            parts[ask.part] = answer
+            return answer
+
+        follow(self.think(), read_part)
+        return Answers(parts=parts)
 
     async def in_turn(self, answer: Callable[[Ask[Any], bytes], Coroutine[Any, Any, Answer]]) -> Answers:
-        """Have the parts answered one after another, by somebody who sees each question as it is when asked alone.
-
-        Args:
-            answer: Answers a part, by the digest of its own.
-        """
+        """Answer the parts one after another with a coroutine that receives each part and its digest."""
         parts: dict[str, Answer | None] = {ask.part: None for ask in self.asks}
-        thought = self.think()
-        try:
-            ask = next(thought)
-            while True:
-                parts[ask.part] = await answer(ask, self.digest_of(ask))
-                ask = thought.send(parts[ask.part])
-        except StopIteration:
-            return Answers(parts=parts)
+
+        async def answer_part(ask: Ask[Any]) -> Answer:
+            parts[ask.part] = given = await answer(ask, self.digest_of(ask))
+            return given
+
+        await follow_async(self.think(), answer_part)
+        return Answers(parts=parts)
 
 
-def _read_part(ask: Ask[Any], data: Any) -> Answer:
-    """Read a part as the answer to its question.
-
-    Raises:
-        ValueError: In one line, what does not fit.
-    """
-    if data is None:
-        raise ValueError(f"{ask.part}: is null, but has to be answered")
+def follow[T](thought: Thought[T], answer: Callable[[Ask[Any]], Answer | None]) -> T:
+    """Run a sequence of questions to its end and return its result."""
     try:
-        answer: Answer = ask.question.read(json.dumps(data))
-    except ValueError as error:
-        raise ValueError(f"{ask.part}.{error}") from None
-    return answer
+        ask = next(thought)
+        while True:
+            ask = thought.send(answer(ask))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+async def follow_async[T](thought: Thought[T], answer: Callable[[Ask[Any]], Awaitable[Answer]]) -> T:
+    """Run a sequence of questions like `follow`, with a coroutine that answers."""
+    try:
+        ask = next(thought)
+        while True:
+            ask = thought.send(await answer(ask))
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def options_of(part: str, options: Options) -> Options:
-    """Return the orders of options that belong to a part of a compound question."""
+    """Return the options of a part from those of its compound question."""
     return {name.partition(".")[2]: order for name, order in options.items() if name.startswith(f"{part}.")}
 
 
 def asks_of(thought: Thought[Any]) -> tuple[Ask[Any], ...]:
-    """Return all that a line of thought may ask.
+    """Return all questions that a sequence may ask, by running it with placeholder answers.
 
-    It is followed with blank answers, of which nothing is shown or kept. A closed choice on which further questions
-    depend has, as its first option, the one after which most is asked.
+    A closed choice takes its first option, so the first option must lead to the most further questions.
     """
     found = []
-    try:
-        ask = next(thought)
-        while True:
-            found.append(ask)
-            ask = thought.send(_blank(ask.question))
-    except StopIteration:
-        return tuple(found)
 
+    def answer(ask: Ask[Any]) -> Answer:
+        found.append(ask)
+        return _blank(ask.question)
 
-def conclusion[T](thought: Thought[T], answers: Answers) -> T:
-    """Return what a line of thought comes to with the answers to it."""
-    try:
-        ask = next(thought)
-        while True:
-            ask = thought.send(answers.parts[ask.part])
-    except StopIteration as end:
-        value: T = end.value
-        return value
+    follow(thought, answer)
+    return tuple(found)
 
 
 def _blank(question: Question[Any]) -> Answer:
-    """Return an answer that says nothing."""
+    """Return a placeholder answer."""
     candidates = question.candidates()
     values: dict[str, Any] = {}
     for name, described in question.answer.model_fields.items():
@@ -207,20 +196,20 @@ def _blank(question: Question[Any]) -> Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aftermath(Compound):
-    """The thoughts after an encounter in one call: evaluation, records, learned text, tie, and gossip."""
+    """The questions after an encounter: evaluation, records, learned text, tie and gossip."""
 
     name: ClassVar[str] = "aftermath"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hearing(Compound):
-    """The thoughts of a listener in one call: judgement, record, tie, and passing the gossip on."""
+    """The questions to a listener: judgement, record, tie and passing the gossip on."""
 
     name: ClassVar[str] = "hearing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading(Compound):
-    """The conclusions from public news in one call: a record and a tie for each of several agents."""
+    """The questions after public news: a record and a tie for each of several agents."""
 
     name: ClassVar[str] = "reading"

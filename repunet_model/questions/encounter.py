@@ -1,4 +1,4 @@
-"""Questions around an encounter: choice of partner, evaluation, records, learned text and ties."""
+"""Questions about an encounter: choice of partner, evaluation, records, learned text and ties."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from repunet_model.reputation import Level, ReputationRecord
 
 
 class PartnerAnswer(Answer):
-    """Whom to meet, and why."""
+    """The chosen partner and the reason."""
 
     reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     partner: Annotated[Words, Field(description="the name of the person you pick")]
@@ -33,7 +33,7 @@ class PartnerAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoosePartner(Question[PartnerAnswer]):
-    """Whom of the people one is bound to, and who are still free, to meet this round."""
+    """The choice of a partner among free agents to which the agent has a tie."""
 
     name: ClassVar[str] = "choose_partner"
     template: ClassVar[str] = "choose_partner.j2"
@@ -43,12 +43,12 @@ class ChoosePartner(Question[PartnerAnswer]):
     people: tuple[Candidate, ...]
 
     def candidates(self) -> Options:
-        """Return the people to choose from."""
+        """Return the names of the people."""
         return {"partner": tuple(person.name for person in self.people)}
 
 
 class EvaluationAnswer(Answer):
-    """The conduct of both sides."""
+    """Levels of conduct of both sides, with reasons."""
 
     own_reason: Annotated[Words, free_text(REASON, "how you behaved, in one sentence")]
     own: Annotated[Level, Field(description="your own conduct")]
@@ -58,7 +58,7 @@ class EvaluationAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluate(Question[EvaluationAnswer]):
-    """The conduct of both sides in the encounter that just ended."""
+    """The evaluation of both sides after an encounter."""
 
     name: ClassVar[str] = "evaluate"
     template: ClassVar[str] = "evaluate.j2"
@@ -73,10 +73,10 @@ class Evaluate(Question[EvaluationAnswer]):
 
 
 class RecordAnswer(Answer):
-    """An opinion: a text, the level that fits best, and how sure the agent is of it.
+    """A text, the level that fits best, and the agent's certainty.
 
-    Language models give this form consistently, where they fail at five numbers that must sum to 1; the record
-    that is kept is five numbers all the same, by the rule of `ReputationRecord.from_level`.
+    Language models give this form consistently, but often fail to give five numbers that sum to 1;
+    `ReputationRecord.from_level` computes the five numbers of the record.
     """
 
     text: Annotated[Words, free_text(MESSAGE, "the reputation in two sentences")]
@@ -86,13 +86,12 @@ class RecordAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class Hearsay:
-    """Gossip that a question rests on.
+    """Gossip in the view of a question.
 
     Attributes:
-        gossiper: Who told it.
-        summary: What was claimed, as the listener sums it up.
-        positive: Whether it was praise; else it was a complaint.
-        credibility: What the listener makes of it.
+        summary: The claim, summarised by the listener.
+        positive: Whether the gossip was praise, not a complaint.
+        credibility: The listener's judgement.
     """
 
     gossiper: str
@@ -103,12 +102,12 @@ class Hearsay:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Public news of an agent.
+    """Public news about an agent.
 
     Attributes:
         text: The news in words.
-        conduct: How others judged their conduct, one level for each judgement.
-        cooperated: What they chose, where a choice was public; else None.
+        conduct: The agent's conduct in each published evaluation.
+        cooperated: The agent's public choice; None without one.
     """
 
     text: str
@@ -118,19 +117,18 @@ class News:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateRecord(Question[RecordAnswer]):
-    """The reputation of oneself or another, after an encounter, after gossip or after public news.
+    """An update of the reputation of the agent itself or another agent, after an encounter, gossip or public news.
 
     Attributes:
-        subject: Whom the record is about.
-        role: The subject's role.
-        is_self: Whether the agent judges itself.
-        previous: The present record, None if there is none.
-        conduct: How the subject behaved, in the agent's own evaluation; None unless after an encounter.
-        conduct_reason: The same in words.
-        account: What happened in the encounter; empty if there was none.
-        background: What the game adds about the subject; may be empty.
+        role: The role of the subject.
+        is_self: Whether the subject is the agent itself.
+        previous: The present record; None before the first.
+        conduct: The subject's conduct in the agent's evaluation; None unless after an encounter.
+        conduct_reason: The evaluation in words.
+        account: The account of the encounter; empty unless after one.
+        background: Facts that the game adds about the subject; may be empty.
         hearsay: The gossip; None unless after gossip.
-        news: What became public; None unless after that.
+        news: The public news; None unless after news.
     """
 
     name: ClassVar[str] = "update_record"
@@ -150,24 +148,18 @@ class UpdateRecord(Question[RecordAnswer]):
 
 
 class LearnedAnswer(Answer):
-    """The learned text that the agent acts on from now on."""
+    """The new learned text of the agent."""
 
     learned: Annotated[Words, free_text(LEARNED, "three to five sentences in the second person")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reflect(Question[LearnedAnswer]):
-    """The lesson of an encounter: the agent's `learned` text, rewritten.
+    """A rewrite of the agent's `learned` text after an encounter.
 
     Attributes:
-        role: The agent's role.
-        partner: Whom it met.
-        account: What happened.
         own: The agent's evaluation of itself.
-        own_reason: The same in words.
-        partner_conduct: Its evaluation of the partner.
-        partner_reason: The same in words.
-        own_opinion: Its reputation in its own eyes, as it is now.
+        own_opinion: The agent's present record of itself.
     """
 
     name: ClassVar[str] = "reflect"
@@ -185,7 +177,7 @@ class Reflect(Question[LearnedAnswer]):
 
 
 class Connection(StrEnum):
-    """Whether to tie oneself to somebody."""
+    """Whether to make a tie."""
 
     CONNECT = "connect"
     STAY_APART = "stay apart"
@@ -199,14 +191,14 @@ class Disconnection(StrEnum):
 
 
 class ConnectAnswer(Answer):
-    """Whether to connect, and why."""
+    """The decision about a new tie, and the reason."""
 
     reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     decision: Connection
 
 
 class DisconnectAnswer(Answer):
-    """Whether to disconnect, and why."""
+    """The decision about an existing tie, and the reason."""
 
     reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     decision: Disconnection
@@ -214,7 +206,7 @@ class DisconnectAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connect(Question[ConnectAnswer]):
-    """Whether to tie oneself to the partner one just met."""
+    """Whether to make a tie to the partner after an encounter."""
 
     name: ClassVar[str] = "connect"
     template: ClassVar[str] = "connect.j2"
@@ -229,17 +221,12 @@ class Connect(Question[ConnectAnswer]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disconnect(Question[DisconnectAnswer]):
-    """Whether to cut a tie, after an encounter, or after gossip or public news about the other.
+    """Whether to cut a tie, after an encounter, gossip or public news.
 
     Attributes:
-        other: Whom the tie is to.
         role: The other's role.
-        opinion: What the agent thinks of the other.
-        conduct: How the other behaved, in the agent's own evaluation; None without one.
-        conduct_reason: The same in words.
-        account: What happened in an encounter that was not evaluated; else empty.
-        hearsay: The gossip; None unless after gossip.
-        news: What became public; None unless after that.
+        conduct: The other's conduct in the agent's evaluation; None without an evaluation.
+        account: The account of an encounter without an evaluation; else empty.
     """
 
     name: ClassVar[str] = "disconnect"

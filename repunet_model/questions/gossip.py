@@ -1,4 +1,4 @@
-"""Questions of gossip, the talk of two agents about a third."""
+"""Questions of gossip: two agents talk about a third."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from repunet_model.reputation import Level
 
 
 class Tone(StrEnum):
-    """The tone of gossip towards its subject."""
+    """Tone of gossip towards its subject."""
 
     POSITIVE = "positive"
     NEGATIVE = "negative"
 
 
 class Wish(StrEnum):
-    """Whether to talk about somebody."""
+    """Whether to gossip."""
 
     GOSSIP = "gossip"
     KEEP_QUIET = "keep quiet"
 
 
 class WishAnswer(Answer):
-    """Whether to gossip about the partner, in which tone, and why."""
+    """The decision about gossip, its tone and the reason."""
 
     reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     tone: Annotated[Tone, Field(description="praise is positive, a complaint negative")]
@@ -49,14 +49,10 @@ class WishAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WishToGossip(Question[WishAnswer]):
-    """Whether to gossip about the partner one just met.
+    """Whether to gossip about the partner of an encounter.
 
     Attributes:
-        subject: The partner.
-        account: What happened.
-        conduct: How the partner behaved, in the agent's own evaluation; None if the encounter was refused.
-        conduct_reason: The same in words.
-        opinion: What the agent thinks of the partner.
+        conduct: The partner's conduct in the agent's evaluation; None if the encounter was refused.
     """
 
     name: ClassVar[str] = "wish_to_gossip"
@@ -71,7 +67,7 @@ class WishToGossip(Question[WishAnswer]):
 
 
 class ListenerAnswer(Answer):
-    """Whom to tell, and why."""
+    """The chosen listener and the reason."""
 
     reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     listener: Annotated[Words, Field(description="the name of the person you tell")]
@@ -79,7 +75,7 @@ class ListenerAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChooseListener(Question[ListenerAnswer]):
-    """Whom of the people one is bound to, never the subject, to tell."""
+    """The choice of a listener among agents to which the gossiper has a tie, without the subject."""
 
     name: ClassVar[str] = "choose_listener"
     template: ClassVar[str] = "choose_listener.j2"
@@ -90,29 +86,25 @@ class ChooseListener(Question[ListenerAnswer]):
     people: tuple[Candidate, ...]
 
     def candidates(self) -> Options:
-        """Return the people to choose from."""
+        """Return the names of the people."""
         return {"listener": tuple(person.name for person in self.people)}
 
 
 class MessageAnswer(Answer):
-    """A message of the gossiper."""
+    """A message from the gossiper."""
 
     message: Annotated[Words, free_text(MESSAGE, "what you say, in one to three sentences")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tell(Question[MessageAnswer]):
-    """The gossiper's message to the listener: the opening, or the next turn of a longer dialogue.
+    """The gossiper's message to the listener: the opening or a later turn.
 
     Attributes:
-        listener: Who listens.
-        subject: Whom it is about.
-        tone: Praise or complaint.
-        account: What the gossiper saw; empty for second-order gossip.
-        conduct: The gossiper's evaluation of the subject; None for second-order gossip, and without one.
-        reason: Why the gossiper wants to talk.
-        hearsay: What the gossiper was told; None for first-order gossip.
-        dialogue: What was said so far.
+        account: The account of the gossiper's encounter; empty for second-order gossip.
+        conduct: The gossiper's evaluation of the subject; None without one and for second-order gossip.
+        reason: The gossiper's reason for the gossip.
+        hearsay: The gossip that the gossiper heard; None for first-order gossip.
     """
 
     name: ClassVar[str] = "tell"
@@ -130,14 +122,14 @@ class Tell(Question[MessageAnswer]):
 
 
 class Turn(StrEnum):
-    """Whether a dialogue goes on."""
+    """Whether a dialogue continues."""
 
     GO_ON = "go on"
     ENOUGH = "enough"
 
 
 class ResponseAnswer(Answer):
-    """The listener's reply, and whether it wants to hear more."""
+    """The listener's reply, and its decision to hear more or not."""
 
     message: Annotated[Words, free_text(MESSAGE, "what you say to hear more, in one or two sentences")]
     decision: Annotated[Turn, Field(description="whether you want to hear more")]
@@ -145,7 +137,7 @@ class ResponseAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Respond(Question[ResponseAnswer]):
-    """The listener's reply in the middle of a longer dialogue."""
+    """The listener's reply within a dialogue."""
 
     name: ClassVar[str] = "respond"
     template: ClassVar[str] = "respond.j2"
@@ -158,14 +150,14 @@ class Respond(Question[ResponseAnswer]):
 
 
 class Passing(StrEnum):
-    """The decision whether to pass gossip on."""
+    """Whether to pass gossip on."""
 
     PASS_ON = "pass it on"
     KEEP = "keep it to yourself"
 
 
 class JudgementAnswer(Answer):
-    """The listener's last reply, its summary, and its judgement of credibility."""
+    """The listener's last reply, summary and judgement of credibility."""
 
     reply: Annotated[Words, free_text(MESSAGE, "what you say in reply, in one sentence")]
     summary: Annotated[Words, free_text(MESSAGE, "what was claimed, in one or two sentences")]
@@ -173,24 +165,21 @@ class JudgementAnswer(Answer):
 
 
 class HearingAnswer(JudgementAnswer):
-    """The same, and whether to pass it on."""
+    """A judgement of first-order gossip, with the decision to pass it on or not."""
 
     decision: Passing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge[A: JudgementAnswer](Question[A]):
-    """Base of the two questions that end a dialogue.
+    """Base class of the two questions that end a dialogue.
 
     Attributes:
-        gossiper: Who told it.
-        gossiper_opinion: What the listener thinks of the gossiper.
-        subject: Whom it is about.
-        tone: Praise or complaint, as the gossiper means it; the prompt leaves it to what was said.
-        dialogue: What was said.
-        uncredible_share: Share of the gossip the listener heard before that it judged uncredible; None if it
-            heard none, and in a run without reputation.
-        opinion: What the listener thinks of the subject.
+        gossiper_opinion: The listener's opinion of the gossiper.
+        tone: The tone that the gossiper intends; the prompt does not show it.
+        uncredible_share: Share of earlier gossip that the listener judged uncredible; None before the first gossip
+            and in a run without reputation.
+        opinion: The listener's opinion of the subject.
     """
 
     gossiper: str
@@ -204,7 +193,7 @@ class Judge[A: JudgementAnswer](Question[A]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hear(Judge[HearingAnswer]):
-    """The listener's judgement of first-order gossip, and the decision whether to pass it on."""
+    """The listener's judgement of first-order gossip, and the decision to pass it on or not."""
 
     name: ClassVar[str] = "hear"
     template: ClassVar[str] = "hear.j2"
@@ -213,11 +202,11 @@ class Hear(Judge[HearingAnswer]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HearSecondHand(Judge[JudgementAnswer]):
-    """The listener's judgement of second-order gossip, of the gossiper and of the gossiper's source.
+    """The listener's judgement of second-order gossip.
 
     Attributes:
-        origin: Who the gossiper had it from.
-        origin_opinion: What the listener thinks of the origin.
+        origin: The agent from which the gossiper heard it.
+        origin_opinion: The listener's opinion of the origin.
     """
 
     name: ClassVar[str] = "hear_second_hand"

@@ -1,4 +1,4 @@
-"""The interview question: free text from outside, answered from what the agent holds at a step."""
+"""The interview: a question in free text about an agent's state at a step."""
 
 from __future__ import annotations
 
@@ -13,23 +13,21 @@ from repunet_model.reputation import ReputationRecord
 
 
 class InterviewAnswer(Answer):
-    """The answer in free text."""
+    """An answer in free text."""
 
     answer: Annotated[Words, free_text(LEARNED, "what you say, in the first person")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interview(Question[InterviewAnswer]):
-    """A free question to an agent outside the run; nothing comes of it.
+    """A question in free text, which does not change the agent or the run.
 
     Attributes:
-        asked: The question.
         step: The step that has just ended.
-        resources: What the agent owns, in units.
-        records: What it thinks of itself and of others; None in a run without reputation.
-        events: What it remembers, oldest first.
-        tied_to: Whom it is tied to, and in which roles.
-        avoids: Whom it broke with lately, and in which role.
+        records: The agent's records of itself and others; None in a run without reputation.
+        events: The agent's memory, oldest first.
+        tied_to: Names of others with the roles of the ties.
+        avoids: Names and roles on the agent's blacklist.
     """
 
     name: ClassVar[str] = "interview"

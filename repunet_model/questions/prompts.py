@@ -1,9 +1,8 @@
-"""Prompts: the text of a question for a language model, rendered from files.
+"""Prompts of questions, rendered from Jinja2 templates.
 
-Order of a prompt: first the rules of the game, which are the same for all agents and all steps, so that the
-prefix caches of providers and local servers serve them; then who the agent is; then what is new.
-Templates are Jinja2 with undefined names as errors; what agents say and write goes in as data, is never rendered
-again, and cannot begin a turn of the chat.
+A prompt starts with the rules of the game, which are equal for all agents and steps, so that prefix caches serve
+them; the persona and the question follow. An undefined name in a template is an error. Texts of agents are data:
+they are never rendered as templates and cannot start a chat turn.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from repunet_model.personas import Persona
-from repunet_model.questions.base import Opinion, Options, Question, said
+from repunet_model.questions.base import Options, Question, said
 from repunet_model.questions.compound import Compound, options_of
 from repunet_model.reputation import LEVELS, ReputationRecord
 from repunet_model.util.text import without_marks
@@ -33,7 +32,7 @@ def _record_in_words(record: ReputationRecord | None) -> str:
 
 
 def _shares_in_words(distribution: Sequence[float]) -> str:
-    """Return the shares of the levels in per cent: one by name, where all others are equal; else all that there are."""
+    """Return the shares of the levels in per cent; if all but one are equal, name only that one."""
     shares = [round(100 * share) for share in distribution]
     (common, times), *_ = Counter(shares).most_common(1)
     if times == len(LEVELS):
@@ -44,53 +43,30 @@ def _shares_in_words(distribution: Sequence[float]) -> str:
     return ", ".join(f"{level.value} {share} %" for level, share in zip(LEVELS, shares, strict=True) if share)
 
 
-def _opinion_in_words(opinion: Opinion) -> str:
-    return _record_in_words(opinion.record)
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=_PACKAGE, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-    )
-    environment.filters["record"] = _record_in_words
-    environment.filters["opinion"] = _opinion_in_words
-    environment.filters["said"] = said
-    return environment
-
-
-_ENVIRONMENT = _environment()
+_ENVIRONMENT = Environment(
+    loader=_PACKAGE, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+)
+_ENVIRONMENT.filters["record"] = _record_in_words
+_ENVIRONMENT.filters["opinion"] = lambda opinion: _record_in_words(opinion.record)
+_ENVIRONMENT.filters["said"] = said
 
 
 class Prompts:
     """The prompts of one run.
 
     Attributes:
-        system: The rules: the part that all agents and steps share.
+        system: The rules of the game, which all agents and steps share.
     """
 
     def __init__(self, rules: str, *, reputation: bool, gossip: bool, random_pairs: bool = False) -> None:
-        """Prepare the prompts of a game in a mode.
-
-        Args:
-            rules: The rules of the game, a Jinja2 template or the name of a packaged one.
-            reputation: Whether agents keep reputations.
-            gossip: Whether agents gossip.
-            random_pairs: Whether pairs are random in every mode.
-        """
+        """Render the rules of a game, given as a Jinja2 template or the name of a packaged one."""
         self.system = _template(rules).render(reputation=reputation, gossip=gossip, random_pairs=random_pairs).strip()
 
     def user(self, question: Question[Any], persona: Persona, learned: str, options: Options) -> str:
-        """Return the part of a prompt that is an agent's own: who it is, what it sees, what it is asked."""
+        """Return the user part of a prompt: persona, view and question."""
         about = {"persona": persona, "learned": learned}
         if isinstance(question, Compound):
-            sections = [
-                (
-                    ask,
-                    _block("view", ask.question, about, options_of(ask.part, options)),
-                    _block("ask", ask.question, about, options_of(ask.part, options)),
-                )
-                for ask in question.asks
-            ]
+            sections = [(ask, *_blocks(ask.question, about, options_of(ask.part, options))) for ask in question.asks]
             text = _template(question.template).render(**about, sections=sections)
         else:
             text = _template(question.template).render(**_view(question), **about, options=options)
@@ -103,21 +79,21 @@ def _view(question: Question[Any]) -> dict[str, Any]:
     return {field.name: getattr(question, field.name) for field in fields(question)}
 
 
-def _block(name: str, question: Question[Any], about: Mapping[str, Any], options: Options) -> str:
-    """Render one of the two blocks of a template that can be part of a compound: what the agent sees, or is asked."""
+def _blocks(question: Question[Any], about: Mapping[str, Any], options: Options) -> list[str]:
+    """Render the blocks "view" and "ask" of the template of a part."""
     template = _template(question.template)
     context = template.new_context({**_view(question), **about, "options": options})
-    return "".join(template.blocks[name](context)).strip()
+    return ["".join(template.blocks[name](context)).strip() for name in ("view", "ask")]
 
 
 @cache
 def _template(name: str) -> Template:
-    """Return a packaged template by its name, which ends in .j2, or one that is given as text."""
+    """Return a packaged template by name, or compile a text."""
     return _ENVIRONMENT.get_template(name) if name.endswith(".j2") else _ENVIRONMENT.from_string(name)
 
 
 def prompt_hash() -> str:
-    """Return a hash of all packaged prompt files, for the manifest of a run."""
+    """Return the hash of all packaged templates, for the manifest."""
     digest = sha256()
     for name in sorted(_PACKAGE.list_templates()):
         source, _, _ = _PACKAGE.get_source(_ENVIRONMENT, name)

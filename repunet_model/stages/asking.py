@@ -1,11 +1,11 @@
-"""Two ways to put a line of thought to an agent: one question a call, or as a whole (`questions.compound`)."""
+"""Ask an agent a sequence of dependent questions, with one call per question or in one call for all."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from repunet_model.questions.base import Coordinates
-from repunet_model.questions.compound import Answers, Ask, Compound, Thought, asks_of, conclusion
+from repunet_model.questions.compound import Ask, Compound, Thought, asks_of, follow, follow_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,33 +15,17 @@ if TYPE_CHECKING:
 
 
 async def one_by_one[T](draft: Draft, thought: Thought[T]) -> T:
-    """Ask an agent the questions of a line of thought, one call each, and return what it comes to."""
-    try:
-        ask = next(thought)
-        while True:
-            ask = thought.send(await draft.put(ask.question, ask.about, ask.source))
-    except StopIteration as end:
-        value: T = end.value
-        return value
+    """Ask the questions of a sequence with one call each and return its result."""
+    return await follow_async(thought, lambda ask: draft.put(ask.question, ask.about, ask.source))
 
 
 async def at_once[D: Draft, T](
     draft: D, kind: type[Compound], begin: Callable[[D], Thought[T]], about: str, source: str = ""
 ) -> T:
-    """Ask an agent a line of thought in one call, and return what it comes to.
-
-    Args:
-        draft: The agent.
-        kind: What the line is about.
-        begin: Begins it on a draft of the agent.
-        about: Whom it is about.
-        source: Through whom the matter came.
-    """
+    """Ask the questions of a sequence in one call and return its result; `begin` starts the sequence on a draft."""
     asks = asks_of(begin(draft.scratch()))
-    if len(asks) == 1:
+    if len(asks) < 2:
         return await one_by_one(draft, begin(draft))
-    if not asks:
-        return conclusion(begin(draft), Answers(parts={}))
     world = draft.world
 
     def digest_of(ask: Ask[Any]) -> bytes:
@@ -50,4 +34,5 @@ async def at_once[D: Draft, T](
         return world.streams.digest(*where)
 
     compound = kind(think=lambda: begin(draft.scratch()), digest_of=digest_of, asks=asks)
-    return conclusion(begin(draft), await draft.put(compound, about, source))
+    parts = (await draft.put(compound, about, source)).parts
+    return follow(begin(draft), lambda ask: parts[ask.part])
