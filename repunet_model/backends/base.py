@@ -1,8 +1,8 @@
-"""The one protocol between an agent's question and whoever answers it.
+"""The interface of backends, and the request that a backend answers.
 
-A request carries everything an answer may depend on: the question with its typed view, the persona, the order of
-options, a random stream of its own, and the prompts for those who need text. Wrappers (`backends.wrappers`) follow
-the same protocol, so retries, limits and re-asking compose.
+A request holds everything that an answer may depend on: the question, the persona, the order of the options, a random
+stream, and the prompts. Wrappers (`backends.wrappers`) have the same interface, so retries, limits and re-asking
+compose.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class Usage:
         failures: Attempts that failed in transit.
         retries: Attempts after one that failed in transit.
         reasks: Attempts after a reply that did not fit.
-        recalled: Replies that were recorded before and so were not asked for again.
-        mended: Values that were written otherwise than they should be, and yet plain: " Cooperate." or "85 %".
-        prompt_tokens: As the endpoint reports them, those from a cache included.
+        recalled: Replies that were taken from the journal instead of an endpoint.
+        mended: Values that were read though written in another form, such as " Cooperate." or "85 %".
+        prompt_tokens: Prompt tokens that the endpoint reported, cached ones included.
         cached_tokens: Prompt tokens that the endpoint served from its cache.
-        completion_tokens: As the endpoint reports them.
+        completion_tokens: Completion tokens that the endpoint reported.
         seconds: Time spent waiting for the endpoint.
-        usd: What the tokens cost in US dollars, as far as prices are known.
+        usd: The price of the tokens in US dollars, of models with a known price.
         unpriced_tokens: Tokens of models without a known price.
-        counted: Replies whose tokens the endpoint has counted.
-        assumed_tokens: The most that attempts can have cost whose tokens are not known.
-        assumed_usd: The same in US dollars, as far as prices are known.
-        adaptations: Where the endpoint had to be asked otherwise than by default, such as "without seed".
+        counted: Replies with a reported number of tokens.
+        assumed_tokens: The largest possible number of tokens of attempts without a reported number.
+        assumed_usd: The price of `assumed_tokens` in US dollars, of models with a known price.
+        adaptations: Departures from the default form of requests, such as "without seed".
     """
 
     attempts: int = 0
@@ -65,19 +65,19 @@ class Usage:
 
     @property
     def tokens(self) -> int:
-        """Prompt and completion tokens together."""
+        """The sum of prompt and completion tokens."""
         return self.prompt_tokens + self.completion_tokens
 
     def add(self, other: Usage) -> None:
         """Add another usage to this one."""
-        if other == _NOTHING:  # of most questions, where nobody costly answers
+        if other == _NOTHING:  # the usage of most questions in offline runs
             return
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.adaptations |= other.adaptations
 
     def since(self, earlier: Usage) -> Usage:
-        """Return what was added to an earlier copy of this usage."""
+        """Return the difference from an earlier copy of this usage."""
         counts = {name: getattr(self, name) - getattr(earlier, name) for name in _COUNTS}
         return Usage(**counts, adaptations=self.adaptations)
 
@@ -86,18 +86,18 @@ class Usage:
         return replace(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the usage as plain data, without what is zero."""
+        """Return the usage as plain data, without zeros."""
         data = {name: value for name in _COUNTS if (value := getattr(self, name))}
         return data | ({"adaptations": sorted(self.adaptations)} if self.adaptations else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read a usage from the data of `to_dict`."""
+        """Return the usage that `to_dict` stored."""
         return cls(**{**data, "adaptations": frozenset(data.get("adaptations", ()))})
 
     @classmethod
     def total(cls, by_question: Mapping[str, Mapping[str, Any]]) -> Self:
-        """Return the sum of usages as a step stores them, by question."""
+        """Return the sum of the stored usages of questions."""
         total = cls()
         for each in by_question.values():
             total.add(cls.from_dict(each))
@@ -111,7 +111,7 @@ _NOTHING = Usage()
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A reply that did not fit, and what was wrong with it."""
+    """A reply that did not fit, and the problem with it."""
 
     text: str
     problem: str
@@ -119,24 +119,23 @@ class Correction:
 
 @dataclass(frozen=True)
 class Request[A: Answer]:
-    """A question on its way to a backend.
+    """A question to an agent, with everything that a backend needs to answer it.
 
     Attributes:
-        coordinates: Where in the run it is asked.
-        question: What is asked, with all the agent may see.
-        persona: Who is asked.
-        learned: What the agent acts on, in its role.
-        digest: The digest of the coordinates, which keys every draw made for this question.
-        prompts: The prompts of the run, for backends that need text.
-        answered_by: The description of who answers.
-        corrections: Earlier replies to this request that did not fit, as far as the model is told of them.
-        attempt: The number of the reply that is asked for, from 0; more than 0 after replies that did not fit.
-        room: The longest reply in tokens where it is not the backend's `max_tokens`; else None.
-        usage: What it has cost so far; backends and wrappers add to it.
-        earlier: What replies that were recorded before had cost when they came.
-        mailbox: The file where replies are found that came for an earlier process, and left if this one ends; None for
-            a run that is not stored.
-        receipts: Called once a reply is written down or of no use, so that nobody else needs to keep it.
+        coordinates: The place of the question in the run.
+        question: The question, with all facts that the agent may see.
+        persona: The persona of the agent.
+        learned: The agent's learned text in its role.
+        digest: The digest of the coordinates, which seeds all draws for this question.
+        prompts: The prompts of the run.
+        answered_by: The description of the backend.
+        corrections: Earlier replies that did not fit and that the model is shown.
+        attempt: The number of the requested reply, from 0.
+        room: The longest reply in tokens; None for the backend's `max_tokens`.
+        usage: The cost so far; backends and wrappers add to it.
+        earlier: The original cost of replies that were taken from the journal.
+        mailbox: The file of replies that arrived after their process had ended; None for a run that is not stored.
+        receipts: Functions to call once a reply is recorded or discarded; then no other process needs to keep it.
     """
 
     coordinates: Coordinates
@@ -155,12 +154,12 @@ class Request[A: Answer]:
     receipts: list[Callable[[], None]] = field(default_factory=list)
 
     def random(self) -> Random:
-        """Return the random stream of this question, from its beginning."""
+        """Return a new random stream, the same at each call."""
         return Random(int.from_bytes(self.digest))
 
     @cached_property
     def options(self) -> Options:
-        """The order in which options are named."""
+        """The options in the order in which the prompt lists them."""
         return self.question.options(self.digest)
 
     @cached_property
@@ -175,13 +174,13 @@ class Request[A: Answer]:
 
     @cached_property
     def prompt(self) -> str:
-        """The agent's own part of the prompt."""
+        """The user message of the prompt."""
         return self.prompts.user(self.question, self.persona, self.learned, self.options)
 
     def messages(self) -> list[dict[str, str]]:
-        """Return the whole prompt as chat messages, with every correction so far.
+        """Return the prompt as chat messages, with all corrections.
 
-        A correction names the schema again, for endpoints that do not hold a model to it.
+        A correction repeats the schema, for endpoints that do not enforce it.
         """
         messages = [
             {"role": "system", "content": self.prompts.system},
@@ -199,81 +198,76 @@ class Request[A: Answer]:
         return messages
 
     def most_prompt_tokens(self) -> int:
-        """Return more tokens than the prompt can have: no tokenizer makes more of them than there are bytes."""
+        """Return an upper bound of the prompt's tokens: a tokenizer makes at most one token of a byte."""
         messages = self.messages()
         text = "".join(message["content"] for message in messages)
         return len(text.encode()) + len(self.schema_text.encode()) + _TEMPLATE_TOKENS * (1 + len(messages))
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all that a reply may depend on."""
-        all_of_it = json.dumps([self.answered_by, self.messages(), self.schema], ensure_ascii=False)
-        return sha256(all_of_it.encode()).hexdigest()[:32]
+        """A hash of the backend's description, the messages and the schema."""
+        text = json.dumps([self.answered_by, self.messages(), self.schema], ensure_ascii=False)
+        return sha256(text.encode()).hexdigest()[:32]
 
     def part(self, ask: Ask[Any], digest: bytes) -> Request[Any]:
-        """Return the request for a part of a compound question, as if it were asked alone.
-
-        Args:
-            ask: The part.
-            digest: What keys its draws.
-        """
+        """Return the request for a part of a compound question; `digest` seeds the draws of the part."""
         where = self.coordinates._replace(question=ask.question.name, about=ask.about, source=ask.source)
         return replace(
             self, coordinates=where, question=ask.question, digest=digest, usage=Usage(), corrections=(), attempt=0
         )
 
     def corrected(self, correction: Correction) -> Self:
-        """Return the next attempt, with one more correction."""
+        """Return the next attempt, with another correction."""
         return replace(self, corrections=(*self.corrections, correction), attempt=self.attempt + 1)
 
     def in_room(self, room: int) -> Self:
-        """Return the next attempt, with the same words and more tokens for the reply."""
+        """Return the next attempt, with another limit on the tokens of the reply."""
         return replace(self, room=room, attempt=self.attempt + 1)
 
     def anew(self) -> Self:
-        """Return the next attempt, without the corrections so far."""
+        """Return the next attempt, without corrections."""
         return replace(self, corrections=(), attempt=self.attempt + 1)
 
 
 _TEMPLATE_TOKENS = 32
-"""Tokens that an endpoint's chat template may add to a message, and to a prompt as a whole."""
+"""The most tokens that a chat template adds to a message, and to a prompt."""
 
 
 class Backend(Protocol):
-    """Whoever answers questions.
+    """The interface of backends, which answer questions.
 
-    A backend makes one attempt at an answer. Whatever is costly is served through `backends.wrappers.service`, which
-    retries, re-asks, limits and records.
+    A backend makes one attempt at an answer; `backends.wrappers.service` adds retries, re-asking, limits and records
+    to costly backends.
     """
 
     @property
     def description(self) -> dict[str, Any]:
-        """The parameters that an outcome depends on, as plain data; no secret, nothing that only concerns speed.
+        """The parameters that an outcome depends on, as plain data, without secrets.
 
-        The backend's name is under "backend"; "model" names what prices are looked up for, and "max_tokens" the
-        longest reply, where there are such.
+        "backend" is the backend's name, "model" the key of its price, "max_tokens" the longest reply; a backend without
+        a model has only the first.
         """
 
     @property
     def reads_prompts(self) -> bool:
-        """Whether it answers from the prompt; if not, no prompt is rendered or recorded."""
+        """Whether answers come from the prompt; otherwise no prompt is rendered or recorded."""
 
     @property
     def is_costly(self) -> bool:
-        """Whether an answer costs money, time or patience, so that it is recorded before it is used."""
+        """Whether an answer costs money or time, so that it is recorded before it is used."""
 
     @property
     def asks_model(self) -> bool:
-        """Whether a language model is asked: limits, rates, budget and prices apply to it, and not to a human."""
+        """Whether a language model answers, to which limits and prices apply."""
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer a question.
 
         Raises:
-            TransientError: If the attempt failed in a way that may pass.
+            TransientError: If the attempt failed and a later one may succeed.
             InvalidReplyError: If the reply does not fit the question.
-            BackendError: If no answer can be had.
+            BackendError: If no attempt can succeed.
         """
 
     async def close(self) -> None:
-        """Give back connections; the backend is not used afterwards."""
+        """Release connections; the backend is not used afterwards."""

@@ -1,7 +1,7 @@
-"""Estimate the cost of a run without asking a model.
+"""Estimates of the cost of a run, without a model.
 
-The run is made offline: the rules decide, every prompt is rendered and counted, and every free text of an answer is
-as long as language models write them, so that the prompts that quote it later are as long as they would be.
+The estimated run is offline: agents answer by the rules, and all prompts are rendered and counted. Texts in answers
+have the length of those of a language model, since later prompts quote them.
 """
 
 from __future__ import annotations
@@ -18,22 +18,17 @@ from repunet_model.backends.wrappers import Meter
 from repunet_model.questions.base import Answer
 
 CHARACTERS_PER_TOKEN = 4.0
-"""Of English prose and JSON."""
+"""The length of a token of English prose or JSON."""
 
 CHARACTERS_PER_SENTENCE = 195
-"""Of what a model writes: the 200 texts of three to five sentences that agents act on at the end of two runs published
-with the paper have 778 characters in the mean."""
+"""The length of a model's sentence: the 200 final learned texts (three to five sentences) of two runs published with
+the paper have 778 characters on average."""
 
 _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 
 
 def estimating(who: Respondents, prices: Prices) -> Respondents:
-    """Return stand-ins for all models, which count what asking them would cost, and ask nobody.
-
-    Args:
-        who: Who would answer for whom.
-        prices: What tokens cost.
-    """
+    """Return a mapping in which estimators, which count the cost at these prices, replace all language models."""
     stand_ins: dict[int, Backend] = {
         id(backend): Meter(Estimator(backend.description), prices) if backend.asks_model else backend
         for backend in who.distinct()
@@ -43,19 +38,14 @@ def estimating(who: Respondents, prices: Prices) -> Respondents:
 
 
 class Estimator(RulesBackend):
-    """The rules, which write as much as a model would, and count the tokens."""
+    """The rules backend with answers of realistic length and counted tokens, under the description of a model."""
 
     def __init__(self, description: dict[str, Any]) -> None:
-        """Make a stand-in.
-
-        Args:
-            description: Of the backend it stands in for.
-        """
         super().__init__()
         self.description = description
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer by the rules, at length, and add what it would cost to the request's usage."""
+        """Answer by the rules in texts of realistic length, and add the estimated tokens to the request's usage."""
         answer = await super().answer(request)
         texts = {
             name: _at_length(getattr(answer, name), field.get("description", ""))
@@ -76,7 +66,7 @@ def _tokens(characters: int) -> int:
 
 
 def _at_length(text: str, description: str) -> str:
-    """Return a text repeated to the length that is asked for, in sentences; as it is if none is."""
+    """Repeat a text to the number of sentences in the description; return it unchanged if there is none."""
     if "sentence" not in description:
         return text
     named = [_NUMBERS[word] for word in re.findall("|".join(_NUMBERS), description)]

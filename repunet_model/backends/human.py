@@ -1,12 +1,11 @@
-"""The backend that asks a human at a keyboard, who takes part as one of the agents.
+"""The backend of a human at the keyboard, who takes part as an agent.
 
-It shows the rules of the game once, then for each question what a language model in the agent's place would read,
-and asks for the answer field by field: a closed choice by its number in the drawn order, a number, a text in one line.
-What does not fit is said and asked again on the spot; nothing is filled in. Though many questions may be put at
-once, one is asked at a time. When the input ends, the step fails whole: the answers given so far are recorded, and
+The human reads the rules of the game once, and for each question the prompt that a language model would read, and
+answers field by field: the number of an option, a number, or a line of text. Invalid input is explained and asked for
+again. Concurrent questions are asked one at a time. If the input ends, the step fails; its answers are recorded, and
 the run can be resumed.
 
-What other agents wrote is shown with its control characters escaped, so that no text of theirs can steer a terminal.
+Control characters in texts of other agents are escaped, so that they cannot control the terminal.
 """
 
 from __future__ import annotations
@@ -31,27 +30,17 @@ HOW_TO_ANSWER = (
 )
 
 Stream = Callable[[], TextIO | None]
-"""A stream, looked up when it is used: a process may have none, and a test or a notebook may exchange it."""
+"""A function that returns a stream: a process may have none, and tests and notebooks replace it."""
 
 
 class HumanBackend:
-    """A human, asked on one stream and answering on another.
-
-    Attributes:
-        description: The name. Who the human is does not belong into a run.
-    """
+    """A human who reads questions from one stream and types answers into another."""
 
     reads_prompts = True
     is_costly = True
     asks_model = False
 
     def __init__(self, keyboard: Stream, screen: Stream) -> None:
-        """Make a backend.
-
-        Args:
-            keyboard: Where answers are read, a line each.
-            screen: Where questions are shown.
-        """
         self.description: dict[str, Any] = {"backend": "human"}
         self._lines = _Lines(keyboard)
         self._screen = screen
@@ -59,21 +48,21 @@ class HumanBackend:
         self._rules = ""
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer when the human has answered all fields so that they fit.
+        """Ask the human for all fields of the answer until they are valid.
 
         Raises:
-            BackendError: If there are no more answers, or a stream cannot be used.
+            BackendError: If the input has ended, or a stream cannot be used.
         """
         async with self._turn:
             try:
                 return await self._answer(request)
             except BaseException:
                 with contextlib.suppress(BackendError):
-                    self._show("\n")  # whatever comes next begins a line of its own
+                    self._show("\n")  # later output starts on a new line
                 raise
 
     async def close(self) -> None:
-        """Nothing to give back: the streams are the process's."""
+        """Do nothing: the streams belong to the process."""
 
     async def _answer[A: Answer](self, request: Request[A]) -> A:
         question = request.question
@@ -92,7 +81,7 @@ class HumanBackend:
                 self._show(f"These answers do not go together: {error}. Once more, please.\n")
 
     async def _ask(self, request: Request[Any], name: str) -> Any:
-        """Ask for one field until what is typed fits."""
+        """Ask for a field until the input is valid."""
         field = request.schema["properties"][name]
         words = _words(name, field)
         if words is None:
@@ -105,12 +94,7 @@ class HumanBackend:
                 self._show(f"That does not fit: {error}.\n")
 
     async def _line(self, request: Request[Any]) -> str:
-        """Return the next line that is typed.
-
-        Raises:
-            ValueError: If it is no text.
-            BackendError: If there is none.
-        """
+        """Return the next line; raise ValueError if it is not text, BackendError if there is none."""
         where = request.coordinates
         try:
             line = await self._lines.next()
@@ -125,11 +109,7 @@ class HumanBackend:
         return line
 
     def _show(self, text: str) -> None:
-        """Show a text, as far as it can be seen and the screen has characters for it.
-
-        Raises:
-            BackendError: If there is no screen.
-        """
+        """Show a text; characters that are invisible or that the screen cannot encode are escaped."""
         screen = self._screen()
         if screen is None:
             raise BackendError("there is no screen on which to ask")
@@ -141,9 +121,9 @@ class HumanBackend:
 
 
 class _Lines:
-    """The lines of a stream, each read on a thread that neither blocks the event loop nor keeps the process alive.
+    """The lines of a stream, read on daemon threads.
 
-    A read cannot be called back. When a question is given up, the line that comes next is for the next question.
+    A read cannot be cancelled: after a cancelled question, the next line goes to the next question.
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -151,15 +131,10 @@ class _Lines:
         self._reading: Future[str] | None = None
 
     async def next(self) -> str:
-        """Return the next line; empty at the end of the input.
-
-        Raises:
-            OSError: If the stream cannot be read.
-            ValueError: If it is closed, or what it holds is no text.
-        """
+        """Return the next line, empty at the end of the input; raise OSError or ValueError if it cannot be read."""
         if self._reading is None:
             self._reading = Future()
-            self._reading.set_running_or_notify_cancel()  # so that a cancelled question does not cancel it
+            self._reading.set_running_or_notify_cancel()  # a cancelled question must not cancel it
             threading.Thread(target=self._read, args=(self._reading,), name="repunet-keyboard", daemon=True).start()
         line = asyncio.wrap_future(self._reading)
         try:
@@ -177,7 +152,7 @@ class _Lines:
 
 
 def _words(name: str, field: Mapping[str, Any]) -> str | None:
-    """Return the words that ask for a field of an answer's schema; None for a kind that cannot be typed."""
+    """Return the text that asks for a field of a schema; None for a type that cannot be typed."""
     about = f" ({field['description']})" if "description" in field else ""
     if "enum" in field:
         listed = "".join(f"  {number}  {option}\n" for number, option in enumerate(field["enum"], 1))
@@ -192,11 +167,7 @@ def _words(name: str, field: Mapping[str, Any]) -> str | None:
 
 
 def _value(line: str, field: Mapping[str, Any]) -> Any:
-    """Return what was typed as the value of a field.
-
-    Raises:
-        ValueError: If it does not fit, with what would.
-    """
+    """Parse a line as the value of a field; raise ValueError, with the valid values, if it does not fit."""
     text = line.strip()
     if not text:
         raise ValueError("nothing was typed")

@@ -1,9 +1,9 @@
-"""Limits that the requests of a run, or of several runs that share them, keep together.
+"""Limits on the requests of a run, or of several runs that share them.
 
-Concurrency is how many are under way at once. A rate counts a request from the moment it is sent until a minute
-after its reply, so that no window of a minute at the endpoint ever holds more, whatever the network delays. A
-budget sets aside the most that a request can cost before it is sent: what is spent never exceeds it. A run that is
-loaded brings what it has cost; only attempts that failed in transit before it was loaded are no longer known.
+Concurrency is the number of pending requests. A rate counts a request from its start until a minute after its reply,
+so that the endpoint never receives more in a minute, whatever the delays of the network. A budget reserves the largest
+possible cost of a request before it is sent, so that it is never exceeded. It includes the stored cost of a resumed
+run, except for attempts that failed in transit, which are not stored.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Limits:
     """Limits on concurrency, rates and cost.
 
     Attributes:
-        places: How many requests are under way at once.
-        requests: Requests a minute.
-        tokens: Tokens a minute, a request counted by the most it can have until its reply says how many it had.
-        has_rates: Whether there is a limit a minute at all.
+        places: The places for pending requests.
+        requests: The rate of requests.
+        tokens: The rate of tokens; a request counts as its largest possible number until its reply arrives.
+        has_rates: Whether a rate is limited.
         purse: The budget.
-        prices: What tokens cost.
+        prices: The prices of tokens.
         waits: The waits that endpoints have asked for.
     """
 
@@ -50,13 +50,13 @@ class Limits:
         """Set limits; None is no limit.
 
         Args:
-            concurrency: Most requests under way at once.
-            requests_per_minute: Most requests a minute.
-            tokens_per_minute: Most tokens a minute.
-            budget_tokens: Most tokens in all, those that a run has cost before it is resumed included.
-            budget_usd: Most US dollars in all; needs a price for every model.
-            prices: What tokens cost; by default `Prices.load()`.
-            minute: Length of a rate's window in seconds.
+            concurrency: The limit on pending requests.
+            requests_per_minute: The limit on requests in a minute.
+            tokens_per_minute: The limit on tokens in a minute.
+            budget_tokens: The limit on tokens, including those of a run before it is resumed.
+            budget_usd: The limit on US dollars; needs a price for every model.
+            prices: The prices of tokens; by default `Prices.load()`.
+            minute: The length of the window of a rate, in seconds.
 
         Raises:
             ConfigurationError: If a limit is not positive.
@@ -86,25 +86,15 @@ class Limits:
 
 @dataclass(slots=True)
 class Slot:
-    """The share of a request in a rate.
-
-    Attributes:
-        amount: The most it may be; whoever holds the slot sets what it was.
-    """
+    """The amount of a request in a rate: at first the largest possible one; the holder of the slot sets the actual."""
 
     amount: int
 
 
 class Rate:
-    """At most so much in any window of time."""
+    """A limit on the sum of amounts in any window of `seconds`; an amount above the limit waits for an empty window."""
 
     def __init__(self, limit: int | None, seconds: float) -> None:
-        """Make a rate.
-
-        Args:
-            limit: The most in a window; None for no limit. What is more than it by itself goes alone.
-            seconds: The length of the window.
-        """
         self._limit = limit
         self._seconds = seconds
         self._held = 0
@@ -114,9 +104,9 @@ class Rate:
 
     @asynccontextmanager
     async def slot(self, amount: int) -> AsyncIterator[Slot]:
-        """Wait, first come first served, until an amount fits into the window, and hold it for the block.
+        """Wait, first come first served, until an amount fits into the window, and hold it during the block.
 
-        If the slot is not entered, or its holder says so, it counts as less when the block ends.
+        From the end of the block, the amount that the holder has set is counted instead.
         """
         slot = Slot(amount)
         if self._limit is None:
@@ -140,7 +130,7 @@ class Rate:
         return self._held + amount <= limit or self._held == 0
 
     async def _wait(self) -> None:
-        """Wait until something leaves the window, or a request that is under way turns out to be smaller."""
+        """Wait until an amount leaves the window, or a request ends with a smaller amount."""
         self._left.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._left.wait(), self._past[0][0] - monotonic() if self._past else None)
@@ -148,26 +138,14 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Tokens and dollars that are set aside for a request.
-
-    Attributes:
-        tokens: The most tokens it may have.
-        usd: The most it may cost.
-    """
+    """The largest possible cost of a request, in tokens and US dollars."""
 
     tokens: int
     usd: float
 
 
 class Purse:
-    """A budget of tokens and money.
-
-    Attributes:
-        tokens: The budget in tokens; None for no limit.
-        usd: The budget in US dollars; None for no limit.
-        spent_tokens: What has been spent in tokens.
-        spent_usd: The same in US dollars.
-    """
+    """A budget in tokens and US dollars, each unlimited if None, and the amounts spent."""
 
     def __init__(self, tokens: int | None, usd: float | None) -> None:
         self.tokens = tokens
@@ -179,14 +157,14 @@ class Purse:
 
     @property
     def is_limited(self) -> bool:
-        """Whether there is a budget at all."""
+        """Whether tokens or dollars are limited."""
         return self.tokens is not None or self.usd is not None
 
     async def reserve(self, most: Reservation) -> None:
-        """Set aside the most a request can cost, if need be when others have turned out cheaper.
+        """Reserve the largest possible cost of a request; wait while other reservations leave too little.
 
         Raises:
-            BudgetError: If it does not fit though nothing else is under way.
+            BudgetError: If the budget is too small even without other reservations.
         """
         while (problem := self._problem(most)) is not None:
             if not self._held:
@@ -196,13 +174,13 @@ class Purse:
         self._held.append(most)
 
     def settle(self, most: Reservation, spent: Usage) -> None:
-        """Give back a reservation and count what was spent instead."""
+        """Replace a reservation by the actual cost."""
         self._held.remove(most)
         self.count(spent)
         self._settled.set()
 
     def count(self, spent: Usage) -> None:
-        """Count what was spent, or may have been, without a reservation, as before a run was resumed."""
+        """Count a cost without a reservation, such as that of a run before it is resumed."""
         self.spent_tokens += spent.tokens + spent.assumed_tokens
         self.spent_usd += spent.usd + spent.assumed_usd
 

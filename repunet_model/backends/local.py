@@ -1,9 +1,9 @@
-"""The backend of a model on this machine: any GGUF file, served by llama.cpp through the package xllamacpp.
+"""The backend of a model on this machine: a GGUF file, served by llama.cpp through the package xllamacpp.
 
-The server is a process of its own (`backends.llama_server`), which is started when the first question comes. It
-listens on 127.0.0.1 alone, on a free port, and wants a key that is drawn for it. It ends with the backend or with the
-process of the run, whichever ends first. Questions reach it as they reach any endpoint (`backends.openai`), configured
-by the same LLM_* variables but for LLM_MODEL, LLM_API_BASE and OPENAI_API_KEY; LLM_MAX_TOKENS is 512 by default.
+The first question starts a server process (`backends.llama_server`), which listens on a free port of 127.0.0.1 and
+requires a random key. It ends with the backend or with the process of the run. It is used like any endpoint
+(`backends.openai`) and configured by the same LLM_* variables except LLM_MODEL, LLM_API_BASE and OPENAI_API_KEY;
+LLM_MAX_TOKENS is 512 by default.
 """
 
 from __future__ import annotations
@@ -31,57 +31,54 @@ from repunet_model.questions.base import Answer
 from repunet_model.util.text import to_install
 
 SLOTS = 4
-"""Requests that the server works on at once; others wait before they are sent."""
+"""The number of concurrent requests to the server."""
 
 SLOT_TOKENS = 4096
-"""Room of a request, prompt and reply together.
+"""The largest number of tokens of a prompt and its reply.
 
-The longest prompt of the three games is short of 900 tokens, and of 1,700 after three re-asks (SmolLM2's tokenizer,
-texts of the rules backend); a language model's own texts make it longer.
+With texts of the rules backend and SmolLM2's tokenizer, the longest prompt of the three games has fewer than 900
+tokens, and fewer than 1,700 after three re-asks; texts of language models are longer.
 """
 
 CACHE_MIB = 256
-"""Memory for prompts that were seen before, beside those in the slots."""
+"""The memory for earlier prompts, in addition to those in the slots."""
 
 LEAST_MAX_TOKENS, MOST_MAX_TOKENS = 160, SLOT_TOKENS // 2
-"""Below it replies are cut off inside their JSON; above it they may not fit beside the prompt."""
+"""The range of LLM_MAX_TOKENS: shorter replies are cut off inside their JSON, longer ones may not fit into a slot."""
 
 MAX_TOKENS = 512
-"""The longest reply unless LLM_MAX_TOKENS says otherwise: a small model that loops goes on to this limit."""
+"""The default of LLM_MAX_TOKENS; a small model that repeats itself writes up to this limit."""
 
 
 def settings(environment: Mapping[str, str] = os.environ) -> Endpoint:
     """Read sampling parameters, reply format and timeout from the LLM_* variables.
 
     Raises:
-        ConfigurationError: If a variable does not hold what it should.
+        ConfigurationError: If the value of a variable is invalid.
     """
-    of_others = {"LLM_MODEL": "", "LLM_API_BASE": ""}
     longest = environment.get("LLM_MAX_TOKENS", "").strip() or str(MAX_TOKENS)
-    endpoint = Endpoint.from_environment({**environment, **of_others, "LLM_MAX_TOKENS": longest})
+    own = {"LLM_MODEL": "", "LLM_API_BASE": "", "LLM_MAX_TOKENS": longest}
+    endpoint = Endpoint.from_environment({**environment, **own})
     return replace(endpoint, most_tokens=min(endpoint.longest_reply, MOST_MAX_TOKENS))
 
 
 class LocalBackend:
-    """A GGUF file and the server that answers from it.
-
-    Attributes:
-        description: Name, the file's name and hash, sampling parameters; not where the file is.
-    """
+    """A model in a GGUF file and its server; the description holds the file's name and hash, but not its folder."""
 
     reads_prompts = True
     is_costly = True
     asks_model = True
 
     def __init__(self, gguf: Path, endpoint: Endpoint) -> None:
-        """Check the file; the server is started later.
+        """Check the file; the first question starts the server.
 
         Args:
-            gguf: The model.
-            endpoint: Sampling parameters, reply format and timeout; its model and address are left out of account.
+            gguf: The file of the model.
+            endpoint: The sampling parameters, reply format and timeout; its model and address are ignored.
 
         Raises:
-            ConfigurationError: If the file is no GGUF file, the longest reply is out of range, or xllamacpp is missing.
+            ConfigurationError: If the file is not a GGUF file, the longest reply is out of range, or xllamacpp is
+                missing.
         """
         if find_spec("xllamacpp") is None:
             raise ConfigurationError(f"the backend local needs the package xllamacpp: {to_install('local')}")
@@ -100,22 +97,18 @@ class LocalBackend:
         self._served: OpenAIBackend | None = None
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Have the server answer when one of its slots is free, so that no time is up while a request waits for one.
+        """Ask the server once it has a free slot; the timeout begins only then.
 
         Raises:
             InvalidReplyError: If the reply does not fit.
-            TransientError: If the attempt failed in a way that may pass.
-            EndpointError: If it failed for good, or the server did not start.
+            TransientError: If the attempt failed and a later one may succeed.
+            EndpointError: If no attempt can succeed, or the server did not start.
         """
         async with self._slots:
             return await (await self._serve()).answer(request)
 
     async def _serve(self) -> OpenAIBackend:
-        """Return the backend of the server, started if it was not.
-
-        Raises:
-            EndpointError: If it did not start.
-        """
+        """Return the backend of the server, which the first call starts."""
         async with self._starting:
             if self._served is None:
                 address = await asyncio.to_thread(self._server.start)
@@ -132,11 +125,7 @@ class LocalBackend:
 
 
 class _Server:
-    """The process of the server. Its methods may be called from any thread.
-
-    Attributes:
-        key: What requests must carry, so that nobody else on this machine can ask.
-    """
+    """The process of the server, with a key that keeps other users of the machine out; its methods are thread-safe."""
 
     def __init__(self, gguf: Path) -> None:
         self._gguf = gguf
@@ -146,11 +135,7 @@ class _Server:
         self._lock = threading.Lock()
 
     def start(self) -> str:
-        """Start the server, if it was not, and return its address when the model is loaded.
-
-        Raises:
-            EndpointError: If it did not start.
-        """
+        """Start the server, unless it is running, and return its address; raise EndpointError if it did not start."""
         with self._lock:
             if self._process is None:
                 process = subprocess.Popen(
@@ -169,7 +154,7 @@ class _Server:
             return self._address
 
     def _converse(self, process: subprocess.Popen[str]) -> dict[str, str]:
-        """Tell the process what to serve, and return what it says to that; nothing if it ended."""
+        """Send the settings to the process and return its reply, empty if it has ended."""
         assert process.stdin is not None
         assert process.stdout is not None
         wanted = {
@@ -185,11 +170,10 @@ class _Server:
             process.stdin.flush()
         except BrokenPipeError:
             return {}
-        said: dict[str, str] = json.loads(process.stdout.readline() or "{}")
-        return said
+        return dict(json.loads(process.stdout.readline() or "{}"))
 
     def stop(self) -> None:
-        """Stop the server, if it was started."""
+        """Stop the server if it is running."""
         with self._lock:
             if self._process is not None:
                 _end(self._process)
@@ -197,16 +181,12 @@ class _Server:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    process.kill()  # it has nothing to save
+    process.kill()
     process.communicate()
 
 
 def _hash_of(gguf: Path) -> str:
-    """Return the first 16 hexadecimal digits of the SHA-256 of a GGUF file.
-
-    Raises:
-        ConfigurationError: If it is none, or cannot be read.
-    """
+    """Return the first 16 hexadecimal digits of the SHA-256 of a GGUF file; raise ConfigurationError for another."""
     try:
         with gguf.open("rb") as file:
             if file.read(4) != b"GGUF":

@@ -1,9 +1,8 @@
-"""The rules of offline agents: their parameters, what they weigh, and the policies they answer by.
+"""The parameters and the choice rule of offline agents, and the registry of their policies.
 
 Choices are stochastic, by the logit rule of quantal response (McKelvey & Palfrey 1995): an option that is worth d more
-than the other is chosen with probability 1 / (1 + exp(-precision * d)). A policy is registered for each kind of
-question by `answers`: those for the questions of all games are in `backends.rules`, where the sources of what they do
-are named, and those of a game beside its questions.
+than the other is chosen with probability 1 / (1 + exp(-precision * d)). `answers` registers a policy for a class of
+questions: those that all games share are in `backends.rules`, those of a game in its file.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ class Rules:
     """The parameters of the offline agents.
 
     Attributes:
-        precision: Logit precision of choices between payoffs, in 1/points; 0 is a coin.
-        altruism: Weight that an altruist gives to a point of the other's, fully trusting them; 1 is its own.
-        altruist_expectation: Cooperation an altruist expects of strangers before any experience, in [0, 1].
-        expectation: The same of everybody else.
-        expectation_weight: How many encounters that first expectation counts for.
-        discount: Weight of the next encounter against the present one, in [0, 0.999].
-        learning_rate: Share by which an opinion moves towards what was seen, in (0, 1].
-        hearsay: Share of that by which fully believed gossip, or public news, moves it, in [0, 1].
-        social_precision: Logit precision of ties, gossip, trust and picks, in 1/points of score.
-        tie_threshold: Score from which a tie is worth having, in [-1, 1].
-        gossip_threshold: Strength of an impression, in [0, 1], from which it is worth telling.
+        precision: The logit precision of choices between payoffs, in 1/points; 0 is a fair coin.
+        altruism: The weight of a fully trusted partner's point for an altruist; its own point has weight 1.
+        altruist_expectation: The probability of cooperation that an altruist expects before any encounter.
+        expectation: The same for self-interested agents.
+        expectation_weight: The weight of the initial expectation, in encounters.
+        discount: The weight of the next encounter relative to the present one, in [0, 0.999].
+        learning_rate: The share by which an opinion moves towards an observation, in (0, 1].
+        hearsay: The effect of fully believed gossip and of public news relative to an observation, in [0, 1].
+        social_precision: The logit precision of ties, gossip, trust and picks, in 1/points of score.
+        tie_threshold: The smallest score of an agent that is worth a tie, in [-1, 1].
+        gossip_threshold: The smallest strength of an impression that is worth gossip, in [0, 1].
     """
 
     precision: float = 2.0
@@ -52,11 +51,7 @@ class Rules:
     gossip_threshold: float = 0.75
 
     def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            ConfigurationError: If a parameter is outside its range.
-        """
+        """Check the ranges; raise ConfigurationError if a parameter is outside its range."""
         limits = {
             "precision": (0.0, math.inf),
             "altruism": (0.0, math.inf),
@@ -77,13 +72,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Mind:
-    """An offline agent that answers a question: its parameters, persona and random stream.
-
-    Attributes:
-        rules: The parameters.
-        persona: The agent's persona.
-        stream: Makes the question's own random stream.
-    """
+    """An offline agent that answers a question: its parameters, persona and the source of its random stream."""
 
     rules: Rules
     persona: Persona
@@ -91,38 +80,38 @@ class Mind:
 
     @cached_property
     def random(self) -> Random:
-        """The question's own random stream, seeded when something is drawn: half the questions draw nothing."""
+        """The random stream of the question; it is created at the first draw, since half the questions draw nothing."""
         return self.stream()
 
     @property
     def is_altruist(self) -> bool:
-        """Whether the agent values what others get."""
+        """Whether the agent values the payoffs of others."""
         return self.persona.disposition is Disposition.ALTRUISTIC
 
     def chooses(self, advantage: float) -> bool:
-        """Choose between two options that differ in points."""
+        """Draw whether the agent takes an option that is worth `advantage` points more than the other."""
         return self.random.random() < self.accepts(advantage)
 
     def accepts(self, advantage: float) -> float:
-        """Return the probability with which such an agent takes an option that is worth so many points more."""
+        """Return the probability that the agent takes an option that is worth `advantage` points more."""
         return _logistic(self.rules.precision * advantage)
 
     def feels(self, advantage: float) -> bool:
-        """Choose between two options that differ in what one thinks of somebody."""
+        """Draw whether the agent takes a social option whose advantage is measured in points of score."""
         return self.random.random() < _logistic(self.rules.social_precision * advantage)
 
     def picks(self, people: Sequence[Candidate]) -> Candidate:
-        """Pick one of several people, the better reputed the more likely."""
+        """Pick one of several agents, the better reputed the more likely."""
         scores = [score_of(person.opinion) for person in people]
         weights = [math.exp(self.rules.social_precision * (score - max(scores))) for score in scores]
         return self.random.choices(people, weights)[0]
 
     def expects_cooperation(self, opinion: Opinion | None, events: Sequence[Event]) -> float:
-        """Return the probability with which a partner is expected to cooperate.
+        """Return the expected probability that a partner cooperates.
 
         Args:
-            opinion: What the agent thinks of the partner, where it can think anything.
-            events: The agent's last encounters.
+            opinion: The agent's opinion of the partner; None in a run without reputation.
+            events: The agent's last encounters, with any partner.
         """
         if opinion is not None and opinion.record is not None:
             return (1.0 + opinion.score) / 2.0
@@ -132,13 +121,13 @@ class Mind:
         return (weight * first + sum(seen)) / (weight + len(seen))
 
     def values_reputation(self, stake: float) -> float:
-        """Return what one act costs or earns later, through the agent's reputation with somebody believed.
+        """Return the later value of a good instead of a bad act, in points, through the agent's reputation.
 
         A good instead of a bad act moves an opinion by twice the learning rate. A point of score raises the
-        probability that partners cooperate by one half, and fades again with the learning rate.
+        probability that partners cooperate by one half, and decays with the learning rate.
 
         Args:
-            stake: What a partner's cooperation is worth, in points.
+            stake: The value of a partner's cooperation, in points.
         """
         rate, discount = self.rules.learning_rate, self.rules.discount
         return rate * stake * discount / (1.0 - discount * (1.0 - rate))
@@ -152,7 +141,7 @@ _POLICIES: dict[type[Question[Any]], Policy] = {}
 def answers[Q: Question[Any], A: Answer](
     question: type[Q],
 ) -> Callable[[Callable[[Q, Mind], A]], Callable[[Q, Mind], A]]:
-    """Register the function below as the policy for a kind of question."""
+    """Register the decorated function as the policy for a class of questions."""
 
     def register(policy: Callable[[Q, Mind], A]) -> Callable[[Q, Mind], A]:
         _POLICIES[question] = policy
@@ -167,12 +156,12 @@ def policy_for(question: Question[Any]) -> Policy:
     Raises:
         ConfigurationError: If none is registered.
     """
-    policy = _POLICIES.get(type(question))
-    if policy is None:
+    try:
+        return _POLICIES[type(question)]
+    except KeyError:
         raise ConfigurationError(
             f"the rules backend has no policy for {question.name!r}: register one with backends.mind.answers"
-        )
-    return policy
+        ) from None
 
 
 def _logistic(x: float) -> float:
@@ -180,5 +169,5 @@ def _logistic(x: float) -> float:
 
 
 def score_of(opinion: Opinion | None) -> float:
-    """Return the score of an opinion; 0 where there is none."""
+    """Return the score of an opinion; 0 without one."""
     return opinion.score if opinion is not None else 0.0

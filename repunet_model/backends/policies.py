@@ -1,15 +1,14 @@
-"""Planted agents: fixed policies that make a game's cooperative choice, where one wants to know who cooperates.
+"""Planted agents: agents whose cooperative choices follow a fixed policy.
 
-The names::
+The policies::
 
-    always_cooperate    cooperates with everybody
-    always_defect       cooperates with nobody
-    tit_for_tat         cooperates with a partner at first, then does what this partner did last (Axelrod 1984)
+    always_cooperate    always cooperates
+    always_defect       never cooperates
+    tit_for_tat         first cooperates, then repeats the partner's last act (Axelrod 1984)
 
-A planted agent answers everything else (evaluation, reputation, gossip, ties) as the rules backend does. A policy
-draws nothing and sees no more than its question shows. A game names the questions that make its cooperative choice
-in `Game.choices`; it has a policy if what the policy answers is registered by `plays` for all of them. Asking for a
-policy that a game does not have is an error, since such an agent would follow the rules under another name.
+A planted agent answers all other questions (evaluation, reputation, gossip, ties) by the rules. `Game.choices` names
+the questions that make a game's cooperative choice; the game supports a policy if `plays` registers an answer to each
+of them. An unsupported policy is an error, since such an agent would only follow the rules.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _PLANS: dict[tuple[FixedPolicy, type[Question[Any]]], Plan] = {}
 def plays[Q: Question[Any], A: Answer](
     policy: FixedPolicy, question: type[Q]
 ) -> Callable[[Callable[[Q], A]], Callable[[Q], A]]:
-    """Register the function below as what a policy answers to a kind of question."""
+    """Register the decorated function as a policy's answer to a class of questions."""
 
     def register(plan: Callable[[Q], A]) -> Callable[[Q], A]:
         _PLANS[policy, question] = plan
@@ -52,27 +51,18 @@ def plays[Q: Question[Any], A: Answer](
 
 
 def reciprocates(partner: str, events: Sequence[Event]) -> bool:
-    """Tell whether tit for tat cooperates with a partner.
-
-    It does what the partner did last, as far as the events that a question shows go back: with a partner who is not
-    among them, or had no choice in any of them, it cooperates as at a first meeting.
+    """Return whether tit for tat cooperates with a partner: its last known act, or True without one.
 
     Args:
-        partner: Whom the agent meets.
+        partner: The name of the partner.
         events: The encounters that the question shows, oldest first.
     """
-    acts = [event.partner_cooperated for event in events if event.partner == partner]
-    known = [act for act in acts if act is not None]
-    return known[-1] if known else True
+    acts = (event.partner_cooperated for event in reversed(events) if event.partner == partner)
+    return next((act for act in acts if act is not None), True)
 
 
 class PlantedBackend(RulesBackend):
-    """The rules backend with a fixed policy for the cooperative choice.
-
-    Attributes:
-        policy: The policy.
-        description: Its name, and the parameters of the rules for everything else.
-    """
+    """The rules backend with a fixed policy for the cooperative choice."""
 
     def __init__(self, policy: FixedPolicy, rules: Rules | None = None) -> None:
         super().__init__(rules)
@@ -80,7 +70,7 @@ class PlantedBackend(RulesBackend):
         self.description = {**self.description, "backend": policy.value}
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer at once: by the policy where it has a plan, else by the rules."""
+        """Answer by the fixed policy if it covers the question, else by the rules."""
         plan = _PLANS.get((self.policy, type(request.question)))
         if plan is None:
             return await super().answer(request)
@@ -88,15 +78,10 @@ class PlantedBackend(RulesBackend):
 
 
 def check(backends: Iterable[Backend], game: str, choices: Sequence[type[Question[Any]]]) -> None:
-    """Check that the policies of planted agents mean something in a game.
-
-    Args:
-        backends: Who answers.
-        game: The name of the game.
-        choices: The questions that make its cooperative choice.
+    """Check that a game supports the policies of all planted agents; `choices` are those of the game.
 
     Raises:
-        ConfigurationError: If the game does not have a policy.
+        ConfigurationError: If the game does not support a policy.
     """
     known = [policy for policy in FixedPolicy if choices and all((policy, choice) in _PLANS for choice in choices)]
     for backend in backends:

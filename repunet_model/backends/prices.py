@@ -1,4 +1,4 @@
-"""Prices of tokens: a small table that users can override; a model that is not in it has no price."""
+"""Prices of tokens: a packaged table that users can extend; a model outside the table has no price."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Price(BaseModel):
     """The price of a model's tokens, in US dollars per million.
 
     Attributes:
-        prompt: Prompt tokens.
-        completion: Completion tokens.
-        cached: Prompt tokens that the endpoint had in its cache; by default as `prompt`.
+        prompt: The price of prompt tokens.
+        completion: The price of completion tokens.
+        cached: The price of prompt tokens that the endpoint had in its cache; by default that of `prompt`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,13 +36,7 @@ class Price(BaseModel):
     cached: Dollars | None = None
 
     def of(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
-        """Return what a request costs in US dollars.
-
-        Args:
-            prompt_tokens: Prompt tokens, cached ones included.
-            completion_tokens: Completion tokens.
-            cached_tokens: Cached prompt tokens.
-        """
+        """Return the price of a request in US dollars; `prompt_tokens` include the cached ones."""
         cached = self.prompt if self.cached is None else self.cached
         dollars = (
             (prompt_tokens - cached_tokens) * self.prompt + cached_tokens * cached + completion_tokens * self.completion
@@ -55,31 +49,24 @@ FREE = Price(prompt=0, completion=0)
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Prices by the name of a model.
-
-    Attributes:
-        by_model: The table.
-        source: Where it was read, for messages.
-    """
+    """Prices by the name of a model, with the name of their source for messages."""
 
     by_model: Mapping[str, Price]
     source: str
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """Read the packaged table, and over it a file of one's own.
+        """Read the packaged table and a file that overrides its entries.
 
         Args:
-            path: A TOML file of the same form; by default what LLM_PRICES names, if anything.
+            path: A TOML file with the entries; by default the file that LLM_PRICES names, or none.
 
         Raises:
-            ConfigurationError: If the file cannot be used.
+            ConfigurationError: If the file is missing or invalid.
         """
-        packaged = files("repunet_model.backends").joinpath("prices.toml").read_text(encoding="utf-8")
-        table = tomllib.loads(packaged)
+        table = tomllib.loads(files("repunet_model.backends").joinpath("prices.toml").read_text(encoding="utf-8"))
         source = "the packaged prices"
-        named = os.environ.get("LLM_PRICES", "").strip()
-        if path is None and named:
+        if path is None and (named := os.environ.get("LLM_PRICES", "").strip()):
             path = Path(named)
         if path is not None:
             table |= cls._file(path)
@@ -104,11 +91,7 @@ class Prices:
             raise ConfigurationError(f"price file {path}: not TOML ({error})") from None
 
     def find(self, description: Mapping[str, Any]) -> Price | None:
-        """Return the price of a backend; None if it is not known.
-
-        Args:
-            description: The backend's. One without a model takes no tokens, and an embedded one costs nothing.
-        """
+        """Return the price of the backend with a description; None if it is unknown, `FREE` without a remote model."""
         model = description.get("model")
         if model is None or description.get("backend") == "local":
             return FREE

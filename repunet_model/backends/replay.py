@@ -1,7 +1,7 @@
-"""The backend that repeats a stored run: every answer is the recorded one, and no endpoint is asked.
+"""The backend that answers with the recorded answers of a stored run.
 
-A run that asks what the recorded one asked gets its answers and writes the same bytes. The first question that was
-not asked, or that was asked otherwise, ends the replay with an error that names it.
+A run with the same questions as the recorded one writes the same bytes. The first question that the recorded run did
+not ask, or asked with another prompt, ends the replay with an error that names the question.
 """
 
 from __future__ import annotations
@@ -20,34 +20,22 @@ from repunet_model.storage.schema import CALLS, CallRow
 
 
 class Recording:
-    """The calls of a stored run, read step by step as they are needed."""
+    """The recorded calls of the stored run in a folder, read step by step."""
 
     def __init__(self, path: Path) -> None:
-        """Open a run.
-
-        Args:
-            path: Its folder.
-
-        Raises:
-            RepuNetError: If there is no run, or it cannot be read.
-        """
         self.run = StepReader.open(path)
+        self.path = self.run.folder.path
         self.run.folder.check_chain(0, self.run.last)
         if (parent := self.run.manifest.parent) is not None:
             raise ConfigurationError(f"{path} is a fork of {parent['run']!r}: only whole runs replay")
         self._step = 0
         self._calls: dict[tuple[str | int, ...], CallRow] = {}
 
-    @property
-    def path(self) -> Path:
-        """The folder of the run."""
-        return self.run.folder.path
-
     def call(self, where: Coordinates) -> CallRow:
-        """Return a recorded call.
+        """Return the recorded call with these coordinates.
 
         Raises:
-            DivergenceError: If nothing was asked there.
+            DivergenceError: If the recorded run has no such call.
         """
         if where.step > self.run.last:
             raise DivergenceError(f"the replayed run {self.path} ends with step {self.run.last}")
@@ -64,36 +52,21 @@ class Recording:
 
 
 class ReplayBackend:
-    """The recorded answers of one backend of a run.
-
-    Attributes:
-        description: The recorded backend's: its answers are given again, so it is what the outcome depends on.
-        reads_prompts: Whether the recorded backend did.
-    """
+    """The recorded answers of a backend, under its description; prompts that it read are compared."""
 
     is_costly = False
     asks_model = False
 
     def __init__(self, recording: Recording, description: Mapping[str, Any], *, reads_prompts: bool) -> None:
-        """Make a backend.
-
-        Args:
-            recording: The run.
-            description: Which of its backends to repeat.
-            reads_prompts: Whether that backend answered prompts, which are then compared.
-        """
         self._recording = recording
         self.description = dict(description)
         self.reads_prompts = reads_prompts
 
     def check(self, own: Mapping[str, Any]) -> None:
-        """Make sure that a run has the parameters of the recorded one.
-
-        Args:
-            own: Its parameters, by the names of the manifest.
+        """Check that a run has the parameters of the recorded one; `own` holds them by their names in the manifest.
 
         Raises:
-            ConfigurationError: If one differs.
+            ConfigurationError: If a parameter differs.
         """
         recorded = self._recording.run.manifest.config.stored()
         for name, value in own.items():
@@ -107,24 +80,23 @@ class ReplayBackend:
         """Return the recorded answer.
 
         Raises:
-            DivergenceError: If the question was not asked, or was asked otherwise.
+            DivergenceError: If the recorded run did not ask the question, or asked it with another prompt.
         """
-        row = self._recording.call(request.coordinates)
+        row, place = self._recording.call(request.coordinates), _place(request.coordinates)
         if self.reads_prompts and row.get("request") != request.fingerprint:
             raise DivergenceError(
-                f"{_place(request.coordinates)}: was asked otherwise in the replayed run "
-                f"{self._recording.path}: {_difference(str(row.get('prompt')), request.prompt)}"
+                f"{place}: was asked otherwise in the replayed run {self._recording.path}: "
+                f"{_difference(str(row.get('prompt')), request.prompt)}"
             )
         try:
             return request.question.read(json.dumps(row["answer"]))
         except ValueError as error:
             raise DivergenceError(
-                f"{_place(request.coordinates)}: the answer of the replayed run {self._recording.path} does "
-                f"not fit ({error})"
+                f"{place}: the answer of the replayed run {self._recording.path} does not fit ({error})"
             ) from error
 
     async def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there are no connections."""
 
 
 def _place(where: Coordinates) -> str:
@@ -133,7 +105,7 @@ def _place(where: Coordinates) -> str:
 
 
 def _difference(recorded: str, now: str) -> str:
-    """Say where two prompts part."""
+    """Describe the first difference of two prompts."""
     if recorded == now:
         return "the rules of the game, the options or the model differ"
     start = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(recorded, now, strict=False)))

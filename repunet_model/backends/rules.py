@@ -1,22 +1,21 @@
-"""The offline backend: bounded-rational agents that answer from what a question shows, and from nothing else.
+"""The offline backend: bounded-rational agents that answer only from the content of a question.
 
-They know neither the mode nor the step nor each other's minds: where a question shows no reputation, they cannot
-use one. Their parameters, and how they choose, are in `backends.mind`.
+They know neither the mode nor the step: without a reputation in the question, they cannot use one. Their parameters
+and choice rule are in `backends.mind`.
 
-- Conduct is judged by image scoring (Nowak & Sigmund 1998): cooperation is good, defection bad, and worse towards
-  somebody who cooperated.
-- An opinion moves from its present score towards what was just seen, by exponential recency weighting (the
-  learning rate); gossip moves it in proportion to how far it is believed.
-- Self-interested agents weigh what defection gains now against what a worse reputation would cost them later, where
-  a reputation is visible at all. The cost counts only as far as the partner's word carries weight, so a defection
-  against somebody ill-reputed is cheap.
-- Altruists also value the other's points, as far as they expect cooperation in return (conditional cooperation;
-  Fischbacher, Gächter & Fehr 2001), and so turn wary when exploited.
-- What is expected of a partner comes from their reputation if there is one, else from the last encounters with
-  anybody (generalized reciprocity; Pfeiffer et al. 2005).
+- Conduct is judged by image scoring (Nowak & Sigmund 1998): cooperation is good, defection bad, and worse towards a
+  cooperator.
+- An observation moves the score of an opinion by exponential recency weighting (the learning rate); gossip moves it in
+  proportion to its credibility.
+- Self-interested agents weigh the present gain of defection against the later cost of a worse reputation, if
+  reputations are visible. The cost is weighted by the partner's reputation: defecting against a partner with a bad
+  reputation is cheap.
+- Altruists also value the partner's points, in proportion to the cooperation that they expect (conditional
+  cooperation; Fischbacher, Gächter & Fehr 2001), and so become wary when exploited.
+- The expected cooperation of a partner comes from its reputation, or without one from the last encounters with any
+  partner (generalized reciprocity; Pfeiffer et al. 2005).
 
-No outcome is written down here: what comes of it over time is the mechanism's doing. A policy is registered for
-each question by `answers`; a game of one's own registers policies for its own questions in the same way.
+`answers` registers the policy for a question; a game registers the policies for its own questions.
 """
 
 from __future__ import annotations
@@ -70,11 +69,7 @@ from repunet_model.reputation import LEVELS, Level
 
 
 class RulesBackend:
-    """Offline, seeded, free: answers come from the policies registered here.
-
-    Attributes:
-        description: Name and parameters.
-    """
+    """The backend that answers by registered policies: offline, seeded and free."""
 
     reads_prompts = False
     is_costly = False
@@ -85,7 +80,7 @@ class RulesBackend:
         self.description = {"backend": "rules", **asdict(self._rules)}
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer at once.
+        """Answer by the policy for the question.
 
         Raises:
             ConfigurationError: If no policy is registered for the question.
@@ -94,11 +89,11 @@ class RulesBackend:
         if isinstance(question, Compound):
             parts = await question.in_turn(lambda ask, digest: self.answer(request.part(ask, digest)))
             return request.question.as_answer(parts)
-        policy = policy_for(question)
-        return question.as_answer(policy(question, Mind(self._rules, request.persona, request.random)))
+        mind = Mind(self._rules, request.persona, request.random)
+        return question.as_answer(policy_for(question)(question, mind))
 
     async def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there are no connections."""
 
 
 def _impression(level: Level) -> float:
@@ -107,16 +102,11 @@ def _impression(level: Level) -> float:
 
 
 _BELIEF = {credibility: step / 4 for step, credibility in enumerate(Credibility)}
-"""How far gossip of a credibility moves an opinion, as a share of fully believed gossip."""
-
-
-def _hearsay_impression(hearsay: Hearsay) -> float:
-    """Return how gossip bears on its subject, in [-1, 1]."""
-    return _BELIEF[hearsay.credibility] * (1.0 if hearsay.positive else -1.0)
+"""The effect of gossip on an opinion, by its credibility, as a share of that of fully believed gossip."""
 
 
 def _news_impression(news: News) -> float:
-    """Return how public news bears on its subject, in [-1, 1]: the mean of all it holds."""
+    """Return public news as a number in [-1, 1], the mean of its parts."""
     signs = [_impression(level) for level in news.conduct]
     if news.cooperated is not None:
         signs.append(_impression(Level.GOOD if news.cooperated else Level.BAD))
@@ -125,14 +115,14 @@ def _news_impression(news: News) -> float:
 
 @answers(ChoosePartner)
 def choose_partner(question: ChoosePartner, mind: Mind) -> PartnerAnswer:
-    """Pick somebody well reputed."""
+    """Pick a partner, the better reputed the more likely."""
     person = mind.picks(question.people)
     return PartnerAnswer(reason=f"I think of {person.name} at {score_of(person.opinion):+.2f}.", partner=person.name)
 
 
 @answers(Evaluate)
 def evaluate(question: Evaluate, mind: Mind) -> EvaluationAnswer:
-    """Judge conduct by image scoring; to defect on a defector is no more than neutral in one's own eyes."""
+    """Judge conduct by image scoring; the agent's own defection on a defector is neutral."""
     own, partner = question.own_cooperated, question.partner_cooperated
     return EvaluationAnswer(
         own_reason=f"I {_deed(own)}.",
@@ -147,7 +137,7 @@ def _deed(cooperated: bool | None) -> str:
 
 
 def _conduct(act: bool | None, *, towards: bool | None, lenient: bool) -> Level:
-    """Judge an act towards somebody who acted so themselves."""
+    """Judge an act by the partner's act, `towards`."""
     if act is None:
         return Level.NEUTRAL
     if act:
@@ -159,7 +149,7 @@ def _conduct(act: bool | None, *, towards: bool | None, lenient: bool) -> Level:
 
 @answers(UpdateRecord)
 def update_record(question: UpdateRecord, mind: Mind) -> RecordAnswer:
-    """Move the opinion from where it is towards what was seen or heard."""
+    """Move the score of the opinion towards the observation, gossip or news."""
     score = question.previous.score if question.previous is not None else 0.0
     rate = mind.rules.learning_rate
     ground = "Seen."
@@ -181,7 +171,7 @@ def update_record(question: UpdateRecord, mind: Mind) -> RecordAnswer:
 
 
 def _level(score: float) -> Level:
-    """Return the level whose record, with the score's size as certainty, has the score."""
+    """Return the level of a record that has the score if the certainty is the score's absolute value."""
     if abs(score) < 1e-6:
         return Level.NEUTRAL
     if score > 0:
@@ -191,7 +181,7 @@ def _level(score: float) -> Level:
 
 @answers(Reflect)
 def reflect(question: Reflect, mind: Mind) -> LearnedAnswer:
-    """Put disposition and latest experience into words."""
+    """Express the disposition and the latest encounter in words."""
     values = (
         "You want others to do well too, as long as they do not exploit you."
         if mind.is_altruist
@@ -201,16 +191,17 @@ def reflect(question: Reflect, mind: Mind) -> LearnedAnswer:
         f"{question.partner}'s conduct was {question.partner_conduct.value} when you last met somebody, "
         f"and your own was {question.own.value}."
     )
-    outlook = {
-        True: "You expect that cooperation can pay.",
-        False: "You are on your guard against the next partner.",
-    }[_impression(question.partner_conduct) > 0]
+    outlook = (
+        "You expect that cooperation can pay."
+        if _impression(question.partner_conduct) > 0
+        else "You are on your guard against the next partner."
+    )
     return LearnedAnswer(learned=f"{values} {lesson} {outlook}")
 
 
 @answers(Connect)
 def connect(question: Connect, mind: Mind) -> ConnectAnswer:
-    """Tie oneself to people who behave well and are thought well of."""
+    """Make ties to agents with good conduct and a good reputation."""
     attraction = _attraction(question.conduct, question.opinion)
     wants = mind.feels(attraction - mind.rules.tie_threshold)
     return ConnectAnswer(
@@ -221,7 +212,7 @@ def connect(question: Connect, mind: Mind) -> ConnectAnswer:
 
 @answers(Disconnect)
 def disconnect(question: Disconnect, mind: Mind) -> DisconnectAnswer:
-    """Leave people who behave badly or are thought ill of."""
+    """Cut ties to agents with bad conduct or a bad reputation."""
     attraction = _attraction(question.conduct, question.opinion, question.hearsay, question.news)
     leaves = mind.feels(mind.rules.tie_threshold - attraction)
     return DisconnectAnswer(
@@ -233,15 +224,12 @@ def disconnect(question: Disconnect, mind: Mind) -> DisconnectAnswer:
 def _attraction(
     conduct: Level | None, opinion: Opinion | None, hearsay: Hearsay | None = None, news: News | None = None
 ) -> float:
-    """Return what a tie is worth, in [-1, 1]: the mean of what was just seen, heard or read, and what is thought.
-
-    Where nothing was judged, as after a refusal, and nothing is thought, it is worth as much as not having it: 0.
-    """
+    """Return the value of a tie in [-1, 1]: the mean of conduct, gossip, news and opinion; 0 without any of them."""
     signs = []
     if conduct is not None:
         signs.append(_impression(conduct))
     if hearsay is not None:
-        signs.append(_hearsay_impression(hearsay))
+        signs.append(_BELIEF[hearsay.credibility] * (1.0 if hearsay.positive else -1.0))
     if news is not None:
         signs.append(_news_impression(news))
     if opinion is not None:
@@ -251,7 +239,7 @@ def _attraction(
 
 @answers(WishToGossip)
 def wish_to_gossip(question: WishToGossip, mind: Mind) -> WishAnswer:
-    """Talk about what made a strong impression."""
+    """Gossip about very good and very bad conduct."""
     conduct = question.conduct if question.conduct is not None else Level.NEUTRAL
     impression = _impression(conduct)
     wants = mind.feels(abs(impression) - mind.rules.gossip_threshold)
@@ -264,14 +252,14 @@ def wish_to_gossip(question: WishToGossip, mind: Mind) -> WishAnswer:
 
 @answers(ChooseListener)
 def choose_listener(question: ChooseListener, mind: Mind) -> ListenerAnswer:
-    """Tell somebody well reputed."""
+    """Pick a listener, the better reputed the more likely."""
     person = mind.picks(question.people)
     return ListenerAnswer(reason=f"I think of {person.name} at {score_of(person.opinion):+.2f}.", listener=person.name)
 
 
 @answers(Tell)
 def tell(question: Tell, mind: Mind) -> MessageAnswer:
-    """Say what was seen or heard."""
+    """Report the observation, or the gossip that was heard."""
     if question.hearsay is not None:
         return MessageAnswer(message=f"{question.hearsay.gossiper} says: {question.hearsay.summary}")
     return MessageAnswer(message=f"I met {question.subject}. {question.reason}")
@@ -279,13 +267,13 @@ def tell(question: Tell, mind: Mind) -> MessageAnswer:
 
 @answers(Respond)
 def respond(question: Respond, mind: Mind) -> ResponseAnswer:
-    """Hear enough after the first message: rules have no use for a second."""
+    """End the dialogue after the first message: rules do not use a second one."""
     return ResponseAnswer(message="I see.", decision=Turn.ENOUGH)
 
 
 @answers(Hear)
 def hear(question: Hear, mind: Mind) -> HearingAnswer:
-    """Believe people one thinks well of; pass on what is believed."""
+    """Believe gossipers with a good reputation; pass on credible gossip."""
     credibility = _credibility(question, mind, question.gossiper_opinion)
     passes = mind.feels(_BELIEF[credibility] - mind.rules.gossip_threshold)
     return HearingAnswer(
@@ -296,7 +284,7 @@ def hear(question: Hear, mind: Mind) -> HearingAnswer:
 
 @answers(HearSecondHand)
 def hear_second_hand(question: HearSecondHand, mind: Mind) -> JudgementAnswer:
-    """Believe second-hand gossip as far as the less trusted of both sources."""
+    """Judge second-hand gossip by the less trusted of its two sources."""
     weaker = min(question.gossiper_opinion, question.origin_opinion, key=score_of)
     return JudgementAnswer(**_judgement(question, _credibility(question, mind, weaker)))
 
@@ -310,9 +298,9 @@ def _judgement(question: Judge[Any], credibility: Credibility) -> dict[str, Any]
 
 
 def _credibility(question: Judge[Any], mind: Mind, source: Opinion | None) -> Credibility:
-    """Judge gossip: by its source's reputation, by whether it fits what one thinks, and by past gossip.
+    """Judge gossip by its source's reputation, its agreement with the agent's opinion, and the share of false gossip.
 
-    The five levels divide a logit scale: noise of the social precision is added to the sum of the signs.
+    The five levels divide a logit scale: logistic noise, scaled by the social precision, is added to the sum.
     """
     claim = 1.0 if question.tone is Tone.POSITIVE else -1.0
     belief = score_of(source) + 0.5 * claim * score_of(question.opinion) - 0.5 * (question.uncredible_share or 0.0)

@@ -1,18 +1,18 @@
 """Backends by their names, and the mapping from agents to backends.
 
-The names, as `RepuNetModel(backend=...)` and `--backend` take them::
+The names in `RepuNetModel(backend=...)` and `--backend`::
 
-    rules                    offline and free (`backends.rules`)
-    rules:NAME=VALUE,...     the same, with other parameters, as in rules:learning_rate=0.3,gossip_threshold=0.5
+    rules                    the rules, offline and free (`backends.rules`)
+    rules:NAME=VALUE,...     the rules with other parameters, such as rules:learning_rate=0.3,gossip_threshold=0.5
     always_cooperate, always_defect, tit_for_tat
-                             the same, with a fixed policy for the cooperative choice (`backends.policies`), and with
-                             parameters in the same way
-    human                    somebody at the keyboard of this process (`backends.human`)
+                             the rules with a fixed policy for the cooperative choice (`backends.policies`); they take
+                             the same parameters
+    human                    a human at the keyboard of this process (`backends.human`)
     openai, openai:MODEL     an endpoint, configured by OPENAI_API_KEY and the LLM_* variables (`backends.openai`)
     local:FILE, local        a GGUF file on this machine, by default that of LLM_GGUF (`backends.local`)
     replay:RUN               the recorded answers of the run in a folder (`backends.replay`)
 
-A backend of one's own gets a name by `register`.
+`register` adds a backend.
 """
 
 from __future__ import annotations
@@ -40,18 +40,13 @@ from repunet_model.storage.manifest import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Respondents:
-    """The mapping from agents to backends.
-
-    Attributes:
-        default: Who answers for everybody without a backend of their own.
-        by_name: Who answers for an agent, by its name.
-    """
+    """The mapping from agents to backends, by the agents' names, with a default for all other agents."""
 
     default: Backend
     by_name: Mapping[str, Backend] = field(default_factory=dict)
 
     def of(self, name: str) -> Backend:
-        """Return who answers for an agent."""
+        """Return the backend of an agent."""
         return self.by_name.get(name, self.default)
 
     def distinct(self) -> Iterator[Backend]:
@@ -60,21 +55,21 @@ class Respondents:
 
     @property
     def is_costly(self) -> bool:
-        """Whether somebody answers whose answers cost money or time."""
+        """Whether answers of any backend cost money or time."""
         return any(backend.is_costly for backend in self.distinct())
 
     @property
     def has_human(self) -> bool:
-        """Whether somebody at a keyboard answers."""
+        """Whether any agent is a human."""
         return any(isinstance(backend, HumanBackend) for backend in self.distinct())
 
     @property
     def read_prompts(self) -> bool:
-        """Whether any backend answers from prompts."""
+        """Whether any backend reads prompts."""
         return any(backend.reads_prompts for backend in self.distinct())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return who answers, for the manifest of a run."""
+        """Return the descriptions of the backends, for the manifest of a run."""
 
         def described(backend: Backend) -> dict[str, Any]:
             return {**backend.description, "reads_prompts": backend.reads_prompts}
@@ -95,12 +90,12 @@ def respondents(
     backend_for: Mapping[str, str | Backend] | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Respondents:
-    """Return who answers for whom; agents whose backends have the same name share one.
+    """Return the mapping from agents to backends; agents with the same name of a backend share it.
 
     Args:
-        backend: A name (see above) or a backend, for everybody who is not in `backend_for`.
+        backend: A name (see above) or a backend, for all agents that are not in `backend_for`.
         backend_for: The same for single agents, by their names.
-        environment: Where endpoints and keys are configured.
+        environment: The environment variables that configure endpoints and keys.
 
     Raises:
         ConfigurationError: If a name is unknown, or a backend cannot be set up.
@@ -111,12 +106,12 @@ def respondents(
         if not isinstance(given, str):
             return given
         if given not in made:
-            made[given] = _named(given, environment)
+            made[given] = _kind(given).make(given.partition(":")[2], environment)
         return made[given]
 
     own = {name: make(given) for name, given in (backend_for or {}).items()}
     if isinstance(backend, str) and backend.startswith("replay:"):
-        replayed = _replayed(_folder_of(backend))
+        replayed = _replayed(backend.partition(":")[2])
         return Respondents(replayed.default, {**replayed.by_name, **own})
     return Respondents(make(backend), own)
 
@@ -126,13 +121,13 @@ Environment = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The set-up of a kind of backends.
+    """The functions that create backends of a kind.
 
     Attributes:
-        make: Returns one, given what follows the colon in its name (empty without a colon) and the environment.
-        restore: Returns one to go on with a run, given its description in the manifest of the run, without "backend",
-            and the environment.
-        has_rules: Whether what follows the colon are parameters of the rules.
+        make: Create a backend from the part of its name after the colon (or "") and the environment.
+        restore: Create a backend of a stored run from its description in the manifest, without "backend", and the
+            environment.
+        has_rules: Whether the part of the name after the colon holds parameters of the rules.
     """
 
     make: Callable[[str, Environment], Backend]
@@ -145,18 +140,18 @@ def register(
     make: Callable[[str, Environment], Backend],
     restore: Callable[[dict[str, Any], Environment], Backend],
 ) -> None:
-    """Make a kind of backend known by its name, which is also what it says of itself under "backend".
+    """Register a kind of backend.
 
     Args:
-        name: The name, without a colon.
-        make: See `Kind`; raises `ConfigurationError` for what cannot be set up.
+        name: The name, without a colon; also the "backend" entry of its description.
+        make: See `Kind`; raises `ConfigurationError` for an invalid name.
         restore: See `Kind`.
     """
     _KINDS[name] = Kind(make, restore)
 
 
 def has_rules(name: str) -> bool:
-    """Whether the backend of a name has the parameters of the rules.
+    """Whether the backend with a name has the parameters of the rules.
 
     Raises:
         ConfigurationError: If the name is unknown.
@@ -165,11 +160,7 @@ def has_rules(name: str) -> bool:
 
 
 def _kind(name: str) -> Kind:
-    """Return the kind of a backend, given its name.
-
-    Raises:
-        ConfigurationError: If it is unknown, or a replay, which is no backend but those of a whole run.
-    """
+    """Return the kind of the backend with a name; raise ConfigurationError if it is unknown or a replay."""
     kind = name.partition(":")[0]
     if kind == "replay":
         raise ConfigurationError("replay:RUN repeats all agents of a run: it cannot stand for single ones")
@@ -181,20 +172,8 @@ def _kind(name: str) -> Kind:
     return _KINDS[kind]
 
 
-def _named(name: str, environment: Environment) -> Backend:
-    return _kind(name).make(name.partition(":")[2], environment)
-
-
 def _rules(kind: str, values: str) -> Rules:
-    """Return the parameters of offline agents, as the name of a backend says.
-
-    Args:
-        kind: What of the name comes before the colon.
-        values: What of it follows the colon: NAME=VALUE, ...; empty for the defaults.
-
-    Raises:
-        ConfigurationError: If a parameter is unknown or named twice, or a value cannot be used.
-    """
+    """Return the parameters in the name of a backend, KIND:VALUES; raise ConfigurationError if one is invalid."""
     backend = f"{kind}:{values}"
     known = [field.name for field in fields(Rules)]
     given: dict[str, float] = {}
@@ -219,38 +198,25 @@ def _rules(kind: str, values: str) -> Rules:
 
 
 def _human(detail: str = "") -> HumanBackend:
-    """Return the backend for whoever sits at the terminal.
-
-    Raises:
-        ConfigurationError: If the name goes on behind a colon.
-    """
+    """Return the backend of the human at the terminal; raise ConfigurationError if its name has more parts."""
     if detail:
         raise ConfigurationError(f"backend 'human:{detail}': human stands alone")
     return HumanBackend(lambda: sys.stdin, lambda: sys.stdout)
 
 
 def _gguf(environment: Mapping[str, str]) -> Path:
-    """Return the GGUF file that is named beside the backend.
-
-    Raises:
-        ConfigurationError: If there is none.
-    """
+    """Return the GGUF file in LLM_GGUF; raise ConfigurationError if there is none."""
     file = environment.get("LLM_GGUF", "").strip()
     if not file:
         raise ConfigurationError("the backend local needs a model: name its GGUF file by --gguf FILE or LLM_GGUF")
     return Path(file)
 
 
-def _folder_of(name: str) -> Path:
-    folder = name.partition(":")[2]
+def _replayed(folder: str) -> Respondents:
+    """Return the backends of the stored run in a folder, each with its recorded answers."""
     if not folder:
         raise ConfigurationError("replay: which run? name it, as in replay:sim_storage/first")
-    return Path(folder)
-
-
-def _replayed(path: Path) -> Respondents:
-    """Return the backends of a stored run, each with its recorded answers."""
-    recording = Recording(path)
+    recording = Recording(Path(folder))
 
     def repeat(described: Mapping[str, Any]) -> Backend:
         description = dict(described)
@@ -267,16 +233,16 @@ def recorded(
     environment: Mapping[str, str] = os.environ,
     default: Backend | None = None,
 ) -> Respondents:
-    """Return who answers for whom as a manifest says, to go on with a run.
+    """Return the mapping from agents to backends of a stored run, to resume it.
 
     Args:
-        manifest: Of the run.
-        backend_for: Who answers for single agents instead, by their names.
-        environment: Where endpoints and keys are configured, and in LLM_GGUF the file of a local model.
-        default: Who answers instead for everybody without a backend of their own.
+        manifest: The manifest of the run.
+        backend_for: Names of backends, or backends, that replace those of single agents.
+        environment: The environment variables that configure endpoints, keys and, in LLM_GGUF, a local model.
+        default: The backend that replaces the default of the run.
 
     Raises:
-        ConfigurationError: If it is not one that can be set up by its description.
+        ConfigurationError: If a backend cannot be created from its description.
     """
     made: dict[str, Backend] = {}
 
@@ -284,26 +250,22 @@ def recorded(
         key = repr(sorted(description.items()))
         if key not in made:
             try:
-                made[key] = _described(description, environment)
-            except (KeyError, TypeError, ValueError) as error:  # a manifest of another version, or of somebody else's
+                parameters = {**description}
+                name = parameters.pop("backend")
+                del parameters["reads_prompts"]
+                if name not in _KINDS:
+                    raise ConfigurationError(
+                        f"the run was made with the backend {name!r}: name the backend to go on with, or its file by "
+                        "--extension"
+                    )
+                made[key] = _KINDS[name].restore(parameters, environment)
+            except (KeyError, TypeError, ValueError) as error:  # the manifest of another version or program
                 raise ConfigurationError(f"the manifest describes no backend that is known here ({error})") from None
         return made[key]
 
     own = {name: make(description) for name, description in manifest.backend_for.items()}
-    if default is None:
-        default = make(manifest.backend)
+    default = default or make(manifest.backend)
     return Respondents(default, {**own, **respondents(default, backend_for, environment).by_name})
-
-
-def _described(description: Mapping[str, Any], environment: Environment) -> Backend:
-    parameters = dict(description)
-    name = parameters.pop("backend")
-    del parameters["reads_prompts"]
-    if name not in _KINDS:
-        raise ConfigurationError(
-            f"the run was made with the backend {name!r}: name the backend to go on with, or its file by --extension"
-        )
-    return _KINDS[name].restore(parameters, environment)
 
 
 def _endpoint(model: str, environment: Environment) -> Backend:
@@ -321,11 +283,7 @@ def _local(file: str, environment: Environment) -> Backend:
 
 
 def _same_local(parameters: dict[str, Any], environment: Environment) -> Backend:
-    """Return a local model again.
-
-    Raises:
-        ConfigurationError: If the file is not the one the run was made with.
-    """
+    """Return the local model of a stored run; raise ConfigurationError if the file is another one."""
     sha256 = parameters.pop("sha256")
     backend = LocalBackend(_gguf(environment), replace(settings(environment), sampling=Sampling(**parameters)))
     given = backend.description

@@ -348,9 +348,7 @@ def allocate(question: Allocate, mind: Mind) -> AllocationAnswer:
     if mind.is_altruist:
         advantage += mind.rules.altruism * GROWTH * promised * (1 - SKIMMED)
     if mind.chooses(advantage):
-        return AllocationAnswer(
-            reason="I keep my promise.", investor_share=question.promised, reported_outcome=float(question.outcome)
-        )
+        return keep_promise(question)
     return AllocationAnswer(
         reason="I keep more than I promised.",
         investor_share=question.promised * SKIMMED,

@@ -132,10 +132,9 @@ def choose_move(question: ChooseMove, mind: Mind) -> MoveAnswer:
         advantage += mind.rules.altruism * hope * (hope * (cc - cd) + (1 - hope) * (dc - dd))
     elif question.partner_opinion is not None:
         advantage += hope * mind.values_reputation(((cc - cd) + (dc - dd)) / 2)
-    decision = Move.COOPERATE if mind.chooses(advantage) else Move.DEFECT
     return MoveAnswer(
         reason=f"I expect cooperation with probability {hope:.2f}; cooperating is worth {advantage:+.2f} points more.",
-        decision=decision,
+        decision=Move.COOPERATE if mind.chooses(advantage) else Move.DEFECT,
     )
 
 

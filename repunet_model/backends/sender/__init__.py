@@ -1,1 +1,1 @@
-"""Sending requests to endpoints, in a process of its own that outlives the process that asked."""
+"""Requests to endpoints, sent by a separate process that outlives the asking process."""

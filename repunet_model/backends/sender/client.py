@@ -1,7 +1,7 @@
-"""The asking process's end of the process that sends (`sender.process`).
+"""The client of the process that sends requests (`sender.process`).
 
-There is one sender for each process, started with its first request and shared by all event loops and threads. Messages
-are lines of JSON over its standard input and output; a thread reads, and futures hand over to the loop that waits.
+Each process has one sender, started with the first request and shared by all event loops and threads. Messages are
+lines of JSON on its standard input and output; a thread reads them and sets futures that event loops await.
 """
 
 from __future__ import annotations
@@ -30,21 +30,16 @@ from repunet_model.storage import journal
 
 _LOG = logging.getLogger(__name__)
 
-_APART: dict[str, Any] = {"start_new_session": True}  # an interrupt at the keyboard is for the run
+_APART: dict[str, Any] = {"start_new_session": True}  # only the run handles an interrupt at the keyboard
 if sys.platform == "win32":
     _APART = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 
 
 class Sender:
-    """The sender of this process.
-
-    Attributes:
-        has_ended: Whether it has ended; another one has to be started then.
-    """
+    """The sender of this process; once it `has_ended`, another one must be started."""
 
     def __init__(self) -> None:
-        """Start it."""
-        # Without buffers: at its end an interpreter waits for the lock of a buffer that a thread is reading into.
+        # Unbuffered: an interpreter that ends would wait for the lock of a buffer that a thread is reading into.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "repunet_model.backends.sender.process"],
             stdin=subprocess.PIPE,
@@ -52,7 +47,7 @@ class Sender:
             bufsize=0,
             **_APART,
         )
-        self._writing = threading.RLock()  # re-entrant, since garbage collection may close a mailbox in between
+        self._writing = threading.RLock()  # re-entrant, since garbage collection during a write may close a mailbox
         self._numbers = count()
         self._awaited: dict[int, Future[str]] = {}
         self._left: dict[Path, dict[str, list[str]]] = {}
@@ -60,7 +55,7 @@ class Sender:
         threading.Thread(target=self._read, name="repunet-sender", daemon=True).start()
 
     async def send(self, body: Mapping[str, Any], destination: Destination, request: Request[Any]) -> str:
-        """Return the reply that came for an earlier process, or send the body; see `Transport`."""
+        """Return a reply that arrived for an earlier process, or send the body; see `Transport`."""
         text = json.dumps(body, ensure_ascii=False)
         digest = sha256(f"{destination.base_url}\n{text}".encode()).hexdigest()
         mailbox = request.mailbox
@@ -72,31 +67,30 @@ class Sender:
             reply = await self._call(number, message, text)
         except LostError as error:
             if mailbox is not None and not error.may_have_arrived:
-                self._left.pop(mailbox, None)  # another model of the same run may have closed it at this moment
+                self._left.pop(mailbox, None)  # another model of the same run may have closed it
             raise
         request.receipts.append(partial(self._say, {"drop": number}))
         return reply
 
     async def _opened(self, mailbox: Path) -> dict[str, list[str]]:
-        """Have the sender lock a mailbox, if it has not; return what it held, by a hash of the request."""
+        """Have the sender lock a mailbox, unless it has; return its replies by the hash of the request."""
         if mailbox not in self._left:
-            problem = await self._call(next(self._numbers), {"open": str(mailbox)})
-            if problem:
+            if problem := await self._call(next(self._numbers), {"open": str(mailbox)}):
                 raise StorageError(f"{mailbox.parent} cannot be written: {problem}")
-            if mailbox not in self._left:  # others may have waited too
+            if mailbox not in self._left:  # a concurrent call may have read it
                 self._left[mailbox] = journal.unread(mailbox)
         return self._left[mailbox]
 
     def close(self, mailbox: Path) -> None:
-        """Have the sender let go of a mailbox once no reply is on its way."""
+        """Have the sender release a mailbox once no reply is pending."""
         self._left.pop(mailbox, None)
         self._say({"close": str(mailbox)})
 
     async def _call(self, number: int, message: dict[str, Any], body: str = "") -> str:
-        """Say something and wait for the reply."""
+        """Write a message and wait for the reply."""
         future = self._awaited[number] = Future[str]()
         self._say({"number": number, **message}, body)
-        if self.has_ended:  # the reader may have been too early for this one
+        if self.has_ended:  # the reader may have failed the futures before this one was added
             self._fail_all()
         try:
             return await asyncio.wrap_future(future)
@@ -107,15 +101,15 @@ class Sender:
             self._awaited.pop(number, None)
 
     def _say(self, message: dict[str, Any], body: str = "") -> None:
-        """Write a message and the body of a request, a line of JSON with a tab between: no JSON has one as it is."""
+        """Write a message and the body of a request on one line, separated by a tab, which JSON always escapes."""
         rest = memoryview(f"{json.dumps(message)}\t{body}\n".encode())
         assert self._process.stdin is not None
-        with suppress(OSError, ValueError), self._writing:  # of a sender that has ended, as the reader finds out
+        with suppress(OSError, ValueError), self._writing:  # the reader reports a sender that has ended
             while rest:
                 rest = rest[self._process.stdin.write(rest) :]
 
     def _read(self) -> None:
-        """Hand replies to those who wait for them, until the sender ends."""
+        """Set the futures of replies until the sender ends."""
         assert self._process.stdout is not None
         begun = b""
         while data := self._process.stdout.read(1 << 16):
@@ -125,7 +119,7 @@ class Sender:
         self.has_ended = True
         self._fail_all()
         with self._writing, self._process:
-            pass  # its pipes are closed, and it is waited for
+            pass  # close its pipes and wait for it
 
     def _hear(self, message: dict[str, Any]) -> None:
         if "waits" in message:
@@ -140,12 +134,12 @@ class Sender:
 
     def _fail_all(self) -> None:
         while self._awaited:
-            with suppress(KeyError):  # whoever waited for it gave up at this moment
+            with suppress(KeyError):  # a concurrent cancellation removed the last one
                 _settle(self._awaited.popitem()[1], LostError("the process that sends requests has ended"))
 
 
 def _settle(future: Future[str], outcome: str | Exception) -> None:
-    """Set the outcome of a future, unless nobody waits for it any more."""
+    """Set the outcome of a future, unless it was cancelled."""
     if future.set_running_or_notify_cancel():
         if isinstance(outcome, Exception):
             future.set_exception(outcome)
@@ -154,13 +148,13 @@ def _settle(future: Future[str], outcome: str | Exception) -> None:
 
 
 _SENDERS: dict[int, Sender] = {}
-"""The sender of this process, by its number: a forked child inherits the entry, but neither pipes nor thread."""
+"""The sender by the ID of its process: a forked child inherits the entry, but cannot use the sender."""
 
 _STARTING = threading.Lock()
 
 
 class ProcessTransport:
-    """The transport of runs: requests are sent by a process of its own."""
+    """The transport of runs, which sends requests by a separate process."""
 
     async def send(self, body: Mapping[str, Any], destination: Destination, request: Request[Any]) -> str:
         """Send a body once; see `Transport`."""
@@ -168,7 +162,7 @@ class ProcessTransport:
 
 
 def _sender() -> Sender:
-    """Return the sender of this process, started if there is none."""
+    """Return the sender of this process; start it if there is none."""
     with _STARTING:
         found = _SENDERS.get(os.getpid())
         if found is None or found.has_ended:
@@ -177,6 +171,6 @@ def _sender() -> Sender:
 
 
 def close_mailbox(mailbox: Path) -> None:
-    """Let other processes have the mailbox of a run, once no reply to it is on its way."""
+    """Release the mailbox of a run for other processes once no reply is pending."""
     if (found := _SENDERS.get(os.getpid())) is not None:
         found.close(mailbox)

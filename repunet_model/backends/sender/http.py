@@ -1,4 +1,4 @@
-"""One request over HTTP, by OpenAI's SDK. Only the process that sends imports it."""
+"""Requests over HTTP with OpenAI's SDK, imported only by the process that sends requests."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def send(destination: Destination, body: bytes) -> dict[str, Any]:
 
 
 def _loss(error: openai.APIConnectionError) -> dict[str, Any]:
-    """Say why no reply came. The SDK calls every failure of aiohttp a timeout, so its causes are looked at."""
+    """Return the arguments of a `LostError`, from the causes of an error: the SDK reports aiohttp's as timeouts."""
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__) is not None:
         causes.append(cause)
@@ -71,6 +71,6 @@ def _client(destination: Destination) -> openai.AsyncOpenAI:
         base_url=destination.base_url,
         max_retries=0,
         timeout=openai.Timeout(destination.timeout, connect=destination.connect_timeout),
-        # Prompts go where they were sent and nowhere else.
+        # Without redirects, prompts reach only the configured endpoint.
         http_client=openai.DefaultAioHttpClient(follow_redirects=False, trust_env=destination.trust_env, verify=verify),
     )

@@ -1,15 +1,13 @@
-"""The process that sends requests to endpoints. Started by `sender.client`, never imported by it.
+"""The process that sends requests to endpoints, started by `sender.client` and never imported.
 
-What has been sent is paid for, so its reply must not be lost with the process that asked. Messages come on standard
-input, a line of JSON each, with the body of a request after a tab, and are answered on standard output. When the input
-ends, the asking process has ended: what is on the way is waited for, and every reply that was not dropped is left in
-the mailbox of its run (`journal.unread`).
+A request that was sent is paid for, so its reply must survive the asking process. The asking process writes messages
+to standard input, each a line of JSON, with the body of a request after a tab, and reads replies from standard output.
+When the input ends, the asking process has ended: the sender waits for pending replies, and writes all replies that
+were not dropped to the mailbox of the run (`journal.unread`).
 
-Before the first request of a run, the asking process has its sender lock the run's mailbox and waits until it has, so
-that every request on its way is covered by a lock which only the sender holds and which outlives the asking process. A
-sender whose asking process ended before that was never told to send; it sends nothing and gives up the lock, should it
-have taken it. A mailbox is read only when one's own sender has the lock, and an earlier sender gives it up only after
-it has left all replies that nobody has kept.
+Before the first request of a run, the sender locks the mailbox of the run. Only the sender holds the lock, so that the
+lock covers all pending requests and outlives the asking process. A mailbox is read only under the lock, and a sender
+releases the lock only after it has written the replies that were not dropped.
 """
 
 from __future__ import annotations
@@ -35,14 +33,14 @@ Message = dict[str, Any]
 
 
 class Mailbox:
-    """The replies of one run in the sender's hands.
+    """The replies to a run.
 
     Attributes:
-        path: The file in which they are left.
-        lock: Held from the first request until nothing more can come.
-        is_open: Whether more may be sent for it.
-        on_the_way: The numbers of requests.
-        replies: What came and was not dropped, by the number of the request.
+        path: The file for replies that were not dropped.
+        lock: The lock of the file, held from before the first request until no reply is pending.
+        is_open: Whether further requests may be sent.
+        on_the_way: The numbers of pending requests.
+        replies: The replies that were not dropped, by the number of the request.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,24 +51,24 @@ class Mailbox:
         self.replies: dict[int, Message] = {}
 
     def let_go(self) -> None:
-        """Leave what nobody has dropped, and give up the lock."""
-        with suppress(OSError):  # a full disk, or a run that was deleted: there is nobody to tell
+        """Write the replies that were not dropped, and release the lock."""
+        with suppress(OSError):  # a full disk or a deleted run cannot be reported
             if self.replies:
                 journal.append(self.path, self.replies.values(), repair=True)
         self.lock.release()
 
 
 class Sender:
-    """Sends requests and takes replies in."""
+    """The pending requests of the asking process, and the mailboxes of its runs."""
 
     def __init__(self) -> None:
-        # The SDK takes a second or more to import; mailboxes are opened meanwhile.
+        # The import of the SDK takes a second or more; mailboxes are opened meanwhile.
         self._http = asyncio.create_task(asyncio.to_thread(import_module, "repunet_model.backends.sender.http"))
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._mailboxes: dict[str, Mailbox] = {}
 
     def handle(self, message: Message, body: bytes) -> None:
-        """Do what a message says."""
+        """Handle a message."""
         match message:
             case {"open": path, "number": number}:
                 mailbox = self._mailboxes.setdefault(path, Mailbox(Path(path)))
@@ -94,13 +92,13 @@ class Sender:
         task.add_done_callback(lambda _: self._tasks.pop(number))
 
     async def _open(self, number: int, mailbox: Mailbox) -> None:
-        """Lock a mailbox as soon as no other sender has it."""
+        """Lock a mailbox once no other sender holds the lock."""
         problem, waits = "", False
         try:
             while not mailbox.lock.is_locked:
                 if not mailbox.is_open:
                     raise OSError("it was closed")
-                mailbox.path.parent.stat()  # the lock would make the folder of a run that was deleted
+                mailbox.path.parent.stat()  # the lock would create the folder of a deleted run
                 try:
                     mailbox.lock.acquire()
                 except Timeout:
@@ -113,7 +111,7 @@ class Sender:
         _say({"number": number, "content": problem})
 
     async def _send(self, message: Message, body: bytes, mailbox: Mailbox | None) -> None:
-        """Send a request and pass on what comes."""
+        """Send a request and report its outcome."""
         number = message["number"]
         if mailbox is None and message["mailbox"] is not None:
             _say({"number": number, "lost": {"reason": "the run was closed", "may_have_arrived": False}})
@@ -140,31 +138,31 @@ class Sender:
             mailbox.let_go()
 
     async def finish(self) -> None:
-        """Wait for what is on the way, and let go of all mailboxes."""
+        """Wait for pending requests, and release all mailboxes."""
         for path in list(self._mailboxes):
             self._close(path)
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
 def _say(message: Message) -> None:
-    """Tell the asking process, if it is still there."""
+    """Write a message to the asking process, if it has not ended."""
     with suppress(OSError):
         sys.stdout.buffer.write(dumps(message).encode() + b"\n")
         sys.stdout.buffer.flush()
 
 
 async def work() -> None:
-    """Serve the asking process until it is gone."""
+    """Serve the asking process until it ends."""
     loop, ended, sender = asyncio.get_running_loop(), asyncio.Event(), Sender()
 
     def read() -> None:
         for line in sys.stdin.buffer:
             head, _, body = line.partition(b"\t")
-            if line.endswith(b"\n"):  # the asking process may have ended in the midst of one
+            if line.endswith(b"\n"):  # the asking process may have ended within a line
                 loop.call_soon_threadsafe(sender.handle, loads(head), body[:-1])
         loop.call_soon_threadsafe(ended.set)
 
-    # In a thread, since Windows has no other way to read a pipe and wait for sockets.
+    # A thread, since event loops on Windows cannot read pipes together with sockets.
     threading.Thread(target=read, daemon=True).start()
     await ended.wait()
     await sender.finish()
@@ -173,4 +171,4 @@ async def work() -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     asyncio.run(work())
-    os._exit(0)  # at once: connections that are kept open have nothing to say
+    os._exit(0)  # at once, without closing kept connections

@@ -1,7 +1,6 @@
-"""The seam between a backend and the network: one method, as in httpx.
+"""The interface between a backend and the network, one method as in httpx.
 
-Everything above it (dialect, retries, adaptation) is the backend's. `sender.client` has the transport of runs; a test
-or an extension can give a backend one that answers in the same process.
+`sender.client` has the transport of runs; a test or an extension can pass another one to a backend.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a request goes.
+    """The address and the parameters of the connection to an endpoint.
 
     Attributes:
-        base_url: The endpoint.
+        base_url: The address of the endpoint.
         key: The API key.
-        timeout: Seconds to wait for a reply.
-        connect_timeout: Seconds to wait for a connection.
+        timeout: The seconds to wait for a reply.
+        connect_timeout: The seconds to wait for a connection.
         trust_env: Whether the proxy settings of the environment apply.
-        path: What follows the endpoint's address.
+        path: The path after the address.
     """
 
     base_url: str
@@ -36,14 +35,14 @@ class Destination:
 
 
 class RefusedError(Exception):
-    """The endpoint refused a request.
+    """The refusal of a request by the endpoint.
 
     Attributes:
         status: The HTTP status.
-        text: The body of its response.
-        message: The SDK's summary of it.
-        code: The code of the error, if it names one.
-        parameter: The parameter it is about, if it names one.
+        text: The body of the response.
+        message: The SDK's summary of the response.
+        code: The code of the error, or None.
+        parameter: The parameter that the error names, or None.
         headers: The headers about waiting: retry-after, retry-after-ms, x-ratelimit-*, date; names in lower case.
     """
 
@@ -60,12 +59,7 @@ class RefusedError(Exception):
 
 
 class LostError(Exception):
-    """No reply came.
-
-    Attributes:
-        is_timeout: Whether the time was up.
-        may_have_arrived: Whether the request may have reached the endpoint.
-    """
+    """The lack of a reply to a request, which may or may not have arrived at the endpoint."""
 
     def __init__(self, reason: str, *, is_timeout: bool = False, may_have_arrived: bool = True) -> None:
         super().__init__(reason)
@@ -74,19 +68,19 @@ class LostError(Exception):
 
 
 class Transport(Protocol):
-    """Takes the body of a request to an endpoint and brings back the body of the reply."""
+    """The interface of transports."""
 
     async def send(self, body: Mapping[str, Any], destination: Destination, request: Request[Any]) -> str:
-        """Send a body once.
+        """Send a body once, and return the body of the reply.
 
         Args:
-            body: What is sent, as plain data.
-            destination: Where to.
-            request: The question it asks. A transport that keeps replies for a later process keeps this one until the
-                request's receipts are called.
+            body: The body, as plain data.
+            destination: The endpoint.
+            request: The request for an answer. A transport that keeps replies for a later process keeps this one until
+                the receipts of the request are called.
 
         Raises:
-            RefusedError: If the endpoint refused it.
-            LostError: If no reply came.
+            RefusedError: If the endpoint refused the request.
+            LostError: If no reply arrived.
             StorageError: If the run's mailbox cannot be used.
         """
