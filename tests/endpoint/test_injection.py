@@ -259,7 +259,7 @@ def test_an_answer_may_quote_the_mark_that_ends_thoughts(tmp_path: Path, monkeyp
 
     def thinking(number: int, body: Body) -> web.Response:
         text = json.loads(quoting(number, body).text or "")["choices"][0]["message"]["content"]
-        return completion(f'<think>Is it {{"this": 1}}?</think> It is: {text}')
+        return completion(f'<think>Is it {{"this": 1}}?</think> {text}')
 
     for name, fault in (("plain", quoting), ("thinking", thinking)):
         with endpoint(fault=fault) as running:

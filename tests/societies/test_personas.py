@@ -74,8 +74,9 @@ def test_a_seed_says_where_it_is_and_how_to_run_it(capsys: pytest.CaptureFixture
     assert "Seed: sim_storage/demo (20 agents)" in shown
     command = shown.splitlines()[-1].partition("repunet ")[2]
     assert command == "run --from sim_storage/demo"
-    assert main(command.split()) == 0
-    assert RepuNetModel.load("sim_storage/demo").steps == 5
+    assert main([*command.split(), "--sim-name", "run"]) == 0
+    assert RepuNetModel.load("sim_storage/run").steps == 5
+    assert RepuNetModel.load("sim_storage/demo").steps == 0
 
 
 def test_a_seed_from_a_run_takes_what_was_learned_and_nothing_else() -> None:
