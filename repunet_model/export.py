@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from repunet_model import games
+from repunet_model import games, stages
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.storage import Row, StepReader, to_json
-from repunet_model.storage.schema import TABLES, TIES, Column, Table
+from repunet_model.storage.schema import TIES, Column, Table
 from repunet_model.util import files
 
 
@@ -94,7 +94,7 @@ def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
     """
     facts = games.find(run.manifest.config.game).facts
     with whole(out) as place:
-        for table in (table for table in TABLES.values() if table.is_exported):
+        for table in (table for table in stages.tables() if table.is_exported):
             columns = {**_ADDED, **table.columns_with(facts)}
             rows = [
                 {name: _plain(row.get(name), column.kind) for name, column in columns.items()}
