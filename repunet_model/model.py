@@ -58,10 +58,10 @@ class RepuNetModel(SteppedModel):
         config: The parameters of the run; together with the replies they determine the results.
         population: The name of the population.
         network: Ties and blacklists.
-        scores: Mean score of each agent over all records of it, averaged over its roles.
+        scores: Mean score of each agent with records, over all records of it, averaged over its roles.
         measures: The measures of the last step: the game's rates, those of `measures.MEASURES`, and those registered.
         usage: Usage since this object was created.
-        usage_by_question: The same by name of the question.
+        usage_by_question: Usage since this object was created, by name of the question.
         step_usage: Usage of the last step.
         calls: Number of questions answered since this object was created, including the current step.
         datacollector: Measures by step, agents by step, and the tables `interactions` and `gossip`.
@@ -159,10 +159,8 @@ class RepuNetModel(SteppedModel):
         self.scores: dict[str, float] = {}
         self.measures: dict[str, float | None] = {}
         self._own_measures = measures.registered({*self._game.rates, *RunConfig.model_fields})
-        self._measure(dict.fromkeys(self._game.rates), StepLog(), calls=0)
         self.step_usage = Usage()
-        self.datacollector = self._collector()
-        self.datacollector.collect(self)
+        self._start_collecting()
         self._committed = self._state()
         self.watchers: list[Watcher] = []
         if storage is not None:
@@ -180,7 +178,7 @@ class RepuNetModel(SteppedModel):
 
     @property
     def has_human(self) -> bool:
-        """Whether a human answers at the terminal, where no other output may appear then."""
+        """Whether a human answers at the terminal, so that other output must not appear there."""
         return self._respondents.has_human
 
     @property
@@ -218,8 +216,10 @@ class RepuNetModel(SteppedModel):
             for role in self._game.roles
         }
 
-    def _collector(self) -> mesa.DataCollector:
-        return mesa.DataCollector(
+    def _start_collecting(self) -> None:
+        """Measure the society before the first step and collect it as the first row."""
+        self._measure(dict.fromkeys(self._game.rates), StepLog(), calls=0)
+        self.datacollector = mesa.DataCollector(
             # Mesa passes the model only to plain functions, not to other callables.
             model_reporters={
                 **{name: [lambda name: self.measures[name], [name]] for name in self.measures},
@@ -235,6 +235,7 @@ class RepuNetModel(SteppedModel):
             },
             tables={table.name: list(table.columns_with(self._game.facts)) for table in EXPORTED_TABLES},
         )
+        self.datacollector.collect(self)
 
     def close(self) -> None:
         """Close the connections of the backends and release the lock of the run folder."""
@@ -248,7 +249,7 @@ class RepuNetModel(SteppedModel):
         self.close()
 
     async def _run_step(self) -> None:
-        """Run a step; unless models answer slowly anyway, pause garbage collection, since most objects live on."""
+        """Run a step; unless models answer, pause garbage collection, since most new objects live until the end."""
         with contextlib.nullcontext() if self.asks_models else _uncollected():
             await self._whole_step()
 
@@ -459,9 +460,7 @@ class RepuNetModel(SteppedModel):
                 self.time = float(step.number)
                 self._collect(step)
             else:
-                self._measure(dict.fromkeys(self._game.rates), StepLog(), calls=0)
-                self.datacollector = self._collector()
-                self.datacollector.collect(self)
+                self._start_collecting()
         self._set_clock(last)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:

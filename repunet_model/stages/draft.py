@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
 
 class Draft:
-    """The knowledge and the decisions of one agent in one role during a stage."""
+    """The knowledge and the decisions of one agent in one role during a stage; implements `games.base.Resident`."""
+
+    partner = ""
 
     def __init__(self, world: World, name: str, stage: str, role: str, below: Draft | None = None) -> None:
         """Overlay an agent, or an uncommitted draft `below` of the same agent."""
         self.world = world
+        self.name = name
         self.agent = world.agents[name]
         self.stage = stage
         self.role = role
@@ -49,11 +52,6 @@ class Draft:
         while layer is not None:
             yield layer
             layer = layer._below
-
-    @property
-    def name(self) -> str:
-        """The agent's name."""
-        return self.agent.name
 
     @property
     def declared(self) -> bool | None:
@@ -80,6 +78,10 @@ class Draft:
     async def put[A: Answer](self, question: Question[A], about: str, source: str = "") -> A:
         """Ask the agent a question; `about` and `source` are those of its `Coordinates`."""
         return await self.world.desk.ask(self.agent, self.learned, question, self.stage, about, source)
+
+    async def ask[A: Answer](self, question: Question[A], *, turn: int = 0) -> A:
+        """Ask the agent a question of a game; `turn` distinguishes repetitions of it."""
+        return await self.put(question, about=self.partner, source=f"#{turn}" if turn else "")
 
     def record(self, subject: str, role: str) -> ReputationRecord | None:
         """Return the present record of an agent in a role."""

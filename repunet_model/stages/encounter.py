@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from repunet_model.games.base import Account, Course, Outcome
 from repunet_model.memory import Event
-from repunet_model.questions.base import Answer, Line, Opinion, Question
+from repunet_model.questions.base import Line, Opinion
 from repunet_model.questions.encounter import EvaluationAnswer
 from repunet_model.questions.gossip import WishAnswer
 from repunet_model.reputation import Level
@@ -25,8 +25,8 @@ class Side(Draft):
     Attributes:
         account: The account of the encounter for this side, set when the game is played; so is `course`.
         partner_cooperated: Whether the partner cooperated; None without a choice.
-        evaluation: The evaluation of both sides; None before it, and if the encounter did not take place in full.
-        wish: The decision about gossip; None before it and in a run without gossip.
+        evaluation: The evaluation of both sides; None before the evaluation and after an incomplete encounter.
+        wish: The decision about gossip; None before the decision and in a run without gossip.
         first_words: The listener and the opening of its gossip, from a fused call; None without a listener.
     """
 
@@ -37,6 +37,8 @@ class Side(Draft):
         super().__init__(world, name, "encounter", role)
         self.partner = partner
         self.partner_role = partner_role
+        self.partner_declared = world.agents[partner].declared
+        self.dialogue_turns = world.dialogue_turns
         self.census = census
         self.partner_cooperated: bool | None = None
         self.evaluation: EvaluationAnswer | None = None
@@ -48,16 +50,6 @@ class Side(Draft):
     def resources(self) -> Decimal:
         """The resources of the agent."""
         return self.agent.resources
-
-    @property
-    def partner_declared(self) -> bool | None:
-        """The partner's choice in the last public round."""
-        return self.world.agents[self.partner].declared
-
-    @property
-    def dialogue_turns(self) -> int:
-        """Maximum number of turns of a dialogue."""
-        return self.world.dialogue_turns
 
     @property
     def shuns_partner(self) -> bool:
@@ -72,10 +64,6 @@ class Side(Draft):
     def last_events(self, count: int) -> tuple[Event, ...]:
         """Return the agent's last events in its present role, oldest first."""
         return self.agent.memory.last(count, self.role)
-
-    async def ask[A: Answer](self, question: Question[A], *, turn: int = 0) -> A:
-        """Ask the agent about its partner."""
-        return await self.put(question, about=self.partner, source=f"#{turn}" if turn else "")
 
     @property
     def completed(self) -> bool:

@@ -55,7 +55,7 @@ class Gossip(SideStage):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._arrived: defaultdict[str, Milestone] = defaultdict(Milestone)
-        self._searches: dict[str, Search] = {}
+        self._searches: defaultdict[str, Search] = defaultdict(Search)
         self._sides: dict[str, Side] = {}
         self._queues: dict[str, list[Message]] = {}
         self._told: list[Message] = []
@@ -69,7 +69,7 @@ class Gossip(SideStage):
     async def decide(self, side: Side) -> None:
         """Let a side find a listener and speak, if it wishes to gossip."""
         self._arrived[side.name].reach()
-        search = self._search(side.name)
+        search = self._searches[side.name]
         wish = side.wish
         if wish is None or wish.decision is not Wish.GOSSIP:
             search.settled.reach()
@@ -87,20 +87,15 @@ class Gossip(SideStage):
         self._sides = {side.name: side for side in sides}
         async with task_group() as group:
             for side in sides:
-                await self._enqueue(self._search(side.name), group)
+                await self._enqueue(self._searches[side.name], group)
             for message in list(self._told):
                 await self._enqueue(message.onward, group)
-
-    def _search(self, name: str) -> Search:
-        return self._searches.setdefault(name, Search())
 
     async def _enqueue(self, search: Search, group: asyncio.TaskGroup) -> None:
         """Append the message that results from a search to the queue of its listener."""
         await search.settled
         follow_from_last()
-        self._lapsed += search.lapsed
-        message = search.message
-        if message is None:
+        if (message := search.message) is None:
             return
         before = self._queues.setdefault(message.listener, [])
         side = self._sides.get(message.listener)
@@ -114,7 +109,7 @@ class Gossip(SideStage):
         """Let a gossiper pick a listener and say the opening."""
         listener = await one_by_one(gossiper, choosing(story, audience(gossiper, story)))
         if listener is None:
-            search.lapsed = True
+            self._lapsed += 1
             search.settled.reach()
             return
         message = search.message = Message(story, gossiper, listener)
@@ -125,7 +120,7 @@ class Gossip(SideStage):
     def _found(self, search: Search, gossiper: Draft, story: Story, found: tuple[str, Line] | None) -> None:
         """Settle a search with a listener and the opening, or without a listener."""
         if found is None:
-            search.lapsed = True
+            self._lapsed += 1
         else:
             listener, opening = found
             search.message = Message(story, gossiper, listener, (opening,))

@@ -35,15 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The content of gossip.
-
-    Attributes:
-        source: The source in the coordinates of its questions.
-        account: The account of the gossiper's encounter; empty for second-order gossip.
-        conduct: The gossiper's evaluation of the subject; None without one and for second-order gossip.
-        reason: The gossiper's reason for the gossip.
-        hearsay: The gossip that the gossiper heard; None for first-order gossip.
-    """
+    """The content of gossip, with the fields of `Tell` and the source in the coordinates of its questions."""
 
     subject: str
     subject_role: str
@@ -91,12 +83,10 @@ class Search:
     Attributes:
         settled: The end of the search.
         message: The resulting message; None without gossip or without a listener.
-        lapsed: Whether there is gossip but no listener.
     """
 
     settled: Milestone = field(default_factory=Milestone)
     message: Message | None = None
-    lapsed: bool = False
 
 
 @dataclass(slots=True)

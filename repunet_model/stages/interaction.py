@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from repunet_model.games.base import Course
 from repunet_model.questions.compound import Aftermath, Ask, Thought
-from repunet_model.questions.encounter import Evaluate, EvaluationAnswer
+from repunet_model.questions.encounter import Evaluate
 from repunet_model.stages.asking import at_once, one_by_one
 from repunet_model.stages.base import EncounterStage, SideStage
 from repunet_model.stages.encounter import Encounter, Side
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 Concern = Callable[[Side], Thought[None]]
 """Starts a sequence of questions to one side."""
-
-Concerns = Mapping[Course, tuple[tuple[Concern, ...], ...]]
-"""Groups of concerns by the course of the encounter."""
 
 
 class Interaction(EncounterStage):
@@ -84,7 +81,16 @@ class Appraisal(SideStage):
             for side in encounter.sides:
                 side.commit()
                 if self.world.game.publishes_evaluations and side.evaluation is not None:
-                    self._publish(side, side.evaluation)
+                    self.world.board.append(
+                        {
+                            "step": self.world.step,
+                            "by": side.name,
+                            "subject": side.partner,
+                            "role": side.partner_role,
+                            "level": side.evaluation.partner.value,
+                            "text": side.evaluation.partner_reason,
+                        }
+                    )
             row: InteractionRow = {
                 "step": self.world.step,
                 "first": first.name,
@@ -99,22 +105,9 @@ class Appraisal(SideStage):
             }
             self.world.log.add(INTERACTIONS, cast("InteractionRow", {**row, **encounter.outcome.facts}))
 
-    def _publish(self, side: Side, evaluation: EvaluationAnswer) -> None:
-        """Post a side's evaluation of its partner on the public board."""
-        self.world.board.append(
-            {
-                "step": self.world.step,
-                "by": side.name,
-                "subject": side.partner,
-                "role": side.partner_role,
-                "level": evaluation.partner.value,
-                "text": evaluation.partner_reason,
-            }
-        )
 
-
-def aftermath(*, reputation: bool, gossip: bool, fused: bool) -> Concerns:
-    """Return the groups of questions after a game; fused, they include the listener and opening of gossip."""
+def aftermath(*, reputation: bool, gossip: bool, fused: bool) -> Mapping[Course, tuple[tuple[Concern, ...], ...]]:
+    """Return the groups of questions by course; fused, they include the listener and opening of gossip."""
     wish: tuple[Concern, ...] = ((wish_to_gossip, tell_at_once) if fused else (wish_to_gossip,)) if gossip else ()
     return {
         Course.COMPLETED: (

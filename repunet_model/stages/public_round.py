@@ -14,7 +14,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, ClassVar
 
 from repunet_model.games.base import Declaration
-from repunet_model.questions.base import Answer, Question, said
+from repunet_model.questions.base import said
 from repunet_model.questions.compound import Reading, Thought
 from repunet_model.questions.encounter import News
 from repunet_model.reputation import Cause, Level
@@ -41,15 +41,9 @@ NewsSource = Callable[[str, Subject], News | None]
 """Returns the news for a reader, by name, about a subject; None without news."""
 
 
-class Citizen(Draft):
-    """An agent without a partner at the opening of a step."""
-
-    def __init__(self, world: World, name: str) -> None:
-        super().__init__(world, name, "opening", world.game.roles[0])
-
-    async def ask[A: Answer](self, question: Question[A], *, turn: int = 0) -> A:
-        """Ask the agent."""
-        return await self.put(question, about="", source=f"#{turn}" if turn else "")
+def _citizens(world: World) -> list[Draft]:
+    """Return a draft of each agent for the opening of a step."""
+    return [Draft(world, name, "opening", world.game.roles[0]) for name in world.agents]
 
 
 def _opens(world: World) -> bool:
@@ -64,7 +58,7 @@ class PublicRound(PopulationStage):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._citizens = [Citizen(world, name) for name in world.agents]
+        self._citizens = _citizens(world)
         self._declarations: list[Declaration] = []
 
     @classmethod
@@ -100,7 +94,7 @@ class TakeIn(PopulationStage):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._citizens: list[Citizen] = []
+        self._citizens = _citizens(world)
 
     @abstractmethod
     def _news_source(self) -> NewsSource:
@@ -109,9 +103,9 @@ class TakeIn(PopulationStage):
     async def decide(self) -> None:
         """Let all agents react concurrently."""
         source = self._news_source()
-        self._citizens = await together(*(self._read(Citizen(self.world, name), source) for name in self.world.agents))
+        await together(*(self._read(citizen, source) for citizen in self._citizens))
 
-    async def _read(self, citizen: Citizen, source: NewsSource) -> Citizen:
+    async def _read(self, citizen: Draft, source: NewsSource) -> None:
         known = [(r.subject, r.role) for r in citizen.agent.ledger.present() if r.subject != citizen.name]
         news = [(subject, item) for subject in known if (item := source(citizen.name, subject)) is not None]
         if citizen.world.fused:
@@ -119,7 +113,6 @@ class TakeIn(PopulationStage):
                 await at_once(citizen, Reading, partial(self._conclude_all, some), about="", source=f"#{number}")
         else:
             await together(*(one_by_one(citizen, self._conclude(citizen, *item)) for item in news))
-        return citizen
 
     def _conclude_all(self, news: Sequence[tuple[Subject, News]], citizen: Draft) -> Thought[None]:
         for number, (subject, item) in enumerate(news, 1):

@@ -47,7 +47,7 @@ def _update_from_experience(
 def update_from_gossip(
     listener: Draft, subject: str, role: str, hearsay: Hearsay, cause: Cause, source: str
 ) -> Thought[None]:
-    """Update a listener's record of the subject after gossip, which has a source in coordinates."""
+    """Update a listener's record of the subject after gossip."""
     question = UpdateRecord(
         subject=subject, role=role, is_self=False, previous=listener.record(subject, role), hearsay=hearsay
     )
@@ -55,7 +55,7 @@ def update_from_gossip(
 
 
 def update_from_news(agent: Draft, part: str, subject: str, role: str, news: News, cause: Cause) -> Thought[None]:
-    """Update an agent's record of a subject after public news; the record is a part of a compound answer."""
+    """Update an agent's record of a subject after public news; `part` is the name of the answer in a compound."""
     question = UpdateRecord(subject=subject, role=role, is_self=False, previous=agent.record(subject, role), news=news)
     yield from _update(agent, Ask(part, question, about=subject, source=role, shows_view=True), cause)
 

@@ -48,14 +48,14 @@ def rewire(side: Side) -> Thought[None]:
 
 
 def rewire_after_gossip(listener: Draft, subject: str, role: str, hearsay: Hearsay, source: str) -> Thought[None]:
-    """Reconsider an existing tie to the subject of gossip, which has a source in coordinates."""
+    """Reconsider an existing tie to the subject of gossip."""
     if listener.is_bound(subject, role):
         question = Disconnect(other=subject, role=role, opinion=listener.opinion(subject, role), hearsay=hearsay)
         yield from _reconsider(listener, Ask("tie", question, about=subject, source=source))
 
 
 def rewire_after_news(agent: Draft, part: str, subject: str, role: str, news: News) -> Thought[None]:
-    """Reconsider an existing tie after public news; the decision is a part of a compound answer."""
+    """Reconsider an existing tie after public news; `part` is the name of the answer in a compound."""
     if agent.is_bound(subject, role):
         question = Disconnect(other=subject, role=role, opinion=agent.opinion(subject, role), news=news)
         yield from _reconsider(agent, Ask(part, question, about=subject, source=role))

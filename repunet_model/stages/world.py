@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,47 +62,30 @@ class Call:
         return row
 
 
+@dataclass(slots=True, eq=False)
 class Desk:
     """Sends the questions of one step to backends and keeps the answers.
 
     Attributes:
-        calls: The calls of the step by coordinates.
-        usage: Their usage by question; a reused reply counts with its original usage.
+        answering: The backend of each agent by name.
+        on_call: Called after each call with question name, usage, and whether it was answered.
+        stages: The names of the stages in order.
+        mailbox: The file of unread replies; None if the run is not stored.
+        usage: Usage of the calls by question; a reused reply counts with its original usage.
         spent: The usage of the step without reused replies.
     """
 
-    def __init__(
-        self,
-        step: int,
-        streams: Streams,
-        prompts: Prompts,
-        answering: Mapping[str, Backend],
-        on_call: Callable[[str, Usage, bool], None],
-        stages: Sequence[str],
-        mailbox: Path | None = None,
-    ) -> None:
-        """Create the desk of a step.
-
-        Args:
-            step: The step.
-            streams: The random streams of the run.
-            prompts: The prompts of the run.
-            answering: The backend of each agent by name.
-            on_call: Called after each call with question name, usage, and whether it was answered.
-            stages: The names of the stages in order.
-            mailbox: The file of unread replies; None if the run is not stored.
-        """
-        self.calls: dict[Coordinates, Call] = {}
-        self.usage: defaultdict[str, Usage] = defaultdict(Usage)
-        self.spent = Usage()
-        self._step = step
-        self._streams = streams
-        self._prompts = prompts
-        self._answering = answering
-        self._on_call = on_call
-        self._rank = {stage: rank for rank, stage in enumerate(dict.fromkeys(stages))}
-        self._last: Cause | None = None
-        self._mailbox = mailbox
+    step: int
+    streams: Streams
+    prompts: Prompts
+    answering: Mapping[str, Backend]
+    on_call: Callable[[str, Usage, bool], None]
+    stages: Sequence[str]
+    mailbox: Path | None = None
+    calls: dict[Coordinates, Call] = field(default_factory=dict, init=False)
+    usage: defaultdict[str, Usage] = field(default_factory=lambda: defaultdict(Usage), init=False)
+    spent: Usage = field(default_factory=Usage, init=False)
+    _last: Cause | None = field(default=None, init=False)
 
     async def ask[A: Answer](
         self,
@@ -113,24 +96,24 @@ class Desk:
         about: str,
         source: str = "",
     ) -> A:
-        """Ask an agent, with its learned text, a question; the other parameters belong to its `Coordinates`.
+        """Ask an agent a question; `learned` is its learned text, other parameters belong to the `Coordinates`.
 
         Raises:
             BackendError: If the backend fails to answer.
         """
-        where = Coordinates(self._step, stage, question.name, agent.name, about, source)
+        where = Coordinates(self.step, stage, question.name, agent.name, about, source)
         if where in self.calls:
             raise RuntimeError(f"asked twice: {where}")
-        backend = self._answering[agent.name]
-        digest = self._streams.digest(*where)
+        backend = self.answering[agent.name]
+        digest = self.streams.digest(*where)
         request = Request(
-            where, question, agent.persona, learned, digest, self._prompts, backend.description, mailbox=self._mailbox
+            where, question, agent.persona, learned, digest, self.prompts, backend.description, mailbox=self.mailbox
         )
         answer: A | None = None
         try:
             answer = await backend.answer(request)
         finally:
-            self._on_call(question.name, request.usage, answer is not None)
+            self.on_call(question.name, request.usage, answer is not None)
             usage = self.usage[question.name]
             usage.add(request.usage)
             self.spent.add(request.usage)
@@ -150,9 +133,10 @@ class Desk:
 
     def rows(self) -> Iterator[CallRow]:
         """Yield the calls as plain data, sorted by stage, agent, question, subject and source."""
+        rank = {stage: place for place, stage in enumerate(dict.fromkeys(self.stages))}
 
         def key(where: Coordinates) -> tuple[int | str, ...]:
-            return (self._rank[where.stage], where.agent, where.question, where.about, where.source)
+            return (rank[where.stage], where.agent, where.question, where.about, where.source)
 
         places = {where: place for place, where in enumerate(sorted(self.calls, key=key))}
         return (self.calls[where].to_row(places) for where in places)
@@ -163,11 +147,8 @@ class World:
     """The state that a step reads and changes.
 
     Attributes:
-        step: The current step, from 1.
         fused: Whether sequences of questions are asked in one call.
-        dialogue_turns: Maximum number of turns of a dialogue.
         agents: The agents by name, in the order of the population.
-        network: Ties and blacklists.
         standings: The mean scores of agents over all records.
         board: The public evaluations to which agents have not reacted yet.
         log: The rows that the step adds to the run.
