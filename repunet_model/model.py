@@ -1,10 +1,10 @@
-"""RepuNet as a Mesa model: agents on a directed graph who play, judge, gossip and rewire.
+"""RepuNet as a Mesa model: agents on a directed graph play games, evaluate each other, gossip and rewire ties.
 
 Siyue Ren, Wanli Fu, Xinkun Zou, Chen Shen, Yi Cai, Chen Chu, Zhen Wang, Shuyue Hu: "Reputation as a Solution to
 Cooperation Collapse in LLM-based MASs", AAMAS 2026, arXiv 2505.05029.
 
-In each step pairs meet and play a game, judge each other, update the reputations they hold, reconsider their ties,
-and gossip. A step is whole or absent: if it fails, the model is as it was before, and the step can be tried again.
+In each step pairs play a game, evaluate each other, update records of reputation, reconsider their ties and gossip.
+A step is atomic: if it fails, the model returns to its state before the step, and the step can be repeated.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from repunet_model.storage.schema import GOSSIP, INTERACTIONS, TIES, Notice, Sta
 from repunet_model.util import event_loop
 
 Watcher = Callable[[Step], None]
-"""Told of each step that is done."""
+"""Called with each completed step."""
 
 EXPORTED_TABLES = (INTERACTIONS, GOSSIP)
 """The tables of the DataCollector."""
@@ -55,18 +55,18 @@ class RepuNetModel(SteppedModel):
     """A society of agents that play a social dilemma.
 
     Attributes:
-        config: The parameters of the run; with the replies they determine everything.
+        config: The parameters of the run; together with the replies they determine the results.
         population: The name of the population.
         network: Ties and blacklists.
-        scores: Each known agent's mean score over all records held of it, averaged over its roles.
+        scores: Mean score of each agent with records, over all records of it, averaged over its roles.
         measures: The measures of the last step: the game's rates, those of `measures.MEASURES`, and those registered.
-        usage: What the run has cost since this object was made.
-        usage_by_question: The same by the name of the question.
-        step_usage: What the last step cost.
-        calls: Questions answered since this object was made, those of a step under way included.
+        usage: Usage since this object was created.
+        usage_by_question: Usage since this object was created, by name of the question.
+        step_usage: Usage of the last step.
+        calls: Number of questions answered since this object was created, including the current step.
         datacollector: Measures by step, agents by step, and the tables `interactions` and `gossip`.
-        limits: What requests to endpoints may not exceed.
-        watchers: Told of each step once it is done, on the thread of the event loop.
+        limits: Limits for requests to endpoints.
+        watchers: Called with each completed step, on the thread of the event loop.
     """
 
     def __init__(
@@ -87,30 +87,30 @@ class RepuNetModel(SteppedModel):
         storage: str | Path | None = None,
         run_name: str | None = None,
     ) -> None:
-        """Make a society as it is before its first step.
+        """Create a society before its first step.
 
         Args:
             game: "prisoners_dilemma", "investment", "sign_up", or a game registered with `games.register`.
             reputation: Whether agents keep reputations.
             gossip: Whether agents gossip.
-            n_agents: How many agents; None for as many as the persona set has (20 built in).
-            personas: "built-in", the path of a persona file, the personas themselves, or a population with a name.
-            backend: Who answers for the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
+            n_agents: Number of agents; None for the size of the persona set (20 for the built-in one).
+            personas: "built-in", the path of a persona file, a sequence of personas, or a named population.
+            backend: The backend of the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
                 the LLM_* variables), another name of `backends.setup`, or a backend object.
-            backend_for: Who answers for single agents instead, by their names.
+            backend_for: Other backends for single agents, by name of the agent.
             activation: "simultaneous" (all pairs meet, then all gossip) or "sequential" (pair after pair).
-            dialogue_turns: Most turns of a dialogue, 2 to 10; the gossiper has the first, the listener the last.
-            questions: "single" (one question a call, as in the paper) or "fused" (what an agent answers one after
-                another from the same view is one call).
-            label: A label that keeps the run apart in tables and reports.
-            limits: What requests to endpoints may not exceed (concurrency, rates, budget); models that share one
-                keep it together. None for 32 requests under way at once. Limits do not change results.
+            dialogue_turns: Maximum turns of a dialogue, 2 to 10; the gossiper has the first, the listener the last.
+            questions: "single" (one question per call, as in the paper) or "fused" (one call for a sequence of
+                questions from the same view).
+            label: A label that distinguishes the run in tables and reports.
+            limits: Limits for requests to endpoints (concurrency, rates, budget), which several models may share;
+                None allows 32 concurrent requests. Limits do not change results.
             rng: The seed of the run, an integer; None draws one.
-            storage: The folder in which to store the run, each step as it is done; None stores nothing.
-            run_name: The name of the run in the storage; None derives one from the parameters.
+            storage: The folder in which to store the run, step by step; None stores nothing.
+            run_name: The name of the run in the storage; None derives it from the parameters.
 
         Raises:
-            RepuNetError: If a parameter cannot be used; nothing is written then.
+            RepuNetError: If a parameter is invalid; then nothing is written.
         """
         config = RunConfig.checked(
             {
@@ -159,42 +159,38 @@ class RepuNetModel(SteppedModel):
         self.scores: dict[str, float] = {}
         self.measures: dict[str, float | None] = {}
         self._own_measures = measures.registered({*self._game.rates, *RunConfig.model_fields})
-        self._measure(dict.fromkeys(self._game.rates), StepLog(), calls=0)
         self.step_usage = Usage()
-        self.datacollector = self._collector()
-        self.datacollector.collect(self)
+        self._start_collecting()
         self._committed = self._state()
         self.watchers: list[Watcher] = []
         if storage is not None:
             self._recorder.keep_in(self._create_folder(storage, run_name), step=0)
 
-    # What the model is made of
-
     @property
     def graph(self) -> nx.DiGraph[str]:
-        """The directed graph of ties, to read; nodes are names, an edge's attribute `roles` says in which roles."""
+        """The read-only directed graph of ties between names; the edge attribute `roles` holds the roles of a tie."""
         return self.network.view
 
     @property
     def folder(self) -> RunFolder | None:
-        """Where the run is stored; None if it is not."""
+        """The folder of the run; None if it is not stored."""
         return self._recorder.folder
 
     @property
     def has_human(self) -> bool:
-        """Whether somebody at a keyboard answers, so that nothing else should write where they type."""
+        """Whether a human answers at the terminal, so that other output must not appear there."""
         return self._respondents.has_human
 
     @property
     def asks_models(self) -> bool:
-        """Whether somebody answers whose answers cost money or time."""
+        """Whether some answers cost money or time."""
         return self._respondents.is_costly
 
     def agent(self, name: str) -> RepuNetAgent:
-        """Return the agent of a name.
+        """Return an agent by name.
 
         Raises:
-            ConfigurationError: If there is none.
+            ConfigurationError: If no agent has this name.
         """
         try:
             return self._agents_by_name[name]
@@ -202,19 +198,15 @@ class RepuNetModel(SteppedModel):
             raise ConfigurationError(f"no agent is called {name!r}") from None
 
     def _services(self, names: Sequence[str]) -> dict[str, Backend]:
-        """Return who answers for each agent, behind limits and records.
-
-        Raises:
-            ConfigurationError: If there is a backend for somebody who is not there.
-        """
+        """Return the backend of each agent, wrapped in limits and the journal."""
         strangers = sorted(set(self._respondents.by_name) - set(names))
         if strangers:
             raise ConfigurationError(f"backend_for: no agent is called {strangers[0]!r}")
+        served = {}
         for backend in self._respondents.distinct():
             if isinstance(backend, ReplayBackend):
                 backend.check(self.config.stored())
-        journal = self._recorder.journal
-        served = {id(backend): service(backend, self.limits, journal) for backend in self._respondents.distinct()}
+            served[id(backend)] = service(backend, self.limits, self._recorder.journal)
         return {name: served[id(self._respondents.of(name))] for name in names}
 
     def _first_learned(self, persona: Persona) -> dict[str, str]:
@@ -224,47 +216,45 @@ class RepuNetModel(SteppedModel):
             for role in self._game.roles
         }
 
-    def _collector(self) -> mesa.DataCollector:
-        return mesa.DataCollector(
-            # Mesa calls a reporter with the model only if it is a plain function or a list of one with arguments.
+    def _start_collecting(self) -> None:
+        """Measure the society before the first step and collect it as the first row."""
+        self._measure(dict.fromkeys(self._game.rates), StepLog(), calls=0)
+        self.datacollector = mesa.DataCollector(
+            # Mesa passes the model only to plain functions, not to other callables.
             model_reporters={
-                **{name: [_measured, [self, name]] for name in self.measures},
-                "tokens": _tokens,
+                **{name: [lambda name: self.measures[name], [name]] for name in self.measures},
+                "tokens": lambda model: model.step_usage.tokens,
             },
             agent_reporters={
                 "name": "name",
-                "payoff": _payoff,
-                "resources": _resources,
+                "payoff": lambda agent: None if agent.payoff is None else float(agent.payoff),
+                "resources": lambda agent: float(agent.resources),
                 "score": "score",
                 "in_degree": "in_degree",
                 "out_degree": "out_degree",
             },
             tables={table.name: list(table.columns_with(self._game.facts)) for table in EXPORTED_TABLES},
         )
-
-    # Steps
+        self.datacollector.collect(self)
 
     def close(self) -> None:
-        """Give back the connections of the backends, and let others write to the run."""
+        """Close the connections of the backends and release the lock of the run folder."""
         event_loop.run(self._respondents.close())
         self._recorder.close()
 
     def __enter__(self) -> Self:
-        """Return the model; it is closed at the end of the block."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the model."""
         self.close()
 
     async def _run_step(self) -> None:
-        """Run one step, and look for garbage only when most of what it has made is gone again."""
-        # Where models answer, a step may take hours, beside which collecting takes no time.
+        """Run a step; unless models answer, pause garbage collection, since most new objects live until the end."""
         with contextlib.nullcontext() if self.asks_models else _uncollected():
             await self._whole_step()
 
     async def _whole_step(self) -> None:
-        """Decide, apply, collect, persist; all of it or nothing. `steps` already counts the step under way."""
+        """Decide, apply, collect and store a step atomically; `steps` already counts it."""
         memories = {name: agent.memory.snapshot() for name, agent in self._agents_by_name.items()}
         kinds = in_order(self._own_stages)
         desk = Desk(
@@ -309,13 +299,13 @@ class RepuNetModel(SteppedModel):
             raise
         self._committed, self._whole = done.state, done.number
         self._recorder.forget_replies()
-        self.step_usage = desk.total()
+        self.step_usage = Usage.total(usage)
         self._collect(done)
         for watcher in self.watchers:
             watcher(done)
 
     def _count(self, question: str, usage: Usage, answered: bool) -> None:
-        """Add what a call cost to the run's totals, while the step is still under way."""
+        """Add the usage of a call to the totals during a step."""
         self.usage.add(usage)
         self.usage_by_question.setdefault(question, Usage()).add(usage)
         self.calls += answered
@@ -327,22 +317,14 @@ class RepuNetModel(SteppedModel):
         self.datacollector.collect(self)
 
     def _roll_back(self, step: int, memories: Mapping[str, tuple[Event, ...]]) -> None:
-        """Undo whatever stages of a failed step have applied."""
+        """Undo the changes of a failed step."""
         self._restore(self._committed)
         for name, agent in self._agents_by_name.items():
             agent.memory.replace(memories[name])
             agent.ledger.forget(step)
 
-    # Measures
-
     def _measure(self, rates: Mapping[str, float | None], log: StepLog, calls: int) -> None:
-        """Measure the society as it is.
-
-        Args:
-            rates: The game's rates in the step.
-            log: What the step added.
-            calls: How many questions were answered in it.
-        """
+        """Set scores and measures, given the game's rates, the rows and the number of calls of a step."""
         agents = self._agents_by_name
         self.scores = self._standings.over_roles(self._game.roles, agents)
         scores = self.scores if self.config.reputation else None
@@ -352,8 +334,6 @@ class RepuNetModel(SteppedModel):
             **measures.of_step(log, calls),
         }
         self.measures |= measures.take(self, self._own_measures)
-
-    # Storage
 
     def _state(self) -> State:
         return {
@@ -365,23 +345,23 @@ class RepuNetModel(SteppedModel):
 
     @property
     def state(self) -> State:
-        """The state after the last step, as it is stored: plain data, not to be changed."""
+        """The stored state after the last step: plain, read-only data."""
         return self._committed
 
     def _restore(self, state: State) -> None:
-        """Take on the data of `_state`."""
+        """Set the state from the data of `_state`."""
         self.network = SocialNetwork.from_dict(state["network"])
         self._board = list(state["board"])
         self._restore_agents(state)
 
     def _restore_agents(self, state: State) -> None:
-        """Take on what of it is the agents' own."""
+        """Set the scores and the agents from the data of `_state`."""
         self.scores = dict(state["scores"])
         for own in state["agents"]:
             self._agents_by_name[own["name"]].restore(own)
 
     def manifest(self) -> Manifest:
-        """Return everything the outcome of the run depends on; its personas are stored beside it."""
+        """Return all that determines the results of the run, except the personas, which are stored separately."""
         agents = self._agents_by_name
         people = Population(self.population, [agent.persona for agent in agents.values()])
         return Manifest.of_run(
@@ -394,7 +374,7 @@ class RepuNetModel(SteppedModel):
         )
 
     def _used(self) -> list[Callable[..., object]]:
-        """Return what may come from files that extend the package."""
+        """Return the classes and functions that may come from extension files."""
         backends = map(type, self._respondents.distinct())
         return [type(self._game), *backends, *self._own_measures.values(), *self._own_stages]
 
@@ -418,17 +398,17 @@ class RepuNetModel(SteppedModel):
         backend: str | Backend | Respondents | None = None,
         limits: Limits | None = None,
     ) -> Self:
-        """Return the model of a stored run as it is after a step, ready for the next one.
+        """Return the model of a stored run after a step, ready for the next one.
 
         Args:
             path: The run folder; further steps are stored in it.
-            step: The step; None for the last one. After an earlier one nothing more can be stored: fork the run.
-            backend: Who answers from now on, for everybody or for whom; None for the backends of the run. Steps that
-                others answered belong into a fork, whose manifest says so.
-            limits: As for a new model; what the run has cost so far counts into their budget.
+            step: The step; None for the last one. To store steps after an earlier one, fork the run.
+            backend: The backend or backends of further steps; None for those of the run. Fork the run to store steps
+                with another backend, since the manifest names the backend.
+            limits: As for a new model; the budget includes the usage of the stored steps.
 
         Raises:
-            RepuNetError: If the run cannot be read, or a backend cannot be set up.
+            RepuNetError: If the run cannot be read or a backend cannot be created.
         """
         run = StepReader.open(Path(path), step)
         last = run.last
@@ -460,7 +440,7 @@ class RepuNetModel(SteppedModel):
         return model
 
     def _fold(self, run: StepReader, last: int) -> None:
-        """Fold the steps of a stored run into this new model, the history of the DataCollector included."""
+        """Load the steps of a stored run, including the history of the DataCollector."""
         for step in run.steps(last=last):
             for holder, update in step.updates():
                 self._agents_by_name[holder].ledger.add(update)
@@ -480,17 +460,10 @@ class RepuNetModel(SteppedModel):
                 self.time = float(step.number)
                 self._collect(step)
             else:
-                self._measure(dict.fromkeys(self._game.rates), StepLog(), calls=0)
-                self.datacollector = self._collector()
-                self.datacollector.collect(self)
+                self._start_collecting()
         self._set_clock(last)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        """Refuse to be copied or pickled: clients, threads and locks cannot be.
-
-        Raises:
-            ConfigurationError: Always.
-        """
         raise ConfigurationError(
             "a RepuNetModel cannot be copied or pickled: store the run (storage=...), and use RepuNetModel.load for "
             "each copy"
@@ -498,7 +471,7 @@ class RepuNetModel(SteppedModel):
 
 
 def _names(backend_for: object) -> object:
-    """Return names of backends by agent, with a word for those that are passed as objects."""
+    """Return names of backends by agent, with `GIVEN` for backend objects."""
     if backend_for is None:
         return {}
     if not isinstance(backend_for, Mapping):
@@ -508,7 +481,7 @@ def _names(backend_for: object) -> object:
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from looking again and again at what is being made, all of which is needed."""
+    """Pause garbage collection."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -518,22 +491,6 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _measured(model: RepuNetModel, name: str) -> float | None:
-    return model.measures[name]
-
-
 def _close(answering: Respondents) -> None:
-    """Give back the connections of backends without waiting for it; nobody else holds them."""
+    """Close the connections of unused backends in the background."""
     event_loop.BackgroundTask[None]().start(answering.close())
-
-
-def _tokens(model: RepuNetModel) -> int:
-    return model.step_usage.tokens
-
-
-def _payoff(agent: RepuNetAgent) -> float | None:
-    return None if agent.payoff is None else float(agent.payoff)
-
-
-def _resources(agent: RepuNetAgent) -> float:
-    return float(agent.resources)

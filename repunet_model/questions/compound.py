@@ -25,7 +25,7 @@ class Ask[A: Answer]:
 
     Attributes:
         part: The name of its answer in a compound answer.
-        about: As in `Coordinates`; so is `source`.
+        about: See `Coordinates`, also for `source`.
         condition: The case in which an earlier answer makes it necessary, in words; empty if it is always asked.
         shows_view: Whether a compound prompt shows its view, because earlier views lack some of the content.
         stage: The stage that asks it alone, if that differs from the stage of the compound; else empty.

@@ -91,7 +91,6 @@ class Hearsay:
     Attributes:
         summary: The claim, summarised by the listener.
         positive: Whether the gossip was praise, not a complaint.
-        credibility: The listener's judgement.
     """
 
     gossiper: str
@@ -105,7 +104,6 @@ class News:
     """Public news about an agent.
 
     Attributes:
-        text: The news in words.
         conduct: The agent's conduct in each published evaluation.
         cooperated: The agent's public choice; None without one.
     """
@@ -120,15 +118,8 @@ class UpdateRecord(Question[RecordAnswer]):
     """An update of the reputation of the agent itself or another agent, after an encounter, gossip or public news.
 
     Attributes:
-        role: The role of the subject.
-        is_self: Whether the subject is the agent itself.
-        previous: The present record; None before the first.
         conduct: The subject's conduct in the agent's evaluation; None unless after an encounter.
-        conduct_reason: The evaluation in words.
-        account: The account of the encounter; empty unless after one.
         background: Facts that the game adds about the subject; may be empty.
-        hearsay: The gossip; None unless after gossip.
-        news: The public news; None unless after news.
     """
 
     name: ClassVar[str] = "update_record"
@@ -224,7 +215,6 @@ class Disconnect(Question[DisconnectAnswer]):
     """Whether to cut a tie, after an encounter, gossip or public news.
 
     Attributes:
-        role: The other's role.
         conduct: The other's conduct in the agent's evaluation; None without an evaluation.
         account: The account of an encounter without an evaluation; else empty.
     """

@@ -103,7 +103,6 @@ class Tell(Question[MessageAnswer]):
     Attributes:
         account: The account of the gossiper's encounter; empty for second-order gossip.
         conduct: The gossiper's evaluation of the subject; None without one and for second-order gossip.
-        reason: The gossiper's reason for the gossip.
         hearsay: The gossip that the gossiper heard; None for first-order gossip.
     """
 
@@ -175,11 +174,9 @@ class Judge[A: JudgementAnswer](Question[A]):
     """Base class of the two questions that end a dialogue.
 
     Attributes:
-        gossiper_opinion: The listener's opinion of the gossiper.
         tone: The tone that the gossiper intends; the prompt does not show it.
         uncredible_share: Share of earlier gossip that the listener judged uncredible; None before the first gossip
             and in a run without reputation.
-        opinion: The listener's opinion of the subject.
     """
 
     gossiper: str
@@ -206,7 +203,6 @@ class HearSecondHand(Judge[JudgementAnswer]):
 
     Attributes:
         origin: The agent from which the gossiper heard it.
-        origin_opinion: The listener's opinion of the origin.
     """
 
     name: ClassVar[str] = "hear_second_hand"

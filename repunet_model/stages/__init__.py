@@ -1,7 +1,4 @@
-"""The stages of a step, and the registry in which a run looks up those that are not built in.
-
-A stage lets agents decide (asynchronously, changing nothing) and is then applied, in one order: see `stages.base`.
-"""
+"""Stages of a step (see `stages.base`), and the registry of stages that are not built in."""
 
 from __future__ import annotations
 

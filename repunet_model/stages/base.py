@@ -1,12 +1,11 @@
-"""The shape of a stage: a name, what agents decide in it, and how their decisions are applied.
+"""Base classes of stages.
 
-A step is a list of stages (`stages.step`). `decide` runs for all agents concurrently and changes nothing but the stage
-and the drafts of agents; `apply` then changes agents, network and log, in one canonical order. There are three kinds,
-by the subject of one decision: the population, an encounter, or one side of an encounter. Stages of encounters and
-sides form a pipeline: an encounter or side that is done with one goes on to the next at once, even if others still
-think.
+A step is a list of stages (`stages.step`). `decide` runs concurrently for all agents and changes only the stage and
+the drafts of agents; `apply` then changes agents, network and log in one fixed order. There are three kinds of stages:
+for the population, for encounters and for sides of encounters. Stages of encounters and sides form a pipeline: an
+encounter or side proceeds to the next stage without waiting for others.
 
-A stage is made anew each time that it runs, so it can keep decisions in attributes. Register one of your own with
+A stage is instantiated for each run of it, so it can keep decisions in attributes. Register a new stage with
 `repunet_model.stages.register`.
 """
 
@@ -25,11 +24,9 @@ class Stage(ABC):
     """A stage of a step.
 
     Attributes:
-        name: The name under which its calls are stored; stages that follow each other may share one.
-        after: For a registered stage: the name of the stage that it follows, one of `places` or a registered one of the
-            same kind.
+        name: The name of the stage in stored calls; consecutive stages may share one.
+        after: For a registered stage, the stage that it follows: one of `places` or a registered stage of its kind.
         places: The built-in stages that a registered stage of this kind may follow.
-        world: The state that the step reads and changes.
     """
 
     name: ClassVar[str]
@@ -37,73 +34,52 @@ class Stage(ABC):
     places: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, world: World) -> None:
-        """Make a stage for one run of it.
-
-        Args:
-            world: The state that the step reads and changes.
-        """
         self.world = world
 
     @classmethod
     def takes_part(cls, world: World) -> bool:
-        """Whether the stage is part of a step: by default of every step."""
+        """Whether the stage is part of a step; True by default."""
         return True
 
 
 class PopulationStage(Stage):
-    """A stage in which all agents decide on their own, before pairs meet or after them all."""
+    """A stage in which all agents decide, before the first or after the last encounter."""
 
     places: ClassVar[tuple[str, ...]] = ("opening", "gossip")
 
     @abstractmethod
     async def decide(self) -> None:
-        """Let all agents decide; nothing is changed."""
+        """Collect the decisions of all agents without applying them."""
 
     @abstractmethod
     def apply(self) -> None:
-        """Carry the decisions over, in the order of the population."""
+        """Apply the decisions in the order of the population."""
 
 
-class EncounterStage(Stage):
-    """A stage in which pairs decide, each on its own."""
+class _PairStage(Stage):
+    @abstractmethod
+    def apply(self, encounters: Sequence[Encounter]) -> None:
+        """Apply the decisions of all encounters in their order."""
+
+
+class EncounterStage(_PairStage):
+    """A stage in which each pair decides."""
 
     places: ClassVar[tuple[str, ...]] = ("pairing",)
 
     @abstractmethod
     async def decide(self, encounter: Encounter) -> None:
-        """Let a pair decide; nothing is changed."""
-
-    @abstractmethod
-    def apply(self, encounters: Sequence[Encounter]) -> None:
-        """Carry the decisions over, pair by pair.
-
-        Args:
-            encounters: All encounters that the stage has decided, in their order.
-        """
+        """Collect the decisions of a pair without applying them."""
 
 
-class SideStage(Stage):
-    """A stage in which the sides of encounters decide, each on its own."""
+class SideStage(_PairStage):
+    """A stage in which each side of an encounter decides."""
 
     places: ClassVar[tuple[str, ...]] = ("encounter",)
 
     @abstractmethod
     async def decide(self, side: Side) -> None:
-        """Let a side decide; nothing is changed. Ask it by `side.draft(self.name).put(...)`."""
+        """Collect the decisions of a side without applying them. Ask it with `side.draft(self.name).put(...)`."""
 
     async def gather(self, encounters: Sequence[Encounter]) -> None:
-        """Decide what depends on several encounters: by default nothing.
-
-        It starts once all pairs are made, while sides may still be in earlier stages.
-
-        Args:
-            encounters: All encounters, in their order.
-        """
-
-    @abstractmethod
-    def apply(self, encounters: Sequence[Encounter]) -> None:
-        """Carry the decisions over, pair by pair.
-
-        Args:
-            encounters: All encounters that the stage has decided, in their order.
-        """
+        """Make decisions that depend on several encounters; starts when all pairs exist, while sides still decide."""

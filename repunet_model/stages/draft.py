@@ -1,8 +1,8 @@
-"""An agent while a stage is under way.
+"""Drafts: uncommitted decisions of agents during a stage.
 
-A draft reads what the agent holds and keeps what it decides on top of it, so that its later thoughts in the same
-stage build on its earlier ones, while for everybody else the world stays as it was. A draft may lie on another one of
-the same agent, and then builds on that one's decisions too. `commit` carries its own over.
+A draft reads the agent's state and overlays the decisions made so far, so that later questions of the stage build on
+them while other agents see the unchanged world. A draft may also overlay an earlier draft of the same agent. `commit`
+applies its decisions.
 """
 
 from __future__ import annotations
@@ -21,26 +21,14 @@ if TYPE_CHECKING:
 
 
 class Draft:
-    """The knowledge and the decisions of one agent during a stage.
+    """The knowledge and the decisions of one agent in one role during a stage; implements `games.base.Resident`."""
 
-    Attributes:
-        world: The world, unchanged while anybody thinks.
-        agent: The agent.
-        stage: The stage under way.
-        role: The role in which it speaks and decides.
-    """
+    partner = ""
 
     def __init__(self, world: World, name: str, stage: str, role: str, below: Draft | None = None) -> None:
-        """Make a draft.
-
-        Args:
-            world: The world.
-            name: The agent's name.
-            stage: The stage under way.
-            role: The role in which it speaks and decides.
-            below: An earlier draft of the same agent that is not carried over yet.
-        """
+        """Overlay an agent, or an uncommitted draft `below` of the same agent."""
         self.world = world
+        self.name = name
         self.agent = world.agents[name]
         self.stage = stage
         self.role = role
@@ -51,7 +39,7 @@ class Draft:
         self._heard: list[bool] = []
 
     def scratch(self) -> Self:
-        """Return a copy on which a line of thought can be tried out."""
+        """Return an independent copy, on which a sequence of questions can be run without effect."""
         other = copy.copy(self)
         other._updates = {subject: list(updates) for subject, updates in self._updates.items()}
         other._ties = dict(self._ties)
@@ -66,60 +54,53 @@ class Draft:
             layer = layer._below
 
     @property
-    def name(self) -> str:
-        """The agent's name."""
-        return self.agent.name
-
-    @property
     def declared(self) -> bool | None:
         """The agent's choice in the last public round."""
         return self.agent.declared
 
     @property
     def own_opinion(self) -> Opinion | None:
-        """The agent's reputation in its own eyes; None in a run without reputation."""
+        """The agent's opinion of itself; None in a run without reputation."""
         return self.opinion(self.name, self.role)
 
     @property
     def learned(self) -> str:
-        """The learned text of the agent in its role, as it was when the stage began."""
+        """The learned text of the agent in its role at the start of the stage."""
         for layer in self._layers():
             if layer is not self and layer.role == self.role and layer._learned is not None:
                 return layer._learned
         return self.agent.learned[self.role]
 
     def learn(self, text: str) -> None:
-        """Act on another text from the next stage on; thoughts that go beside this one still see the old one."""
+        """Set the learned text for later stages; concurrent questions of this stage still use the old text."""
         self._learned = text
 
     async def put[A: Answer](self, question: Question[A], about: str, source: str = "") -> A:
-        """Put a question to the agent.
-
-        Args:
-            question: The question.
-            about: Whom it is about.
-            source: Through whom the matter came, for gossip.
-        """
+        """Ask the agent a question; `about` and `source` are those of its `Coordinates`."""
         return await self.world.desk.ask(self.agent, self.learned, question, self.stage, about, source)
 
+    async def ask[A: Answer](self, question: Question[A], *, turn: int = 0) -> A:
+        """Ask the agent a question of a game; `turn` distinguishes repetitions of it."""
+        return await self.put(question, about=self.partner, source=f"#{turn}" if turn else "")
+
     def record(self, subject: str, role: str) -> ReputationRecord | None:
-        """Return what the agent thinks of somebody in a role."""
+        """Return the present record of an agent in a role."""
         for layer in self._layers():
             if updates := layer._updates.get((subject, role)):
                 return updates[-1].record
         return self.agent.ledger.record(subject, role)
 
     def opinion(self, subject: str, role: str) -> Opinion | None:
-        """Return the same as a question shows it; None in a run without reputation."""
+        """Return the opinion of an agent in a role; None in a run without reputation."""
         return Opinion(self.record(subject, role)) if self.world.reputation else None
 
     def write(self, record: ReputationRecord, cause: Cause, source: str = "") -> None:
-        """Take on a record."""
+        """Set a record."""
         update = RecordUpdate(self.world.step, cause, source, record)
         self._updates.setdefault((record.subject, record.role), []).append(update)
 
     def is_bound(self, other: str, role: str) -> bool:
-        """Tell whether the agent is bound to another in the other's role."""
+        """Whether the agent has a tie to another agent in the other's role."""
         for layer in self._layers():
             if (decided := layer._ties.get((other, role))) is not None:
                 return decided
@@ -130,7 +111,7 @@ class Draft:
         self._ties[other, role] = bound
 
     def acquaintances(self, without: Iterable[str]) -> tuple[Candidate, ...]:
-        """Return those the agent is bound to in any role, with what it thinks of them in the first such role."""
+        """Return the agents with a tie in any role, with the opinion of each in the first such role."""
         found: dict[str, Candidate] = {}
         for role in dict.fromkeys(self.world.game.roles):
             made = [other for layer in self._layers() for other, as_role in layer._ties if as_role == role]
@@ -140,10 +121,7 @@ class Draft:
         return tuple(found[name] for name in sorted(found))
 
     def uncredible_share(self) -> float | None:
-        """Return the share of gossip heard so far that the agent judged uncredible.
-
-        None if it heard none, and in a run without reputation, where gossip is judged by its text.
-        """
+        """Return the share of gossip that the agent judged uncredible; None before the first and without reputation."""
         if not self.world.reputation:
             return None
         judged = [uncredible for layer in self._layers() for uncredible in layer._heard]
@@ -151,14 +129,11 @@ class Draft:
         return (self.agent.gossip_uncredible + sum(judged)) / heard if heard else None
 
     def judge_gossip(self, *, uncredible: bool) -> None:
-        """Remember how a piece of gossip was judged."""
+        """Count a judgement of gossip."""
         self._heard.append(uncredible)
 
     def commit(self) -> None:
-        """Carry over to the agent, the network and the log what was decided.
-
-        Thoughts that went side by side ended in any order; what they decided is carried over by subject and role.
-        """
+        """Apply the decisions to agent, network and log, sorted, because concurrent questions end in any order."""
         world, log = self.world, self.world.log
         for subject in sorted(self._updates):
             for update in self._updates[subject]:

@@ -1,4 +1,4 @@
-"""An encounter while a step is under way: its two sides, and what each of them knows and decides."""
+"""Encounters during a step: the two sides with their knowledge and decisions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from repunet_model.games.base import Account, Course, Outcome
 from repunet_model.memory import Event
-from repunet_model.questions.base import Answer, Line, Opinion, Question
+from repunet_model.questions.base import Line, Opinion
 from repunet_model.questions.encounter import EvaluationAnswer
 from repunet_model.questions.gossip import WishAnswer
 from repunet_model.reputation import Level
@@ -20,30 +20,31 @@ if TYPE_CHECKING:
 
 
 class Side(Draft):
-    """One side of an encounter: what the game sees of it, and what it makes of it.
+    """One side of an encounter; implements `games.base.Player`.
 
     Attributes:
-        partner: The other's name.
-        partner_role: The other's role.
-        census: The society as a whole.
-        partner_cooperated: Whether the partner cooperated; None where it had no choice.
-        evaluation: How it judges both; None before it has evaluated, and if there was nothing to evaluate.
-        wish: Whether it wants to gossip; None until asked, and in a run without gossip.
-        first_words: Whom it tells and how it begins, where that was asked at once; None if it tells nobody.
+        account: The account of the encounter for this side, set when the game is played; so is `course`.
+        partner_cooperated: Whether the partner cooperated; None without a choice.
+        evaluation: The evaluation of both sides; None before the evaluation and after an incomplete encounter.
+        wish: The decision about gossip; None before the decision and in a run without gossip.
+        first_words: The listener and the opening of its gossip, from a fused call; None without a listener.
     """
+
+    account: Account
+    course: Course
 
     def __init__(self, world: World, name: str, role: str, partner: str, partner_role: str, census: Census) -> None:
         super().__init__(world, name, "encounter", role)
         self.partner = partner
         self.partner_role = partner_role
+        self.partner_declared = world.agents[partner].declared
+        self.dialogue_turns = world.dialogue_turns
         self.census = census
         self.partner_cooperated: bool | None = None
         self.evaluation: EvaluationAnswer | None = None
         self.wish: WishAnswer | None = None
         self.first_words: tuple[str, Line] | None = None
         self._later: dict[str, Draft] = {}
-        self._account: Account | None = None
-        self._course: Course | None = None
 
     @property
     def resources(self) -> Decimal:
@@ -51,18 +52,8 @@ class Side(Draft):
         return self.agent.resources
 
     @property
-    def partner_declared(self) -> bool | None:
-        """The partner's choice in the last public round."""
-        return self.world.agents[self.partner].declared
-
-    @property
-    def dialogue_turns(self) -> int:
-        """Most turns of a dialogue."""
-        return self.world.dialogue_turns
-
-    @property
     def shuns_partner(self) -> bool:
-        """Whether the agent has the partner, in its role, on its blacklist."""
+        """Whether the partner in its role is on the agent's blacklist."""
         return self.world.network.is_blacklisted(self.name, self.partner, self.partner_role)
 
     @property
@@ -71,82 +62,56 @@ class Side(Draft):
         return self.opinion(self.partner, self.partner_role)
 
     def last_events(self, count: int) -> tuple[Event, ...]:
-        """Return the agent's last encounters in its present role, oldest first."""
+        """Return the agent's last events in its present role, oldest first."""
         return self.agent.memory.last(count, self.role)
-
-    async def ask[A: Answer](self, question: Question[A], *, turn: int = 0) -> A:
-        """Ask the agent about its partner."""
-        return await self.put(question, about=self.partner, source=f"#{turn}" if turn else "")
-
-    @property
-    def account(self) -> Account:
-        """The account of the encounter for this side, once the game is played."""
-        assert self._account is not None
-        return self._account
-
-    @property
-    def course(self) -> Course:
-        """The course of the encounter, once the game is played."""
-        assert self._course is not None
-        return self._course
 
     @property
     def completed(self) -> bool:
         """Whether the encounter took place in full."""
-        return self._course is Course.COMPLETED
+        return self.course is Course.COMPLETED
 
     @property
     def conduct(self) -> Level | None:
-        """The partner's conduct in this side's evaluation; None without one."""
+        """The partner's conduct in the evaluation; None without an evaluation."""
         return None if self.evaluation is None else self.evaluation.partner
 
     @property
     def conduct_reason(self) -> str:
-        """The same in words; empty if there was nothing to evaluate."""
+        """The reason for `conduct`; empty without an evaluation."""
         return "" if self.evaluation is None else self.evaluation.partner_reason
 
     @property
     def judged(self) -> EvaluationAnswer:
-        """The evaluation of both sides, once it is made."""
+        """The evaluation, which must exist."""
         assert self.evaluation is not None
         return self.evaluation
 
-    def played(self, own: Account, other: Account, course: Course) -> None:
-        """Take note of how the game went for this side and the other."""
-        self._account = own
-        self.partner_cooperated = other.cooperated
-        self._course = course
-
     @property
     def top(self) -> Draft:
-        """The latest draft of the agent: this one, or that of the last later stage."""
+        """The agent's draft in the latest stage."""
         return next(reversed(self._later.values()), self)
 
     def draft(self, stage: str) -> Draft:
-        """Return the draft of the agent in a later stage, on top of its decisions so far.
-
-        Args:
-            stage: The name of the stage. Its decisions are carried over once the stage is applied.
-        """
+        """Return the agent's draft in a later stage; it is committed when that stage is applied."""
         if stage not in self._later:
             self._later[stage] = Draft(self.world, self.name, stage, self.role, below=self.top)
         return self._later[stage]
 
     def commit_later(self, stage: str) -> None:
-        """Carry over the decisions of a later stage, if the agent has a draft there."""
+        """Commit the draft of a later stage, if there is one."""
         if stage in self._later:
             self._later.pop(stage).commit()
 
     def remember(
         self, text: str, payoff: Decimal, *, own_cooperated: bool | None = None, partner_cooperated: bool | None = None
     ) -> None:
-        """Add an event with the partner to the agent's memory and to the log, while a stage is applied.
+        """Add an event to the agent's memory and to the log while a stage is applied.
 
         Args:
-            text: The event in words, as the agent would tell it.
+            text: The event in the words of the agent.
             payoff: Gain of the agent, in units of resources.
-            own_cooperated: Whether the agent cooperated; None if the event left no choice.
-            partner_cooperated: The same of the partner.
+            own_cooperated: Whether the agent cooperated; None without a choice.
+            partner_cooperated: Whether the partner cooperated; None without a choice.
         """
         event = Event(
             step=self.world.step,
@@ -162,11 +127,9 @@ class Side(Draft):
 
 
 class Encounter:
-    """Two agents that meet, what comes of it and what they think.
+    """An encounter of two agents; its outcome is set when the game is played."""
 
-    Attributes:
-        sides: Who meets.
-    """
+    outcome: Outcome
 
     def __init__(self, world: World, census: Census, first: str, second: str) -> None:
         role, other_role = world.game.roles
@@ -174,17 +137,10 @@ class Encounter:
             Side(world, first, role, second, other_role, census),
             Side(world, second, other_role, first, role, census),
         )
-        self._outcome: Outcome | None = None
-
-    @property
-    def outcome(self) -> Outcome:
-        """The outcome, once the game is played."""
-        assert self._outcome is not None
-        return self._outcome
 
     async def play(self) -> None:
         """Play the game."""
-        self._outcome = await self.sides[0].world.game.play(*self.sides)
-        one, other = self._outcome.accounts
-        self.sides[0].played(one, other, self._outcome.course)
-        self.sides[1].played(other, one, self._outcome.course)
+        self.outcome = await self.sides[0].world.game.play(*self.sides)
+        accounts = self.outcome.accounts
+        for side, own, other in zip(self.sides, accounts, reversed(accounts), strict=True):
+            side.account, side.course, side.partner_cooperated = own, self.outcome.course, other.cooperated

@@ -1,15 +1,14 @@
-"""Gossip: who tells whom what about somebody who is not there, and what the listener makes of it.
+"""The gossip stage.
 
-First order: an agent that wants to gossip picks a listener among those it is bound to, never the subject; with
-nobody to tell the wish lapses. They talk, the gossiper first, for at most `dialogue_turns` turns, the last of which
-is the listener's. The listener sums up, judges the credibility, and may pass it on; it updates its record of the
-subject and reconsiders its tie. Second order: it passes it on to one more listener, with whom it ends.
+First order: an agent that wants to gossip picks a listener, other than the subject, among the agents to which it has
+a tie; without one the wish lapses. The two talk for at most `dialogue_turns` turns; the gossiper has the first and the
+listener the last. The listener summarises the gossip, judges its credibility, decides whether to pass it on, updates
+its record of the subject and reconsiders its tie. Second order: it tells one more listener, who does not pass it on.
 
-Messages are numbered by the order of the encounters they come from. A listener hears its messages one after another
-in the order of their numbers, second-order ones after first-order ones, and each builds on those before. Nothing else
-waits: whoever has thought about its encounter looks for a listener and speaks, listeners hear side by side, and what a
-listener concludes from one message only holds up messages about the same people. What a gossiper says rests on what
-it held after its own encounter.
+Messages are ordered by their encounters, second-order messages after first-order ones. A listener hears its messages
+in this order, and each builds on the earlier ones. Everything else is concurrent: a side looks for a listener as soon
+as its encounter ends, and the conclusions from a message delay only messages about the same agents. A gossiper speaks
+from its knowledge after its own encounter.
 """
 
 from __future__ import annotations
@@ -49,14 +48,14 @@ if TYPE_CHECKING:
 
 
 class Gossip(SideStage):
-    """Agents talk about those they met."""
+    """The stage in which agents talk about the partners they met."""
 
     name: ClassVar[str] = "gossip"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._arrived: defaultdict[str, Milestone] = defaultdict(Milestone)
-        self._searches: dict[str, Search] = {}
+        self._searches: defaultdict[str, Search] = defaultdict(Search)
         self._sides: dict[str, Side] = {}
         self._queues: dict[str, list[Message]] = {}
         self._told: list[Message] = []
@@ -68,9 +67,9 @@ class Gossip(SideStage):
         return world.gossip
 
     async def decide(self, side: Side) -> None:
-        """Let one side that is done with its encounter tell somebody, if it wishes to."""
+        """Let a side find a listener and speak, if it wishes to gossip."""
         self._arrived[side.name].reach()
-        search = self._search(side.name)
+        search = self._searches[side.name]
         wish = side.wish
         if wish is None or wish.decision is not Wish.GOSSIP:
             search.settled.reach()
@@ -83,39 +82,34 @@ class Gossip(SideStage):
             await self._find_listener(gossiper, story, search)
 
     async def gather(self, encounters: Sequence[Encounter]) -> None:
-        """Have all messages heard in their order: first-order ones by their encounters, then second-order ones."""
+        """Deliver all messages in order: first-order ones by encounter, then second-order ones."""
         sides = [side for encounter in encounters for side in encounter.sides]
         self._sides = {side.name: side for side in sides}
         async with task_group() as group:
             for side in sides:
-                await self._enqueue(self._search(side.name), group)
+                await self._enqueue(self._searches[side.name], group)
             for message in list(self._told):
                 await self._enqueue(message.onward, group)
 
-    def _search(self, name: str) -> Search:
-        return self._searches.setdefault(name, Search())
-
     async def _enqueue(self, search: Search, group: asyncio.TaskGroup) -> None:
-        """Put the message that a search ends with at the end of the listener's queue."""
+        """Append the message that results from a search to the queue of its listener."""
         await search.settled
         follow_from_last()
-        self._lapsed += search.lapsed
-        message = search.message
-        if message is None:
+        if (message := search.message) is None:
             return
         before = self._queues.setdefault(message.listener, [])
         side = self._sides.get(message.listener)
         below = before[-1].hearer if before else side and side.top
-        message.draft = Draft(self.world, message.listener, self.name, message.gossiper.role, below)
+        message.hearer = Draft(self.world, message.listener, self.name, message.gossiper.role, below)
         group.create_task(self._tell(message, tuple(before)))
         before.append(message)
         self._told.append(message)
 
     async def _find_listener(self, gossiper: Draft, story: Story, search: Search) -> None:
-        """Let a gossiper find a listener and begin to speak."""
+        """Let a gossiper pick a listener and say the opening."""
         listener = await one_by_one(gossiper, choosing(story, audience(gossiper, story)))
         if listener is None:
-            search.lapsed = True
+            self._lapsed += 1
             search.settled.reach()
             return
         message = search.message = Message(story, gossiper, listener)
@@ -124,9 +118,9 @@ class Gossip(SideStage):
         message.opened.reach()
 
     def _found(self, search: Search, gossiper: Draft, story: Story, found: tuple[str, Line] | None) -> None:
-        """Take note of a listener and of the gossiper's first words, or that there is nobody to tell."""
+        """Settle a search with a listener and the opening, or without a listener."""
         if found is None:
-            search.lapsed = True
+            self._lapsed += 1
         else:
             listener, opening = found
             search.message = Message(story, gossiper, listener, (opening,))
@@ -134,12 +128,7 @@ class Gossip(SideStage):
         search.settled.reach()
 
     async def _tell(self, message: Message, before: tuple[Message, ...]) -> None:
-        """Let a listener hear a message, and draw its conclusions.
-
-        Args:
-            message: The message.
-            before: Those before it in the listener's queue.
-        """
+        """Deliver a message after those `before` it in the queue of the listener."""
         await message.opened
         if message.listener in self._sides:
             await self._arrived[message.listener]
@@ -153,12 +142,12 @@ class Gossip(SideStage):
         if self.world.fused:
             await self._hear_at_once(message)
             return
-        message.judgement = await one_by_one(message.hearer, judging(message.hearer, message))
+        message.judged = await one_by_one(message.hearer, judging(message.hearer, message))
         message.heard.reach()
         await together(self._conclude(message), self._pass_on(message, before))
 
     async def _hear_at_once(self, message: Message) -> None:
-        """Let a listener judge, conclude and pass on in one call."""
+        """Let a listener judge, conclude and pass on the message in one call."""
 
         def hear(draft: Draft) -> Thought[tuple[JudgementAnswer, tuple[str, Line] | None]]:
             judgement: JudgementAnswer = yield from judging(draft, message)
@@ -169,7 +158,7 @@ class Gossip(SideStage):
 
         story = message.story
         judgement, found = await at_once(message.hearer, Hearing, hear, story.subject, story.source)
-        message.judgement = judgement
+        message.judged = judgement
         message.heard.reach()
         message.concluded.reach()
         if passes_on(judgement):
@@ -182,7 +171,7 @@ class Gossip(SideStage):
         message.concluded.reach()
 
     async def _pass_on(self, message: Message, before: tuple[Message, ...]) -> None:
-        """Let a listener tell somebody else, if it decided to; whom it knows rests on all it heard before."""
+        """Let a listener pass the gossip on, if it decided so; its ties depend on all earlier messages."""
         if not passes_on(message.judged):
             message.onward.settled.reach()
             return
@@ -191,7 +180,7 @@ class Gossip(SideStage):
         await self._find_listener(message.hearer, second_hand(message, message.judged), message.onward)
 
     async def _converse(self, message: Message) -> None:
-        """Let both talk until the listener has heard enough, or only the turn is left that comes with its judgement."""
+        """Run the dialogue until the listener has heard enough or only its last turn, the judgement, is left."""
         story, gossiper, listener = message.story, message.gossiper, message.hearer
         while len(message.dialogue) + 2 < self.world.dialogue_turns:
             response = await listener.put(
@@ -211,7 +200,7 @@ class Gossip(SideStage):
             message.dialogue = (*message.dialogue, answer)
 
     def apply(self, encounters: Sequence[Encounter]) -> None:
-        """Carry over records, ties and judgements, and log every story."""
+        """Apply records, ties and judgements, and log every message."""
         for message in self._told:
             story, onward = message.story, message.onward.message
             self.world.log.add(

@@ -1,4 +1,4 @@
-"""The lines of thought of gossip: whether to tell, whom, and what; and what a listener makes of it."""
+"""Sequences of questions about gossip: the wish, the listener, the message, and the listener's judgement."""
 
 from __future__ import annotations
 
@@ -35,18 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A story to tell, first-hand or second-hand.
-
-    Attributes:
-        subject: Whom it is about.
-        subject_role: The subject's role.
-        tone: Praise or complaint.
-        source: The way it goes, as coordinates name it.
-        account: What the gossiper saw; empty on the second way.
-        conduct: The gossiper's evaluation of the subject; None on the second way, and without one.
-        reason: Why the gossiper tells it.
-        hearsay: What the gossiper was told; None on the first way.
-    """
+    """The content of gossip, with the fields of `Tell` and the source in the coordinates of its questions."""
 
     subject: str
     subject_role: str
@@ -59,12 +48,12 @@ class Story:
 
     @property
     def told_by(self) -> str:
-        """The agent that told it to the gossiper; empty for first-hand gossip."""
+        """The agent that told the gossiper; empty for first-order gossip."""
         return "" if self.hearsay is None else self.hearsay.gossiper
 
 
 def wish_to_gossip(side: Side) -> Thought[None]:
-    """Say whether one wants to gossip about the partner one just met."""
+    """Ask a side whether it wants to gossip about its partner."""
     question = WishToGossip(
         subject=side.partner,
         account=side.account.text,
@@ -77,46 +66,40 @@ def wish_to_gossip(side: Side) -> Thought[None]:
 
 
 def tell_at_once(side: Side) -> Thought[None]:
-    """Say what to whom, if one wishes to gossip, in the same breath."""
+    """Ask for listener and opening as part of a fused call, if the side wishes to gossip."""
     if side.wish is not None and side.wish.decision is Wish.GOSSIP:
         side.first_words = yield from telling(side, first_hand(side, side.wish), condition="you want to talk about it")
 
 
 def passes_on(judgement: JudgementAnswer) -> bool:
-    """Tell whether a listener passes on what it heard."""
+    """Whether a listener passes the gossip on."""
     return isinstance(judgement, HearingAnswer) and judgement.decision is Passing.PASS_ON
 
 
 @dataclass(slots=True)
 class Search:
-    """Somebody's search for a listener.
+    """The search of an agent for a listener.
 
     Attributes:
-        settled: When it is known whether there is one.
-        message: What comes of it; None if there is nothing to tell, or nobody to tell it to.
-        lapsed: Whether there is something to tell and nobody to tell it to.
+        settled: The end of the search.
+        message: The resulting message; None without gossip or without a listener.
     """
 
     settled: Milestone = field(default_factory=Milestone)
     message: Message | None = None
-    lapsed: bool = False
 
 
 @dataclass(slots=True)
 class Message:
-    """A story on its way from a gossiper to a listener.
+    """A story that a gossiper tells a listener.
 
     Attributes:
-        story: The story.
-        gossiper: Who tells it.
-        listener: The name of who hears it.
-        dialogue: What was said so far.
-        opened: When the gossiper has begun to speak.
-        draft: The listener, with what it makes of this message; on top of what it made of those before.
-        heard: When the listener has judged it.
-        concluded: When the listener has drawn its conclusions.
-        judgement: How it has judged.
-        onward: Its search for somebody to pass it on to.
+        opened: Reached when the gossiper has said the opening.
+        hearer: The listener's draft for this message, set when the message is queued.
+        heard: Reached when the listener has judged the message.
+        concluded: Reached when the listener has updated its record and tie.
+        judged: The judgement, set before `heard` is reached.
+        onward: The listener's search for a second-order listener.
     """
 
     story: Story
@@ -124,32 +107,20 @@ class Message:
     listener: str
     dialogue: tuple[Line, ...] = ()
     opened: Milestone = field(default_factory=Milestone)
-    draft: Draft | None = None
+    hearer: Draft = field(init=False, repr=False)
     heard: Milestone = field(default_factory=Milestone)
     concluded: Milestone = field(default_factory=Milestone)
-    judgement: JudgementAnswer | None = None
+    judged: JudgementAnswer = field(init=False, repr=False)
     onward: Search = field(default_factory=Search)
 
     @property
-    def hearer(self) -> Draft:
-        """The listener, once the message is in its queue."""
-        assert self.draft is not None
-        return self.draft
-
-    @property
-    def judged(self) -> JudgementAnswer:
-        """The listener's judgement, once it is made."""
-        assert self.judgement is not None
-        return self.judgement
-
-    @property
     def is_first_hand(self) -> bool:
-        """Whether the gossiper saw it."""
+        """Whether this is first-order gossip."""
         return self.story.hearsay is None
 
 
 def _hearsay(message: Message, judgement: JudgementAnswer) -> Hearsay:
-    """Return the story of a message as its listener holds it."""
+    """Return the story of a message with the listener's judgement."""
     return Hearsay(
         message.gossiper.name,
         judgement.summary,
@@ -159,7 +130,7 @@ def _hearsay(message: Message, judgement: JudgementAnswer) -> Hearsay:
 
 
 def first_hand(side: Side, wish: WishAnswer) -> Story:
-    """Return what a side tells of the partner it met."""
+    """Return the story of a side about its partner."""
     return Story(
         subject=side.partner,
         subject_role=side.partner_role,
@@ -172,7 +143,7 @@ def first_hand(side: Side, wish: WishAnswer) -> Story:
 
 
 def second_hand(message: Message, judgement: JudgementAnswer) -> Story:
-    """Return what the listener of a message tells in turn."""
+    """Return the story with which the listener passes a message on."""
     return Story(
         subject=message.story.subject,
         subject_role=message.story.subject_role,
@@ -183,12 +154,12 @@ def second_hand(message: Message, judgement: JudgementAnswer) -> Story:
 
 
 def audience(gossiper: Draft, story: Story) -> tuple[Candidate, ...]:
-    """Return whom a story can be told to."""
+    """Return the possible listeners of a story."""
     return gossiper.acquaintances(without={story.subject, story.told_by})
 
 
 def choosing(story: Story, people: tuple[Candidate, ...], condition: str = "") -> Thought[str | None]:
-    """Pick whom to tell; None if there is nobody. With one person there is nothing to ask."""
+    """Choose the listener; None without people. A single person is chosen without a question."""
     if len(people) < 2:
         return people[0].name if people else None
     question = ChooseListener(subject=story.subject, tone=story.tone, people=people)
@@ -207,7 +178,7 @@ def choosing(story: Story, people: tuple[Candidate, ...], condition: str = "") -
 def speaking(
     gossiper: Draft, listener: str, story: Story, dialogue: tuple[Line, ...] = (), condition: str = ""
 ) -> Thought[Line]:
-    """Say something to the listener: the opening, or the gossiper's next turn."""
+    """Ask the gossiper for the opening or its next turn."""
     question = Tell(
         listener=listener,
         subject=story.subject,
@@ -230,7 +201,7 @@ def speaking(
 
 
 def telling(gossiper: Draft, story: Story, condition: str = "") -> Thought[tuple[str, Line] | None]:
-    """Pick whom to tell, and say the first thing; None if there is nobody."""
+    """Choose the listener and ask for the opening; None without a listener."""
     people = audience(gossiper, story)
     listener = yield from choosing(story, people, condition)
     if listener is None:
@@ -241,7 +212,7 @@ def telling(gossiper: Draft, story: Story, condition: str = "") -> Thought[tuple
 
 
 def judging(listener: Draft, message: Message) -> Thought[JudgementAnswer]:
-    """Reply, sum up what was claimed, judge its credibility, and at first hand say whether to pass it on."""
+    """Ask the listener for reply, summary and credibility, and for first-order gossip whether to pass it on."""
     story, gossiper = message.story, message.gossiper
     view: dict[str, Any] = {
         "gossiper": gossiper.name,
@@ -262,7 +233,7 @@ def judging(listener: Draft, message: Message) -> Thought[JudgementAnswer]:
 
 
 def concluding(listener: Draft, message: Message, judgement: JudgementAnswer) -> Thought[None]:
-    """Draw the conclusions from a message: the record, then the tie."""
+    """Ask the listener to update its record, then its tie."""
     story, hearsay = message.story, _hearsay(message, judgement)
     if listener.world.reputation:
         cause = Cause.FIRST_ORDER_GOSSIP if message.is_first_hand else Cause.SECOND_ORDER_GOSSIP

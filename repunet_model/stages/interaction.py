@@ -1,8 +1,7 @@
-"""Interaction: pairs play, and each side thinks about it.
+"""The interaction and appraisal stages: pairs play, then each side answers questions about the encounter.
 
-Pairs do not wait for each other, nor the two sides of a pair once the game is played. The thoughts of a side form
-groups: those of a group go side by side, groups one after another; with fused questions all of it is one call. A mode
-with less in it has a shorter list (`aftermath`), and so has an encounter that did not take place in full.
+Pairs do not wait for each other, nor do the two sides after the game. The questions of a side form groups: groups run
+in sequence, the questions of a group concurrently; fused, all are one call. `aftermath` lists the groups.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from repunet_model.games.base import Course
 from repunet_model.questions.compound import Aftermath, Ask, Thought
-from repunet_model.questions.encounter import Evaluate, EvaluationAnswer
+from repunet_model.questions.encounter import Evaluate
 from repunet_model.stages.asking import at_once, one_by_one
 from repunet_model.stages.base import EncounterStage, SideStage
 from repunet_model.stages.encounter import Encounter, Side
@@ -27,23 +26,20 @@ if TYPE_CHECKING:
     from repunet_model.stages.world import World
 
 Concern = Callable[[Side], Thought[None]]
-"""Begins a line of thought of one side about the encounter."""
-
-Concerns = Mapping[Course, tuple[tuple[Concern, ...], ...]]
-"""The thoughts of a side after the game, by how far it went: groups one after another."""
+"""Starts a sequence of questions to one side."""
 
 
 class Interaction(EncounterStage):
-    """Pairs play the game."""
+    """The stage in which pairs play the game."""
 
     name: ClassVar[str] = "encounter"
 
     async def decide(self, encounter: Encounter) -> None:
-        """Let a pair play."""
+        """Play the game of a pair."""
         await encounter.play()
 
     def apply(self, encounters: Sequence[Encounter]) -> None:
-        """Carry over payoffs and memories, pair by pair."""
+        """Apply payoffs and memories, pair by pair."""
         for side in (side for encounter in encounters for side in encounter.sides):
             account = side.account
             side.census.meet(side.name, account.payoff, completed=side.completed)
@@ -56,7 +52,7 @@ class Interaction(EncounterStage):
 
 
 class Appraisal(SideStage):
-    """Each side thinks about its encounter: evaluation, records, what it learns, the tie, the wish to gossip."""
+    """The stage of questions about the encounter: evaluation, records, learned text, tie and wish to gossip."""
 
     name: ClassVar[str] = "encounter"
 
@@ -65,7 +61,7 @@ class Appraisal(SideStage):
         self._concerns = aftermath(reputation=world.reputation, gossip=world.gossip, fused=world.fused)
 
     async def decide(self, side: Side) -> None:
-        """Let a side think."""
+        """Ask a side all its questions."""
         groups = self._concerns[side.course]
         if self.world.fused:
 
@@ -79,13 +75,22 @@ class Appraisal(SideStage):
                 await together(*(one_by_one(side, concern(side)) for concern in group))
 
     def apply(self, encounters: Sequence[Encounter]) -> None:
-        """Carry over records, texts and ties, and log the encounters, pair by pair."""
+        """Apply records, texts and ties, and log the encounters, pair by pair."""
         for encounter in encounters:
             first, second = encounter.sides
             for side in encounter.sides:
                 side.commit()
                 if self.world.game.publishes_evaluations and side.evaluation is not None:
-                    self._publish(side, side.evaluation)
+                    self.world.board.append(
+                        {
+                            "step": self.world.step,
+                            "by": side.name,
+                            "subject": side.partner,
+                            "role": side.partner_role,
+                            "level": side.evaluation.partner.value,
+                            "text": side.evaluation.partner_reason,
+                        }
+                    )
             row: InteractionRow = {
                 "step": self.world.step,
                 "first": first.name,
@@ -100,28 +105,9 @@ class Appraisal(SideStage):
             }
             self.world.log.add(INTERACTIONS, cast("InteractionRow", {**row, **encounter.outcome.facts}))
 
-    def _publish(self, side: Side, evaluation: EvaluationAnswer) -> None:
-        """Make a side's evaluation of its partner known to all."""
-        self.world.board.append(
-            {
-                "step": self.world.step,
-                "by": side.name,
-                "subject": side.partner,
-                "role": side.partner_role,
-                "level": evaluation.partner.value,
-                "text": evaluation.partner_reason,
-            }
-        )
 
-
-def aftermath(*, reputation: bool, gossip: bool, fused: bool) -> Concerns:
-    """Return the thoughts of a side after a game: groups one after another, the thoughts of a group side by side.
-
-    Args:
-        reputation: Whether agents keep reputations.
-        gossip: Whether agents gossip.
-        fused: Whether all of it is one call, which then includes whom the side tells what.
-    """
+def aftermath(*, reputation: bool, gossip: bool, fused: bool) -> Mapping[Course, tuple[tuple[Concern, ...], ...]]:
+    """Return the groups of questions by course; fused, they include the listener and opening of gossip."""
     wish: tuple[Concern, ...] = ((wish_to_gossip, tell_at_once) if fused else (wish_to_gossip,)) if gossip else ()
     return {
         Course.COMPLETED: (
@@ -135,7 +121,7 @@ def aftermath(*, reputation: bool, gossip: bool, fused: bool) -> Concerns:
 
 
 def evaluate(side: Side) -> Thought[None]:
-    """Judge how both sides behaved."""
+    """Ask a side to evaluate both sides."""
     question = Evaluate(
         partner=side.partner,
         account=side.account.text,

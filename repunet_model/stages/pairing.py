@@ -1,9 +1,9 @@
-"""Pairing: who meets whom in a step.
+"""The pairing stage.
 
-The population is shuffled; half the agents choose, half are chosen, and with an odd number one sits the step out.
-With reputation, choosers take their turn by their own score, best first. Each looks at the free agents among those
-the game lets it pick from; with probability one half, if there are any, it picks one by what it thinks of them, else
-a free one is drawn at random. Without reputation, and in a game that asks for it, all pairs are random.
+The population is shuffled: half the agents choose, half are chosen; with an odd number, one agent pauses. With
+reputation, choosers act by descending score. If any free agent is among those the game allows, a chooser picks one of
+these by opinion with probability one half; otherwise a free agent is drawn at random. Without reputation, and in games
+with random pairs, all pairs are random.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ PICK_PROBABILITY = 0.5
 
 
 class Pairing(Stage):
-    """The stage between those of the population and those of encounters: it settles pairs, and has nothing to apply."""
+    """The stage that forms the pairs, before the stages of encounters; it has nothing to apply."""
 
     name: ClassVar[str] = "pairing"
 
     async def decide(self) -> AsyncIterator[Pair]:
-        """Yield the pairs of a step, the chooser first, each as soon as it is settled."""
+        """Yield each pair, the chooser first, as soon as it is formed."""
         world = self.world
         names = list(world.agents)
         world.random("pairing").shuffle(names)
@@ -60,7 +60,7 @@ class Pairing(Stage):
 
 
 async def _pick(world: World, chooser: str, bound: list[str]) -> str:
-    """Let a chooser pick; where only one can be picked there is nothing to ask."""
+    """Ask a chooser for a partner; a single candidate is picked without a question."""
     if len(bound) == 1:
         return bound[0]
     role, other_role = world.game.roles

@@ -1,8 +1,8 @@
-"""The opening of a step: public rounds, and what everybody makes of what has become public.
+"""The opening stages of a step: public rounds, and the reactions of agents to public news.
 
-In a game with rounds everybody declares a choice in public in steps 1, 6, 11, ...; with reputation each agent then
-updates its record of everybody it knows, and reconsiders those ties. In a game whose evaluations are public, and with
-reputation and gossip, the same follows in steps 6, 11, ... from all evaluations since the last time.
+In a game with rounds, all agents declare a choice in public in steps 1, 6, 11, ...; with reputation, each agent then
+updates its records of known agents and reconsiders its ties to them. In a game with public evaluations, with
+reputation and gossip, agents do the same in steps 6, 11, ... from all evaluations since the last time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, ClassVar
 
 from repunet_model.games.base import Declaration
-from repunet_model.questions.base import Answer, Question, said
+from repunet_model.questions.base import said
 from repunet_model.questions.compound import Reading, Thought
 from repunet_model.questions.encounter import News
 from repunet_model.reputation import Cause, Level
@@ -32,39 +32,33 @@ if TYPE_CHECKING:
 PERIOD = 5
 
 MOST_AT_ONCE = 10
-"""Most people whose news one call takes in, so that a reply stays short of the limits of models."""
+"""Maximum number of subjects in one call, which keeps replies within the limits of models."""
 
 Subject = tuple[str, str]
 """A name and a role."""
 
-Press = Callable[[str, Subject], News | None]
-"""What a reader, by its name, can read of a subject; None if there is nothing."""
+NewsSource = Callable[[str, Subject], News | None]
+"""Returns the news for a reader, by name, about a subject; None without news."""
 
 
-class Citizen(Draft):
-    """An agent on its own, at the opening of a step."""
-
-    def __init__(self, world: World, name: str) -> None:
-        super().__init__(world, name, "opening", world.game.roles[0])
-
-    async def ask[A: Answer](self, question: Question[A], *, turn: int = 0) -> A:
-        """Ask the agent."""
-        return await self.put(question, about="", source=f"#{turn}" if turn else "")
+def _citizens(world: World) -> list[Draft]:
+    """Return a draft of each agent for the opening of a step."""
+    return [Draft(world, name, "opening", world.game.roles[0]) for name in world.agents]
 
 
 def _opens(world: World) -> bool:
-    """Whether a step begins with what is public."""
+    """Whether a step opens with public news."""
     return (world.step - 1) % PERIOD == 0
 
 
 class PublicRound(PopulationStage):
-    """Everybody declares a choice, in games with public rounds."""
+    """The stage in which all agents declare a choice, in games with public rounds."""
 
     name: ClassVar[str] = "opening"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._citizens = [Citizen(world, name) for name in world.agents]
+        self._citizens = _citizens(world)
         self._declarations: list[Declaration] = []
 
     @classmethod
@@ -73,11 +67,11 @@ class PublicRound(PopulationStage):
         return world.game.has_rounds and _opens(world)
 
     async def decide(self) -> None:
-        """Ask everybody."""
+        """Ask all agents."""
         self._declarations = await together(*(self.world.game.declare(citizen) for citizen in self._citizens))
 
     def apply(self) -> None:
-        """Make the choices known."""
+        """Publish and log the choices."""
         for citizen, declaration in zip(self._citizens, self._declarations, strict=True):
             citizen.agent.declared = declaration.cooperated
             self.world.log.add(
@@ -92,34 +86,33 @@ class PublicRound(PopulationStage):
 
 
 class TakeIn(PopulationStage):
-    """Everybody takes in public news of those it knows: it updates its records and reconsiders its ties."""
+    """Base class of stages in which agents react to public news about known agents with records and ties."""
 
     name: ClassVar[str] = "opening"
     cause: ClassVar[Cause]
-    """The cause of the records that are written."""
+    """The cause of the new records."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._citizens: list[Citizen] = []
+        self._citizens = _citizens(world)
 
     @abstractmethod
-    def _press(self) -> Press:
+    def _news_source(self) -> NewsSource:
         """Return the source of the news."""
 
     async def decide(self) -> None:
-        """Let everybody read, all at once."""
-        press = self._press()
-        self._citizens = await together(*(self._read(Citizen(self.world, name), press) for name in self.world.agents))
+        """Let all agents react concurrently."""
+        source = self._news_source()
+        await together(*(self._read(citizen, source) for citizen in self._citizens))
 
-    async def _read(self, citizen: Citizen, press: Press) -> Citizen:
+    async def _read(self, citizen: Draft, source: NewsSource) -> None:
         known = [(r.subject, r.role) for r in citizen.agent.ledger.present() if r.subject != citizen.name]
-        news = [(subject, item) for subject in known if (item := press(citizen.name, subject)) is not None]
+        news = [(subject, item) for subject in known if (item := source(citizen.name, subject)) is not None]
         if citizen.world.fused:
             for number, some in enumerate(batched(news, MOST_AT_ONCE), 1):
                 await at_once(citizen, Reading, partial(self._conclude_all, some), about="", source=f"#{number}")
         else:
             await together(*(one_by_one(citizen, self._conclude(citizen, *item)) for item in news))
-        return citizen
 
     def _conclude_all(self, news: Sequence[tuple[Subject, News]], citizen: Draft) -> Thought[None]:
         for number, (subject, item) in enumerate(news, 1):
@@ -130,77 +123,70 @@ class TakeIn(PopulationStage):
         yield from rewire_after_news(citizen, f"tie{suffix}", *subject, news)
 
     def apply(self) -> None:
-        """Carry over records and ties."""
+        """Apply records and ties."""
         for citizen in self._citizens:
             citizen.commit()
 
 
 class ReadChoices(TakeIn):
-    """Everybody takes in the choices of a public round, with reputation."""
+    """The stage in which agents react to the choices of a public round."""
 
     cause: ClassVar[Cause] = Cause.SIGN_UP
 
     @classmethod
     def takes_part(cls, world: World) -> bool:
-        """Whether there was a round in this step, and agents keep reputations."""
+        """Whether this step has a round and agents keep reputations."""
         return PublicRound.takes_part(world) and world.reputation
 
-    def _press(self) -> Press:
-        return _choices(self.world)
+    def _news_source(self) -> NewsSource:
+        """Return the choice of a subject beside the choice of the reader."""
+        world = self.world
+        reasons = {row["agent"]: row["reason"] for row in world.log.rows(DECLARATIONS)}
+
+        def read(reader: str, subject: Subject) -> News:
+            own, other = (("yes" if world.agents[name].declared else "no") for name in (reader, subject[0]))
+            return News(
+                text=f"Asked in public, {subject[0]} said {other}: {said(reasons[subject[0]])} You said {own}.",
+                cooperated=world.agents[subject[0]].declared,
+            )
+
+        return read
 
 
 class ReadEvaluations(TakeIn):
-    """Everybody takes in the evaluations that became public, with reputation and gossip; then the board is cleared."""
+    """The stage in which agents react to public evaluations; it then clears the board."""
 
     cause: ClassVar[Cause] = Cause.OBSERVATION
 
     @classmethod
     def takes_part(cls, world: World) -> bool:
-        """Whether the game publishes evaluations, and this step opens with them."""
+        """Whether the game publishes evaluations and this step opens with public news."""
         return world.game.publishes_evaluations and _opens(world)
 
-    def _press(self) -> Press:
-        return _observations(self.world)
+    def _news_source(self) -> NewsSource:
+        """Return the evaluations of a subject by agents other than the reader."""
+        by_subject: dict[Subject, list[Notice]] = {}
+        for row in self.world.board:
+            by_subject.setdefault((row["subject"], row["role"]), []).append(row)
+
+        def read(reader: str, subject: Subject) -> News | None:
+            rows = [row for row in by_subject.get(subject, ()) if row["by"] != reader]
+            if not rows:
+                return None
+            words = [f"{row['by']} (conduct {row['level']}): {said(row['text'])}" for row in rows]
+            return News(
+                text=" ".join([f"What others said of {subject[0]} as {subject[1]}:", *words]),
+                conduct=tuple(Level(row["level"]) for row in rows),
+            )
+
+        return read
 
     async def decide(self) -> None:
-        """Let everybody read, if agents keep reputations and gossip."""
+        """Let all agents react, if they keep reputations and gossip."""
         if self.world.reputation and self.world.gossip:
             await super().decide()
 
     def apply(self) -> None:
-        """Carry over records and ties, and clear the board."""
+        """Apply records and ties, and clear the board."""
         super().apply()
         self.world.board.clear()
-
-
-def _choices(world: World) -> Press:
-    """Let everybody read the others' choices against its own."""
-    reasons = {row["agent"]: row["reason"] for row in world.log.rows(DECLARATIONS)}
-
-    def read(reader: str, subject: Subject) -> News:
-        own, other = (("yes" if world.agents[name].declared else "no") for name in (reader, subject[0]))
-        return News(
-            text=f"Asked in public, {subject[0]} said {other}: {said(reasons[subject[0]])} You said {own}.",
-            cooperated=world.agents[subject[0]].declared,
-        )
-
-    return read
-
-
-def _observations(world: World) -> Press:
-    """Let everybody read what those who met somebody said of them, its own words left out."""
-    by_subject: dict[Subject, list[Notice]] = {}
-    for row in world.board:
-        by_subject.setdefault((row["subject"], row["role"]), []).append(row)
-
-    def read(reader: str, subject: Subject) -> News | None:
-        rows = [row for row in by_subject.get(subject, ()) if row["by"] != reader]
-        if not rows:
-            return None
-        words = [f"{row['by']} (conduct {row['level']}): {said(row['text'])}" for row in rows]
-        return News(
-            text=" ".join([f"What others said of {subject[0]} as {subject[1]}:", *words]),
-            conduct=tuple(Level(row["level"]) for row in rows),
-        )
-
-    return read

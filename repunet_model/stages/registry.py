@@ -1,4 +1,4 @@
-"""The registry of stages that are not built in."""
+"""Registry of stages that are not built in."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ _OWN: dict[str, type[Stage]] = {}
 
 
 def register[S: type[Stage]](stage: S) -> S:
-    """Make a stage known by its name; models that are made from now on run it in every step.
-
-    Args:
-        stage: A subclass of `PopulationStage`, `EncounterStage` or `SideStage`.
+    """Register a subclass of `PopulationStage`, `EncounterStage` or `SideStage` for all models created later.
 
     Raises:
-        ConfigurationError: If its name is taken, or it cannot stand where it wants to.
+        ConfigurationError: If its name is taken or it may not follow the stage named by `after`.
     """
     taken = {each.name for each in BUILT_IN}
     if not stage.name.isidentifier() or stage.name in taken:
@@ -39,18 +36,15 @@ def register[S: type[Stage]](stage: S) -> S:
 
 
 def registered() -> list[type[Stage]]:
-    """Return all registered stages, in the order of their registration."""
+    """Return all stages in the order of registration."""
     return list(_OWN.values())
 
 
 def named(names: Sequence[str]) -> list[type[Stage]]:
-    """Return the registered stages that a stored run has.
-
-    Args:
-        names: Their names, in the order in which the run has them.
+    """Return the registered stages of a stored run by their names.
 
     Raises:
-        ConfigurationError: If one is not registered.
+        ConfigurationError: If a stage is not registered.
     """
     for name in names:
         if name not in _OWN:

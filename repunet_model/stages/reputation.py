@@ -1,4 +1,4 @@
-"""Reputation: records written from experience and from gossip, and what an agent learns."""
+"""Sequences of questions that update records and learned texts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def update_self(side: Side) -> Thought[None]:
-    """Rewrite one's own reputation after an encounter."""
+    """Update a side's record of itself after an encounter."""
     judged = side.judged
     return _update_from_experience(side, "own_record", side.name, side.role, judged.own, judged.own_reason)
 
 
 def update_partner(side: Side) -> Thought[None]:
-    """Rewrite the partner's reputation after an encounter."""
+    """Update a side's record of its partner after an encounter."""
     judged = side.judged
     return _update_from_experience(
         side, "partner_record", side.partner, side.partner_role, judged.partner, judged.partner_reason
@@ -47,16 +47,7 @@ def _update_from_experience(
 def update_from_gossip(
     listener: Draft, subject: str, role: str, hearsay: Hearsay, cause: Cause, source: str
 ) -> Thought[None]:
-    """Rewrite a subject's reputation after gossip, weighed by how far it is believed.
-
-    Args:
-        listener: Who heard it.
-        subject: Whom it is about.
-        role: The subject's role.
-        hearsay: What was heard.
-        cause: First- or second-order gossip.
-        source: The message, as coordinates name it.
-    """
+    """Update a listener's record of the subject after gossip."""
     question = UpdateRecord(
         subject=subject, role=role, is_self=False, previous=listener.record(subject, role), hearsay=hearsay
     )
@@ -64,16 +55,7 @@ def update_from_gossip(
 
 
 def update_from_news(agent: Draft, part: str, subject: str, role: str, news: News, cause: Cause) -> Thought[None]:
-    """Rewrite a subject's reputation after something about it became public.
-
-    Args:
-        agent: Who takes it in.
-        part: The name of the record in a compound answer.
-        subject: Whom it is about.
-        role: The subject's role.
-        news: What became public.
-        cause: Observation or sign-up.
-    """
+    """Update an agent's record of a subject after public news; `part` is the name of the answer in a compound."""
     question = UpdateRecord(subject=subject, role=role, is_self=False, previous=agent.record(subject, role), news=news)
     yield from _update(agent, Ask(part, question, about=subject, source=role, shows_view=True), cause)
 
@@ -88,7 +70,7 @@ def _update(draft: Draft, ask: Ask[RecordAnswer], cause: Cause, told_by: str = "
 
 
 def reflect(side: Side) -> Thought[None]:
-    """Rewrite what one acts on."""
+    """Update the learned text of a side."""
     question = Reflect(
         role=side.role,
         partner=side.partner,

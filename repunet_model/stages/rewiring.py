@@ -1,4 +1,4 @@
-"""Rewiring: ties made and cut, after an encounter, after gossip and after public news."""
+"""Sequences of questions that make and cut ties after an encounter, gossip or public news."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def rewire(side: Side) -> Thought[None]:
-    """Reconsider the tie to the partner: cut one there is, or make a new one if the interaction was complete."""
+    """Reconsider an existing tie to the partner, or a new one if the encounter took place in full."""
     other, role = side.partner, side.partner_role
     if side.is_bound(other, role):
         question = Disconnect(
@@ -48,37 +48,21 @@ def rewire(side: Side) -> Thought[None]:
 
 
 def rewire_after_gossip(listener: Draft, subject: str, role: str, hearsay: Hearsay, source: str) -> Thought[None]:
-    """Reconsider the tie to somebody one heard about, if there is one.
-
-    Args:
-        listener: Who heard it.
-        subject: Whom it is about.
-        role: The subject's role.
-        hearsay: What was heard.
-        source: The message, as coordinates name it.
-    """
+    """Reconsider an existing tie to the subject of gossip."""
     if listener.is_bound(subject, role):
         question = Disconnect(other=subject, role=role, opinion=listener.opinion(subject, role), hearsay=hearsay)
         yield from _reconsider(listener, Ask("tie", question, about=subject, source=source))
 
 
 def rewire_after_news(agent: Draft, part: str, subject: str, role: str, news: News) -> Thought[None]:
-    """Reconsider the tie to somebody about whom something became public, if there is one.
-
-    Args:
-        agent: Who took it in.
-        part: The name of the tie in a compound answer.
-        subject: Whom it is about.
-        role: The subject's role.
-        news: What became public.
-    """
+    """Reconsider an existing tie after public news; `part` is the name of the answer in a compound."""
     if agent.is_bound(subject, role):
         question = Disconnect(other=subject, role=role, opinion=agent.opinion(subject, role), news=news)
         yield from _reconsider(agent, Ask(part, question, about=subject, source=role))
 
 
 def _reconsider(draft: Draft, ask: Ask[DisconnectAnswer]) -> Thought[None]:
-    """Ask whether to keep a tie, and cut it if not."""
+    """Ask whether to keep a tie, and cut it if the answer says no."""
     question = ask.question
     assert isinstance(question, Disconnect)
     answer: DisconnectAnswer = yield ask

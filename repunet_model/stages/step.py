@@ -1,7 +1,6 @@
-"""One step: the list of its stages, and how they run.
+"""The list of stages, and the function that runs a step.
 
-There is one list. A mode, a game or a step without some stage has a shorter one (`Stage.takes_part`), and registered
-stages are put into it; there is no copy of a stage for a mode or a game.
+All modes and games share one list; `Stage.takes_part` skips stages, and registered stages are inserted.
 """
 
 from __future__ import annotations
@@ -32,15 +31,11 @@ BUILT_IN: tuple[type[Stage], ...] = (
     Appraisal,
     Gossip,
 )
-"""The stages of a step, in their order: those of the population, the pairing, those of encounters, those of sides."""
+"""The stages of a step in order: population, pairing, encounters, sides."""
 
 
 def in_order(own: Sequence[type[Stage]]) -> list[type[Stage]]:
-    """Return the built-in stages and others in the order of a step.
-
-    Args:
-        own: Registered stages. Each is put behind the stage that it follows, and behind those of `own` that are there.
-    """
+    """Return the stages of a step: each registered stage of `own` follows its `after` and earlier ones of `own`."""
     stages = list(BUILT_IN)
     for stage in own:
         place = max(place for place, each in enumerate(stages) if each.name == stage.after) + 1
@@ -51,13 +46,7 @@ def in_order(own: Sequence[type[Stage]]) -> list[type[Stage]]:
 
 
 async def run_step(world: World, stages: Sequence[type[Stage]], activation: Activation) -> list[Outcome]:
-    """Run one step on a world and return the outcome of each encounter.
-
-    Args:
-        world: The world; it is changed only where a stage is applied, and left half changed if a later stage fails.
-        stages: The stages of a step, in order; those that do not take part are left out.
-        activation: The order in which pairs act.
-    """
+    """Run one step and return the outcome of each encounter; a failing stage leaves the world partly changed."""
     present = [stage for stage in stages if stage.takes_part(world)]
     meeting = present.index(Pairing)
     census = Census(world)
@@ -73,7 +62,7 @@ async def run_step(world: World, stages: Sequence[type[Stage]], activation: Acti
 
 
 async def _run_on_population(world: World, kinds: Sequence[type[Stage]]) -> None:
-    """Run the stages of the population, one after another."""
+    """Run the stages of the population in sequence."""
     for kind in kinds:
         if issubclass(kind, PopulationStage):
             stage = kind(world)
@@ -85,7 +74,7 @@ async def _run_on_population(world: World, kinds: Sequence[type[Stage]]) -> None
 async def _run_on_pairs(
     world: World, census: Census, pairs: AsyncIterator[Pair], kinds: Sequence[type[Stage]]
 ) -> list[Encounter]:
-    """Run the stages of encounters and sides on pairs as these are settled, and return the encounters."""
+    """Run the stages of encounters and sides on each pair as it is formed, and return the encounters."""
     of_pairs = [kind(world) for kind in kinds if issubclass(kind, EncounterStage)]
     of_sides = [kind(world) for kind in kinds if issubclass(kind, SideStage)]
     encounters: list[Encounter] = []

@@ -1,10 +1,10 @@
-"""The context of a step: the world that stages read and change, and the desk that puts questions to backends."""
+"""The context of a step: the world, which stages read and change, and the desk, which sends questions to backends."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +30,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A question that was asked and answered.
+    """An answered question.
 
     Attributes:
-        request: The question.
-        answer: The answer.
-        with_prompt: Whether it was answered from the prompt.
-        after: The calls that it waited for, those left out that these waited for themselves.
+        with_prompt: Whether the backend read the prompt.
+        after: The calls on which it depends directly.
     """
 
     request: Request[Any]
@@ -45,11 +43,7 @@ class Call:
     after: tuple[Coordinates, ...]
 
     def to_row(self, places: Mapping[Coordinates, int]) -> CallRow:
-        """Return the call as plain data, with the order in which options were named and, if it was read, the prompt.
-
-        Args:
-            places: The place of every call of the step in their order.
-        """
+        """Return the call as plain data; `places` are the positions of all calls of the step."""
         where = self.request.coordinates
         row: CallRow = {
             "stage": where.stage,
@@ -68,47 +62,30 @@ class Call:
         return row
 
 
+@dataclass(slots=True, eq=False)
 class Desk:
-    """Where the questions of one step are put to backends, and every answer is kept.
+    """Sends the questions of one step to backends and keeps the answers.
 
     Attributes:
-        calls: The calls of the step, by their coordinates.
-        usage: What they cost, by question; replies that were recorded before count with what they had cost then.
-        spent: What they cost without those.
+        answering: The backend of each agent by name.
+        on_call: Called after each call with question name, usage, and whether it was answered.
+        stages: The names of the stages in order.
+        mailbox: The file of unread replies; None if the run is not stored.
+        usage: Usage of the calls by question; a reused reply counts with its original usage.
+        spent: The usage of the step without reused replies.
     """
 
-    def __init__(
-        self,
-        step: int,
-        streams: Streams,
-        prompts: Prompts,
-        answering: Mapping[str, Backend],
-        on_call: Callable[[str, Usage, bool], None],
-        stages: Sequence[str],
-        mailbox: Path | None = None,
-    ) -> None:
-        """Open the desk for a step.
-
-        Args:
-            step: The step.
-            streams: The random streams of the run.
-            prompts: The prompts of the run.
-            answering: Who answers for an agent, by its name.
-            on_call: Told of each call its question, what it cost, and whether it was answered.
-            stages: The names of the stages, in their order.
-            mailbox: The file of the run's replies that nobody has read; None if it is not stored.
-        """
-        self.calls: dict[Coordinates, Call] = {}
-        self.usage: defaultdict[str, Usage] = defaultdict(Usage)
-        self.spent = Usage()
-        self._step = step
-        self._streams = streams
-        self._prompts = prompts
-        self._answering = answering
-        self._on_call = on_call
-        self._rank = {stage: rank for rank, stage in enumerate(dict.fromkeys(stages))}
-        self._last: Cause | None = None
-        self._mailbox = mailbox
+    step: int
+    streams: Streams
+    prompts: Prompts
+    answering: Mapping[str, Backend]
+    on_call: Callable[[str, Usage, bool], None]
+    stages: Sequence[str]
+    mailbox: Path | None = None
+    calls: dict[Coordinates, Call] = field(default_factory=dict, init=False)
+    usage: defaultdict[str, Usage] = field(default_factory=lambda: defaultdict(Usage), init=False)
+    spent: Usage = field(default_factory=Usage, init=False)
+    _last: Cause | None = field(default=None, init=False)
 
     async def ask[A: Answer](
         self,
@@ -119,32 +96,24 @@ class Desk:
         about: str,
         source: str = "",
     ) -> A:
-        """Put a question to an agent.
-
-        Args:
-            agent: Who is asked.
-            learned: What the agent acts on.
-            question: The question.
-            stage: The stage it belongs to.
-            about: Whom it is about.
-            source: Through whom the matter came.
+        """Ask an agent a question; `learned` is its learned text, other parameters belong to the `Coordinates`.
 
         Raises:
-            BackendError: If it could not be answered.
+            BackendError: If the backend fails to answer.
         """
-        where = Coordinates(self._step, stage, question.name, agent.name, about, source)
+        where = Coordinates(self.step, stage, question.name, agent.name, about, source)
         if where in self.calls:
             raise RuntimeError(f"asked twice: {where}")
-        backend = self._answering[agent.name]
-        digest = self._streams.digest(*where)
+        backend = self.answering[agent.name]
+        digest = self.streams.digest(*where)
         request = Request(
-            where, question, agent.persona, learned, digest, self._prompts, backend.description, mailbox=self._mailbox
+            where, question, agent.persona, learned, digest, self.prompts, backend.description, mailbox=self.mailbox
         )
         answer: A | None = None
         try:
             answer = await backend.answer(request)
         finally:
-            self._on_call(question.name, request.usage, answer is not None)
+            self.on_call(question.name, request.usage, answer is not None)
             usage = self.usage[question.name]
             usage.add(request.usage)
             self.spent.add(request.usage)
@@ -158,30 +127,19 @@ class Desk:
         return answer
 
     def barrier(self) -> None:
-        """Let what comes next wait for all calls so far, of which the last one of the longest chain stands for all."""
+        """Make later calls depend on all calls so far, represented by the end of the longest chain."""
         if self._last is not None:
             follow_from(self._last)
 
-    def total(self) -> Usage:
-        """Return what all calls cost together."""
-        total = Usage()
-        for usage in self.usage.values():
-            total.add(usage)
-        return total
-
     def rows(self) -> Iterator[CallRow]:
-        """Yield the calls as plain data, in order."""
-        calls = self.in_order()
-        places = {call.request.coordinates: place for place, call in enumerate(calls)}
-        return (call.to_row(places) for call in calls)
+        """Yield the calls as plain data, sorted by stage, agent, question, subject and source."""
+        rank = {stage: place for place, stage in enumerate(dict.fromkeys(self.stages))}
 
-    def in_order(self) -> list[Call]:
-        """Return the calls by stage, agent, question, subject and source, however they arrived."""
+        def key(where: Coordinates) -> tuple[int | str, ...]:
+            return (rank[where.stage], where.agent, where.question, where.about, where.source)
 
-        def place(where: Coordinates) -> tuple[int | str, ...]:
-            return (self._rank[where.stage], where.agent, where.question, where.about, where.source)
-
-        return [self.calls[where] for where in sorted(self.calls, key=place)]
+        places = {where: place for place, where in enumerate(sorted(self.calls, key=key))}
+        return (self.calls[where].to_row(places) for where in places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,19 +147,11 @@ class World:
     """The state that a step reads and changes.
 
     Attributes:
-        step: The step under way, from 1.
-        game: The game.
-        reputation: Whether agents keep reputations.
-        gossip: Whether agents gossip.
-        fused: Whether what an agent answers from one view is asked in one call.
-        dialogue_turns: Most turns of a dialogue.
+        fused: Whether sequences of questions are asked in one call.
         agents: The agents by name, in the order of the population.
-        network: Ties and blacklists.
-        standings: What all agents think of each, together.
-        board: The evaluations that became public since agents last took them in.
-        streams: The random streams of the run.
-        desk: Where questions are asked.
-        log: What the step adds to the run.
+        standings: The mean scores of agents over all records.
+        board: The public evaluations to which agents have not reacted yet.
+        log: The rows that the step adds to the run.
     """
 
     step: int
@@ -224,27 +174,27 @@ class World:
 
 
 class Census:
-    """Figures of the society as a whole for games, counted once a step and updated as agents meet."""
+    """Figures of the whole society for games, computed once per step and updated after each encounter."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._role = world.game.roles[1]
 
     def mutual_ties(self, name: str) -> int:
-        """The number of mutual ties of an agent in the role of chosen agents."""
+        """Return the number of mutual ties of an agent in the role of chosen agents."""
         return len(self._world.network.mutually_bound(name, self._role))
 
     def completed_share(self, name: str) -> float | None:
-        """Share of an agent's encounters that took place in full; None before the first."""
+        """Return the share of an agent's encounters that took place in full; None before the first."""
         agent = self._world.agents[name]
         return agent.completed / agent.encounters if agent.encounters else None
 
     def mean_mutual_ties(self) -> float:
-        """The mean of `mutual_ties` over all agents."""
+        """Return the mean of `mutual_ties` over all agents."""
         return 2 * self._world.network.mutual_pairs(self._role) / len(self._world.agents)
 
     def mean_completed_share(self) -> float | None:
-        """The mean of `completed_share` over all agents that have met anybody; None before that."""
+        """Return the mean of `completed_share` over all agents that have met others; None before."""
         return self._shares.value
 
     @cached_property
@@ -255,7 +205,7 @@ class Census:
         return mean
 
     def meet(self, name: str, payoff: Decimal, *, completed: bool) -> None:
-        """Let an agent take in an encounter, and count it."""
+        """Apply an encounter to an agent and update the figures."""
         shares, before = self._shares, self.completed_share(name)
         self._world.agents[name].met(payoff, completed=completed)
         shares.replace(before, self.completed_share(name))
