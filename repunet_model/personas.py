@@ -69,16 +69,10 @@ class Disposition(StrEnum):
 
 
 class Persona(BaseModel):
-    """The initial properties of an agent.
+    """The initial properties of an agent; its name is unique in the population.
 
-    Attributes:
-        name: The name, unique in the population.
-        disposition: The disposition.
-        age: The age in years.
-        gender: The gender, in one word.
-        country: The country of origin.
-        learned: The initial text, in the second person, for all roles or by role; by default, and for missing roles,
-            the text of the disposition.
+    `learned` is the initial text, in the second person, for all roles or by role; by default, and for missing roles, it
+    is the text of the disposition.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,9 +1,10 @@
 """Limits on the requests of a run, or of several runs that share them.
 
 Concurrency is the number of pending requests. A rate counts a request from its start until a minute after its reply,
-so that the endpoint never receives more in a minute, whatever the delays of the network. A budget reserves the largest
-possible cost of a request before it is sent, so that it is never exceeded. It includes the stored cost of a resumed
-run, except for attempts that failed in transit, which are not stored.
+so that the endpoint never receives more in a minute, whatever the delays of the network; until the reply, it counts
+the largest possible number of tokens. A budget reserves the largest possible cost of a request before it is sent, so
+that it is never exceeded. It includes the stored cost of a resumed run, except for attempts that failed in transit,
+which are not stored.
 """
 
 from __future__ import annotations
@@ -25,17 +26,7 @@ MINUTE = 60.0
 
 
 class Limits:
-    """Limits on concurrency, rates and cost.
-
-    Attributes:
-        places: The places for pending requests.
-        requests: The rate of requests.
-        tokens: The rate of tokens; a request counts as its largest possible number until its reply arrives.
-        has_rates: Whether a rate is limited.
-        purse: The budget.
-        prices: The prices of tokens.
-        waits: The waits that endpoints have asked for.
-    """
+    """Limits on concurrency, rates and cost, with the prices of tokens and the waits that endpoints have asked for."""
 
     def __init__(
         self,

@@ -21,13 +21,7 @@ Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Price(BaseModel):
-    """The price of a model's tokens, in US dollars per million.
-
-    Attributes:
-        prompt: The price of prompt tokens.
-        completion: The price of completion tokens.
-        cached: The price of prompt tokens that the endpoint had in its cache; by default that of `prompt`.
-    """
+    """The prices of a model's tokens, in US dollars per million; cached prompt tokens cost as others by default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

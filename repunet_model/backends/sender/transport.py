@@ -15,15 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """The address and the parameters of the connection to an endpoint.
+    """The address of an endpoint and the parameters of the connection.
 
-    Attributes:
-        base_url: The address of the endpoint.
-        key: The API key.
-        timeout: The seconds to wait for a reply.
-        connect_timeout: The seconds to wait for a connection.
-        trust_env: Whether the proxy settings of the environment apply.
-        path: The path after the address.
+    Timeouts are in seconds; `path` follows `base_url`; `trust_env` applies the proxy settings of the environment.
     """
 
     base_url: str
@@ -34,6 +28,7 @@ class Destination:
     path: str = "/chat/completions"
 
 
+@dataclass(eq=False)
 class RefusedError(Exception):
     """The refusal of a request by the endpoint.
 
@@ -46,16 +41,15 @@ class RefusedError(Exception):
         headers: The headers about waiting: retry-after, retry-after-ms, x-ratelimit-*, date; names in lower case.
     """
 
-    def __init__(
-        self, status: int, text: str, message: str, code: Any, parameter: Any, headers: Mapping[str, str]
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.text = text
-        self.message = message
-        self.code = code
-        self.parameter = parameter
-        self.headers = headers
+    status: int
+    text: str
+    message: str
+    code: Any
+    parameter: Any
+    headers: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class LostError(Exception):
