@@ -402,6 +402,8 @@ def endpoint(
         ready.set()
         await stop.wait()
         await runner.cleanup()
+        if tls is not None:
+            await asyncio.sleep(0.2)  # connections close when both sides have said goodbye
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
     thread.start()
