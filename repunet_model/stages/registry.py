@@ -29,7 +29,7 @@ def register[S: type[Stage]](stage: S) -> S:
     places = [*kind.places, *(name for name, each in _OWN.items() if issubclass(each, kind) and name != stage.name)]
     if stage.after not in places:
         raise ConfigurationError(
-            f"stage {stage.name!r}: after is {stage.after!r}; a {kind.__name__} may follow {', '.join(places)}"
+            f"stage {stage.name!r}: after is {stage.after!r}; {kind.__name__} may follow {', '.join(places)}"
         )
     _OWN[stage.name] = stage
     return stage

@@ -290,10 +290,10 @@ def test_gossip_builds_on_what_a_stage_before_it_decided() -> None:
             "must be a name such as tax, other than encounter, gossip, opening, pairing",
         ),
         (SideStage, "a tax", "encounter", "must be a name such as tax"),
-        (SideStage, "tax", "", "after is ''; a SideStage may follow encounter"),
-        (SideStage, "tax", "gossip", "a SideStage may follow encounter"),
-        (EncounterStage, "tax", "encounter", "a EncounterStage may follow pairing"),
-        (PopulationStage, "tax", "pairing", "a PopulationStage may follow opening, gossip"),
+        (SideStage, "tax", "", "after is ''; SideStage may follow encounter"),
+        (SideStage, "tax", "gossip", "SideStage may follow encounter"),
+        (EncounterStage, "tax", "encounter", "EncounterStage may follow pairing"),
+        (PopulationStage, "tax", "pairing", "PopulationStage may follow opening, gossip"),
     ],
 )
 def test_a_stage_that_cannot_be_registered(kind: type[Any], name: str, after: str, problem: str) -> None:
