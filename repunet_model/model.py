@@ -37,7 +37,7 @@ from repunet_model.questions.prompts import Prompts, prompt_hash
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
 from repunet_model.stages.step import in_order, run_step
-from repunet_model.stages.world import Desk, World
+from repunet_model.stages.world import Desk, StepContext
 from repunet_model.stepping import SteppedModel
 from repunet_model.storage import Manifest, RunFolder, Step, StepReader, understood
 from repunet_model.storage.recorder import Recorder
@@ -266,7 +266,7 @@ class RepuNetModel(SteppedModel):
             [kind.name for kind in kinds],
             self._recorder.mailbox,
         )
-        world = World(
+        world = StepContext(
             step=self.steps,
             game=self._game,
             reputation=self.config.reputation,

@@ -159,7 +159,7 @@ def Live() -> None:
             solara.Error(society.trouble, classes=["rn-trouble"], dense=True)
         if shown.model.asks_models:
             Spending(shown)
-        components.Society(chronicle, step, ask)
+        components.SocietyView(chronicle, step, ask)
 
 
 @solara.component
@@ -222,7 +222,7 @@ def Replay(paths: dict[str, Path]) -> None:
         components.Comparison(read[0], read[1], shown)
     elif len(read) == 1:
         solara.Text(drawing.subtitle(read[0]), classes=["rn-words"])
-        components.Society(read[0], shown, lambda who, text: _told(lambda: _asked(read[0], shown, who, text)))
+        components.SocietyView(read[0], shown, lambda who, text: _told(lambda: _asked(read[0], shown, who, text)))
 
 
 def _read(path: Path) -> Chronicle | str:

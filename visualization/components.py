@@ -142,7 +142,7 @@ def Interview(name: str, step: int, ask: Ask) -> None:
 
 
 @solara.component
-def Society(chronicle: Chronicle, step: int, ask: Ask | None = None) -> None:
+def SocietyView(chronicle: Chronicle, step: int, ask: Ask | None = None) -> None:
     """One run at a step: the network and its rates on the left, tabs with details on the right."""
     selected, select = solara.use_state("")
     role, set_role = solara.use_state("all roles")

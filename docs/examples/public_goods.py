@@ -15,7 +15,7 @@ from pydantic import Field
 
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.games import register
-from repunet_model.games.base import Account, Course, Game, Outcome, Player
+from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome
 from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Words
 from repunet_model.questions.base import Answer, Opinion, Question
@@ -90,7 +90,7 @@ same moment. The pot grows by half and is split evenly.
         part = GROWTH * sum(given) / 2
         return Outcome(
             accounts=(self._account(given[0], given[1], part, second), self._account(given[1], given[0], part, first)),
-            course=Course.COMPLETED,
+            course=EncounterStatus.COMPLETED,
             facts={"first_units": given[0], "second_units": given[1]},
         )
 
@@ -100,9 +100,9 @@ same moment. The pot grows by half and is split evenly.
         )
         return min(UNITS[answer.decision], int(player.resources))
 
-    def _account(self, own: int, other: int, part: Decimal, partner: Player) -> Account:
+    def _account(self, own: int, other: int, part: Decimal, partner: Player) -> PlayerOutcome:
         text = f"You put in {own} units, {partner.name} {other}; each got {part} back."
-        return Account(payoff=part - own, cooperated=own > 0, text=text)
+        return PlayerOutcome(payoff=part - own, cooperated=own > 0, text=text)
 
 
 @answers(Contribute)

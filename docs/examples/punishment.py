@@ -22,7 +22,7 @@ from repunet_model.reputation import LEVELS, Level
 from repunet_model.stages import register
 from repunet_model.stages.base import SideStage
 from repunet_model.stages.encounter import Encounter, Side
-from repunet_model.stages.world import World
+from repunet_model.stages.world import StepContext
 from repunet_model.storage.schema import Table
 
 COST, FINE = Decimal(1), Decimal(3)
@@ -96,7 +96,7 @@ class Punishment(SideStage):
     name = "punishment"
     after = "encounter"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: StepContext) -> None:
         """Make the stage for one run of it."""
         super().__init__(world)
         self._answers: dict[str, PunishAnswer] = {}

@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self
 
 from repunet_model.personas import Persona
 from repunet_model.questions.base import Answer, Coordinates, Options, Question
-from repunet_model.questions.compound import Ask
+from repunet_model.questions.compound import FlowQuestion
 from repunet_model.questions.prompts import Prompts
 from repunet_model.util.text import without_marks
 
@@ -209,7 +209,7 @@ class Request[A: Answer]:
         text = json.dumps([self.answered_by, self.messages(), self.schema], ensure_ascii=False)
         return sha256(text.encode()).hexdigest()[:32]
 
-    def part(self, ask: Ask[Any], digest: bytes) -> Request[Any]:
+    def part(self, ask: FlowQuestion[Any], digest: bytes) -> Request[Any]:
         """Return the request for a part of a compound question; `digest` seeds the draws of the part."""
         where = self.coordinates._replace(question=ask.question.name, about=ask.about, source=ask.source)
         return replace(

@@ -72,7 +72,7 @@ class Player(Resident, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class PlayerOutcome:
     """An encounter from one side's view.
 
     Attributes:
@@ -86,7 +86,7 @@ class Account:
     text: str
 
 
-class Course(StrEnum):
+class EncounterStatus(StrEnum):
     """The course of an encounter, on which the questions after it depend."""
 
     COMPLETED = "completed"  # It took place in full; all questions are asked.
@@ -104,8 +104,8 @@ class Outcome:
         facts: The decisions, as plain data for the table of interactions.
     """
 
-    accounts: tuple[Account, Account]
-    course: Course
+    accounts: tuple[PlayerOutcome, PlayerOutcome]
+    course: EncounterStatus
     facts: Mapping[str, Any]
 
 
@@ -117,7 +117,7 @@ class Declaration:
     reason: str
 
 
-class Society(Protocol):
+class SocietyFigures(Protocol):
     """Facts about the society that a game may use in the background of a reputation."""
 
     def mutual_ties(self, name: str) -> int:
@@ -175,7 +175,7 @@ class Game(ABC):
     async def play(self, first: Player, second: Player) -> Outcome:
         """Let two agents meet, without changing them: the outcome is applied later."""
 
-    def background(self, society: Society, subject: str, *, is_self: bool) -> str:
+    def background(self, society: SocietyFigures, subject: str, *, is_self: bool) -> str:
         """Return further facts that a record of a subject considers, in words; empty by default."""
         return ""
 

@@ -27,7 +27,7 @@ from pydantic import Field
 
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
-from repunet_model.games.base import Account, Course, Game, Outcome, Player, share
+from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome, share
 from repunet_model.memory import Event
 from repunet_model.personas import Words
 from repunet_model.questions.base import REASON, Answer, Opinion, Question, free_text, said
@@ -194,7 +194,7 @@ class Investment(Game):
                 f"{trustee.name} promised you {plan.investor_share:g} %, and you refused: {said(decision.reason)}",
                 f"You promised {investor.name} {plan.investor_share:g} %, and they refused: {said(decision.reason)}",
             )
-            return self._no_deal(Course.REFUSED, investor, refused, **promise)
+            return self._no_deal(EncounterStatus.REFUSED, investor, refused, **promise)
         amount = min(_money(_exact(decision.amount)), investor.resources)
         outcome = GROWTH * amount
         allocation = await trustee.ask(
@@ -227,20 +227,20 @@ class Investment(Game):
         flow = f"{amount} units became {outcome}: {returned} for"
         return Outcome(
             accounts=(
-                Account(
+                PlayerOutcome(
                     returned - amount,
                     True,
                     f"{trustee.name} promised you {promised:g} %. Your {flow} you, {kept} for them, who "
                     f"reported an outcome of {reported}.",
                 ),
-                Account(
+                PlayerOutcome(
                     kept,
                     honoured,
                     f"You promised {investor.name} {promised:g} %. Their {flow} them, {kept} for you; you "
                     f"reported an outcome of {reported}.",
                 ),
             ),
-            course=Course.COMPLETED,
+            course=EncounterStatus.COMPLETED,
             facts=self._facts(
                 **promise,
                 accepted=True,
@@ -255,10 +255,10 @@ class Investment(Game):
 
     def _not_held(self, investor: Player, why: str) -> Outcome:
         accounts = (f"There was no deal with {other}: {why}." for other in (investor.partner, investor.name))
-        return self._no_deal(Course.NOT_HELD, investor, accounts)
+        return self._no_deal(EncounterStatus.NOT_HELD, investor, accounts)
 
-    def _no_deal(self, course: Course, investor: Player, what: Iterable[str], **facts: Any) -> Outcome:
-        first, second = (Account(Decimal(0), None, text) for text in what)
+    def _no_deal(self, course: EncounterStatus, investor: Player, what: Iterable[str], **facts: Any) -> Outcome:
+        first, second = (PlayerOutcome(Decimal(0), None, text) for text in what)
         return Outcome(
             accounts=(first, second),
             course=course,

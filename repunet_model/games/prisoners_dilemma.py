@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
-from repunet_model.games.base import Account, Course, Game, Outcome, Player
+from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Words
@@ -89,7 +89,7 @@ class PrisonersDilemma(Game):
                 self._account(one.decision, other.decision, second.name),
                 self._account(other.decision, one.decision, first.name),
             ),
-            course=Course.COMPLETED,
+            course=EncounterStatus.COMPLETED,
             facts={
                 "first_move": one.decision.value,
                 "second_move": other.decision.value,
@@ -108,9 +108,9 @@ class PrisonersDilemma(Game):
             )
         )
 
-    def _account(self, own: Move, other: Move, partner: str) -> Account:
+    def _account(self, own: Move, other: Move, partner: str) -> PlayerOutcome:
         payoff = PAYOFFS[own, other]
-        return Account(
+        return PlayerOutcome(
             payoff=Decimal(payoff),
             cooperated=own is Move.COOPERATE,
             text=f"You {_past(own)}, {partner} {_past(other)}. Points: you {payoff}, they {PAYOFFS[other, own]}.",

@@ -19,7 +19,17 @@ from typing import Annotated, Any, ClassVar
 
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays
-from repunet_model.games.base import Account, Course, Declaration, Game, Outcome, Player, Resident, Society, share
+from repunet_model.games.base import (
+    Declaration,
+    EncounterStatus,
+    Game,
+    Outcome,
+    Player,
+    PlayerOutcome,
+    Resident,
+    SocietyFigures,
+    share,
+)
 from repunet_model.personas import Words
 from repunet_model.questions.base import MESSAGE, REASON, Answer, Line, Opinion, Question, free_text, said
 from repunet_model.storage.schema import Column
@@ -157,7 +167,7 @@ class SignUpGame(Game):
         }
         if not all(wants):
             accounts = (self._account(first, "You did not talk."), self._account(second, "You did not talk."))
-            return Outcome(accounts, Course.NOT_HELD, facts)
+            return Outcome(accounts, EncounterStatus.NOT_HELD, facts)
         speaker, other = first, second
         dialogue: tuple[Line, ...] = ()
         while len(dialogue) < first.dialogue_turns - 1:
@@ -168,7 +178,7 @@ class SignUpGame(Game):
         dialogue = (*dialogue, Line(speaker.name, last.message))
         facts |= {"conversation": [[line.speaker, line.text] for line in dialogue], "summary": last.summary}
         what = f"You talked about it: {said(last.summary)}"
-        return Outcome((self._account(first, what), self._account(second, what)), Course.COMPLETED, facts)
+        return Outcome((self._account(first, what), self._account(second, what)), EncounterStatus.COMPLETED, facts)
 
     async def _wants(self, player: Player) -> bool:
         """Return whether a side wants to talk; with reputation, strangers always do."""
@@ -190,11 +200,11 @@ class SignUpGame(Game):
             "partner_opinion": player.partner_opinion,
         }
 
-    def _account(self, player: Player, what: str) -> Account:
+    def _account(self, player: Player, what: str) -> PlayerOutcome:
         choices = f"You {_signed(player.declared)}, {player.partner} {_signed(player.partner_declared)}."
-        return Account(Decimal(0), player.declared, f"{choices} {what}")
+        return PlayerOutcome(Decimal(0), player.declared, f"{choices} {what}")
 
-    def background(self, society: Society, subject: str, *, is_self: bool) -> str:
+    def background(self, society: SocietyFigures, subject: str, *, is_self: bool) -> str:
         """Return the subject's mutual ties, or the agent's own share of conversations, beside the average."""
         if not is_self:
             ties, mean_ties = society.mutual_ties(subject), society.mean_mutual_ties()
@@ -208,7 +218,7 @@ class SignUpGame(Game):
         """Return yes / all in the latest round, and conversations / pairs in the step."""
         return {
             "cooperation_rate": share(choice for choice in declared if choice is not None),
-            "talk_rate": share(outcome.course is Course.COMPLETED for outcome in outcomes),
+            "talk_rate": share(outcome.course is EncounterStatus.COMPLETED for outcome in outcomes),
         }
 
 

@@ -1,9 +1,9 @@
 """Sequences of dependent questions, and compound questions that ask a whole sequence in one call.
 
-A `Thought` is a generator: it yields an `Ask`, receives the answer, and builds the next question from it. A sequence
-is asked either with one call per question or as one `Compound`. The prompt of a compound shows the first view and all
-questions in order; its reply has a part for each question, read by that question. Both ways share questions, prompts
-and checks.
+A `QuestionFlow` is a generator: it yields a `FlowQuestion`, receives the answer, and builds the next question from
+it. A sequence is asked either with one call per question or as one `Compound`. The prompt of a compound shows the
+first view and all questions in order; its reply has a part for each question, read by that question. Both ways share
+questions, prompts and checks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from repunet_model.questions.base import Answer, Options, Question
 
 
 @dataclass(frozen=True, slots=True)
-class Ask[A: Answer]:
+class FlowQuestion[A: Answer]:
     """A question in a sequence.
 
     Attributes:
@@ -40,7 +40,7 @@ class Ask[A: Answer]:
     stage: str = ""
 
 
-type Thought[T] = Generator[Ask[Any], Any, T]
+type QuestionFlow[T] = Generator[FlowQuestion[Any], Any, T]
 """A sequence of dependent questions that returns a T."""
 
 
@@ -67,9 +67,9 @@ class Compound(Question[Answers]):
     template: ClassVar[str] = "compound.j2"
     answer: ClassVar[type[Answer]] = Answers
 
-    think: Callable[[], Thought[Any]] = field(repr=False)
-    digest_of: Callable[[Ask[Any]], bytes] = field(repr=False)
-    asks: tuple[Ask[Any], ...]
+    think: Callable[[], QuestionFlow[Any]] = field(repr=False)
+    digest_of: Callable[[FlowQuestion[Any]], bytes] = field(repr=False)
+    asks: tuple[FlowQuestion[Any], ...]
 
     def options(self, digest: bytes) -> Options:
         """Draw the options of every part, by "part.field", in the same order as when asked alone."""
@@ -82,7 +82,7 @@ class Compound(Question[Answers]):
     def schema(self, options: Options) -> dict[str, Any]:
         """Return the JSON schema of the answer, an object of objects."""
 
-        def of(ask: Ask[Any]) -> dict[str, Any]:
+        def of(ask: FlowQuestion[Any]) -> dict[str, Any]:
             schema = ask.question.schema(options_of(ask.part, options))
             return {"anyOf": [schema, {"type": "null"}]} if ask.condition else schema
 
@@ -112,7 +112,7 @@ class Compound(Question[Answers]):
             raise ValueError(f"reply: must be one object with just these fields: {', '.join(wanted)}")
         parts: dict[str, Answer | None] = dict.fromkeys(wanted)
 
-        def read_part(ask: Ask[Any]) -> Answer:
+        def read_part(ask: FlowQuestion[Any]) -> Answer:
             if data[ask.part] is None:
                 raise ValueError(f"{ask.part}: is null, but has to be answered")
             try:
@@ -125,11 +125,11 @@ class Compound(Question[Answers]):
         follow(self.think(), read_part)
         return Answers(parts=parts)
 
-    async def in_turn(self, answer: Callable[[Ask[Any], bytes], Coroutine[Any, Any, Answer]]) -> Answers:
+    async def in_turn(self, answer: Callable[[FlowQuestion[Any], bytes], Coroutine[Any, Any, Answer]]) -> Answers:
         """Answer the parts one after another with a coroutine that receives each part and its digest."""
         parts: dict[str, Answer | None] = {ask.part: None for ask in self.asks}
 
-        async def answer_part(ask: Ask[Any]) -> Answer:
+        async def answer_part(ask: FlowQuestion[Any]) -> Answer:
             parts[ask.part] = given = await answer(ask, self.digest_of(ask))
             return given
 
@@ -137,7 +137,7 @@ class Compound(Question[Answers]):
         return Answers(parts=parts)
 
 
-def follow[T](thought: Thought[T], answer: Callable[[Ask[Any]], Answer | None]) -> T:
+def follow[T](thought: QuestionFlow[T], answer: Callable[[FlowQuestion[Any]], Answer | None]) -> T:
     """Run a sequence of questions to its end and return its result."""
     try:
         ask = next(thought)
@@ -148,7 +148,7 @@ def follow[T](thought: Thought[T], answer: Callable[[Ask[Any]], Answer | None]) 
         return result
 
 
-async def follow_async[T](thought: Thought[T], answer: Callable[[Ask[Any]], Awaitable[Answer]]) -> T:
+async def follow_async[T](thought: QuestionFlow[T], answer: Callable[[FlowQuestion[Any]], Awaitable[Answer]]) -> T:
     """Run a sequence of questions like `follow`, with a coroutine that answers."""
     try:
         ask = next(thought)
@@ -164,14 +164,14 @@ def options_of(part: str, options: Options) -> Options:
     return {name.partition(".")[2]: order for name, order in options.items() if name.startswith(f"{part}.")}
 
 
-def asks_of(thought: Thought[Any]) -> tuple[Ask[Any], ...]:
+def asks_of(thought: QuestionFlow[Any]) -> tuple[FlowQuestion[Any], ...]:
     """Return all questions that a sequence may ask, by running it with placeholder answers.
 
     A closed choice takes its first option, so the first option must lead to the most further questions.
     """
     found = []
 
-    def answer(ask: Ask[Any]) -> Answer:
+    def answer(ask: FlowQuestion[Any]) -> Answer:
         found.append(ask)
         return _blank(ask.question)
 

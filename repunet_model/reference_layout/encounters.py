@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from repunet_model.games import find
-from repunet_model.games.base import Course
+from repunet_model.games.base import EncounterStatus
 from repunet_model.games.investment import CENT, GROWTH
 from repunet_model.games.prisoners_dilemma import PAYOFFS, Move
 from repunet_model.reference_layout.words import AVOIDED, SAYS_AVOIDED
@@ -25,7 +25,7 @@ _PARTIES = re.compile(r"(Success|Failed) investment[:.] [Ii]nvestor is (.+?)(?:,
 _MOVES = re.compile(r"Game_result is .+?\. (.+) chose (Cooperate|Defect), (.+) chose (Cooperate|Defect)")
 
 
-def blank(game: str, step: int, first: str, second: str, course: Course) -> Row:
+def blank(game: str, step: int, first: str, second: str, course: EncounterStatus) -> Row:
     """Return a row of interactions whose other columns are null."""
     known = {"step": step, "first": first, "second": second, "course": course.value}
     return {**dict.fromkeys(INTERACTIONS.columns_with(find(game).facts)), **known}
@@ -49,7 +49,7 @@ def _investment(step: int, text: str) -> Row | None:
     invested, _, allocation = rest.partition("\nstage 3:")
     reported = re.findall(NUMBER, allocation.partition("reported_investment_outcome is ")[2])
     return _settled(
-        blank("investment", step, investor, trustee, Course.COMPLETED),
+        blank("investment", step, investor, trustee, EncounterStatus.COMPLETED),
         promised=promised,
         amount=_found(rf"investor invests {NUMBER} unit", invested),
         returned=_found(rf"['\"]investor['\"]: ['\"]?{NUMBER}['\"]?", allocation),
@@ -63,7 +63,9 @@ def _refused(step: int, investor: str, trustee: str, decision: str, *, avoided: 
     """Return the row of a deal that the investor refused or, if avoided, a blacklist forbade."""
     reason = decision.partition("Refuse")[2].strip(" .\n")
     return {
-        **blank("investment", step, investor, trustee, Course.NOT_HELD if avoided else Course.REFUSED),
+        **blank(
+            "investment", step, investor, trustee, EncounterStatus.NOT_HELD if avoided else EncounterStatus.REFUSED
+        ),
         **{"accepted": False, "first_payoff": 0.0, "second_payoff": 0.0},
         "investor_reason": None if avoided else reason or None,
     }
@@ -120,7 +122,7 @@ def _dilemma(step: int, text: str) -> Row | None:
     first, one, second, other = moves.groups()
     mine, theirs = Move(one.lower()), Move(other.lower())
     return {
-        **blank("prisoners_dilemma", step, first, second, Course.COMPLETED),
+        **blank("prisoners_dilemma", step, first, second, EncounterStatus.COMPLETED),
         "first_cooperated": mine is Move.COOPERATE,
         "second_cooperated": theirs is Move.COOPERATE,
         "first_payoff": float(PAYOFFS[mine, theirs]),
@@ -147,7 +149,7 @@ def from_results(step: int, text: str, names: Iterable[str]) -> Iterator[Row | s
             yield {**row, "promised_share": _float(promised)}
         else:
             yield _settled(
-                blank("investment", step, investor, trustee, Course.COMPLETED),
+                blank("investment", step, investor, trustee, EncounterStatus.COMPLETED),
                 promised=promised,
                 amount=_found(rf"Allocation {NUMBER} unit", decided),
                 returned=_found(rf"Investor: {re.escape(investor)}: actual allocation {NUMBER}", block),
@@ -212,7 +214,7 @@ def _remembered_deal(row: Mapping[str, Any]) -> str:
 
 
 def _refusal(row: Mapping[str, Any]) -> str:
-    if row["course"] == Course.NOT_HELD.value:
+    if row["course"] == EncounterStatus.NOT_HELD.value:
         return f"Refuse. {AVOIDED}"
     return f"Refuse. {row['investor_reason']}" if row["investor_reason"] else "Refuse"
 
@@ -221,7 +223,7 @@ def result_of(row: Mapping[str, Any]) -> str:
     """Return the block of an investment result file for one encounter."""
     first, second, refused, promised = row["first"], row["second"], not row["accepted"], row["promised_share"]
     plan = f"trustee_part: {_text(_rest(promised))}%, investor_part: {_text(promised)}%"
-    if row["course"] == Course.NOT_HELD.value:
+    if row["course"] == EncounterStatus.NOT_HELD.value:
         plan = AVOIDED
     decided = one_line(_refusal(row)) if refused else f"Accept. Allocation {_text(row['amount'])} unit."
     parts: list[str | list[str]] = [

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from repunet_model.games.base import Course, Game
+from repunet_model.games.base import EncounterStatus, Game
 from repunet_model.memory import Event
 from repunet_model.questions.base import Credibility
 from repunet_model.reference_layout import encounters
@@ -92,7 +92,7 @@ class History:
             row = plain(kept)
         elif self.game.name == "sign_up":
             row = {
-                **encounters.blank("sign_up", node.created_at, node.subject, node.object, Course.COMPLETED),
+                **encounters.blank("sign_up", node.created_at, node.subject, node.object, EncounterStatus.COMPLETED),
                 **{"first_payoff": 0.0, "second_payoff": 0.0, "talked": True, "summary": node.text},
                 "conversation": encounters.dialogue(node.conversation, self.snapshot.names) or None,
             }
@@ -283,4 +283,4 @@ class History:
 
     def _is_completed(self, event: Row, name: str) -> bool:
         row = self.interactions.get((event["step"], frozenset((name, event["partner"]))))
-        return row is not None and row["course"] == Course.COMPLETED.value
+        return row is not None and row["course"] == EncounterStatus.COMPLETED.value

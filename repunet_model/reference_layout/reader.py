@@ -29,7 +29,7 @@ from repunet_model.backends.setup import respondents
 from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError
 from repunet_model.games import find
-from repunet_model.games.base import Course
+from repunet_model.games.base import EncounterStatus
 from repunet_model.personas import Persona, Population, built_in, population, validated
 from repunet_model.questions.base import UNCREDIBLE
 from repunet_model.reference_layout.files import Person, Report, Snapshot, find_step, read_snapshot
@@ -329,7 +329,7 @@ class _Reading:
     def tables(self) -> dict[str, list[Row]]:
         """Return the tables of the history up to the step, and report columns with missing values."""
         interactions = list(self.history.interactions.values())
-        completed = [row for row in interactions if row["course"] == Course.COMPLETED.value]
+        completed = [row for row in interactions if row["course"] == EncounterStatus.COMPLETED.value]
         for column in interactions[0] if interactions else ():
             rows, kind = (completed, "completed ") if column in OF_COMPLETED else (interactions, "")
             if missing := sum(row[column] is None for row in rows):

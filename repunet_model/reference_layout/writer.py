@@ -16,7 +16,7 @@ from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError
 from repunet_model.export import whole
 from repunet_model.games import find
-from repunet_model.games.base import Course
+from repunet_model.games.base import EncounterStatus
 from repunet_model.reference_layout.encounters import boxed, memory_of, result_of
 from repunet_model.reference_layout.files import is_folder_name
 from repunet_model.reference_layout.words import (
@@ -158,7 +158,7 @@ class _Past:
             for side, role in (("first", "investor"), ("second", "trustee")):
                 if row[side] == name and self.config.game == "investment":
                     met[f"total_num_{role}"] += 1
-                    met[f"success_num_{role}"] += row["course"] == Course.COMPLETED.value
+                    met[f"success_num_{role}"] += row["course"] == EncounterStatus.COMPLETED.value
         names = [f"{what}_num_{role}" for role in ("investor", "trustee") for what in ("total", "success")]
         chats = (0, 0) if self.config.game == "investment" else (state["encounters"], state["completed"])
         return {**{name: met[name] for name in names}, "total_chat_num": chats[0], "success_chat_num": chats[1]}
@@ -184,7 +184,7 @@ class _Past:
     def _has_node(self, event: Row, name: str) -> bool:
         """Whether the layout has a memory for an event; it has none for a conversation that did not take place."""
         row = self._row(event, name)
-        return row is not None and (self.config.game != "sign_up" or row["course"] == Course.COMPLETED.value)
+        return row is not None and (self.config.game != "sign_up" or row["course"] == EncounterStatus.COMPLETED.value)
 
     def _nodes(self, name: str) -> list[Row]:
         """Return the memories of an agent: public choices, encounters and gossip, by step."""

@@ -15,7 +15,7 @@ import pandas as pd
 from repunet_model import games, measures
 from repunet_model.backends.asked import not_taken
 from repunet_model.backends.base import Usage
-from repunet_model.games.base import Account, Course, Game, Outcome
+from repunet_model.games.base import EncounterStatus, Game, Outcome, PlayerOutcome
 from repunet_model.measures import COSTS, of_graph
 from repunet_model.storage import Row, Step, StepReader
 from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, InteractionRow
@@ -126,10 +126,10 @@ def _of_past(run: StepReader, game: Game) -> list[Row]:
 def _outcome(row: InteractionRow, game: Game) -> Outcome:
     """Reconstruct the outcome of an encounter from its row."""
     sides = (
-        Account(Decimal(str(row["first_payoff"] or 0)), row["first_cooperated"], ""),
-        Account(Decimal(str(row["second_payoff"] or 0)), row["second_cooperated"], ""),
+        PlayerOutcome(Decimal(str(row["first_payoff"] or 0)), row["first_cooperated"], ""),
+        PlayerOutcome(Decimal(str(row["second_payoff"] or 0)), row["second_cooperated"], ""),
     )
-    return Outcome(sides, Course(row["course"]), {name: cast("Row", row)[name] for name in game.facts})
+    return Outcome(sides, EncounterStatus(row["course"]), {name: cast("Row", row)[name] for name in game.facts})
 
 
 def _of_society(step: Step, seed: int) -> dict[str, float | None]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from repunet_model.stages.encounter import Encounter, Side
-    from repunet_model.stages.world import World
+    from repunet_model.stages.world import StepContext
 
 
 class Stage(ABC):
@@ -33,11 +33,11 @@ class Stage(ABC):
     after: ClassVar[str] = ""
     places: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: StepContext) -> None:
         self.world = world
 
     @classmethod
-    def takes_part(cls, world: World) -> bool:
+    def takes_part(cls, world: StepContext) -> bool:
         """Whether the stage is part of a step; True by default."""
         return True
 

@@ -17,7 +17,7 @@ from repunet_model.storage.schema import RECORDS, TIES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from repunet_model.stages.world import World
+    from repunet_model.stages.world import StepContext
 
 
 class Draft:
@@ -25,7 +25,7 @@ class Draft:
 
     partner = ""
 
-    def __init__(self, world: World, name: str, stage: str, role: str, below: Draft | None = None) -> None:
+    def __init__(self, world: StepContext, name: str, stage: str, role: str, below: Draft | None = None) -> None:
         """Overlay an agent, or an uncommitted draft `below` of the same agent."""
         self.world = world
         self.name = name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from repunet_model.games.base import Account, Course, Outcome
+from repunet_model.games.base import EncounterStatus, Outcome, PlayerOutcome
 from repunet_model.memory import Event
 from repunet_model.questions.base import Line, Opinion
 from repunet_model.questions.encounter import EvaluationAnswer
@@ -16,7 +16,7 @@ from repunet_model.storage.schema import EVENTS, EventRow
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from repunet_model.stages.world import Census, World
+    from repunet_model.stages.world import Census, StepContext
 
 
 class Side(Draft):
@@ -30,10 +30,12 @@ class Side(Draft):
         first_words: The listener and the opening of its gossip, from a fused call; None without a listener.
     """
 
-    account: Account
-    course: Course
+    account: PlayerOutcome
+    course: EncounterStatus
 
-    def __init__(self, world: World, name: str, role: str, partner: str, partner_role: str, census: Census) -> None:
+    def __init__(
+        self, world: StepContext, name: str, role: str, partner: str, partner_role: str, census: Census
+    ) -> None:
         super().__init__(world, name, "encounter", role)
         self.partner = partner
         self.partner_role = partner_role
@@ -68,7 +70,7 @@ class Side(Draft):
     @property
     def completed(self) -> bool:
         """Whether the encounter took place in full."""
-        return self.course is Course.COMPLETED
+        return self.course is EncounterStatus.COMPLETED
 
     @property
     def conduct(self) -> Level | None:
@@ -131,7 +133,7 @@ class Encounter:
 
     outcome: Outcome
 
-    def __init__(self, world: World, census: Census, first: str, second: str) -> None:
+    def __init__(self, world: StepContext, census: Census, first: str, second: str) -> None:
         role, other_role = world.game.roles
         self.sides = (
             Side(world, first, role, second, other_role, census),

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from repunet_model.questions.base import Line
-from repunet_model.questions.compound import Hearing, Thought
+from repunet_model.questions.compound import Hearing, QuestionFlow
 from repunet_model.questions.gossip import JudgementAnswer, Respond, Turn, Wish
 from repunet_model.stages.asking import at_once, one_by_one
 from repunet_model.stages.base import SideStage
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from repunet_model.stages.encounter import Encounter, Side
-    from repunet_model.stages.world import World
+    from repunet_model.stages.world import StepContext
 
 
 class Gossip(SideStage):
@@ -52,7 +52,7 @@ class Gossip(SideStage):
 
     name: ClassVar[str] = "gossip"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: StepContext) -> None:
         super().__init__(world)
         self._arrived: defaultdict[str, Milestone] = defaultdict(Milestone)
         self._searches: defaultdict[str, Search] = defaultdict(Search)
@@ -62,7 +62,7 @@ class Gossip(SideStage):
         self._lapsed = 0
 
     @classmethod
-    def takes_part(cls, world: World) -> bool:
+    def takes_part(cls, world: StepContext) -> bool:
         """Whether agents gossip."""
         return world.gossip
 
@@ -149,7 +149,7 @@ class Gossip(SideStage):
     async def _hear_at_once(self, message: Message) -> None:
         """Let a listener judge, conclude and pass on the message in one call."""
 
-        def hear(draft: Draft) -> Thought[tuple[JudgementAnswer, tuple[str, Line] | None]]:
+        def hear(draft: Draft) -> QuestionFlow[tuple[JudgementAnswer, tuple[str, Line] | None]]:
             judgement: JudgementAnswer = yield from judging(draft, message)
             yield from concluding(draft, message, judgement)
             if not passes_on(judgement):

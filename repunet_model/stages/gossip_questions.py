@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from repunet_model.questions.base import UNCREDIBLE, Candidate, Line
-from repunet_model.questions.compound import Ask, Thought
+from repunet_model.questions.compound import FlowQuestion, QuestionFlow
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.questions.gossip import (
     ChooseListener,
@@ -52,7 +52,7 @@ class Story:
         return "" if self.hearsay is None else self.hearsay.gossiper
 
 
-def wish_to_gossip(side: Side) -> Thought[None]:
+def wish_to_gossip(side: Side) -> QuestionFlow[None]:
     """Ask a side whether it wants to gossip about its partner."""
     question = WishToGossip(
         subject=side.partner,
@@ -61,11 +61,11 @@ def wish_to_gossip(side: Side) -> Thought[None]:
         conduct_reason=side.conduct_reason,
         opinion=side.partner_opinion,
     )
-    answer: WishAnswer = yield Ask("wish", question, about=side.partner)
+    answer: WishAnswer = yield FlowQuestion("wish", question, about=side.partner)
     side.wish = answer
 
 
-def tell_at_once(side: Side) -> Thought[None]:
+def tell_at_once(side: Side) -> QuestionFlow[None]:
     """Ask for listener and opening as part of a fused call, if the side wishes to gossip."""
     if side.wish is not None and side.wish.decision is Wish.GOSSIP:
         side.first_words = yield from telling(side, first_hand(side, side.wish), condition="you want to talk about it")
@@ -158,12 +158,12 @@ def audience(gossiper: Draft, story: Story) -> tuple[Candidate, ...]:
     return gossiper.acquaintances(without={story.subject, story.told_by})
 
 
-def choosing(story: Story, people: tuple[Candidate, ...], condition: str = "") -> Thought[str | None]:
+def choosing(story: Story, people: tuple[Candidate, ...], condition: str = "") -> QuestionFlow[str | None]:
     """Choose the listener; None without people. A single person is chosen without a question."""
     if len(people) < 2:
         return people[0].name if people else None
     question = ChooseListener(subject=story.subject, tone=story.tone, people=people)
-    answer: ListenerAnswer = yield Ask(
+    answer: ListenerAnswer = yield FlowQuestion(
         "listener",
         question,
         about=story.subject,
@@ -177,7 +177,7 @@ def choosing(story: Story, people: tuple[Candidate, ...], condition: str = "") -
 
 def speaking(
     gossiper: Draft, listener: str, story: Story, dialogue: tuple[Line, ...] = (), condition: str = ""
-) -> Thought[Line]:
+) -> QuestionFlow[Line]:
     """Ask the gossiper for the opening or its next turn."""
     question = Tell(
         listener=listener,
@@ -189,7 +189,7 @@ def speaking(
         hearsay=story.hearsay,
         dialogue=dialogue,
     )
-    answer: MessageAnswer = yield Ask(
+    answer: MessageAnswer = yield FlowQuestion(
         "message",
         question,
         about=story.subject,
@@ -200,7 +200,7 @@ def speaking(
     return Line(gossiper.name, answer.message)
 
 
-def telling(gossiper: Draft, story: Story, condition: str = "") -> Thought[tuple[str, Line] | None]:
+def telling(gossiper: Draft, story: Story, condition: str = "") -> QuestionFlow[tuple[str, Line] | None]:
     """Choose the listener and ask for the opening; None without a listener."""
     people = audience(gossiper, story)
     listener = yield from choosing(story, people, condition)
@@ -211,7 +211,7 @@ def telling(gossiper: Draft, story: Story, condition: str = "") -> Thought[tuple
     return listener, (yield from speaking(gossiper, listener, story, condition=condition))
 
 
-def judging(listener: Draft, message: Message) -> Thought[JudgementAnswer]:
+def judging(listener: Draft, message: Message) -> QuestionFlow[JudgementAnswer]:
     """Ask the listener for reply, summary and credibility, and for first-order gossip whether to pass it on."""
     story, gossiper = message.story, message.gossiper
     view: dict[str, Any] = {
@@ -227,12 +227,12 @@ def judging(listener: Draft, message: Message) -> Thought[JudgementAnswer]:
         origin = story.told_by
         view |= {"origin": origin, "origin_opinion": listener.opinion(origin, gossiper.role)}
     question = Hear(**view) if message.is_first_hand else HearSecondHand(**view)
-    answer: JudgementAnswer = yield Ask("judgement", question, about=story.subject, source=story.source)
+    answer: JudgementAnswer = yield FlowQuestion("judgement", question, about=story.subject, source=story.source)
     listener.judge_gossip(uncredible=answer.credibility in UNCREDIBLE)
     return answer
 
 
-def concluding(listener: Draft, message: Message, judgement: JudgementAnswer) -> Thought[None]:
+def concluding(listener: Draft, message: Message, judgement: JudgementAnswer) -> QuestionFlow[None]:
     """Ask the listener to update its record, then its tie."""
     story, hearsay = message.story, _hearsay(message, judgement)
     if listener.world.reputation:

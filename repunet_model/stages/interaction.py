@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from repunet_model.games.base import Course
-from repunet_model.questions.compound import Aftermath, Ask, Thought
+from repunet_model.games.base import EncounterStatus
+from repunet_model.questions.compound import Aftermath, FlowQuestion, QuestionFlow
 from repunet_model.questions.encounter import Evaluate
 from repunet_model.stages.asking import at_once, one_by_one
 from repunet_model.stages.base import EncounterStage, SideStage
@@ -23,9 +23,9 @@ from repunet_model.storage.schema import INTERACTIONS, InteractionRow
 from repunet_model.util.causality import together
 
 if TYPE_CHECKING:
-    from repunet_model.stages.world import World
+    from repunet_model.stages.world import StepContext
 
-Concern = Callable[[Side], Thought[None]]
+Concern = Callable[[Side], QuestionFlow[None]]
 """Starts a sequence of questions to one side."""
 
 
@@ -56,7 +56,7 @@ class Appraisal(SideStage):
 
     name: ClassVar[str] = "encounter"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: StepContext) -> None:
         super().__init__(world)
         self._concerns = aftermath(reputation=world.reputation, gossip=world.gossip, fused=world.fused)
 
@@ -65,7 +65,7 @@ class Appraisal(SideStage):
         groups = self._concerns[side.course]
         if self.world.fused:
 
-            def in_turn(draft: Side) -> Thought[None]:
+            def in_turn(draft: Side) -> QuestionFlow[None]:
                 for concern in chain.from_iterable(groups):
                     yield from concern(draft)
 
@@ -106,21 +106,23 @@ class Appraisal(SideStage):
             self.world.log.add(INTERACTIONS, cast("InteractionRow", {**row, **encounter.outcome.facts}))
 
 
-def aftermath(*, reputation: bool, gossip: bool, fused: bool) -> Mapping[Course, tuple[tuple[Concern, ...], ...]]:
+def aftermath(
+    *, reputation: bool, gossip: bool, fused: bool
+) -> Mapping[EncounterStatus, tuple[tuple[Concern, ...], ...]]:
     """Return the groups of questions by course; fused, they include the listener and opening of gossip."""
     wish: tuple[Concern, ...] = ((wish_to_gossip, tell_at_once) if fused else (wish_to_gossip,)) if gossip else ()
     return {
-        Course.COMPLETED: (
+        EncounterStatus.COMPLETED: (
             (evaluate,),
             *(((update_self, update_partner),) if reputation else ()),
             (reflect, rewire, *wish),
         ),
-        Course.REFUSED: ((rewire, *wish),),
-        Course.NOT_HELD: (),
+        EncounterStatus.REFUSED: ((rewire, *wish),),
+        EncounterStatus.NOT_HELD: (),
     }
 
 
-def evaluate(side: Side) -> Thought[None]:
+def evaluate(side: Side) -> QuestionFlow[None]:
     """Ask a side to evaluate both sides."""
     question = Evaluate(
         partner=side.partner,
@@ -130,4 +132,4 @@ def evaluate(side: Side) -> Thought[None]:
         own_opinion=side.own_opinion,
         partner_opinion=side.partner_opinion,
     )
-    side.evaluation = yield Ask("evaluation", question, about=side.partner)
+    side.evaluation = yield FlowQuestion("evaluation", question, about=side.partner)

@@ -18,7 +18,7 @@ from repunet_model.stages.draft import Draft
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from repunet_model.stages.world import World
+    from repunet_model.stages.world import StepContext
 
 Pair = tuple[str, str]
 
@@ -59,7 +59,7 @@ class Pairing(Stage):
             yield chooser, chosen
 
 
-async def _pick(world: World, chooser: str, bound: list[str]) -> str:
+async def _pick(world: StepContext, chooser: str, bound: list[str]) -> str:
     """Ask a chooser for a partner; a single candidate is picked without a question."""
     if len(bound) == 1:
         return bound[0]

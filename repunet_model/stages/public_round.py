@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from repunet_model.games.base import Declaration
 from repunet_model.questions.base import said
-from repunet_model.questions.compound import Reading, Thought
+from repunet_model.questions.compound import QuestionFlow, Reading
 from repunet_model.questions.encounter import News
 from repunet_model.reputation import Cause, Level
 from repunet_model.stages.asking import at_once, one_by_one
@@ -27,7 +27,7 @@ from repunet_model.storage.schema import DECLARATIONS, Notice
 from repunet_model.util.causality import together
 
 if TYPE_CHECKING:
-    from repunet_model.stages.world import World
+    from repunet_model.stages.world import StepContext
 
 PERIOD = 5
 
@@ -41,12 +41,12 @@ NewsSource = Callable[[str, Subject], News | None]
 """Returns the news for a reader, by name, about a subject; None without news."""
 
 
-def _citizens(world: World) -> list[Draft]:
+def _citizens(world: StepContext) -> list[Draft]:
     """Return a draft of each agent for the opening of a step."""
     return [Draft(world, name, "opening", world.game.roles[0]) for name in world.agents]
 
 
-def _opens(world: World) -> bool:
+def _opens(world: StepContext) -> bool:
     """Whether a step opens with public news."""
     return (world.step - 1) % PERIOD == 0
 
@@ -56,13 +56,13 @@ class PublicRound(PopulationStage):
 
     name: ClassVar[str] = "opening"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: StepContext) -> None:
         super().__init__(world)
         self._citizens = _citizens(world)
         self._declarations: list[Declaration] = []
 
     @classmethod
-    def takes_part(cls, world: World) -> bool:
+    def takes_part(cls, world: StepContext) -> bool:
         """Whether the game has a round in this step."""
         return world.game.has_rounds and _opens(world)
 
@@ -92,7 +92,7 @@ class TakeIn(PopulationStage):
     cause: ClassVar[Cause]
     """The cause of the new records."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: StepContext) -> None:
         super().__init__(world)
         self._citizens = _citizens(world)
 
@@ -114,11 +114,11 @@ class TakeIn(PopulationStage):
         else:
             await together(*(one_by_one(citizen, self._conclude(citizen, *item)) for item in news))
 
-    def _conclude_all(self, news: Sequence[tuple[Subject, News]], citizen: Draft) -> Thought[None]:
+    def _conclude_all(self, news: Sequence[tuple[Subject, News]], citizen: Draft) -> QuestionFlow[None]:
         for number, (subject, item) in enumerate(news, 1):
             yield from self._conclude(citizen, subject, item, suffix=f"_{number}")
 
-    def _conclude(self, citizen: Draft, subject: Subject, news: News, suffix: str = "") -> Thought[None]:
+    def _conclude(self, citizen: Draft, subject: Subject, news: News, suffix: str = "") -> QuestionFlow[None]:
         yield from update_from_news(citizen, f"record{suffix}", *subject, news, self.cause)
         yield from rewire_after_news(citizen, f"tie{suffix}", *subject, news)
 
@@ -134,7 +134,7 @@ class ReadChoices(TakeIn):
     cause: ClassVar[Cause] = Cause.SIGN_UP
 
     @classmethod
-    def takes_part(cls, world: World) -> bool:
+    def takes_part(cls, world: StepContext) -> bool:
         """Whether this step has a round and agents keep reputations."""
         return PublicRound.takes_part(world) and world.reputation
 
@@ -159,7 +159,7 @@ class ReadEvaluations(TakeIn):
     cause: ClassVar[Cause] = Cause.OBSERVATION
 
     @classmethod
-    def takes_part(cls, world: World) -> bool:
+    def takes_part(cls, world: StepContext) -> bool:
         """Whether the game publishes evaluations and this step opens with public news."""
         return world.game.publishes_evaluations and _opens(world)
 

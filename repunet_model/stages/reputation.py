@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repunet_model.questions.compound import Ask, Thought
+from repunet_model.questions.compound import FlowQuestion, QuestionFlow
 from repunet_model.questions.encounter import Hearsay, LearnedAnswer, News, RecordAnswer, Reflect, UpdateRecord
 from repunet_model.reputation import Cause, Level, ReputationRecord
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from repunet_model.stages.encounter import Side
 
 
-def update_self(side: Side) -> Thought[None]:
+def update_self(side: Side) -> QuestionFlow[None]:
     """Update a side's record of itself after an encounter."""
     judged = side.judged
     return _update_from_experience(side, "own_record", side.name, side.role, judged.own, judged.own_reason)
 
 
-def update_partner(side: Side) -> Thought[None]:
+def update_partner(side: Side) -> QuestionFlow[None]:
     """Update a side's record of its partner after an encounter."""
     judged = side.judged
     return _update_from_experience(
@@ -29,7 +29,7 @@ def update_partner(side: Side) -> Thought[None]:
 
 def _update_from_experience(
     side: Side, part: str, subject: str, role: str, conduct: Level, reason: str
-) -> Thought[None]:
+) -> QuestionFlow[None]:
     is_self = subject == side.name
     question = UpdateRecord(
         subject=subject,
@@ -41,26 +41,28 @@ def _update_from_experience(
         account=side.account.text,
         background=side.world.game.background(side.census, subject, is_self=is_self),
     )
-    yield from _update(side, Ask(part, question, about=subject), Cause.EXPERIENCE)
+    yield from _update(side, FlowQuestion(part, question, about=subject), Cause.EXPERIENCE)
 
 
 def update_from_gossip(
     listener: Draft, subject: str, role: str, hearsay: Hearsay, cause: Cause, source: str
-) -> Thought[None]:
+) -> QuestionFlow[None]:
     """Update a listener's record of the subject after gossip."""
     question = UpdateRecord(
         subject=subject, role=role, is_self=False, previous=listener.record(subject, role), hearsay=hearsay
     )
-    yield from _update(listener, Ask("record", question, about=subject, source=source), cause, hearsay.gossiper)
+    yield from _update(
+        listener, FlowQuestion("record", question, about=subject, source=source), cause, hearsay.gossiper
+    )
 
 
-def update_from_news(agent: Draft, part: str, subject: str, role: str, news: News, cause: Cause) -> Thought[None]:
+def update_from_news(agent: Draft, part: str, subject: str, role: str, news: News, cause: Cause) -> QuestionFlow[None]:
     """Update an agent's record of a subject after public news; `part` is the name of the answer in a compound."""
     question = UpdateRecord(subject=subject, role=role, is_self=False, previous=agent.record(subject, role), news=news)
-    yield from _update(agent, Ask(part, question, about=subject, source=role, shows_view=True), cause)
+    yield from _update(agent, FlowQuestion(part, question, about=subject, source=role, shows_view=True), cause)
 
 
-def _update(draft: Draft, ask: Ask[RecordAnswer], cause: Cause, told_by: str = "") -> Thought[None]:
+def _update(draft: Draft, ask: FlowQuestion[RecordAnswer], cause: Cause, told_by: str = "") -> QuestionFlow[None]:
     question = ask.question
     assert isinstance(question, UpdateRecord)
     answer: RecordAnswer = yield ask
@@ -69,7 +71,7 @@ def _update(draft: Draft, ask: Ask[RecordAnswer], cause: Cause, told_by: str = "
     draft.write(record, cause, told_by)
 
 
-def reflect(side: Side) -> Thought[None]:
+def reflect(side: Side) -> QuestionFlow[None]:
     """Update the learned text of a side."""
     question = Reflect(
         role=side.role,
@@ -81,5 +83,5 @@ def reflect(side: Side) -> Thought[None]:
         partner_reason=side.judged.partner_reason,
         own_opinion=side.own_opinion,
     )
-    answer: LearnedAnswer = yield Ask("learned", question, about=side.partner)
+    answer: LearnedAnswer = yield FlowQuestion("learned", question, about=side.partner)
     side.learn(answer.learned)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from repunet_model.questions.compound import Ask, Thought
+from repunet_model.questions.compound import FlowQuestion, QuestionFlow
 from repunet_model.questions.encounter import (
     Connect,
     ConnectAnswer,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from repunet_model.stages.encounter import Side
 
 
-def rewire(side: Side) -> Thought[None]:
+def rewire(side: Side) -> QuestionFlow[None]:
     """Reconsider an existing tie to the partner, or a new one if the encounter took place in full."""
     other, role = side.partner, side.partner_role
     if side.is_bound(other, role):
@@ -33,7 +33,7 @@ def rewire(side: Side) -> Thought[None]:
             conduct_reason=side.conduct_reason,
             account=side.account.text if side.evaluation is None else "",
         )
-        yield from _reconsider(side, Ask("tie", question, about=other))
+        yield from _reconsider(side, FlowQuestion("tie", question, about=other))
     elif side.completed:
         connecting = Connect(
             other=other,
@@ -42,26 +42,26 @@ def rewire(side: Side) -> Thought[None]:
             conduct=side.judged.partner,
             conduct_reason=side.judged.partner_reason,
         )
-        joining: ConnectAnswer = yield Ask("tie", connecting, about=other)
+        joining: ConnectAnswer = yield FlowQuestion("tie", connecting, about=other)
         if joining.decision is Connection.CONNECT:
             side.tie(other, role, bound=True)
 
 
-def rewire_after_gossip(listener: Draft, subject: str, role: str, hearsay: Hearsay, source: str) -> Thought[None]:
+def rewire_after_gossip(listener: Draft, subject: str, role: str, hearsay: Hearsay, source: str) -> QuestionFlow[None]:
     """Reconsider an existing tie to the subject of gossip."""
     if listener.is_bound(subject, role):
         question = Disconnect(other=subject, role=role, opinion=listener.opinion(subject, role), hearsay=hearsay)
-        yield from _reconsider(listener, Ask("tie", question, about=subject, source=source))
+        yield from _reconsider(listener, FlowQuestion("tie", question, about=subject, source=source))
 
 
-def rewire_after_news(agent: Draft, part: str, subject: str, role: str, news: News) -> Thought[None]:
+def rewire_after_news(agent: Draft, part: str, subject: str, role: str, news: News) -> QuestionFlow[None]:
     """Reconsider an existing tie after public news; `part` is the name of the answer in a compound."""
     if agent.is_bound(subject, role):
         question = Disconnect(other=subject, role=role, opinion=agent.opinion(subject, role), news=news)
-        yield from _reconsider(agent, Ask(part, question, about=subject, source=role))
+        yield from _reconsider(agent, FlowQuestion(part, question, about=subject, source=role))
 
 
-def _reconsider(draft: Draft, ask: Ask[DisconnectAnswer]) -> Thought[None]:
+def _reconsider(draft: Draft, ask: FlowQuestion[DisconnectAnswer]) -> QuestionFlow[None]:
     """Ask whether to keep a tie, and cut it if the answer says no."""
     question = ask.question
     assert isinstance(question, Disconnect)

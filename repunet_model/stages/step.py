@@ -20,7 +20,7 @@ from repunet_model.stages.world import Census
 from repunet_model.util.causality import follow_from, task_group, together
 
 if TYPE_CHECKING:
-    from repunet_model.stages.world import World
+    from repunet_model.stages.world import StepContext
 
 BUILT_IN: tuple[type[Stage], ...] = (
     PublicRound,
@@ -45,7 +45,7 @@ def in_order(own: Sequence[type[Stage]]) -> list[type[Stage]]:
     return stages
 
 
-async def run_step(world: World, stages: Sequence[type[Stage]], activation: Activation) -> list[Outcome]:
+async def run_step(world: StepContext, stages: Sequence[type[Stage]], activation: Activation) -> list[Outcome]:
     """Run one step and return the outcome of each encounter; a failing stage leaves the world partly changed."""
     present = [stage for stage in stages if stage.takes_part(world)]
     meeting = present.index(Pairing)
@@ -61,7 +61,7 @@ async def run_step(world: World, stages: Sequence[type[Stage]], activation: Acti
     return outcomes
 
 
-async def _run_on_population(world: World, kinds: Sequence[type[Stage]]) -> None:
+async def _run_on_population(world: StepContext, kinds: Sequence[type[Stage]]) -> None:
     """Run the stages of the population in sequence."""
     for kind in kinds:
         if issubclass(kind, PopulationStage):
@@ -72,7 +72,7 @@ async def _run_on_population(world: World, kinds: Sequence[type[Stage]]) -> None
 
 
 async def _run_on_pairs(
-    world: World, census: Census, pairs: AsyncIterator[Pair], kinds: Sequence[type[Stage]]
+    world: StepContext, census: Census, pairs: AsyncIterator[Pair], kinds: Sequence[type[Stage]]
 ) -> list[Encounter]:
     """Run the stages of encounters and sides on each pair as it is formed, and return the encounters."""
     of_pairs = [kind(world) for kind in kinds if issubclass(kind, EncounterStage)]

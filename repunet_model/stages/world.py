@@ -143,7 +143,7 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class StepContext:
     """The state that a step reads and changes.
 
     Attributes:
@@ -176,7 +176,7 @@ class World:
 class Census:
     """Figures of the whole society for games, computed once per step and updated after each encounter."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: StepContext) -> None:
         self._world = world
         self._role = world.game.roles[1]
 
