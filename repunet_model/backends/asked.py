@@ -1,4 +1,4 @@
-"""How a stored run was asked, where that is otherwise than its manifest says."""
+"""Parameters of a stored run that its endpoint did not take, though its manifest names them."""
 
 from __future__ import annotations
 

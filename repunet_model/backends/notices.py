@@ -1,4 +1,4 @@
-"""What of an endpoint's replies a user should know of though they fit, said once each."""
+"""Notices to the user about replies that fit but look wrong, each shown once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEAST_TOKENS = 256
 
 
 class Notices:
-    """What was noticed of the replies of one endpoint."""
+    """The notices about one endpoint."""
 
     def __init__(self, place: str, model: str) -> None:
         """Begin to watch.
