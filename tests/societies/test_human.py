@@ -111,7 +111,7 @@ def test_what_does_not_fit_is_said_and_asked_again_on_the_spot(
     shown = capsys.readouterr().out
     assert shown.count("That does not fit: nothing was typed.") == 3
     assert shown.count("That does not fit: it holds characters that cannot be seen.") == 1
-    assert shown.count("That does not fit: at most 4000 characters, these are 4001.") == 1
+    assert shown.count("That does not fit: at most 300 characters, these are 4001.") == 1
     assert shown.count("That does not fit: type a number from 1 to 2.") == 4
     (row,) = calls()["choose_move"]
     assert row["answer"] == {"reason": "I trust her.", "decision": row["options"]["decision"][0]}

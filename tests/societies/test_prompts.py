@@ -28,7 +28,7 @@ def test_what_gossip_says_does_reach_the_listener() -> None:
 
 
 def test_every_prompt_file_is_used() -> None:
-    used = {Interview.template, *(game.rules for game in GAMES.values())}
+    used = {Interview.template, "lengths.j2", *(game.rules for game in GAMES.values())}
     for contract in (test_games.TestPrisonersDilemma(), test_games.TestInvestment(), test_games.TestSignUp()):
         for reputation, gossip in MODES:
             for questions in ("single", "fused"):

@@ -222,7 +222,7 @@ def test_stages_of_all_kinds_are_applied_where_they_stand(activation: str) -> No
         after = "pairing"
 
         async def decide(self, encounter: Encounter) -> None:
-            with pytest.raises(AssertionError):  # not played yet
+            with pytest.raises(AttributeError):  # not played yet
                 _ = encounter.outcome
 
         def apply(self, encounters: Sequence[Encounter]) -> None:
