@@ -1,4 +1,4 @@
-"""Notices to the user about replies that fit but look wrong, each shown once."""
+"""Warnings about replies that are valid but suspicious, each logged once."""
 
 from __future__ import annotations
 
@@ -7,22 +7,17 @@ import logging
 _LOG = logging.getLogger(__name__)
 
 REPLIES = 8
-"""After how many replies the tokens of prompts are compared."""
+"""The number of replies whose prompt tokens are compared."""
 
 LEAST_TOKENS = 256
-"""No server cuts prompts to less."""
+"""Fewest tokens that count as a truncated prompt."""
 
 
 class Notices:
-    """The notices about one endpoint."""
+    """The warnings about one endpoint."""
 
     def __init__(self, place: str, model: str) -> None:
-        """Begin to watch.
-
-        Args:
-            place: The endpoint, in words.
-            model: The model that is asked for.
-        """
+        """Create the warnings for an endpoint, described by `place`, and the requested model."""
         self._place = place
         self._model = model
         self._is_other_told = False
@@ -31,12 +26,12 @@ class Notices:
         self._seen = 0
 
     def take(self, model: str, prompt_tokens: int | None, prompt_length: int) -> None:
-        """Take note of a reply, and warn if another model gave it, or every prompt has the same number of tokens.
+        """Check a reply; warn if another model gave it, or if different prompts have equal numbers of tokens.
 
         Args:
-            model: The model that replied; empty if the endpoint does not say.
-            prompt_tokens: The tokens of the prompt as the endpoint counts them; None if it does not.
-            prompt_length: The characters of the prompt.
+            model: The model that replied; empty if unknown.
+            prompt_tokens: The number of tokens of the prompt; None if unknown.
+            prompt_length: The number of characters of the prompt.
         """
         if not self._is_other_told and is_other(model, self._model):
             self._is_other_told = True
@@ -55,6 +50,6 @@ class Notices:
 
 
 def is_other(replied: str, asked: str) -> bool:
-    """Whether a reply names another model than was asked for, and not the same one with its provider or its date."""
+    """Whether a reply names another model than the requested one; provider, date and ":latest" do not count."""
     one, two = (name.lower().rpartition("/")[2].removesuffix(":latest") for name in (replied, asked))
     return bool(one) and not (one.startswith(two) or two.startswith(one))
