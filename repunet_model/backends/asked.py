@@ -9,13 +9,9 @@ from repunet_model.storage.reader import StepReader
 
 
 def not_taken(run: StepReader, manifest: Manifest, first: int = 1, last: int | None = None) -> dict[str, str]:
-    """Return the rejected sampling parameters of some steps as {"not_taken": words}; empty if there are none.
+    """Return the rejected sampling parameters of steps first to last as {"not_taken": words}; empty if there are none.
 
-    Args:
-        run: The run.
-        manifest: The manifest of the steps.
-        first: The first step.
-        last: The last step; None for the run's last.
+    The manifest is that of the steps; without `last`, they extend to the run's end.
     """
     if not manifest.reads_prompts:
         return {}

@@ -45,11 +45,8 @@ class Dialect:
     ) -> Dialect | None:
         """Return the dialect to try after a rejected request; None if its form was not the reason.
 
-        Args:
-            complaint: The endpoint's message.
-            parameter: The parameter that the error names, if any.
-            sent: The parameters of the request.
-            is_proven: Whether the endpoint has replied in this format, so that the format is not the reason.
+        The error's message is `complaint`, and it may name a parameter. If the endpoint has already replied in this
+        format (`is_proven`), the format stays.
         """
         about = f"{parameter or ''} {complaint}".lower()
         if any(word in about for word in _OF_LENGTH):
@@ -102,12 +99,7 @@ def is_about_system(complaint: str) -> bool:
 
 
 def lost(adaptations: Iterable[str], described: Mapping[str, Any]) -> str:
-    """Return in words the described sampling parameters that requests omitted, except those at their default.
-
-    Args:
-        adaptations: The adaptations that a usage records.
-        described: The backend's description.
-    """
+    """Return in words the described sampling parameters that requests omitted, except those at their default."""
     left_out = (name for name in _IDLE if f"without {name}" in adaptations)
     return ", ".join(f"{name}={described[name]}" for name in left_out if described.get(name, 1) != _IDLE[name])
 
@@ -118,11 +110,11 @@ def _without_bounds(schema: Any) -> Any:
     return [_without_bounds(each) for each in schema] if isinstance(schema, list) else schema
 
 
-_DISPENSABLE = ("seed", "temperature", "top_p", "frequency_penalty", "presence_penalty")
-"""Optional parameters."""
-
 _IDLE = {"temperature": 1.0, "top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
 """Values that equal the parameter's absence. The description of a run has no seed, so the seed is not listed."""
+
+_DISPENSABLE = ("seed", *_IDLE)
+"""Parameters that a request may omit."""
 
 _TOGETHER = re.compile(r"\bboth\b|together|only one|mutually exclusive|\beither\b")
 """Matches messages about conflicting parameters, of which one may stay."""

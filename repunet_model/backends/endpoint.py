@@ -97,10 +97,9 @@ class Endpoint:
     def __post_init__(self) -> None:
         """Raise ConfigurationError if a time or the raised token limit is outside its range."""
         for name in ("timeout", "longest_wait"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigurationError(
-                    f"LLM_{name.upper()} is {getattr(self, name)}: must be a number of seconds above 0"
-                )
+            seconds = getattr(self, name)
+            if not 0 < seconds < float("inf"):
+                raise ConfigurationError(f"LLM_{name.upper()} is {seconds}: must be a number of seconds above 0")
         if self.most_tokens is not None and not 0 < self.most_tokens <= MOST_REPLY_TOKENS:
             raise ConfigurationError(f"LLM_MOST_TOKENS is {self.most_tokens}: must be from 1 to {MOST_REPLY_TOKENS}")
 

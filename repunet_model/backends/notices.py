@@ -17,7 +17,6 @@ class Notices:
     """The warnings about one endpoint."""
 
     def __init__(self, place: str, model: str) -> None:
-        """Create the warnings for an endpoint, described by `place`, and the requested model."""
         self._place = place
         self._model = model
         self._is_other_told = False
@@ -28,10 +27,7 @@ class Notices:
     def take(self, model: str, prompt_tokens: int | None, prompt_length: int) -> None:
         """Check a reply; warn if another model gave it, or if different prompts have equal numbers of tokens.
 
-        Args:
-            model: The model that replied; empty if unknown.
-            prompt_tokens: The number of tokens of the prompt; None if unknown.
-            prompt_length: The number of characters of the prompt.
+        The model is empty, and the number of tokens None, if the endpoint does not report them.
         """
         if not self._is_other_told and is_other(model, self._model):
             self._is_other_told = True

@@ -41,24 +41,14 @@ NO_KEY = "none"
 
 
 class OpenAIBackend:
-    """Backend of one endpoint; it makes one attempt per request.
-
-    Attributes:
-        description: Name, model and sampling parameters.
-    """
+    """Backend of one endpoint, described by its name, model and sampling parameters."""
 
     reads_prompts = True
     is_costly = True
     asks_model = True
 
     def __init__(self, endpoint: Endpoint, key: str, transport: Transport | None = None) -> None:
-        """Create a backend.
-
-        Args:
-            endpoint: The endpoint's address and settings.
-            key: The API key; any text for an endpoint that needs none.
-            transport: Sends the requests; by default the sender process (`backends.sender`).
-        """
+        """Create a backend; the transport is by default the sender process (`backends.sender`)."""
         self._transport = transport or ProcessTransport()
         self._endpoint = endpoint
         self._key = key
@@ -110,23 +100,22 @@ class OpenAIBackend:
             said = Completion.of(body)
         except ValueError:
             failure = body.get("error") if isinstance(body, dict) else None
-            what = self._clean(complaint_of(failure) or reply)
-            raise self._in_place_of_a_reply(failure, f"not a chat completion ({what})") from None
+            raise self._in_place_of_a_reply(failure, "not a chat completion", reply) from None
         if said.counted is not None:
             usage.counted += 1
             usage.prompt_tokens += said.counted.prompt
             usage.completion_tokens += said.counted.completion
             usage.cached_tokens += said.counted.cached
         if said.failure is not None:
-            what = self._clean(complaint_of(said.failure) or str(said.failure))
-            raise self._in_place_of_a_reply(said.failure, f"an error in place of a reply ({what})")
+            raise self._in_place_of_a_reply(said.failure, "an error in place of a reply", str(said.failure))
         return said
 
-    def _in_place_of_a_reply(self, failure: object, what: str) -> TransientError | EndpointError:
+    def _in_place_of_a_reply(self, failure: object, kind: str, text: str) -> TransientError | EndpointError:
         """Classify an error that came with HTTP 200 by its code, or as HTTP 502 if the code is no HTTP status."""
         code = failure.get("code") if isinstance(failure, dict) else None
         status = code if isinstance(code, int) and 400 <= code < 600 else 502
-        found = self._failure(status, f"{self._place}: {what}", code, stated({}, json.dumps(failure)))
+        problem = f"{kind} ({self._clean(complaint_of(failure) or text)})"
+        found = self._failure(status, problem, code, stated({}, json.dumps(failure)))
         if isinstance(found, TransientError):
             found.may_have_cost = True
         return found
@@ -150,10 +139,8 @@ class OpenAIBackend:
                     if dialect is self._dialect:
                         self._dialect = remedy
                     raise AdaptationError(f"{self._place}: wants to be asked otherwise") from error
-            message = (
-                f"{self._place}: HTTP {error.status}, {self._clean(complaint)}{self._hint(error.status, complaint)}"
-            )
-            raise self._failure(error.status, message, error.code, stated(error.headers, error.text)) from error
+            problem = f"HTTP {error.status}, {self._clean(complaint)}{self._hint(error.status, complaint)}"
+            raise self._failure(error.status, problem, error.code, stated(error.headers, error.text)) from error
         except LostError as error:
             reason = f"cannot be reached ({self._clean(str(error))})"
             if error.is_timeout:
@@ -202,7 +189,14 @@ class OpenAIBackend:
         if said.finish_reason == "length":
             limit = self._room(request)
             if not said.answer.strip():
-                raise self._out_of_room(limit, thought)
+                most = self._endpoint.longest_reply
+                if limit < most:
+                    problem = f"the reply was cut off{thought} before the answer began"
+                    raise InvalidReplyError("", problem, room=min(limit * MORE_ROOM, most))
+                raise EndpointError(
+                    f"{self._place}: the reply was cut off at {limit:,} tokens{thought} before the answer began; let "
+                    f"the model think less, or set LLM_MOST_TOKENS above {most} and go on"
+                )
             raise InvalidReplyError(
                 "",
                 "the reply was cut off because it was too long; begin anew, and keep every text short",
@@ -223,19 +217,9 @@ class OpenAIBackend:
         """Return the request's limit of reply tokens."""
         return self._endpoint.sampling.max_tokens if request.room is None else request.room
 
-    def _out_of_room(self, limit: int, thought: str) -> InvalidReplyError | EndpointError:
-        """Return the error for a reply that was cut off before its answer: with a higher limit if one is left."""
-        most = self._endpoint.longest_reply
-        if limit < most:
-            problem = f"the reply was cut off{thought} before the answer began"
-            return InvalidReplyError("", problem, room=min(limit * MORE_ROOM, most))
-        return EndpointError(
-            f"{self._place}: the reply was cut off at {limit:,} tokens{thought} before the answer began; let the model "
-            f"think less, or set LLM_MOST_TOKENS above {most} and go on"
-        )
-
-    def _failure(self, status: int, message: str, code: object, wait: float | None) -> TransientError | EndpointError:
+    def _failure(self, status: int, problem: str, code: object, wait: float | None) -> TransientError | EndpointError:
         """Classify a failure as transient or final; a requested wait (seconds) over the limit makes it final."""
+        message = f"{self._place}: {problem}"
         if (status not in {408, 409, 429} and status < 500) or code == "insufficient_quota":
             return EndpointError(message)
         longest = self._endpoint.longest_wait
@@ -284,11 +268,7 @@ class OpenAIBackend:
 
 
 def connect(endpoint: Endpoint | None = None, environment: Mapping[str, str] = os.environ) -> OpenAIBackend:
-    """Create the backend of an endpoint.
-
-    Args:
-        endpoint: The endpoint; by default the LLM_* variables define it.
-        environment: The environment variables.
+    """Create the backend of an endpoint, by default the one that the LLM_* variables define.
 
     Raises:
         ConfigurationError: If a public endpoint has no key, or the key has invalid characters.

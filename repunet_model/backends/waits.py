@@ -18,12 +18,7 @@ _TOLD = re.compile(
 
 
 def stated(headers: Mapping[str, str], text: str) -> float | None:
-    """Return the seconds that an endpoint asks to wait, or None.
-
-    Args:
-        headers: The reply's headers about waits, names in lower case: see `RefusedError`.
-        text: The reply's body.
-    """
+    """Return the seconds that a reply's headers (names in lower case) or body ask to wait; None if they do not."""
     if (milliseconds := _number(headers.get("retry-after-ms", ""))) is not None:
         return milliseconds / 1000
     if after := headers.get("retry-after", ""):

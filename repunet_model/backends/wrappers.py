@@ -34,14 +34,18 @@ _LOG = logging.getLogger(__name__)
 WORTH_TELLING = 10.0
 """Shortest wait in seconds that is logged."""
 
+RETRIES = 5
+"""Attempts after the first one fails in transit."""
+
+FIRST_WAIT = 0.5
+"""Seconds before the first retry, four times as long after a rate limit; each retry doubles it."""
+
+LONGEST_WAIT = 30.0
+"""Limit in seconds of waits that the endpoint did not ask for."""
+
 
 def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:
     """Wrap a costly backend in all wrappers; return any other backend unchanged.
-
-    Args:
-        backend: The backend.
-        limits: Limits that all requests share.
-        journal: Records the replies.
 
     Raises:
         ConfigurationError: If there is a budget in dollars and no price for the model.
@@ -53,30 +57,14 @@ def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:
 
 
 class Wrapper:
-    """Base class of wrappers, which delegates everything but `answer` to the wrapped backend."""
+    """Base class of wrappers, which have the properties of the wrapped backend."""
 
     def __init__(self, inner: Backend) -> None:
         self._inner = inner
-
-    @property
-    def description(self) -> dict[str, Any]:
-        """The wrapped backend's description."""
-        return self._inner.description
-
-    @property
-    def reads_prompts(self) -> bool:
-        """The wrapped backend's `reads_prompts`."""
-        return self._inner.reads_prompts
-
-    @property
-    def is_costly(self) -> bool:
-        """The wrapped backend's `is_costly`."""
-        return self._inner.is_costly
-
-    @property
-    def asks_model(self) -> bool:
-        """The wrapped backend's `asks_model`."""
-        return self._inner.asks_model
+        self.description = inner.description
+        self.reads_prompts = inner.reads_prompts
+        self.is_costly = inner.is_costly
+        self.asks_model = inner.asks_model
 
     async def close(self) -> None:
         """Close the wrapped backend."""
@@ -143,11 +131,7 @@ class Recall(Wrapper):
         self._journal = journal
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer from the journal or from the wrapped backend.
-
-        Raises:
-            InvalidReplyError: If the recorded reply did not fit.
-        """
+        """Answer from the journal or the wrapped backend; raise InvalidReplyError if the recorded reply was invalid."""
         row = self._journal.find(request.coordinates, request.attempt)
         if row is None or row["request"] != request.fingerprint:
             return await self._inner.answer(request)
@@ -199,11 +183,7 @@ class Budget(Wrapper):
     """Wrapper that rejects a request whose highest possible cost exceeds the rest of the budget."""
 
     def __init__(self, inner: Backend, limits: Limits) -> None:
-        """Wrap a backend.
-
-        Raises:
-            ConfigurationError: If there is a budget in dollars and no price for the model.
-        """
+        """Wrap a backend; raise ConfigurationError if a budget in dollars lacks the model's price."""
         super().__init__(inner)
         self._purse = limits.purse
         self._price = limits.prices.find(inner.description)
@@ -214,11 +194,7 @@ class Budget(Wrapper):
             )
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer if the budget covers the longest possible reply.
-
-        Raises:
-            BudgetError: If it does not.
-        """
+        """Answer, or raise BudgetError if the budget does not cover the longest possible reply."""
         if not self._purse.is_limited or not self.asks_model:
             return await self._inner.answer(request)
         most = most_of(request, self.description, self._price)
@@ -231,13 +207,7 @@ class Budget(Wrapper):
 
 
 def most_of(request: Request[Any], description: Mapping[str, Any], price: Price | None = None) -> Reservation:
-    """Return the highest possible cost of an attempt, in tokens and dollars.
-
-    Args:
-        request: The request.
-        description: The backend's description.
-        price: The price of tokens; None if unknown, which counts as 0 dollars.
-    """
+    """Return the highest possible cost of an attempt, in tokens and dollars (0 without a price)."""
     prompt = request.most_prompt_tokens()
     completion = int(description.get("max_tokens", 0)) if request.room is None else request.room
     return Reservation(prompt + completion, price.of(prompt, completion) if price is not None else 0.0)
@@ -278,23 +248,9 @@ class Retry(Wrapper):
     limits are per minute. After an `AdaptationError` the next attempt follows at once and counts as no failure.
     """
 
-    def __init__(
-        self, inner: Backend, waits: Waits, retries: int = 5, first_wait: float = 0.5, longest_wait: float = 30.0
-    ) -> None:
-        """Wrap a backend.
-
-        Args:
-            inner: The backend.
-            waits: Registers the waits under way.
-            retries: Attempts after the first.
-            first_wait: Seconds before the first retry, four times as long after a rate limit; each retry doubles it.
-            longest_wait: Limit in seconds of waits that the endpoint did not ask for.
-        """
+    def __init__(self, inner: Backend, waits: Waits) -> None:
         super().__init__(inner)
         self._waits = waits
-        self._retries = retries
-        self._first_wait = first_wait
-        self._longest_wait = longest_wait
         self._jitter = Random()  # affects waits only, never outcomes
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
@@ -311,10 +267,10 @@ class Retry(Wrapper):
                 continue
             except TransientError as error:
                 request.usage.failures += 1
-                if retry == self._retries:
+                if retry == RETRIES:
                     raise EndpointError(f"{error}; gave up after {retry + 1} attempts") from error
-                first = self._first_wait * (4 if error.is_limit else 1)
-                wait = min(first * 2**retry, self._longest_wait) * self._jitter.uniform(0.5, 1.0)
+                first = FIRST_WAIT * (4 if error.is_limit else 1)
+                wait = min(first * 2**retry, LONGEST_WAIT) * self._jitter.uniform(0.5, 1.0)
                 wait = max(wait, error.retry_after or 0.0)
                 retry += 1
                 request.usage.retries += 1
