@@ -60,11 +60,7 @@ class Completion:
 
     @classmethod
     def of(cls, reply: object) -> Self:
-        """Read a reply's decoded JSON.
-
-        Raises:
-            ValueError: If it is no chat completion.
-        """
+        """Read a reply's decoded JSON; raise ValueError if it is no chat completion."""
         data = reply if isinstance(reply, dict) else {}
         counted, model = _counted(data.get("usage")), data.get("model")
         try:

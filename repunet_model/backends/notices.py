@@ -20,9 +20,7 @@ class Notices:
         self._place = place
         self._model = model
         self._is_other_told = False
-        self._counts: set[int] = set()
-        self._lengths: set[int] = set()
-        self._seen = 0
+        self._prompts: list[tuple[int, int]] = []
 
     def take(self, model: str, prompt_tokens: int | None, prompt_length: int) -> None:
         """Check a reply; warn if another model gave it, or if different prompts have equal numbers of tokens.
@@ -32,12 +30,11 @@ class Notices:
         if not self._is_other_told and is_other(model, self._model):
             self._is_other_told = True
             _LOG.warning("%s: replies come from the model %r", self._place, model[:100])
-        if prompt_tokens is None or self._seen >= REPLIES:
+        if prompt_tokens is None or len(self._prompts) >= REPLIES:
             return
-        self._seen += 1
-        self._counts.add(prompt_tokens)
-        self._lengths.add(prompt_length)
-        if self._seen == REPLIES and len(self._counts) == 1 < len(self._lengths) and prompt_tokens >= LEAST_TOKENS:
+        self._prompts.append((prompt_tokens, prompt_length))
+        counts, lengths = map(set, zip(*self._prompts, strict=True))
+        if len(self._prompts) == REPLIES and len(counts) == 1 < len(lengths) and prompt_tokens >= LEAST_TOKENS:
             _LOG.warning(
                 "%s: counts %d tokens for every prompt, though they differ: it may cut them; give it a longer context",
                 self._place,

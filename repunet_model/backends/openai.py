@@ -67,11 +67,7 @@ class OpenAIBackend:
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Send the prompt once and read the reply.
 
-        Raises:
-            AdaptationError: If the endpoint rejected the dialect; the next attempt uses another.
-            InvalidReplyError: If the reply does not fit the question.
-            TransientError: If a later attempt may succeed.
-            EndpointError: If a retry cannot succeed.
+        Raises AdaptationError if the endpoint rejected the dialect; the next attempt uses another.
         """
         dialect = self._dialect
         said = self._read(await self._send(request, dialect), request.usage)
@@ -169,8 +165,8 @@ class OpenAIBackend:
                     "tool_choice": {"type": "function", "function": {"name": name}},
                 }
             case ReplyFormat.JSON_OBJECT | ReplyFormat.TEXT:
-                order = f"Reply with JSON of this schema, and nothing else: {request.schema_text}"
-                messages[1] = {"role": "user", "content": f"{request.prompt}\n\n{order}"}
+                instruction = f"Reply with JSON of this schema, and nothing else: {request.schema_text}"
+                messages[1] = {"role": "user", "content": f"{request.prompt}\n\n{instruction}"}
                 is_object = dialect.reply_format is ReplyFormat.JSON_OBJECT
                 form = {"response_format": {"type": "json_object"}} if is_object else {}
         kept = {name: value for name, value in sampling.items() if name not in dialect.left_out}

@@ -124,7 +124,7 @@ class Record(Wrapper):
 
 
 class Recall(Wrapper):
-    """Wrapper that returns the recorded reply if the journal has one to exactly this request."""
+    """Wrapper that returns the recorded reply if the journal has one for exactly this request."""
 
     def __init__(self, inner: Backend, journal: Journal) -> None:
         super().__init__(inner)
@@ -214,7 +214,7 @@ def most_of(request: Request[Any], description: Mapping[str, Any], price: Price 
 
 
 class Gate(Wrapper):
-    """Wrapper that delays requests to a model to keep the limits of parallel requests and of rates per minute."""
+    """Wrapper that delays requests to a model to keep the limits on concurrency and rates."""
 
     def __init__(self, inner: Backend, limits: Limits) -> None:
         super().__init__(inner)
@@ -254,11 +254,7 @@ class Retry(Wrapper):
         self._jitter = Random()  # affects waits only, never outcomes
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer, with retries if necessary.
-
-        Raises:
-            EndpointError: If the last retry failed too.
-        """
+        """Answer, with retries if necessary; raise EndpointError if the last one failed too."""
         retry = 0
         while True:
             try:
@@ -299,11 +295,7 @@ class Reask(Wrapper):
         self._jitter = Random()  # affects waits only, never outcomes
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer with a valid reply.
-
-        Raises:
-            BackendError: If no reply was valid.
-        """
+        """Answer with a valid reply; raise BackendError if no reply was valid."""
         tries, was_asked = 0, False
         request = replace(request, room=self._room)
         while True:
