@@ -1,4 +1,4 @@
-"""Parameters of a stored run that its endpoint did not take, though its manifest names them."""
+"""Sampling parameters that a stored run's manifest names but its endpoint rejected."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ from repunet_model.storage.reader import StepReader
 
 
 def not_taken(run: StepReader, manifest: Manifest, first: int = 1, last: int | None = None) -> dict[str, str]:
-    """Return under "not_taken" the sampling parameters in the manifest that the endpoint did not take; empty if none.
+    """Return the rejected sampling parameters of steps first to last as {"not_taken": words}; empty if there are none.
 
-    Args:
-        run: The run.
-        manifest: That of the steps.
-        first: The first step.
-        last: The last step; None for that of the run.
+    The manifest is that of the steps; without `last`, they extend to the run's end.
     """
     if not manifest.reads_prompts:
         return {}

@@ -1,4 +1,4 @@
-"""A chat completion as endpoints send it, read: they differ, and the SDK passes on what it gets without checking it."""
+"""Parser of chat completions and error bodies, which differ between endpoints and arrive unvalidated."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 MOST_TOKENS = 1_000_000_000
-"""No reply has more; a larger count is none."""
+"""Limit of a valid token count."""
 
 _END_OF_THOUGHT = re.compile(
     r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE
 )
 _THOUGHT = re.compile(r"<(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷|<\|channel\|>analysis", re.IGNORECASE)
-"""The marks between which models think aloud."""
+"""Marks around a model's reasoning."""
 
 _REASONS = {"max_tokens": "length", "model_length": "length", "safety": "content_filter"}
-"""OpenAI's words for why a reply ended, where others have their own."""
+"""OpenAI's finish reasons for those of other endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The tokens of a reply as the endpoint counts them.
+    """The numbers of tokens that the endpoint reports.
 
     Attributes:
-        prompt: Those of the prompt, those from a cache included.
-        completion: Those of the reply, those of thinking included.
-        cached: Prompt tokens from a cache.
+        prompt: Prompt tokens, including cached ones.
+        completion: Reply tokens, including those of reasoning.
+        cached: Cached prompt tokens.
     """
 
     prompt: int
@@ -41,13 +41,13 @@ class Completion:
     """The content of a chat completion.
 
     Attributes:
-        answer: The text, without what the model thought aloud before it.
-        finish_reason: Why it ended, in OpenAI's words; empty if it does not say.
-        refusal: Why the model refused, in its words; empty if it did not.
-        reasoning: Characters of what it thought, as far as that was sent.
-        failure: The error in place of a reply, as it was sent; None if there is none.
-        counted: Its tokens; None if the endpoint did not count them.
-        model: The model that replied; empty if it does not say.
+        answer: The text without the reasoning before it.
+        finish_reason: OpenAI's finish reason; empty if unknown.
+        refusal: The model's words of refusal; empty if it did not refuse.
+        reasoning: The number of characters of the reasoning that was sent.
+        failure: The error that was sent in place of a reply, or None.
+        counted: The numbers of tokens; None if unknown.
+        model: The name of the model that replied; empty if unknown.
     """
 
     answer: str
@@ -60,11 +60,7 @@ class Completion:
 
     @classmethod
     def of(cls, reply: object) -> Self:
-        """Read the JSON of a reply.
-
-        Raises:
-            ValueError: If it is no chat completion.
-        """
+        """Read a reply's decoded JSON; raise ValueError if it is no chat completion."""
         data = reply if isinstance(reply, dict) else {}
         counted, model = _counted(data.get("usage")), data.get("model")
         try:
@@ -93,17 +89,17 @@ class Completion:
 
 
 def _counted(counts: object) -> Counted | None:
-    """Return the tokens of a reply. A prompt has some: an endpoint that says 0 does not count them."""
+    """Return the numbers of tokens; None if incomplete, or if the endpoint reports 0 for the prompt."""
     prompt, completion, total = (_count(counts, f"{kind}_tokens") for kind in ("prompt", "completion", "total"))
     if not prompt or completion is None:
         return None
     details = counts.get("prompt_tokens_details") if isinstance(counts, dict) else None
-    # Some count what a model thinks in the total alone.
+    # Some endpoints count reasoning in the total only.
     return Counted(prompt, max(completion, (total or 0) - prompt), min(_count(details, "cached_tokens") or 0, prompt))
 
 
 def _count(counts: object, name: str) -> int | None:
-    """Return a number of tokens; None where an endpoint does not count them, or not in numbers."""
+    """Return a number of tokens, or None if it is absent or invalid."""
     count = counts.get(name) if isinstance(counts, dict) else None
     if not isinstance(count, int | float) or isinstance(count, bool) or not 0 <= count < MOST_TOKENS:
         return None
@@ -111,7 +107,7 @@ def _count(counts: object, name: str) -> int | None:
 
 
 def _text_of(content: object) -> str:
-    """Return the text of a message, which some send in parts, and some as the object it stands for."""
+    """Return the text of a message, which may come as a string, in parts, or as a decoded object."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
@@ -120,7 +116,7 @@ def _text_of(content: object) -> str:
 
 
 def _thought_apart(message: dict[str, Any]) -> int:
-    """Return the characters of thinking that a message holds beside its text."""
+    """Return the number of characters of reasoning that a message holds outside its text."""
     fields = (message.get(name) for name in ("reasoning_content", "reasoning"))
     apart = max((len(field) for field in fields if isinstance(field, str)), default=0)
     content = message.get("content")
@@ -129,22 +125,21 @@ def _thought_apart(message: dict[str, Any]) -> int:
 
 
 def without_thoughts(text: str) -> tuple[str, int]:
-    """Return what of a text follows its thoughts, and how many characters of thoughts precede it.
+    """Split off reasoning: return the answer and the number of characters before it.
 
-    An answer may quote a mark, so what is JSON as a whole is an answer. Else only what follows the last closing mark
-    counts, and nothing does after an opening mark that is never closed: a draft in a thought is no decision.
+    A part that is JSON as a whole is the answer, since answers may quote marks. Otherwise the answer follows the last
+    closing mark, and is empty if reasoning is still open there: a draft is no decision.
     """
     starts = [0, *(mark.end() for mark in _END_OF_THOUGHT.finditer(text))]
     for start in starts:
         if _is_json(text[start:]):
             return text[start:], start
     rest = text[starts[-1] :]
-    opening = _THOUGHT.search(rest)
-    return ("", len(text)) if opening else (rest, starts[-1])
+    return ("", len(text)) if _THOUGHT.search(rest) else (rest, starts[-1])
 
 
 def json_in(text: str) -> str:
-    """Return the JSON object of an answer, without what was written around it."""
+    """Return the JSON object of an answer, without the text around it."""
     start, end = text.find("{"), text.rfind("}")
     return text[start : end + 1] if 0 <= start < end else text
 
@@ -158,11 +153,7 @@ def _is_json(text: str) -> bool:
 
 
 def complaint_of(body: Any) -> str:
-    """Return what an error says is wrong, in whatever form it says it, without what it quotes of the request.
-
-    Args:
-        body: The error: JSON as text, or what it stands for.
-    """
+    """Return the messages of an error, given as JSON text or decoded, without quotations of the request."""
     if isinstance(body, str):
         try:
             body = json.loads(body)
@@ -172,7 +163,7 @@ def complaint_of(body: Any) -> str:
 
 
 def _words(body: object) -> Iterator[str]:
-    """Yield the texts of an error's body, those of the provider behind a router included."""
+    """Yield the messages in an error's body, including those of the provider behind a router."""
     if isinstance(body, str):
         yield body
     elif isinstance(body, list):

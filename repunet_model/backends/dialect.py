@@ -1,8 +1,8 @@
-"""Dialects of endpoints: the accepted form of a request, and the next form to try where one is rejected.
+"""Dialects of endpoints: the accepted form of a request, and the next form to try after a rejection.
 
-Replies are asked for as JSON of a strict schema; where an endpoint rejects that, as any JSON, and then as plain text,
-with the schema in the prompt. A sampling parameter that it rejects is left out; of two that it does not take together,
-the one that changes nothing. Where the template of a model knows no system role, the rules begin the user's message.
+Requests ask for JSON of a strict schema; if the endpoint rejects that, for any JSON, and then for plain text, with the
+schema in the prompt. They omit rejected sampling parameters; of two that conflict, the one at its default. If a model's
+template has no system role, the rules begin the user's message.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ _NEXT_FORMAT = {
     ReplyFormat.JSON_OBJECT: ReplyFormat.TEXT,
     ReplyFormat.TOOL: ReplyFormat.TEXT,
 }
-"""What to try where an endpoint rejects a format."""
+"""The format to try after an endpoint rejects one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The form of requests that an endpoint is known to accept.
+    """The form of requests that an endpoint accepts, as far as known.
 
     Attributes:
-        reply_format: How to ask for JSON.
+        reply_format: The way to ask for JSON.
         token_limit: The name of the parameter that limits a reply.
-        left_out: Parameters that it rejects.
-        has_bounds: Whether schemas say how long a text and how large a number may be.
-        has_system: Whether the rules are a message of the system's.
+        left_out: Rejected parameters.
+        has_bounds: Whether schemas limit the lengths of texts and the sizes of numbers.
+        has_system: Whether a system message holds the rules.
     """
 
     reply_format: ReplyFormat = ReplyFormat.JSON_SCHEMA
@@ -43,13 +43,10 @@ class Dialect:
     def adapted(
         self, complaint: str, parameter: object, sent: Mapping[str, Any], *, is_proven: bool = False
     ) -> Dialect | None:
-        """Return how to ask instead, after a request was rejected; None if it was not rejected for its form.
+        """Return the dialect to try after a rejected request; None if its form was not the reason.
 
-        Args:
-            complaint: What the endpoint said.
-            parameter: The parameter it named, if it did.
-            sent: The parameters of the request.
-            is_proven: Whether the endpoint has replied in this format: then the format is not what is wrong.
+        The error's message is `complaint`, and it may name a parameter. If the endpoint has already replied in this
+        format (`is_proven`), the format stays.
         """
         about = f"{parameter or ''} {complaint}".lower()
         if any(word in about for word in _OF_LENGTH):
@@ -72,7 +69,7 @@ class Dialect:
         return None
 
     def differences(self) -> set[str]:
-        """Return in words how this differs from what is sent by default."""
+        """Describe the differences from the default dialect in words."""
         words = {f"without {name}" for name in self.left_out}
         if self.token_limit != "max_tokens":
             words.add(self.token_limit)
@@ -85,11 +82,11 @@ class Dialect:
         return words
 
     def schema(self, schema: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a JSON schema as the endpoint takes it."""
+        """Return a JSON schema in the form that the endpoint accepts."""
         return dict(schema) if self.has_bounds else _without_bounds(schema)
 
     def messages(self, messages: list[dict[str, str]]) -> list[dict[str, str]]:
-        """Return the messages of a chat as the endpoint takes them; the first two are the rules and the question."""
+        """Return a chat, which begins with the rules and the question, in the form that the endpoint accepts."""
         if self.has_system:
             return messages
         rules, question, *rest = messages
@@ -97,17 +94,12 @@ class Dialect:
 
 
 def is_about_system(complaint: str) -> bool:
-    """Whether a complaint says that a model's template knows no system role."""
+    """Whether an error message says that a model's template has no system role."""
     return _SYSTEM.search(complaint.lower()) is not None
 
 
 def lost(adaptations: Iterable[str], described: Mapping[str, Any]) -> str:
-    """Return in words the sampling parameters that were not what a backend's description says; empty if all were.
-
-    Args:
-        adaptations: How the endpoint was asked, as a usage has it.
-        described: The description.
-    """
+    """Return in words the described sampling parameters that requests omitted, except those at their default."""
     left_out = (name for name in _IDLE if f"without {name}" in adaptations)
     return ", ".join(f"{name}={described[name]}" for name in left_out if described.get(name, 1) != _IDLE[name])
 
@@ -118,25 +110,25 @@ def _without_bounds(schema: Any) -> Any:
     return [_without_bounds(each) for each in schema] if isinstance(schema, list) else schema
 
 
-_DISPENSABLE = ("seed", "temperature", "top_p", "frequency_penalty", "presence_penalty")
-"""Parameters without which a model can still be asked."""
-
 _IDLE = {"temperature": 1.0, "top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
-"""The values at which a parameter does what its absence does. The seed is drawn, and no part of a run's description."""
+"""Values that equal the parameter's absence. The description of a run has no seed, so the seed is not listed."""
+
+_DISPENSABLE = ("seed", *_IDLE)
+"""Parameters that a request may omit."""
 
 _TOGETHER = re.compile(r"\bboth\b|together|only one|mutually exclusive|\beither\b")
-"""Complaints about parameters that do not go together, of which one may stay."""
+"""Matches messages about conflicting parameters, of which one may stay."""
 
 _BOUNDS_OF_SCHEMA = ("minLength", "maxLength", "minimum", "maximum")
 
 _BOUNDS = re.compile(r"\b(?:min_?length|max_?length|minimum|maximum)\b")
-"""Complaints about bounds in a schema."""
+"""Matches messages about bounds in a schema."""
 
 _WITH_SCHEMA = (ReplyFormat.JSON_SCHEMA, ReplyFormat.TOOL)
 
 _SYSTEM = re.compile(r"(?:system|developer) (?:role|message|prompt|instruction)|role\W+system\b|roles must alternate")
 
 _OF_LENGTH = ("too large", "too long", "context length", "maximum context")
-"""Complaints about the size of a request, not its form."""
+"""Words of messages about the size of a request, not its form."""
 
 _FORMAT_WORDS = ("response_format", "json_schema", "json_object", "schema", "structured output", "tool", "grammar")

@@ -1,8 +1,8 @@
-"""Where a language model is and how it samples, as the LLM_* variables say.
+"""Settings of a language model's endpoint, read from the LLM_* variables.
 
-They are those of the published implementation: LLM_MODEL, LLM_API_BASE, LLM_MAX_TOKENS, LLM_TEMPERATURE, LLM_TOP_P,
-LLM_FREQUENCY_PENALTY and LLM_PRESENCE_PENALTY; beside them LLM_REPLY_FORMAT, LLM_TIMEOUT,
-LLM_LONGEST_WAIT and LLM_MOST_TOKENS.
+The published implementation defines LLM_MODEL, LLM_API_BASE, LLM_MAX_TOKENS, LLM_TEMPERATURE, LLM_TOP_P,
+LLM_FREQUENCY_PENALTY and LLM_PRESENCE_PENALTY; LLM_REPLY_FORMAT, LLM_TIMEOUT, LLM_LONGEST_WAIT and LLM_MOST_TOKENS
+are added here.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from urllib.parse import urlsplit
 from repunet_model.errors import ConfigurationError
 
 MOST_REPLY_TOKENS = 10_000_000
-"""No reply is longer."""
+"""Highest accepted limit of reply tokens."""
 
 MORE_ROOM = 4
-"""How many times as many tokens a model is given that used up those it had before it answered."""
+"""Factor by which the token limit grows after a reply was cut off before its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Model and sampling parameters: what replies depend on.
+    """Model and sampling parameters, on which replies depend.
 
     Attributes:
         model: The model's name at the endpoint.
         max_tokens: Longest reply in tokens.
-        temperature: Sampling temperature; 0 is greedy.
-        top_p: Share of probability that is sampled from.
+        temperature: In [0, 2]; 0 is greedy.
+        top_p: Share of probability to sample from, in [0, 1].
         frequency_penalty: In [-2, 2].
         presence_penalty: In [-2, 2].
     """
@@ -45,11 +45,7 @@ class Sampling:
     presence_penalty: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            ConfigurationError: If a parameter is outside its range.
-        """
+        """Raise ConfigurationError if a parameter is outside its range or the model's name is invalid."""
         limits = {
             "max_tokens": (1, MOST_REPLY_TOKENS),
             "temperature": (0, 2),
@@ -70,7 +66,7 @@ class Sampling:
 
 
 class ReplyFormat(StrEnum):
-    """The ways to make an endpoint reply in JSON, the strictest first."""
+    """Ways to make an endpoint reply in JSON."""
 
     JSON_SCHEMA = "json_schema"
     JSON_OBJECT = "json_object"
@@ -80,15 +76,15 @@ class ReplyFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model is and how it is asked.
+    """Address and settings of a model's endpoint.
 
     Attributes:
         sampling: Model and sampling parameters.
-        base_url: The endpoint, such as http://127.0.0.1:8000/v1; None for the SDK's own.
-        reply_format: How to ask for JSON; None to find out, from JSON_SCHEMA on.
+        base_url: The address, such as http://127.0.0.1:8000/v1; None for OpenAI's.
+        reply_format: The way to ask for JSON; None to try the formats from JSON_SCHEMA on.
         timeout: Seconds to wait for a reply.
-        longest_wait: The longest wait in seconds that an endpoint may ask for; beyond it the step fails at once.
-        most_tokens: The longest reply of a model that uses up its `max_tokens` in thinking; None for four times those.
+        longest_wait: The longest wait in seconds that an endpoint may ask for; a longer one fails the step at once.
+        most_tokens: The raised limit for a model that spends its `max_tokens` on thinking; None for four times those.
     """
 
     sampling: Sampling
@@ -99,31 +95,26 @@ class Endpoint:
     most_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the times, and the longest reply.
-
-        Raises:
-            ConfigurationError: If one is not positive.
-        """
+        """Raise ConfigurationError if a time or the raised token limit is outside its range."""
         for name in ("timeout", "longest_wait"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigurationError(
-                    f"LLM_{name.upper()} is {getattr(self, name)}: must be a number of seconds above 0"
-                )
+            seconds = getattr(self, name)
+            if not 0 < seconds < float("inf"):
+                raise ConfigurationError(f"LLM_{name.upper()} is {seconds}: must be a number of seconds above 0")
         if self.most_tokens is not None and not 0 < self.most_tokens <= MOST_REPLY_TOKENS:
             raise ConfigurationError(f"LLM_MOST_TOKENS is {self.most_tokens}: must be from 1 to {MOST_REPLY_TOKENS}")
 
     @property
     def longest_reply(self) -> int:
-        """The longest reply in tokens that is asked for, however long a model thinks."""
+        """The highest limit of reply tokens that any request has."""
         most = MORE_ROOM * self.sampling.max_tokens if self.most_tokens is None else self.most_tokens
         return max(most, self.sampling.max_tokens)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the endpoint from the LLM_* variables; one that is unset or empty has its default.
+        """Read the endpoint from the LLM_* variables; an unset or empty variable has its default.
 
         Raises:
-            ConfigurationError: If a variable does not hold what it should.
+            ConfigurationError: If a variable is invalid.
         """
         values: dict[str, Any] = {}
         for name, kind in _VARIABLES.items():
@@ -133,11 +124,11 @@ class Endpoint:
                     values[name] = kind(text)
                 except ValueError:
                     raise ConfigurationError(f"LLM_{name.upper()} is {text!r}: must be {_KINDS[kind]}") from None
-        base_url = environment.get("LLM_API_BASE", "").strip() or None
-        if base_url is not None:
+        base_url = environment.get("LLM_API_BASE", "").strip()
+        if base_url:
             _check_url(base_url)
         of_endpoint = {name: values.pop(name) for name in _OF_ENDPOINT if name in values}
-        return cls(Sampling(**values), base_url, **of_endpoint)
+        return cls(Sampling(**values), base_url or None, **of_endpoint)
 
     def of_model(self, model: str) -> Self:
         """Return the same endpoint for another model."""
@@ -145,31 +136,28 @@ class Endpoint:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the endpoint is on this very machine."""
-        host = urlsplit(self.base_url).hostname if self.base_url else None
+        """Whether the endpoint is on this machine."""
         try:
-            return host is not None and ipaddress.ip_address(host).is_loopback
+            return ipaddress.ip_address(self._host).is_loopback
         except ValueError:
-            return host == "localhost"
+            return self._host == "localhost"
 
     @property
     def is_local(self) -> bool:
-        """Whether the endpoint is on this machine or a private network, where a key may not be needed."""
-        host = urlsplit(self.base_url).hostname if self.base_url else None
-        if host is None:
-            return False
+        """Whether the endpoint is on this machine or a private network, and may need no key."""
+        host = self._host
         try:
             return ipaddress.ip_address(host).is_private
         except ValueError:
-            return "." not in host or host.endswith((".local", ".internal", ".localhost"))
+            return host != "" and ("." not in host or host.endswith((".local", ".internal", ".localhost")))
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self.base_url or "").hostname or ""
 
 
 def _check_url(url: str) -> None:
-    """Refuse what is no address of an endpoint.
-
-    Raises:
-        ConfigurationError: Without the URL in its message, which may hold a password.
-    """
+    """Raise ConfigurationError if a URL is invalid; the message omits the URL, which may hold a password."""
     remedy = "LLM_API_BASE must be a URL such as http://127.0.0.1:8000/v1"
     try:
         parts = urlsplit(url)
@@ -200,6 +188,6 @@ _VARIABLES: dict[str, type] = {
 }
 
 _OF_ENDPOINT = ("reply_format", "timeout", "longest_wait", "most_tokens")
-"""Those on which no outcome depends, so that a run may be gone on with by others."""
+"""Settings on which no outcome depends, so a resumed run may have others."""
 
 _KINDS = {int: "a whole number", float: "a number", ReplyFormat: f"one of {', '.join(ReplyFormat)}"}

@@ -1,7 +1,7 @@
-"""Answers that are written a little otherwise than they should be, mended by the schema they were asked for.
+"""Correction of slightly malformed answers by their schema, without guesses.
 
-Nothing is guessed: a choice is mended where just one option is the same but for case, blanks, quotation marks, a final
-dot and the form of its letters in Unicode, and a percentage is the number before its mark.
+A choice becomes the only option that differs just in case, blanks, quotation marks, a final dot or Unicode form, and a
+percentage becomes the number before its sign.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from typing import Any
 
 _AROUND = " \t\r\n\"'`*.«»“”„\u2018\u2019"
-"""What may stand around a choice."""
+"""Characters ignored around a choice."""
 
 _PERCENTAGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 
 def mended(text: str, schema: Mapping[str, Any]) -> tuple[str, int]:
-    """Return a reply in JSON with its values as the schema has them, and how many were mended."""
+    """Correct the values of a JSON reply by its schema; return the reply and the number of corrections."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -45,5 +45,5 @@ def _value(value: Any, schema: Mapping[str, Any]) -> tuple[Any, int]:
 
 
 def _bare(text: str) -> str:
-    """Return what of a choice tells it from others."""
+    """Normalize a choice for comparison."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().strip(_AROUND).split())

@@ -1,4 +1,4 @@
-"""Notices to the user about replies that fit but look wrong, each shown once."""
+"""Warnings about replies that are valid but suspicious, each logged once."""
 
 from __future__ import annotations
 
@@ -7,46 +7,34 @@ import logging
 _LOG = logging.getLogger(__name__)
 
 REPLIES = 8
-"""After how many replies the tokens of prompts are compared."""
+"""The number of replies whose prompt tokens are compared."""
 
 LEAST_TOKENS = 256
-"""No server cuts prompts to less."""
+"""Fewest tokens that count as a truncated prompt."""
 
 
 class Notices:
-    """The notices about one endpoint."""
+    """The warnings about one endpoint."""
 
     def __init__(self, place: str, model: str) -> None:
-        """Begin to watch.
-
-        Args:
-            place: The endpoint, in words.
-            model: The model that is asked for.
-        """
         self._place = place
         self._model = model
         self._is_other_told = False
-        self._counts: set[int] = set()
-        self._lengths: set[int] = set()
-        self._seen = 0
+        self._prompts: list[tuple[int, int]] = []
 
     def take(self, model: str, prompt_tokens: int | None, prompt_length: int) -> None:
-        """Take note of a reply, and warn if another model gave it, or every prompt has the same number of tokens.
+        """Check a reply; warn if another model gave it, or if different prompts have equal numbers of tokens.
 
-        Args:
-            model: The model that replied; empty if the endpoint does not say.
-            prompt_tokens: The tokens of the prompt as the endpoint counts them; None if it does not.
-            prompt_length: The characters of the prompt.
+        The model is empty, and the number of tokens None, if the endpoint does not report them.
         """
         if not self._is_other_told and is_other(model, self._model):
             self._is_other_told = True
             _LOG.warning("%s: replies come from the model %r", self._place, model[:100])
-        if prompt_tokens is None or self._seen >= REPLIES:
+        if prompt_tokens is None or len(self._prompts) >= REPLIES:
             return
-        self._seen += 1
-        self._counts.add(prompt_tokens)
-        self._lengths.add(prompt_length)
-        if self._seen == REPLIES and len(self._counts) == 1 < len(self._lengths) and prompt_tokens >= LEAST_TOKENS:
+        self._prompts.append((prompt_tokens, prompt_length))
+        counts, lengths = map(set, zip(*self._prompts, strict=True))
+        if len(self._prompts) == REPLIES and len(counts) == 1 < len(lengths) and prompt_tokens >= LEAST_TOKENS:
             _LOG.warning(
                 "%s: counts %d tokens for every prompt, though they differ: it may cut them; give it a longer context",
                 self._place,
@@ -55,6 +43,6 @@ class Notices:
 
 
 def is_other(replied: str, asked: str) -> bool:
-    """Whether a reply names another model than was asked for, and not the same one with its provider or its date."""
+    """Whether a reply names another model than the requested one; provider, date and ":latest" do not count."""
     one, two = (name.lower().rpartition("/")[2].removesuffix(":latest") for name in (replied, asked))
     return bool(one) and not (one.startswith(two) or two.startswith(one))

@@ -1,10 +1,7 @@
-"""The backend of language models: any endpoint that speaks OpenAI's chat completions.
+"""Backend for endpoints that implement OpenAI's chat completions API.
 
-Configured as the published implementation is, by environment variables: OPENAI_API_KEY, and those of
-`backends.endpoint`. The key lives in the client and nowhere else.
-
-Endpoints differ, and `backends.dialect` finds out how one wants to be asked. What was found out is kept for all later
-requests of the backend, and every request says in its usage how it was asked.
+OPENAI_API_KEY and the variables of `backends.endpoint` configure it. No file stores the key. A backend keeps the
+dialect that its endpoint accepted (`backends.dialect`), and each request records its adaptations in its usage.
 """
 
 from __future__ import annotations
@@ -35,34 +32,23 @@ from repunet_model.util.text import one_line
 CONNECT_SECONDS = 10.0
 
 QUOTED_CHARACTERS = 80
-"""How much is shown of a reply that is no JSON."""
+"""Limit of the excerpt that an error message shows of a reply that is not JSON."""
 
 OPENAI_URL = "https://api.openai.com/v1"
-"""Where OpenAI's own models are."""
 
 NO_KEY = "none"
-"""What is sent as the key to an endpoint that needs none."""
+"""Key sent to an endpoint that needs none."""
 
 
 class OpenAIBackend:
-    """One endpoint; one request, one attempt.
-
-    Attributes:
-        description: Name, model and sampling parameters.
-    """
+    """Backend of one endpoint, described by its name, model and sampling parameters."""
 
     reads_prompts = True
     is_costly = True
     asks_model = True
 
     def __init__(self, endpoint: Endpoint, key: str, transport: Transport | None = None) -> None:
-        """Make a backend.
-
-        Args:
-            endpoint: Where and how to ask.
-            key: The API key; any text for an endpoint that needs none.
-            transport: What takes requests there; by default the process that sends (`backends.sender`).
-        """
+        """Create a backend; the transport is by default the sender process (`backends.sender`)."""
         self._transport = transport or ProcessTransport()
         self._endpoint = endpoint
         self._key = key
@@ -71,7 +57,7 @@ class OpenAIBackend:
             key=key,
             timeout=endpoint.timeout,
             connect_timeout=min(CONNECT_SECONDS, endpoint.timeout),
-            trust_env=not endpoint.is_loopback,  # prompts do not go to this machine through a proxy
+            trust_env=not endpoint.is_loopback,  # do not use a proxy to reach this machine
         )
         self._dialect = Dialect(endpoint.reply_format or ReplyFormat.JSON_SCHEMA)
         self._proven: ReplyFormat | None = None
@@ -81,11 +67,7 @@ class OpenAIBackend:
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Send the prompt once and read the reply.
 
-        Raises:
-            AdaptationError: If the endpoint wants to be asked otherwise, which the next attempt will do.
-            InvalidReplyError: If the reply does not fit.
-            TransientError: If the attempt failed in a way that may pass.
-            EndpointError: If it failed for good.
+        Raises AdaptationError if the endpoint rejected the dialect; the next attempt uses another.
         """
         dialect = self._dialect
         said = self._read(await self._send(request, dialect), request.usage)
@@ -100,12 +82,7 @@ class OpenAIBackend:
             raise InvalidReplyError(text, str(error)) from error
 
     def _read(self, reply: str, usage: Usage) -> Completion:
-        """Read a chat completion, and count its tokens.
-
-        Raises:
-            TransientError: If it is no chat completion, or an error in place of one that may pass.
-            EndpointError: If it is an error that will not.
-        """
+        """Parse a chat completion, add its tokens to the usage, and raise if it is invalid or holds an error."""
         try:
             body = json.loads(reply)
         except (ValueError, RecursionError):
@@ -119,35 +96,28 @@ class OpenAIBackend:
             said = Completion.of(body)
         except ValueError:
             failure = body.get("error") if isinstance(body, dict) else None
-            what = self._clean(complaint_of(failure) or reply)
-            raise self._in_place_of_a_reply(failure, f"not a chat completion ({what})") from None
+            raise self._in_place_of_a_reply(failure, "not a chat completion", reply) from None
         if said.counted is not None:
             usage.counted += 1
             usage.prompt_tokens += said.counted.prompt
             usage.completion_tokens += said.counted.completion
             usage.cached_tokens += said.counted.cached
         if said.failure is not None:
-            what = self._clean(complaint_of(said.failure) or str(said.failure))
-            raise self._in_place_of_a_reply(said.failure, f"an error in place of a reply ({what})")
+            raise self._in_place_of_a_reply(said.failure, "an error in place of a reply", str(said.failure))
         return said
 
-    def _in_place_of_a_reply(self, failure: object, what: str) -> TransientError | EndpointError:
-        """Classify an error that came with HTTP 200, by its code if that is an HTTP status."""
+    def _in_place_of_a_reply(self, failure: object, kind: str, text: str) -> TransientError | EndpointError:
+        """Classify an error that came with HTTP 200 by its code, or as HTTP 502 if the code is no HTTP status."""
         code = failure.get("code") if isinstance(failure, dict) else None
         status = code if isinstance(code, int) and 400 <= code < 600 else 502
-        found = self._failure(status, f"{self._place}: {what}", code, stated({}, json.dumps(failure)))
+        problem = f"{kind} ({self._clean(complaint_of(failure) or text)})"
+        found = self._failure(status, problem, code, stated({}, json.dumps(failure)))
         if isinstance(found, TransientError):
             found.may_have_cost = True
         return found
 
     async def _send(self, request: Request[Any], dialect: Dialect) -> str:
-        """Send a request in a dialect and return the reply.
-
-        Raises:
-            AdaptationError: If the endpoint wants to be asked otherwise.
-            TransientError: If the attempt failed in a way that may pass.
-            EndpointError: If it failed for good.
-        """
+        """Send a request in a dialect and return the reply; after a rejection, switch to the next dialect if any."""
         body = self.body(request, dialect)
         started = time.perf_counter()
         request.usage.attempts += 1
@@ -165,22 +135,18 @@ class OpenAIBackend:
                     if dialect is self._dialect:
                         self._dialect = remedy
                     raise AdaptationError(f"{self._place}: wants to be asked otherwise") from error
-            message = (
-                f"{self._place}: HTTP {error.status}, {self._clean(complaint)}{self._hint(error.status, complaint)}"
-            )
-            raise self._failure(error.status, message, error.code, stated(error.headers, error.text)) from error
+            problem = f"HTTP {error.status}, {self._clean(complaint)}{self._hint(error.status, complaint)}"
+            raise self._failure(error.status, problem, error.code, stated(error.headers, error.text)) from error
         except LostError as error:
-            reason = (
-                f"no reply within LLM_TIMEOUT={self._endpoint.timeout:g} s"
-                if error.is_timeout
-                else f"cannot be reached ({self._clean(str(error))})"
-            )
+            reason = f"cannot be reached ({self._clean(str(error))})"
+            if error.is_timeout:
+                reason = f"no reply within LLM_TIMEOUT={self._endpoint.timeout:g} s"
             raise TransientError(f"{self._place}: {reason}", may_have_cost=error.may_have_arrived) from error
         finally:
             request.usage.seconds += time.perf_counter() - started
 
     def body(self, request: Request[Any], dialect: Dialect) -> dict[str, Any]:
-        """Return what is sent: prompt, sampling parameters, and how the reply is to be given."""
+        """Build the request body: messages, sampling parameters and reply format."""
         sampling = asdict(self._endpoint.sampling)
         del sampling["max_tokens"]
         sampling[dialect.token_limit] = self._room(request)
@@ -190,8 +156,8 @@ class OpenAIBackend:
         form: dict[str, Any]
         match dialect.reply_format:
             case ReplyFormat.JSON_SCHEMA:
-                wanted = {"name": name, "strict": True, "schema": schema}
-                form = {"response_format": {"type": "json_schema", "json_schema": wanted}}
+                json_schema = {"name": name, "strict": True, "schema": schema}
+                form = {"response_format": {"type": "json_schema", "json_schema": json_schema}}
             case ReplyFormat.TOOL:
                 tool = {"name": name, "strict": True, "parameters": schema}
                 form = {
@@ -199,23 +165,15 @@ class OpenAIBackend:
                     "tool_choice": {"type": "function", "function": {"name": name}},
                 }
             case ReplyFormat.JSON_OBJECT | ReplyFormat.TEXT:
-                messages[1] = {
-                    "role": "user",
-                    "content": f"{request.prompt}\n\nReply with JSON of this schema, and nothing else: "
-                    f"{request.schema_text}",
-                }
+                instruction = f"Reply with JSON of this schema, and nothing else: {request.schema_text}"
+                messages[1] = {"role": "user", "content": f"{request.prompt}\n\n{instruction}"}
                 is_object = dialect.reply_format is ReplyFormat.JSON_OBJECT
                 form = {"response_format": {"type": "json_object"}} if is_object else {}
         kept = {name: value for name, value in sampling.items() if name not in dialect.left_out}
         return {**kept, "messages": dialect.messages(messages), **form}
 
     def _text(self, said: Completion, request: Request[Any]) -> str:
-        """Return the JSON that a chat completion holds.
-
-        Raises:
-            InvalidReplyError: If it was cut off or is empty, or the model refused.
-            EndpointError: If a filter took it, or the model used up all tokens it may have in thinking.
-        """
+        """Return the JSON text of a completion; raise if it is filtered, refused, cut off or empty."""
         if said.finish_reason == "content_filter":
             raise EndpointError(
                 f"{self._place}: a filter took the reply (finish_reason content_filter), as it may another time; if it "
@@ -227,7 +185,14 @@ class OpenAIBackend:
         if said.finish_reason == "length":
             limit = self._room(request)
             if not said.answer.strip():
-                raise self._out_of_room(limit, thought)
+                most = self._endpoint.longest_reply
+                if limit < most:
+                    problem = f"the reply was cut off{thought} before the answer began"
+                    raise InvalidReplyError("", problem, room=min(limit * MORE_ROOM, most))
+                raise EndpointError(
+                    f"{self._place}: the reply was cut off at {limit:,} tokens{thought} before the answer began; let "
+                    f"the model think less, or set LLM_MOST_TOKENS above {most} and go on"
+                )
             raise InvalidReplyError(
                 "",
                 "the reply was cut off because it was too long; begin anew, and keep every text short",
@@ -245,29 +210,12 @@ class OpenAIBackend:
         return json_in(said.answer)
 
     def _room(self, request: Request[Any]) -> int:
-        """Return the longest reply that a request asks for, in tokens."""
+        """Return the request's limit of reply tokens."""
         return self._endpoint.sampling.max_tokens if request.room is None else request.room
 
-    def _out_of_room(self, limit: int, thought: str) -> InvalidReplyError | EndpointError:
-        """Ask for more tokens after a model used up those it had before it answered, unless it had all it may have."""
-        most = self._endpoint.longest_reply
-        if limit < most:
-            problem = f"the reply was cut off{thought} before the answer began"
-            return InvalidReplyError("", problem, room=min(limit * MORE_ROOM, most))
-        return EndpointError(
-            f"{self._place}: the reply was cut off at {limit:,} tokens{thought} before the answer began; let the model "
-            f"think less, or set LLM_MOST_TOKENS above {most} and go on"
-        )
-
-    def _failure(self, status: int, message: str, code: object, wait: float | None) -> TransientError | EndpointError:
-        """Tell a failure that may pass from one that will not, or not soon.
-
-        Args:
-            status: The HTTP status, or what stands for it in an error that came with another.
-            message: What is wrong.
-            code: The endpoint's own code.
-            wait: Seconds that it asks to wait, if it does.
-        """
+    def _failure(self, status: int, problem: str, code: object, wait: float | None) -> TransientError | EndpointError:
+        """Classify a failure as transient or final; a requested wait (seconds) over the limit makes it final."""
+        message = f"{self._place}: {problem}"
         if (status not in {408, 409, 429} and status < 500) or code == "insufficient_quota":
             return EndpointError(message)
         longest = self._endpoint.longest_wait
@@ -282,7 +230,7 @@ class OpenAIBackend:
         )
 
     def _hint(self, status: int, complaint: str) -> str:
-        """Return what may mend a refusal that does not say so itself; empty if nothing is seen."""
+        """Return a suggestion that an HTTP error's message lacks, or an empty string."""
         if status in {404, 405}:
             return self._address_hint()
         if status == 400 and "invalid argument" in complaint.lower():
@@ -290,7 +238,7 @@ class OpenAIBackend:
         return ""
 
     def _address_hint(self) -> str:
-        """Return what may be wrong with the address, after a reply that no endpoint gives; empty if nothing is seen."""
+        """Return a suggestion to append /v1 to an address that lacks it, or an empty string."""
         url = self._endpoint.base_url
         if url is None or re.search(r"/v\d|/openai", urlsplit(url).path):
             return ""
@@ -298,33 +246,28 @@ class OpenAIBackend:
 
     @property
     def _place(self) -> str:
-        """Where the endpoint is, without credentials or query, and the model asked for."""
+        """The endpoint's address, without credentials and query, and the model, for messages."""
+        model = self._endpoint.sampling.model
         if self._endpoint.base_url is None:
-            return f"the OpenAI endpoint, model {self._endpoint.sampling.model}"
+            return f"the OpenAI endpoint, model {model}"
         parts = urlsplit(self._endpoint.base_url)
         port = f":{parts.port}" if parts.port else ""
-        return (
-            f"the endpoint {parts.scheme}://{parts.hostname}{port}{parts.path}, model {self._endpoint.sampling.model}"
-        )
+        return f"the endpoint {parts.scheme}://{parts.hostname}{port}{parts.path}, model {model}"
 
     def _clean(self, message: str) -> str:
-        """Make a message of others fit for one line, without the key."""
+        """Reduce a foreign message to one line of at most 300 characters and mask the key."""
         line = one_line(message.encode("utf-8", "replace").decode())
         return (line.replace(self._key, "***") if self._key != NO_KEY else line)[:300]
 
     async def close(self) -> None:
-        """There is nothing to give back: the process that sends serves all backends."""
+        """Do nothing: all backends share the sender process, which stays open."""
 
 
 def connect(endpoint: Endpoint | None = None, environment: Mapping[str, str] = os.environ) -> OpenAIBackend:
-    """Return the backend of an endpoint.
-
-    Args:
-        endpoint: Where and how to ask; by default as the LLM_* variables say.
-        environment: Where OPENAI_API_KEY is looked up.
+    """Create the backend of an endpoint, by default the one that the LLM_* variables define.
 
     Raises:
-        ConfigurationError: If the endpoint is public and there is no key.
+        ConfigurationError: If a public endpoint has no key, or the key has invalid characters.
     """
     endpoint = endpoint or Endpoint.from_environment(environment)
     key = environment.get("OPENAI_API_KEY", "").strip()

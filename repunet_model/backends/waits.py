@@ -1,4 +1,4 @@
-"""Waits that endpoints ask for, in their various forms, and the requests that are waiting."""
+"""Parser of the waits that endpoints ask for, and a register of the waits under way."""
 
 from __future__ import annotations
 
@@ -14,16 +14,11 @@ _TOLD = re.compile(
     r"(?:retrydelay\W+|(?:try again|retry|wait|reset)\w*(?: after| in| for| another)?\s+(?:about |at least )?)"
     r"((?:\d+(?:\.\d+)?\s*[a-z]+[\s,]*(?:and\s+)?)+)"
 )
-"""Where an error's text says in words how long to wait: "retryDelay": "38s", "Please try again in 7m12.5s"."""
+"""Matches a wait in an error's text: "retryDelay": "38s", "Please try again in 7m12.5s"."""
 
 
 def stated(headers: Mapping[str, str], text: str) -> float | None:
-    """Return the seconds that an endpoint asks to wait; None if it does not say.
-
-    Args:
-        headers: The headers about waiting, names in lower case: see `RefusedError`.
-        text: The body of its reply.
-    """
+    """Return the seconds that a reply's headers (names in lower case) or body ask to wait; None if they do not."""
     if (milliseconds := _number(headers.get("retry-after-ms", ""))) is not None:
         return milliseconds / 1000
     if after := headers.get("retry-after", ""):
@@ -34,7 +29,7 @@ def stated(headers: Mapping[str, str], text: str) -> float | None:
 
 
 def _after(text: str, now: str) -> float | None:
-    """Return the seconds of a Retry-After: a number, or a date, which is compared with the server's own clock."""
+    """Return the seconds of a Retry-After: a number, a length of time, or a date on the server's clock."""
     if (seconds := _number(text)) is not None:
         return seconds
     try:
@@ -45,7 +40,7 @@ def _after(text: str, now: str) -> float | None:
 
 
 def _reset(headers: Mapping[str, str]) -> float | None:
-    """Return when the limits reset that are used up; of a limit whose rest is not told, it may be that one."""
+    """Return the seconds until all exhausted limits reset; a limit without a stated rest counts as exhausted."""
     waits = []
     for name, value in headers.items():
         start, is_one, kind = name.partition("-reset")
@@ -55,14 +50,14 @@ def _reset(headers: Mapping[str, str]) -> float | None:
 
 
 def _seconds_until(number: float) -> float:
-    """Return the seconds that a number stands for: as such, or as a time since 1970 in seconds or milliseconds."""
+    """Convert a number of seconds, or a Unix time in seconds or milliseconds, to seconds from now."""
     if number > 1e11:
         number /= 1000
     return max(number - time.time(), 0.0) if number > 1e9 else number
 
 
 def _length(text: str) -> float | None:
-    """Return the seconds of a length of time such as 12.3s, 6m0s or "2 hours and 5 minutes"."""
+    """Convert a length of time such as 12.3s, 6m0s or "2 hours and 5 minutes" to seconds."""
     parts = _LENGTH.findall(re.sub(r"(?<=[a-z])(?=\d)", " ", text.lower()))
     if not parts:
         return None
@@ -80,7 +75,7 @@ def _number(text: str) -> float | None:
 
 
 def in_words(seconds: float) -> str:
-    """Return a length of time for people: 40 s, 9 min, 2 h 5 min."""
+    """Format a length of time: 40 s, 9 min, 2 h 5 min."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -88,19 +83,19 @@ def in_words(seconds: float) -> str:
 
 
 class Waits:
-    """The waits under way that endpoints have asked for."""
+    """Register of the waits under way."""
 
     def __init__(self) -> None:
         self._ends: list[float] = []
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the last of them is over; 0 if nobody waits."""
+        """Seconds until the last wait ends; 0 if there is none."""
         return max((end - time.monotonic() for end in list(self._ends)), default=0.0)
 
     @contextmanager
     def waiting(self, seconds: float) -> Iterator[bool]:
-        """Count a wait for the length of the block; say whether it is news, as it ends later than all others."""
+        """Register a wait during the block; yield whether it ends over a second later than all others."""
         end = time.monotonic() + seconds
         is_news = seconds > self.seconds_left + 1.0
         self._ends.append(end)

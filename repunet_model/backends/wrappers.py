@@ -1,14 +1,7 @@
-"""Wrappers of the one backend protocol. Each does one thing; `service` stacks them around a costly backend.
+"""Wrappers that add one function each to a backend; `service` stacks them around a costly one, outermost first.
 
-From the outside in:
-
-- `Reask` tells the model what was wrong with a reply, and asks again.
-- `Recall` gives back a reply that was recorded before.
-- `Retry` waits out failures in transit. It waits outside the gate, so that a request that waits holds no place.
-- `Gate` limits how many requests are under way at once, and how many requests and tokens go out in a minute.
-- `Budget` refuses what might cost more than is left.
-- `Record` writes a reply down before anybody uses it, and does not let go of a request that was sent.
-- `Meter` counts what the tokens of a reply cost.
+`Reask`, `Recall`, `Retry`, `Gate`, `Budget`, `Record`, `Meter`. `Retry` waits outside `Gate`, so a waiting request
+occupies no place.
 """
 
 from __future__ import annotations
@@ -39,54 +32,39 @@ from repunet_model.storage.journal import Journal
 _LOG = logging.getLogger(__name__)
 
 WORTH_TELLING = 10.0
-"""A wait of so many seconds is said."""
+"""Shortest wait in seconds that is logged."""
+
+RETRIES = 5
+"""Attempts after the first one fails in transit."""
+
+FIRST_WAIT = 0.5
+"""Seconds before the first retry, four times as long after a rate limit; each retry doubles it."""
+
+LONGEST_WAIT = 30.0
+"""Limit in seconds of waits that the endpoint did not ask for."""
 
 
 def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:
-    """Return a backend as a run asks it: one that is costly through all wrappers, any other as it is.
-
-    Args:
-        backend: The backend.
-        limits: What all requests may not exceed together.
-        journal: Where replies are recorded.
+    """Wrap a costly backend in all wrappers; return any other backend unchanged.
 
     Raises:
         ConfigurationError: If there is a budget in dollars and no price for the model.
     """
     if not backend.is_costly:
         return backend
-    return Reask(
-        Recall(
-            Retry(Gate(Budget(Record(Meter(backend, limits.prices), journal), limits), limits), limits.waits), journal
-        )
-    )
+    recorded = Record(Meter(backend, limits.prices), journal)
+    return Reask(Recall(Retry(Gate(Budget(recorded, limits), limits), limits.waits), journal))
 
 
 class Wrapper:
-    """Base of wrappers: everything but `answer` is the wrapped backend's."""
+    """Base class of wrappers, which have the properties of the wrapped backend."""
 
     def __init__(self, inner: Backend) -> None:
         self._inner = inner
-
-    @property
-    def description(self) -> dict[str, Any]:
-        """The wrapped backend's; a wrapper does not change outcomes."""
-        return self._inner.description
-
-    @property
-    def reads_prompts(self) -> bool:
-        """The wrapped backend's."""
-        return self._inner.reads_prompts
-
-    @property
-    def is_costly(self) -> bool:
-        """The wrapped backend's."""
-        return self._inner.is_costly
-
-    @property
-    def asks_model(self) -> bool:
-        """The wrapped backend's."""
-        return self._inner.asks_model
+        self.description = inner.description
+        self.reads_prompts = inner.reads_prompts
+        self.is_costly = inner.is_costly
+        self.asks_model = inner.asks_model
 
     async def close(self) -> None:
         """Close the wrapped backend."""
@@ -94,10 +72,9 @@ class Wrapper:
 
 
 class Record(Wrapper):
-    """Write every reply down before it is used, those that do not fit included.
+    """Wrapper that records every reply, valid or not, before it is used.
 
-    A request that was sent to a model is seen to its end even if nobody waits for it any more, since its reply is
-    paid for; only a second cancellation gives it up. Nobody else goes on answering for nothing.
+    A first cancellation still waits for the reply of a model, which is paid for; a second one drops it.
     """
 
     def __init__(self, inner: Backend, journal: Journal) -> None:
@@ -105,7 +82,7 @@ class Record(Wrapper):
         self._journal = journal
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer, and write down the reply."""
+        """Answer and record the reply."""
         if not self.asks_model:
             return await self._send(request)
         sent = asyncio.create_task(self._send(request))
@@ -129,46 +106,38 @@ class Record(Wrapper):
             self._write(request, before, text=error.text, problem=error.problem, remedy=error.remedy, **room)
             raise
         except BackendError:
-            self._release(request)  # a reply that could not be read
+            self._release(request)  # the reply could not be parsed
             raise
         self._write(request, before, text=answer.model_dump_json())
         return answer
 
     def _write(self, request: Request[Any], before: Usage, **reply: str | int) -> None:
-        row = {
-            "request": request.fingerprint,
-            **reply,
-            "usage": request.usage.since(before).to_dict(),
-        }
+        row = {"request": request.fingerprint, **reply, "usage": request.usage.since(before).to_dict()}
         self._journal.add(request.coordinates, request.attempt, row)
         self._release(request)
 
     @staticmethod
     def _release(request: Request[Any]) -> None:
-        """Say that nobody else needs to keep the replies to a request."""
+        """Call and remove the receipts of a request: its replies need no other copy now."""
         while request.receipts:
             request.receipts.pop()()
 
 
 class Recall(Wrapper):
-    """Give back the recorded reply to a request, if there is one to just this request."""
+    """Wrapper that returns the recorded reply if the journal has one for exactly this request."""
 
     def __init__(self, inner: Backend, journal: Journal) -> None:
         super().__init__(inner)
         self._journal = journal
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer from the journal, or have it answered.
-
-        Raises:
-            InvalidReplyError: If the recorded reply did not fit.
-        """
+        """Answer from the journal or the wrapped backend; raise InvalidReplyError if the recorded reply was invalid."""
         row = self._journal.find(request.coordinates, request.attempt)
         if row is None or row["request"] != request.fingerprint:
             return await self._inner.answer(request)
         try:
             answer = None if "problem" in row else request.question.read(row["text"])
-        except ValueError:  # recorded by a version that read replies otherwise
+        except ValueError:  # recorded by a version with other validation
             return await self._inner.answer(request)
         request.usage.recalled += 1
         request.earlier.add(Usage.from_dict(row["usage"]))
@@ -178,10 +147,10 @@ class Recall(Wrapper):
 
 
 class Meter(Wrapper):
-    """Count the money that the tokens of a reply cost.
+    """Wrapper that adds the cost of a reply to the usage.
 
-    A reply that the endpoint may have given, but that did not arrive or whose tokens it does not count, is taken to
-    have cost the most it can; that is counted apart.
+    Where the endpoint reported no tokens but may have charged for a reply, the highest possible cost is assumed and
+    counted separately.
     """
 
     def __init__(self, inner: Backend, prices: Prices) -> None:
@@ -189,7 +158,7 @@ class Meter(Wrapper):
         self._price = prices.find(inner.description)
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer, and count what it cost; of a model without a known price, how many tokens."""
+        """Answer and add the cost, or the number of tokens if the model has no known price."""
         usage = request.usage
         before = usage.copy()
         may_have_cost = True
@@ -211,18 +180,10 @@ class Meter(Wrapper):
 
 
 class Budget(Wrapper):
-    """Refuse a request that might cost more than is left of the budget."""
+    """Wrapper that rejects a request whose highest possible cost exceeds the rest of the budget."""
 
     def __init__(self, inner: Backend, limits: Limits) -> None:
-        """Wrap a backend.
-
-        Args:
-            inner: The backend.
-            limits: Where the budget and the prices are.
-
-        Raises:
-            ConfigurationError: If there is a budget in dollars and no price for the model.
-        """
+        """Wrap a backend; raise ConfigurationError if a budget in dollars lacks the model's price."""
         super().__init__(inner)
         self._purse = limits.purse
         self._price = limits.prices.find(inner.description)
@@ -233,11 +194,7 @@ class Budget(Wrapper):
             )
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer, if it fits into the budget whatever the reply.
-
-        Raises:
-            BudgetError: If it may not fit.
-        """
+        """Answer, or raise BudgetError if the budget does not cover the longest possible reply."""
         if not self._purse.is_limited or not self.asks_model:
             return await self._inner.answer(request)
         most = most_of(request, self.description, self._price)
@@ -250,27 +207,21 @@ class Budget(Wrapper):
 
 
 def most_of(request: Request[Any], description: Mapping[str, Any], price: Price | None = None) -> Reservation:
-    """Return the most that an attempt can cost.
-
-    Args:
-        request: What is asked.
-        description: Who is asked.
-        price: What tokens cost; None if it is not known.
-    """
+    """Return the highest possible cost of an attempt, in tokens and dollars (0 without a price)."""
     prompt = request.most_prompt_tokens()
     completion = int(description.get("max_tokens", 0)) if request.room is None else request.room
     return Reservation(prompt + completion, price.of(prompt, completion) if price is not None else 0.0)
 
 
 class Gate(Wrapper):
-    """Let a request to a model pass when there is a place for it, and when the rates allow it."""
+    """Wrapper that delays requests to a model to keep the limits on concurrency and rates."""
 
     def __init__(self, inner: Backend, limits: Limits) -> None:
         super().__init__(inner)
         self._limits = limits
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer when it is the request's turn."""
+        """Answer as soon as the limits allow it."""
         if not self.asks_model:
             return await self._inner.answer(request)
         limits = self._limits
@@ -291,38 +242,19 @@ class Gate(Wrapper):
 
 
 class Retry(Wrapper):
-    """Try again after a failure that may pass, with growing and jittered waits, and at last give up.
+    """Wrapper that retries after transient failures, with exponential and jittered waits.
 
-    An endpoint that says how long to wait is waited for as long: what is too long does not come as a `TransientError`.
-    Without that, a limit is waited for longer than other failures, since most limits are by the minute. A backend that
-    has learned to ask otherwise is asked again at once; that is not counted as a failure.
+    A retry waits at least as long as the endpoint asks. Rate limits without a stated wait get longer waits, since most
+    limits are per minute. After an `AdaptationError` the next attempt follows at once and counts as no failure.
     """
 
-    def __init__(
-        self, inner: Backend, waits: Waits, retries: int = 5, first_wait: float = 0.5, longest_wait: float = 30.0
-    ) -> None:
-        """Wrap a backend.
-
-        Args:
-            inner: The backend.
-            waits: Where waits are counted that the endpoint has asked for.
-            retries: Attempts after the first.
-            first_wait: Seconds before the first retry; it doubles with each. After a limit it is four times as long.
-            longest_wait: Limit in seconds of a wait that the endpoint has not asked for.
-        """
+    def __init__(self, inner: Backend, waits: Waits) -> None:
         super().__init__(inner)
         self._waits = waits
-        self._retries = retries
-        self._first_wait = first_wait
-        self._longest_wait = longest_wait
-        self._jitter = Random()  # of time only: no outcome depends on it
+        self._jitter = Random()  # affects waits only, never outcomes
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer, if need be after some retries.
-
-        Raises:
-            EndpointError: When the last retry failed too.
-        """
+        """Answer, with retries if necessary; raise EndpointError if the last one failed too."""
         retry = 0
         while True:
             try:
@@ -331,10 +263,10 @@ class Retry(Wrapper):
                 continue
             except TransientError as error:
                 request.usage.failures += 1
-                if retry == self._retries:
+                if retry == RETRIES:
                     raise EndpointError(f"{error}; gave up after {retry + 1} attempts") from error
-                first = self._first_wait * (4 if error.is_limit else 1)
-                wait = min(first * 2**retry, self._longest_wait) * self._jitter.uniform(0.5, 1.0)
+                first = FIRST_WAIT * (4 if error.is_limit else 1)
+                wait = min(first * 2**retry, LONGEST_WAIT) * self._jitter.uniform(0.5, 1.0)
                 wait = max(wait, error.retry_after or 0.0)
                 retry += 1
                 request.usage.retries += 1
@@ -345,13 +277,13 @@ class Retry(Wrapper):
 
 
 class Reask(Wrapper):
-    """Ask again when a reply does not fit, and tell the model what was wrong with it.
+    """Wrapper that asks again after an invalid reply and tells the model the problem.
 
-    After an empty reply it waits, since the server may be at fault. A model that used up its tokens in thinking is
-    asked again with more, first one request alone; if that is answered, all further requests are given as many.
+    It waits after an empty reply, which may be a server fault. If thinking used up all tokens, one request alone tries
+    a higher limit; after an answer, all later requests use this limit.
 
-    Attempts go in rounds. If all replies of a round were recorded before and none fitted, as when a run is gone on with
-    that failed by them, the question is asked anew in another round, without what was told in the last.
+    If all replies of a round of attempts came from the journal and none was valid (a failed run is resumed), a new
+    round begins, without the corrections of the last one.
     """
 
     def __init__(self, inner: Backend, reasks: int = 3) -> None:
@@ -360,14 +292,10 @@ class Reask(Wrapper):
         self._room: int | None = None
         self._refused: EndpointError | None = None
         self._widening = asyncio.Lock()
-        self._jitter = Random()  # of time only: no outcome depends on it
+        self._jitter = Random()  # affects waits only, never outcomes
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer with a reply that fits.
-
-        Raises:
-            BackendError: When no reply fitted.
-        """
+        """Answer with a valid reply; raise BackendError if no reply was valid."""
         tries, was_asked = 0, False
         request = replace(request, room=self._room)
         while True:
@@ -398,7 +326,7 @@ class Reask(Wrapper):
                     tries, request = 0, request.anew()
 
     async def _answer_in_room[A: Answer](self, request: Request[A]) -> A:
-        """Answer; with more tokens than were ever needed, only while no other request tries that."""
+        """Answer; only one request at a time may try a token limit above the highest proven one."""
         if request.room is None or request.room <= (self._room or 0):
             return await self._inner.answer(request)
         known = self._refused
