@@ -19,7 +19,7 @@ from typing import Any
 
 from repunet_model.errors import StorageError
 from repunet_model.storage.schema import Row
-from repunet_model.util.files import reporting
+from repunet_model.util.files import replace, reporting
 
 _LOG = logging.getLogger(__name__)
 
@@ -100,6 +100,23 @@ def unread(path: Path) -> dict[str, list[str]]:
         except (KeyError, TypeError) as error:
             raise _damaged(path, number, error) from error
     return replies
+
+
+def discard(path: Path, digests: Iterable[str]) -> None:
+    """Remove a reply for each hash from a mailbox, so that one that could not be used is not read again.
+
+    Raises:
+        StorageError: If the mailbox cannot be read or written.
+    """
+    replies = unread(path)
+    for digest in digests:
+        if replies.get(digest):
+            replies[digest].pop(0)
+    rows = [{"digest": digest, "content": content} for digest, contents in replies.items() for content in contents]
+    if rows:
+        replace(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+    else:
+        remove(path)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:

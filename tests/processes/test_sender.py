@@ -23,7 +23,7 @@ from repunet_model.backends.sender.transport import Destination, RefusedError
 from repunet_model.cli import main
 from repunet_model.errors import BudgetError, EndpointError
 from repunet_model.questions.base import Answer
-from repunet_model.testing import Body, Endpoint, answer, endpoint
+from repunet_model.testing import Body, Endpoint, answer, endpoint, said
 from tests import ROOT
 from tests.backends import RandomReplies
 from tests.conftest import contents, until
@@ -169,3 +169,23 @@ def test_a_run_is_locked_where_it_is_though_the_process_has_changed_its_folder(
             model.step()
     locks = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob(".mail.lock")}
     assert locks == {"first", "second"}
+
+
+def test_a_reply_that_came_late_and_cannot_be_used_ends_one_resumption_and_not_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latency = SLOW
+
+    def filtered_once(number: int, body: Body) -> web.Response | None:
+        return said({"content": None}, finish_reason="content_filter") if number == 1 else None
+
+    with endpoint(latency=lambda: latency, fault=filtered_once) as running:
+        folder = killed_with_requests_on_their_way(tmp_path, running, monkeypatch)
+        unread = folder / "replies_unread.jsonl"
+        until(lambda: unread.exists() and unread.read_bytes().count(b"\n") == 6)
+        latency = 0.0
+        assert main(["resume", str(folder), "--steps", "1"]) == 2
+        assert "content_filter" in capsys.readouterr().err
+        assert main(["resume", str(folder), "--steps", "1"]) == 0
+    seeds = [body["seed"] for body in running.requests]
+    assert len(seeds) == len(set(seeds)) + 1  # the one that was filtered is asked again

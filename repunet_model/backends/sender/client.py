@@ -51,6 +51,7 @@ class Sender:
         self._numbers = count()
         self._awaited: dict[int, Future[str]] = {}
         self._left: dict[Path, dict[str, list[str]]] = {}
+        self._settled: dict[Path, list[str]] = {}
         self.has_ended = False
         threading.Thread(target=self._read, name="repunet-sender", daemon=True).start()
 
@@ -60,6 +61,7 @@ class Sender:
         digest = sha256(f"{destination.base_url}\n{text}".encode()).hexdigest()
         mailbox = request.mailbox
         if mailbox is not None and (replies := (await self._opened(mailbox)).get(digest)):
+            request.receipts.append(partial(self._settled.setdefault(mailbox, []).append, digest))
             return replies.pop(0)
         message = {"send": asdict(destination), "digest": digest, "mailbox": mailbox and str(mailbox)}
         number = next(self._numbers)
@@ -84,6 +86,9 @@ class Sender:
     def close(self, mailbox: Path) -> None:
         """Have the sender release a mailbox once no reply is pending."""
         self._left.pop(mailbox, None)
+        if settled := self._settled.pop(mailbox, None):
+            with suppress(StorageError):  # they are then read again
+                journal.discard(mailbox, settled)
         self._say({"close": str(mailbox)})
 
     async def _call(self, number: int, message: dict[str, Any], body: str = "") -> str:
