@@ -24,11 +24,7 @@ __all__ = ["comparison", "main", "page", "runs", "stored", "sweeps"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 for success, 2 for an error, 130 for an interrupt.
-
-    Args:
-        arguments: The arguments after the program's name; by default those of the process.
-    """
+    """Run the command line and return its exit code: 0 for success, 2 for an error, 130 for an interrupt."""
     escape_unknown()
     words = sys.argv[1:] if arguments is None else arguments
     try:

@@ -59,16 +59,10 @@ From = Annotated[
 def config_options(
     *, only: Sequence[str] = (), without: Sequence[str] = (), many: bool = False, **defaults: Any
 ) -> Callable[[Command], Command]:
-    """Give a command the options of `RunConfig` in place of its parameter `config`.
+    """Give a command options of `RunConfig`, all, `only` some or `without` some, in place of its parameter `config`.
 
     The command receives a `RunConfig` in which only the given options are set; with `many`, a table of lists of values,
-    as in the grid of a sweep.
-
-    Args:
-        only: The fields that have options; all by default.
-        without: Fields that have none.
-        many: Whether an option takes several values.
-        defaults: Defaults that differ from those of `RunConfig`, by field.
+    as in the grid of a sweep. `defaults` replace those of `RunConfig`.
     """
     fields = [name for name in only or RunConfig.model_fields if name not in without]
 
@@ -209,11 +203,7 @@ def is_given(context: typer.Context, name: str) -> bool:
 
 
 def by_name(backend_for: list[str] | None) -> dict[str, str]:
-    """Parse the backends of single agents.
-
-    Raises:
-        ConfigurationError: If an option does not read NAME=BACKEND, or names an agent twice.
-    """
+    """Parse the backends of single agents; raise ConfigurationError for another form, or an agent named twice."""
     by_name: dict[str, str] = {}
     for option in backend_for or ():
         name, backend = assignment("--backend-for", option, "NAME=BACKEND")
@@ -224,11 +214,7 @@ def by_name(backend_for: list[str] | None) -> dict[str, str]:
 
 
 def assignment(option: str, text: str, form: str = "NAME=VALUE") -> tuple[str, str]:
-    """Parse the NAME=VALUE of an option.
-
-    Raises:
-        ConfigurationError: If the text has another form.
-    """
+    """Parse the NAME=VALUE of an option; raise ConfigurationError if the text has another form."""
     name, is_there, value = (part.strip() for part in text.partition("="))
     if not (name and is_there and value):
         raise ConfigurationError(f"{option} {text!r}: must read {form}")

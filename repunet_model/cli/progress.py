@@ -42,11 +42,7 @@ def run_and_show(model: RepuNetModel, steps: int) -> None:
 
 
 def run_steps(model: RepuNetModel, steps: int, label: str) -> None:
-    """Run some steps under a progress display.
-
-    Raises:
-        RepuNetError: If a step failed or was interrupted, with the command to go on.
-    """
+    """Run steps under a progress display; raise RepuNetError with the command to go on if one fails or is stopped."""
     with telling_how_to_go_on(model, model.steps + steps, lambda left: to_go_on(folder_of(model).path, left)):
         advance(model, steps, label)
 
@@ -97,10 +93,7 @@ def _on_interrupt(react: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Callable[[], None]]:
-    """Show steps, calls, tokens and the time left, on standard error.
-
-    The display is lines where there is no terminal, or where a human types on it.
-    """
+    """Show steps, calls, tokens and time left on stderr; as lines without a terminal, or if a human types on it."""
     console = make_console(stderr=True)
     if model.has_human or not console.is_terminal:
         yield _progress_lines(model, last, label)

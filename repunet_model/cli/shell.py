@@ -52,12 +52,7 @@ class Keyboard(Protocol):
     """A source of typed lines."""
 
     def ask(self, question: str, suggest: Suggest, storage: Path | None = None) -> str:
-        """Return the next line; a storage keeps the history of such lines.
-
-        Raises:
-            EOFError: At the end of the input.
-            KeyboardInterrupt: On Ctrl-C.
-        """
+        """Return the next line (history in `storage`); raise EOFError at the end, KeyboardInterrupt on Ctrl-C."""
 
 
 class Terminal:
@@ -123,11 +118,7 @@ class Shell:
         """Whether the run was started in this session, and may be deleted."""
 
     def run(self) -> None:
-        """Run the session to its end.
-
-        Raises:
-            RepuNetError: If no run can be started, or the run was altered on disk.
-        """
+        """Run the session to its end; raise RepuNetError if no run can be started, or it was altered on disk."""
         try:
             model = self._start()
         except EOFError:

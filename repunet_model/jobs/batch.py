@@ -84,11 +84,7 @@ class Plan:
 
     @classmethod
     def load(cls, file: Path, storage: Path, prices: Prices | None = None) -> Self:
-        """Read and validate a TOML file of jobs, without writing anything.
-
-        Raises:
-            ConfigurationError: If an entry is invalid; the message names the job and the key.
-        """
+        """Read and validate a file of jobs, writing nothing; a ConfigurationError names the job and the key."""
         content = parsed(_File, read_toml(file), str(file))
         if "sim_name" in content.defaults:
             raise ConfigurationError(f"{file}: defaults: sim_name: unknown; each job has a name of its own")
@@ -122,16 +118,7 @@ def _job(table: Mapping[str, Any], defaults: Mapping[str, Any], where: str, stor
 
 @dataclass(slots=True)
 class _Running:
-    """The state of a job.
-
-    Attributes:
-        job: The job.
-        model: The model, while it is open.
-        has_run: Whether the run exists and has the parameters of the job.
-        steps: The number of steps of the run.
-        interrupts: The number of interrupts that steps of the model received.
-        calls: The number of questions answered when the model was closed.
-    """
+    """The state of a job; `has_run` if its run exists with its parameters, `calls` as of when the model was closed."""
 
     job: Job
     model: RepuNetModel | None = None
@@ -196,11 +183,7 @@ class Batch:
         self._stops += 1
 
     def run(self, note: Callable[[JobOutcome], None]) -> list[JobOutcome]:
-        """Run the jobs and return their outcomes in the order of the plan; `note` gets each outcome at once.
-
-        Raises:
-            StorageError: If the folder of the logs cannot be written.
-        """
+        """Run the jobs, `note` each outcome at once, and return all in the plan's order; may raise StorageError."""
         try:
             files.make_folder(self._logs)
         except OSError as error:

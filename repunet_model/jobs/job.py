@@ -64,14 +64,7 @@ class _NewRunKeys(Section):
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A job that creates a run.
-
-    Attributes:
-        name: The name of the run.
-        steps: The number of steps of the run.
-        config: The parameters of the run.
-        sets_steps: Whether `steps` was given; otherwise a replay has as many steps as its original.
-    """
+    """A job that creates a run; without `sets_steps`, `steps` is a default, and a replay is as long as its original."""
 
     name: str
     steps: int
@@ -80,11 +73,7 @@ class NewRun:
 
     @classmethod
     def of_table(cls, table: Mapping[str, Any], where: str) -> Self:
-        """Parse a table with `sim_name`, `steps` and the parameters of a run; `where` is its place, for messages.
-
-        Raises:
-            ConfigurationError: If a key is unknown or missing, or a value is invalid.
-        """
+        """Parse a table with `sim_name`, `steps` and parameters; a ConfigurationError names its place, `where`."""
         own = {name: value for name, value in table.items() if name in _NewRunKeys.model_fields}
         config = RunConfig.checked({name: value for name, value in table.items() if name not in own}, where)
         keys = parsed(_NewRunKeys, own, where)
@@ -105,15 +94,9 @@ class ResumedRun(Section):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A validated job.
+    """A validated job; `is_costly` if any agent asks an endpoint.
 
-    Attributes:
-        name: The name of the run.
-        steps: The number of steps of the run.
-        start: The description of a new run; None for a stored run.
-        who: Creates new backends for a model.
-        is_costly: Whether any agent asks an endpoint.
-        described: The manifest that a stored run must match; None for any.
+    `start` is None for a stored run; `described` is the manifest that a stored run must match, None for any.
     """
 
     name: str
@@ -152,11 +135,7 @@ def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> 
 
 
 def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
-    """Validate a new run, including backends and personas, without writing anything.
-
-    Raises:
-        ConfigurationError: If the run cannot be created; the message begins with `where`.
-    """
+    """Validate a new run with backends and personas, writing nothing; a ConfigurationError begins with `where`."""
     try:
         begun = start(wanted.config, storage)
         answering = begun.who()
@@ -175,11 +154,7 @@ def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
 
 
 def stored_job(wanted: ResumedRun, where: str, storage: Path) -> Job:
-    """Validate a job that continues a stored run.
-
-    Raises:
-        ConfigurationError: If the run does not exist or cannot continue; the message begins with `where`.
-    """
+    """Validate a job that continues a stored run; raise ConfigurationError, beginning with `where`, if it cannot."""
     try:
         manifest = RunFolder.open(storage / wanted.resume).manifest()
         answering = recorded(manifest)
@@ -199,16 +174,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """The outcome of a job, as data that can be pickled.
-
-    Attributes:
-        name: The name of the run.
-        wanted: The number of steps that the run should have.
-        result: The result.
-        steps: The number of steps that the run has.
-        reason: The reason of a failure.
-        calls: The number of questions answered since the job began.
-    """
+    """The picklable outcome of a job: its run has `steps` of `wanted` steps; `calls` were answered since it began."""
 
     name: str
     wanted: int

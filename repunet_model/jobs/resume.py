@@ -26,14 +26,7 @@ from repunet_model.util.text import command, replayable
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The description of a new model.
-
-    Attributes:
-        config: The parameters.
-        personas: The source of the personas.
-        who: Creates new backends.
-        replayed_steps: The number of steps of the replayed run; None unless the backend is a replay.
-    """
+    """The description of a new model; `replayed_steps` is the length of a replayed run, None without a replay."""
 
     config: RunConfig
     personas: str | Population
@@ -62,16 +55,10 @@ def start(
     environment: Mapping[str, str] = os.environ,
     population: Population | None = None,
 ) -> Start:
-    """Prepare a new model; a replay takes unset parameters from the replayed run.
+    """Prepare a new model; a replay takes unset parameters from the replayed run, which is in `storage`.
 
-    Args:
-        config: The parameters.
-        storage: The folder of all runs, including a run to replay.
-        environment: The environment variables that configure endpoints and keys.
-        population: The personas; None for those that the parameters name.
-
-    Raises:
-        RepuNetError: If a run to replay cannot be read, or has a stage that is not registered.
+    `environment` configures endpoints and keys; `population` replaces the personas that the parameters name. Raises
+    RepuNetError if a run to replay cannot be read, or has a stage that is not registered.
     """
     backend = replayable(config.backend, storage)
     personas: str | Population = config.personas if population is None else population
@@ -89,10 +76,9 @@ def start(
 
 
 def start_from(run: StepReader, config: RunConfig, storage: Path, environment: Mapping[str, str]) -> Start:
-    """Prepare a new model with the initial personas and learned texts of a run, and its values of unset parameters.
+    """Prepare a model with a run's initial personas and learned texts, and its values of unset parameters.
 
-    Raises:
-        RepuNetError: If the run cannot be read, or `config` sets another population.
+    Raises RepuNetError if the run cannot be read, or `config` sets another population.
     """
     for field in ("personas", "n_agents"):
         if field in config.model_fields_set:
@@ -125,18 +111,9 @@ def resumed(
 ) -> Resumed:
     """Resume a stored run: in place from its last step; in a fork from an earlier step, or with other parameters.
 
-    Args:
-        path: The folder of the run.
-        step: The step to resume from; None for the last one.
-        storage: The folder of all runs, for a fork and a run to replay.
-        config: The requested parameters; a set parameter that differs from the run's causes a fork.
-        name: The name of the fork; None derives one.
-        allow_human: Whether a human may answer for agents.
-        environment: The environment variables that configure endpoints and keys.
-        limits: The limits on requests.
-
-    Raises:
-        RepuNetError: If the run cannot be read or forked, or a name is given without a fork.
+    `step` is the last one if None; `storage` is for a fork and a run to replay. A parameter set in `config` that
+    differs from the run's causes a fork; its `name` is derived if None. Raises RepuNetError if the run cannot be read
+    or forked, or a name is given without a fork.
     """
     run = StepReader.open(path, step)
     folder, manifest = run.folder, run.manifest
@@ -168,11 +145,7 @@ def resumed(
 
 
 def fork_changes(manifest: Manifest, settings: Mapping[str, str], storage: Path) -> dict[str, Any]:
-    """Return the manifest entries that a fork overrides, from settings as text by parameter.
-
-    Raises:
-        ConfigurationError: If a fork may not change a parameter, or a value is invalid.
-    """
+    """Return the manifest entries that a fork overrides, from settings as text; raise ConfigurationError if invalid."""
     known = [field for field in RunConfig.model_fields if shown(field).may_change]
     changed: dict[str, Any] = {}
     for name, text in settings.items():

@@ -42,12 +42,7 @@ def comparison_figure(models: Mapping[str, RepuNetModel], path: Path) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Check, before any run, that a picture can be written.
-
-    Raises:
-        ConfigurationError: If the suffix is not that of a picture.
-        StorageError: If the folder cannot be created or is not writable.
-    """
+    """Check before any run that a picture can be written; raise ConfigurationError or StorageError if not."""
     if path.suffix.lower() not in {".png", ".svg", ".pdf"}:
         raise ConfigurationError(f"picture {str(path)!r} (--figure): name a file that ends in .png, .svg or .pdf")
     files.check_new(path)

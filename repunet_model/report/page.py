@@ -50,16 +50,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section of a report.
-
-    Attributes:
-        name: The anchor of the section, and the file name of its picture.
-        title: The heading.
-        texts: The paragraphs.
-        caption: The caption of the picture.
-        image: The picture as base64 of an SVG; empty for none.
-        tables: The tables.
-    """
+    """A section; `name` is its anchor and its picture's file name, `image` the SVG in base64, empty for none."""
 
     name: str
     title: str
@@ -70,12 +61,7 @@ class Section:
 
 
 def check_place(out: Path) -> None:
-    """Check, before any run, that a report can be written.
-
-    Raises:
-        ConfigurationError: If the path exists and is not a report.
-        StorageError: If the folder cannot be written.
-    """
+    """Check the place before any run; raise ConfigurationError if it holds other files, StorageError if unwritable."""
     try:
         if out.exists() and not (out / MARKER).is_file() and (not out.is_dir() or files.entries(out)):
             raise ConfigurationError(f"{out} is there and is no report: name another folder")
@@ -98,17 +84,9 @@ def write(
 ) -> None:
     """Write a report atomically, in place of an earlier one in the same folder.
 
-    Args:
-        evidence: The runs.
-        out: The folder.
-        title: The title of the page.
-        before: The first sections.
-        after: The last sections, each with its picture.
-        not_whole: Incomplete runs of a sweep, which the report lacks: run, result and error of each.
-
-    Raises:
-        ConfigurationError: If the path exists and is not a report.
-        StorageError: If the report cannot be written.
+    `before` and `after` are its first and last sections. `not_whole` holds run, result and error of each incomplete run
+    of a sweep, which the report lacks. Raises ConfigurationError if `out` exists and is not a report, StorageError if
+    the report cannot be written.
     """
     check_place(out)
     try:

@@ -70,11 +70,7 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
 
 
 def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:
-    """Yield the state of an agent after step `last`, its opinions, the opinions about it, and its history.
-
-    Raises:
-        ConfigurationError: If no agent has the name.
-    """
+    """Yield an agent's state after step `last`, opinions by and about it, and history; or raise ConfigurationError."""
     people = {persona.name: persona for persona in run.personas}
     if name not in people:
         raise ConfigurationError(f"no agent is called {name!r} in {run.folder.path}: there are {', '.join(people)}")

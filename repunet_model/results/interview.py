@@ -36,21 +36,13 @@ class Interviewed:
 
 
 def talking(manifest: Manifest, name: str, environment: Mapping[str, str] = os.environ) -> Respondents:
-    """Return the backends of a stored run.
-
-    Raises:
-        ConfigurationError: If no model answers for the agent, or a backend cannot be set up.
-    """
+    """Return a stored run's backends; raise ConfigurationError if the agent has no model, or one cannot be set up."""
     _check_talks(name, manifest.backend_of(name))
     return recorded(manifest, environment=environment)
 
 
 def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respondents, limits: Limits) -> Interviewed:
-    """Ask an agent a free question in its state after a step.
-
-    Raises:
-        RepuNetError: If there is no such agent, no model answers for it, or the request fails.
-    """
+    """Ask an agent a free question in its state after a step; raise RepuNetError without a step, model or reply."""
     persona = chronicle.persona(name)
     backend = who.of(name)
     _check_talks(name, backend.description)

@@ -23,13 +23,7 @@ MARGIN = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim of the paper as a question.
-
-    Attributes:
-        text: The question.
-        measured: The name of the measured number, which is above 0 if the answer is yes.
-        measure: Returns this number for each run of a panel that has it, by seed.
-    """
+    """A claim of the paper as a question; the answer is yes if the number named `measured`, by seed, is above 0."""
 
     text: str
     measured: str

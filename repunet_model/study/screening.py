@@ -84,14 +84,9 @@ def sweep(name: str, scenarios: Sequence[str], steps: int, seeds: Sequence[int],
 class Screened:
     """The screening of one scenario.
 
-    Attributes:
-        game: The name of the scenario.
-        effects: The effect of reputation and gossip at each point, in the order of `points`.
-        default: The effect with the default parameters, from the study.
-        mu_star: The mean absolute elementary effect of each parameter.
-        half: Half the width of the 95 % interval of mu*.
-        sigma: The standard deviation of the elementary effects (interaction with other parameters).
-        floor: The mu* that noise between seeds gives a parameter without influence.
+    `effects` are those of reputation and gossip at each of the `points`, `default` that with the default parameters.
+    For each parameter, `half` is half the width of the 95 % interval of mu*, `sigma` the standard deviation of the
+    elementary effects (interaction). `floor` is the mu* that noise between seeds gives a parameter without influence.
     """
 
     game: str

@@ -36,19 +36,9 @@ def write(
     screened: Sequence[Screened],
     seeds: int,
 ) -> None:
-    """Write the page, and copy its pictures from a report to a folder with the name of the page.
+    """Write the page, and copy the pictures of `report` to a folder with its name; raise StorageError if that fails.
 
-    Args:
-        path: The file of the page.
-        command: The command that ran the study, for the page.
-        report: The folder of the report.
-        evidence: The runs.
-        findings: The verdicts on the paper's claims.
-        screened: The screening.
-        seeds: The number of seeds at each point of the screening.
-
-    Raises:
-        StorageError: If the page or a picture cannot be written.
+    `command` is the one that ran the study; `seeds` is the number of seeds at each point of the screening.
     """
     folder = path.with_suffix("")
     shown = [each for each in pictures(evidence) if each.name in SHOWN]

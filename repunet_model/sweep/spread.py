@@ -40,11 +40,7 @@ def worker_processes(count: int) -> Iterator[Executor]:
 
 @contextmanager
 def dask_cluster(address: str) -> Iterator[tuple[Executor, int]]:
-    """Yield the workers of a Dask cluster, which must share this machine's folders, and their number of cores.
-
-    Raises:
-        ConfigurationError: If the extra `cluster` is not installed, or no scheduler answers.
-    """
+    """Yield the workers and cores of a Dask cluster that shares this machine's folders, or raise ConfigurationError."""
     if find_spec("distributed") is None:
         raise ConfigurationError(f"--scheduler needs Dask: {to_install('cluster')}")
     from distributed import Client  # noqa: PLC0415 - an extra
