@@ -9,10 +9,7 @@ from repunet_model.storage.reader import StepReader
 
 
 def not_taken(run: StepReader, manifest: Manifest, first: int = 1, last: int | None = None) -> dict[str, str]:
-    """Return the rejected sampling parameters of steps first to last as {"not_taken": words}; empty if there are none.
-
-    The manifest is that of the steps; without `last`, they extend to the run's end.
-    """
+    """Return the sampling parameters rejected in steps first to last (or the end) as {"not_taken": words}, or {}."""
     if not manifest.reads_prompts:
         return {}
     asked: set[str] = set()

@@ -23,13 +23,7 @@ _REASONS = {"max_tokens": "length", "model_length": "length", "safety": "content
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The numbers of tokens that the endpoint reports.
-
-    Attributes:
-        prompt: Prompt tokens, including cached ones.
-        completion: Reply tokens, including those of reasoning.
-        cached: Cached prompt tokens.
-    """
+    """Token counts of the endpoint: `prompt` includes cached tokens, `completion` those of reasoning."""
 
     prompt: int
     completion: int
@@ -38,16 +32,10 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The content of a chat completion.
+    """Content of a chat completion; unknown texts, and a refusal that was not made, are empty.
 
-    Attributes:
-        answer: The text without the reasoning before it.
-        finish_reason: OpenAI's finish reason; empty if unknown.
-        refusal: The model's words of refusal; empty if it did not refuse.
-        reasoning: The number of characters of the reasoning that was sent.
-        failure: The error that was sent in place of a reply, or None.
-        counted: The numbers of tokens; None if unknown.
-        model: The name of the model that replied; empty if unknown.
+    `answer` is the text without the reasoning before it; `reasoning` is the number of characters of that reasoning.
+    `finish_reason` is OpenAI's. `failure` is the error that was sent in place of a reply.
     """
 
     answer: str

@@ -24,14 +24,11 @@ _NEXT_FORMAT = {
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The form of requests that an endpoint accepts, as far as known.
+    """Form of requests that an endpoint accepts, as far as known.
 
-    Attributes:
-        reply_format: The way to ask for JSON.
-        token_limit: The name of the parameter that limits a reply.
-        left_out: Rejected parameters.
-        has_bounds: Whether schemas limit the lengths of texts and the sizes of numbers.
-        has_system: Whether a system message holds the rules.
+    `token_limit` is the name of the parameter that limits a reply; `left_out` holds rejected parameters. With
+    `has_bounds`, schemas limit the lengths of texts and the sizes of numbers; with `has_system`, a system message holds
+    the rules.
     """
 
     reply_format: ReplyFormat = ReplyFormat.JSON_SCHEMA
@@ -45,8 +42,7 @@ class Dialect:
     ) -> Dialect | None:
         """Return the dialect to try after a rejected request; None if its form was not the reason.
 
-        The error's message is `complaint`, and it may name a parameter. If the endpoint has already replied in this
-        format (`is_proven`), the format stays.
+        `complaint` is the error's message. If the endpoint has replied in this format (`is_proven`), the format stays.
         """
         about = f"{parameter or ''} {complaint}".lower()
         if any(word in about for word in _OF_LENGTH):

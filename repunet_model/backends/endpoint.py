@@ -28,13 +28,7 @@ MORE_ROOM = 4
 class Sampling:
     """Model and sampling parameters, on which replies depend.
 
-    Attributes:
-        model: The model's name at the endpoint.
-        max_tokens: Longest reply in tokens.
-        temperature: In [0, 2]; 0 is greedy.
-        top_p: Share of probability to sample from, in [0, 1].
-        frequency_penalty: In [-2, 2].
-        presence_penalty: In [-2, 2].
+    `temperature` is in [0, 2] (0 is greedy), `top_p` in [0, 1], each penalty in [-2, 2]; `max_tokens` limits a reply.
     """
 
     model: str = "gpt-4o-mini"
@@ -76,15 +70,11 @@ class ReplyFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Address and settings of a model's endpoint.
+    """Address and settings of a model's endpoint; `base_url` None means OpenAI's.
 
-    Attributes:
-        sampling: Model and sampling parameters.
-        base_url: The address, such as http://127.0.0.1:8000/v1; None for OpenAI's.
-        reply_format: The way to ask for JSON; None to try the formats from JSON_SCHEMA on.
-        timeout: Seconds to wait for a reply.
-        longest_wait: The longest wait in seconds that an endpoint may ask for; a longer one fails the step at once.
-        most_tokens: The raised limit for a model that spends its `max_tokens` on thinking; None for four times those.
+    `reply_format` None tries the formats from JSON_SCHEMA on. `timeout` and `longest_wait` are in seconds; if an
+    endpoint asks for a longer wait, the step fails at once. `most_tokens` is the raised limit for a model that spends
+    its `max_tokens` on thinking; None means four times those.
     """
 
     sampling: Sampling
@@ -111,11 +101,7 @@ class Endpoint:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the endpoint from the LLM_* variables; an unset or empty variable has its default.
-
-        Raises:
-            ConfigurationError: If a variable is invalid.
-        """
+        """Read the LLM_* variables, with defaults for unset or empty; raise ConfigurationError if one is invalid."""
         values: dict[str, Any] = {}
         for name, kind in _VARIABLES.items():
             text = environment.get(f"LLM_{name.upper()}", "").strip()

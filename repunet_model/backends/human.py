@@ -48,11 +48,7 @@ class HumanBackend:
         self._rules = ""
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Ask the human for all fields of the answer until they are valid.
-
-        Raises:
-            BackendError: If the input has ended, or a stream cannot be used.
-        """
+        """Ask for all fields until they are valid; raise BackendError if the input has ended or a stream fails."""
         async with self._turn:
             try:
                 return await self._answer(request)

@@ -51,11 +51,7 @@ MAX_TOKENS = 512
 
 
 def settings(environment: Mapping[str, str] = os.environ) -> Endpoint:
-    """Read sampling parameters, reply format and timeout from the LLM_* variables.
-
-    Raises:
-        ConfigurationError: If the value of a variable is invalid.
-    """
+    """Read sampling, reply format and timeout from LLM_* variables; raise ConfigurationError if one is invalid."""
     longest = environment.get("LLM_MAX_TOKENS", "").strip() or str(MAX_TOKENS)
     own = {"LLM_MODEL": "", "LLM_API_BASE": "", "LLM_MAX_TOKENS": longest}
     endpoint = Endpoint.from_environment({**environment, **own})
@@ -70,15 +66,9 @@ class LocalBackend:
     asks_model = True
 
     def __init__(self, gguf: Path, endpoint: Endpoint) -> None:
-        """Check the file; the first question starts the server.
+        """Check the GGUF file, the longest reply and that xllamacpp is installed, or raise ConfigurationError.
 
-        Args:
-            gguf: The file of the model.
-            endpoint: The sampling parameters, reply format and timeout; its model and address are ignored.
-
-        Raises:
-            ConfigurationError: If the file is not a GGUF file, the longest reply is out of range, or xllamacpp is
-                missing.
+        The first question starts the server. The model and address of `endpoint` are ignored.
         """
         if find_spec("xllamacpp") is None:
             raise ConfigurationError(f"the backend local needs the package xllamacpp: {to_install('local')}")
@@ -99,10 +89,8 @@ class LocalBackend:
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Ask the server once it has a free slot; the timeout begins only then.
 
-        Raises:
-            InvalidReplyError: If the reply does not fit.
-            TransientError: If the attempt failed and a later one may succeed.
-            EndpointError: If no attempt can succeed, or the server did not start.
+        Raises InvalidReplyError if the reply does not fit, TransientError if a later attempt may succeed, and
+        EndpointError if none can, or if the server did not start.
         """
         async with self._slots:
             return await (await self._serve()).answer(request)

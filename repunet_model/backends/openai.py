@@ -65,10 +65,7 @@ class OpenAIBackend:
         self.description = {"backend": "openai", **asdict(endpoint.sampling)}
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Send the prompt once and read the reply.
-
-        Raises AdaptationError if the endpoint rejected the dialect; the next attempt uses another.
-        """
+        """Send the prompt once and read the reply; raise AdaptationError if the endpoint rejected the dialect."""
         dialect = self._dialect
         said = self._read(await self._send(request, dialect), request.usage)
         request.usage.adaptations |= dialect.differences()
@@ -264,11 +261,7 @@ class OpenAIBackend:
 
 
 def connect(endpoint: Endpoint | None = None, environment: Mapping[str, str] = os.environ) -> OpenAIBackend:
-    """Create the backend of an endpoint, by default the one that the LLM_* variables define.
-
-    Raises:
-        ConfigurationError: If a public endpoint has no key, or the key has invalid characters.
-    """
+    """Create a backend, by default from the LLM_* variables; raise ConfigurationError if a key is missing or bad."""
     endpoint = endpoint or Endpoint.from_environment(environment)
     key = environment.get("OPENAI_API_KEY", "").strip()
     if not key and not endpoint.is_local:

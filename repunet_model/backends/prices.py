@@ -50,13 +50,9 @@ class Prices:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """Read the packaged table and a file that overrides its entries.
+        """Read the packaged table, then overrides from a TOML file, by default the one that LLM_PRICES names, if any.
 
-        Args:
-            path: A TOML file with the entries; by default the file that LLM_PRICES names, or none.
-
-        Raises:
-            ConfigurationError: If the file is missing or invalid.
+        Raises ConfigurationError if the file is missing or invalid.
         """
         table = tomllib.loads(files("repunet_model.backends").joinpath("prices.toml").read_text(encoding="utf-8"))
         source = "the packaged prices"

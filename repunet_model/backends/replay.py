@@ -32,11 +32,7 @@ class Recording:
         self._calls: dict[tuple[str | int, ...], CallRow] = {}
 
     def call(self, where: Coordinates) -> CallRow:
-        """Return the recorded call with these coordinates.
-
-        Raises:
-            DivergenceError: If the recorded run has no such call.
-        """
+        """Return the recorded call with these coordinates; raise DivergenceError if there is none."""
         if where.step > self.run.last:
             raise DivergenceError(f"the replayed run {self.path} ends with step {self.run.last}")
         if where.step != self._step:
@@ -63,11 +59,7 @@ class ReplayBackend:
         self.reads_prompts = reads_prompts
 
     def check(self, own: Mapping[str, Any]) -> None:
-        """Check that a run has the parameters of the recorded one; `own` holds them by their names in the manifest.
-
-        Raises:
-            ConfigurationError: If a parameter differs.
-        """
+        """Compare a run's parameters, by manifest names, with the recorded; raise ConfigurationError if one differs."""
         recorded = self._recording.run.manifest.config.stored()
         for name, value in own.items():
             if recorded[name] != value:
@@ -77,11 +69,7 @@ class ReplayBackend:
                 )
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Return the recorded answer.
-
-        Raises:
-            DivergenceError: If the recorded run did not ask the question, or asked it with another prompt.
-        """
+        """Return the recorded answer; raise DivergenceError if the question was not recorded with this prompt."""
         row, place = self._recording.call(request.coordinates), _place(request.coordinates)
         if self.reads_prompts and row.get("request") != request.fingerprint:
             raise DivergenceError(

@@ -45,11 +45,7 @@ LONGEST_WAIT = 30.0
 
 
 def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:
-    """Wrap a costly backend in all wrappers; return any other backend unchanged.
-
-    Raises:
-        ConfigurationError: If there is a budget in dollars and no price for the model.
-    """
+    """Wrap a backend if it is costly; raise ConfigurationError if a budget in dollars lacks a price of the model."""
     if not backend.is_costly:
         return backend
     recorded = Record(Meter(backend, limits.prices), journal)
@@ -149,8 +145,7 @@ class Recall(Wrapper):
 class Meter(Wrapper):
     """Wrapper that adds the cost of a reply to the usage.
 
-    Where the endpoint reported no tokens but may have charged for a reply, the highest possible cost is assumed and
-    counted separately.
+    If a reply without reported tokens may have been charged, the highest cost is assumed and counted separately.
     """
 
     def __init__(self, inner: Backend, prices: Prices) -> None:

@@ -21,14 +21,11 @@ from repunet_model.questions.base import Answer, Options, Question
 
 @dataclass(frozen=True, slots=True)
 class FlowQuestion[A: Answer]:
-    """A question in a sequence.
+    """Question in a sequence; see `Coordinates` for `about` and `source`.
 
-    Attributes:
-        part: The name of its answer in a compound answer.
-        about: See `Coordinates`, also for `source`.
-        condition: The case in which an earlier answer makes it necessary, in words; empty if it is always asked.
-        shows_view: Whether a compound prompt shows its view, because earlier views lack some of the content.
-        stage: The stage that asks it alone, if that differs from the stage of the compound; else empty.
+    `part` names its answer in a compound answer, whose prompt shows its view only if `shows_view`. `condition` is the
+    case, in words, in which an earlier answer makes it necessary (empty if always). `stage` asks it alone, if that
+    differs from the stage of the compound.
     """
 
     part: str
@@ -56,12 +53,10 @@ class Answers(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compound(Question[Answers]):
-    """A sequence of dependent questions, asked in one call.
+    """Sequence of dependent questions, asked in one call.
 
-    Attributes:
-        think: Starts the sequence on a copy of the agent's draft.
-        digest_of: Returns the digest of a part's coordinates, which are those of the question asked alone.
-        asks: All possible parts, in order; fields that depend on earlier answers are placeholders.
+    `think` starts it on a copy of the agent's draft. `digest_of` digests the coordinates of a part as if asked alone.
+    `asks` holds all possible parts in order; fields that depend on earlier answers are placeholders.
     """
 
     template: ClassVar[str] = "compound.j2"
@@ -98,11 +93,7 @@ class Compound(Question[Answers]):
         return {name: longest for ask in self.asks for name, longest in ask.question.lengths().items()}
 
     def read(self, text: str) -> Answers:
-        """Parse a reply, part by part.
-
-        Raises:
-            ValueError: If a part is missing or not a valid answer; the message has one line.
-        """
+        """Parse a reply, part by part; raise ValueError, in one line, if a part is missing or no valid answer."""
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:

@@ -52,11 +52,7 @@ _ENVIRONMENT.filters["said"] = said
 
 
 class Prompts:
-    """The prompts of one run.
-
-    Attributes:
-        system: The rules of the game, which all agents and steps share.
-    """
+    """Prompts of one run; `system` holds the rules of the game, which all agents and steps share."""
 
     def __init__(self, rules: str, *, reputation: bool, gossip: bool, random_pairs: bool = False) -> None:
         """Render the rules of a game, given as a Jinja2 template or the name of a packaged one."""

@@ -165,11 +165,7 @@ def find_step(path: Path) -> Path:
 
 
 def read_snapshot(path: Path) -> Snapshot:
-    """Read a step folder.
-
-    Raises:
-        ConfigurationError: If a file is missing or damaged, or a name cannot be a persona's.
-    """
+    """Read a step folder; raise ConfigurationError for a missing or damaged file, or a name no persona can have."""
     file = path / "reverie" / "meta.json"
     meta = _as(Meta, file)
     names = meta.persona_names

@@ -78,12 +78,7 @@ def passes_on(judgement: JudgementAnswer) -> bool:
 
 @dataclass(slots=True)
 class Search:
-    """The search of an agent for a listener.
-
-    Attributes:
-        settled: The end of the search.
-        message: The resulting message; None without gossip or without a listener.
-    """
+    """Search of an agent for a listener; `message` is None without gossip or without a listener."""
 
     settled: Milestone = field(default_factory=Milestone)
     message: Message | None = None
@@ -91,15 +86,11 @@ class Search:
 
 @dataclass(slots=True)
 class Message:
-    """A story that a gossiper tells a listener.
+    """Story that a gossiper tells a listener.
 
-    Attributes:
-        opened: Reached when the gossiper has said the opening.
-        hearer: The listener's draft for this message, set when the message is queued.
-        heard: Reached when the listener has judged the message.
-        concluded: Reached when the listener has updated its record and tie.
-        judged: The judgement, set before `heard` is reached.
-        onward: The listener's search for a second-order listener.
+    `opened` is reached when the gossiper has said the opening, `heard` when the listener has judged the message
+    (`judged` is set before), `concluded` when it has updated its record and tie. `hearer` is the listener's draft for
+    this message, set when the message is queued; `onward` is its search for a second-order listener.
     """
 
     story: Story

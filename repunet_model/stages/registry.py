@@ -41,11 +41,7 @@ def registered() -> list[type[Stage]]:
 
 
 def named(names: Sequence[str]) -> list[type[Stage]]:
-    """Return the registered stages of a stored run by their names.
-
-    Raises:
-        ConfigurationError: If a stage is not registered.
-    """
+    """Return the stages of a stored run by their names; raise ConfigurationError if one is not registered."""
     for name in names:
         if name not in _OWN:
             raise ConfigurationError(

@@ -30,12 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An answered question.
-
-    Attributes:
-        with_prompt: Whether the backend read the prompt.
-        after: The calls on which it depends directly.
-    """
+    """Answered question; it depends directly on `after`, and the backend read its prompt if `with_prompt`."""
 
     request: Request[Any]
     answer: Answer
@@ -64,15 +59,10 @@ class Call:
 
 @dataclass(slots=True, eq=False)
 class Desk:
-    """Sends the questions of one step to backends and keeps the answers.
+    """Desk that sends the questions of one step to backends and keeps the answers.
 
-    Attributes:
-        answering: The backend of each agent by name.
-        on_call: Called after each call with question name, usage, and whether it was answered.
-        stages: The names of the stages in order.
-        mailbox: The file of unread replies; None if the run is not stored.
-        usage: Usage of the calls by question; a reused reply counts with its original usage.
-        spent: The usage of the step without reused replies.
+    `on_call` is called after each call with question name, usage, and whether it was answered. `mailbox` is the file of
+    unread replies, None if the run is not stored. A reused reply counts in `usage` as it first did, but not in `spent`.
     """
 
     step: int
@@ -96,11 +86,7 @@ class Desk:
         about: str,
         source: str = "",
     ) -> A:
-        """Ask an agent a question; `learned` is its learned text, other parameters belong to the `Coordinates`.
-
-        Raises:
-            BackendError: If the backend fails to answer.
-        """
+        """Ask an agent, given its learned text and other `Coordinates`; raise BackendError if there is no answer."""
         where = Coordinates(self.step, stage, question.name, agent.name, about, source)
         if where in self.calls:
             raise RuntimeError(f"asked twice: {where}")

@@ -33,14 +33,9 @@ class Journal:
         self._is_whole = False
 
     def open(self, path: Path, step: int) -> None:
-        """Read the replies of an earlier process, and append to the same file from now on.
+        """Read the replies to later steps than `step` from a file, and append to it from now on.
 
-        Args:
-            path: The file; created with the first reply.
-            step: The last completed step; replies up to it are ignored.
-
-        Raises:
-            StorageError: If the file cannot be read, or a complete line is damaged.
+        The first reply creates the file. Raises StorageError if it cannot be read, or a complete line is damaged.
         """
         self._path, self._is_whole = path, False
         for number, row in _rows(path):
@@ -61,11 +56,7 @@ class Journal:
         return self._rows.get(_key(at, attempt))
 
     def add(self, at: tuple[str | int, ...], attempt: int, row: Row) -> None:
-        """Record a reply, replacing an earlier one with the same coordinates.
-
-        Raises:
-            StorageError: If it cannot be written.
-        """
+        """Record a reply, replacing one with the same coordinates; raise StorageError if it cannot be written."""
         row = {"at": list(at), "attempt": attempt, **row}
         self._rows[_key(at, attempt)] = row
         if self._path is not None:
@@ -86,11 +77,7 @@ class Journal:
 
 
 def unread(path: Path) -> dict[str, list[str]]:
-    """Return the replies in a mailbox, by the hash of the request. The caller holds the lock of the mailbox.
-
-    Raises:
-        StorageError: If it cannot be read, or a complete line is damaged.
-    """
+    """Return the replies in a locked mailbox by request hash; raise StorageError if it is unreadable or damaged."""
     replies: dict[str, list[str]] = {}
     for number, row in _rows(path):
         try:
@@ -103,11 +90,7 @@ def unread(path: Path) -> dict[str, list[str]]:
 
 
 def discard(path: Path, digests: Iterable[str]) -> None:
-    """Remove a reply for each hash from a mailbox, so that one that could not be used is not read again.
-
-    Raises:
-        StorageError: If the mailbox cannot be read or written.
-    """
+    """Remove one unusable reply for each hash from a mailbox; raise StorageError if it cannot be read or written."""
     replies = unread(path)
     for digest in digests:
         if replies.get(digest):
@@ -132,11 +115,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def append(path: Path, rows: Iterable[Row], *, repair: bool) -> None:
-    """Append rows to a file in one write, all or none; `repair` removes an incomplete last line first.
-
-    Raises:
-        OSError: If the rows cannot be written.
-    """
+    """Append all rows or none in one write, after a `repair` of an incomplete last line; raise OSError if it fails."""
     lines = "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows).encode()
     with path.open("ab", buffering=0) as file:
         if repair:

@@ -14,12 +14,9 @@ from repunet_model.storage.reader import Step
 
 
 class Recorder:
-    """Writes the steps of a society, and the replies of the step under way.
+    """Recorder of the steps of a society, and of the replies of the step under way.
 
-    Attributes:
-        journal: The replies of the step under way.
-        mailbox: The file of replies to requests of an earlier process; None while the run is not stored.
-        folder: The folder of the run; None if it is not stored.
+    `mailbox` is the file of replies to requests of an earlier process; it and `folder` are None without a stored run.
     """
 
     def __init__(self, close_mailbox: Callable[[Path], None]) -> None:
@@ -37,11 +34,7 @@ class Recorder:
         weakref.finalize(self, _let_go, folder, self.mailbox, close_mailbox=self._close_mailbox)
 
     def begin(self, step: int) -> None:
-        """Lock the run for a step, and read the replies that an earlier process left for it.
-
-        Raises:
-            StorageError: If another process writes to the run, or the step is stored already.
-        """
+        """Lock the run for a step and read replies left for it; raise StorageError if the run is in use or has it."""
         if self.folder is None:
             return
         if self.folder.hold():
@@ -49,11 +42,7 @@ class Recorder:
         self.folder.check_next(step)
 
     def write(self, step: Step) -> None:
-        """Store a completed step, if the run is stored.
-
-        Raises:
-            StorageError: If it cannot be written.
-        """
+        """Store a completed step, if the run is stored; raise StorageError if it cannot be written."""
         if self.folder is not None:
             step.write_to(self.folder)
 

@@ -16,12 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """An answered call.
-
-    Attributes:
-        key: The identity of the call.
-        depth: The length of the longest chain of calls that ends with it.
-    """
+    """Answered call; `depth` is the length of the longest chain of calls that ends with it."""
 
     key: Any
     depth: int

@@ -25,11 +25,7 @@ def reporting(problem: str) -> Iterator[None]:
 
 
 def content(path: Path) -> bytes:
-    """Return the content of a file.
-
-    Raises:
-        StorageError: If it cannot be read.
-    """
+    """Return the content of a file; raise StorageError if it cannot be read."""
     with reporting(f"{path} cannot be read"):
         try:
             return path.read_bytes()
@@ -38,11 +34,7 @@ def content(path: Path) -> bytes:
 
 
 def parsed(text: bytes, path: Path) -> Any:
-    """Parse the JSON of a file.
-
-    Raises:
-        StorageError: If it is not valid JSON.
-    """
+    """Parse the JSON of a file; raise StorageError if it is not valid."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -50,20 +42,12 @@ def parsed(text: bytes, path: Path) -> Any:
 
 
 def entries(folder: Path) -> list[Path]:
-    """List a folder, without the files that macOS and Windows add to it.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
+    """List a folder, without the files that macOS and Windows add to it; raise OSError if it cannot be read."""
     return [path for path in folder.iterdir() if path.name.casefold() not in _DROPPED and path.name[:2] != "._"]
 
 
 def check_new(path: Path) -> None:
-    """Check that the missing parts of a path have names that are valid on every system.
-
-    Raises:
-        ConfigurationError: If a name is not valid.
-    """
+    """Raise ConfigurationError unless the missing parts of a path have names that are valid on every system."""
     for each in (path, *path.parents):
         if os.path.exists(each):
             return
@@ -75,22 +59,13 @@ def check_new(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents, unless they exist.
-
-    Raises:
-        ConfigurationError: If a name is not valid on every system.
-        OSError: If the folder cannot be created.
-    """
+    """Create a folder and its parents if missing; raise ConfigurationError for an invalid name, else OSError."""
     check_new(path)
     path.mkdir(parents=True, exist_ok=True)
 
 
 def write(path: Path, text: bytes) -> None:
-    """Write and sync a new file.
-
-    Raises:
-        OSError: If it exists, or cannot be written; a part of it may then be left.
-    """
+    """Write and sync a new file; raise OSError if it exists or cannot be written, when a part of it may be left."""
     with path.open("xb") as file:
         file.write(text)
         file.flush()
@@ -109,11 +84,9 @@ def sync(folder: Path) -> None:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a new file atomically; its folder is created if missing.
+    """Write a new file atomically, with its folder; raise StorageError if that fails.
 
-    Raises:
-        ConfigurationError: If the file exists, or its name is not valid on every system.
-        StorageError: If it cannot be written.
+    Raises ConfigurationError if the file exists, or its name is not valid on every system.
     """
     with reporting(f"{path} cannot be written"):
         if path.exists():
@@ -123,11 +96,7 @@ def write_new(path: Path, text: str) -> None:
 
 
 def replace(path: Path, text: bytes) -> None:
-    """Write a file atomically, replacing an existing one; its folder is created if missing.
-
-    Raises:
-        StorageError: If it cannot be written; an existing file is then unchanged.
-    """
+    """Write or replace a file atomically, with its folder; raise StorageError, and change nothing, if that fails."""
     with reporting(f"{path} cannot be written"):
         make_folder(path.parent)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")

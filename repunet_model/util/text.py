@@ -34,11 +34,7 @@ SCENARIOS = {
 
 
 def scenario(text: str) -> str:
-    """Return the game with a name.
-
-    Raises:
-        ConfigurationError: If the name is unknown.
-    """
+    """Return the game with a name; raise ConfigurationError if it is unknown."""
     try:
         return SCENARIOS[text]
     except KeyError:
@@ -48,11 +44,7 @@ def scenario(text: str) -> str:
 
 
 def yes_or_no(text: str) -> bool:
-    """Parse y or n.
-
-    Raises:
-        ConfigurationError: If the text is neither.
-    """
+    """Parse y or n; raise ConfigurationError if the text is neither."""
     answers = {"y": True, "yes": True, "n": False, "no": False}
     if text.lower() not in answers:
         raise ConfigurationError(f"{text!r}: say y or n")
@@ -84,11 +76,7 @@ def is_file_name(name: str) -> bool:
 
 
 def check_name(name: str) -> str:
-    """Return the name of a run, if it is valid on every system and lies in its storage.
-
-    Raises:
-        ConfigurationError: If it is not valid.
-    """
+    """Return a run's name; raise ConfigurationError unless it is valid on every system and lies in its storage."""
     if not _NAME.fullmatch(name) or name.rstrip(" .") != name:
         raise ConfigurationError(
             f"run name {name!r}: use at most 100 letters, digits, blanks, '.', '_', '-', a letter or digit first and "
@@ -100,11 +88,7 @@ def check_name(name: str) -> str:
 
 
 def path_of(run_folder: str, storage: Path) -> Path:
-    """Return the folder of a run, given its name or its path.
-
-    Raises:
-        ConfigurationError: If the name is not valid, such as "..", which would lead out of the storage.
-    """
+    """Return a run's folder from its name or path; raise ConfigurationError for names such as ".."."""
     return Path(run_folder) if "/" in _slashed(run_folder) else storage / check_name(run_folder)
 
 
