@@ -40,7 +40,8 @@ nitpick_ignore_regex = [
     # Code in docstrings that names anything else.
     (r"py:obj", r".*"),
     # Types of other libraries: to look them up takes a network.
-    (r"py:.*", r"(abc|aiohttp|collections|decimal|enum|mesa|networkx|numpy|nx|pandas|pathlib|pd|pydantic|random|ssl)\..*"),
+    (r"py:.*", r"(abc|aiohttp|collections|decimal|enum|mesa|networkx|numpy|nx|pandas|pathlib|pd|pydantic|random)\..*"),
+    (r"py:.*", r"ssl\..*"),
     # Type variables, and types that are imported for type checkers alone: they have no full name.
     (r"py:class", r"[A-Z]\w*"),
     # Types of parts that are internal, so that the reference does not describe them.
