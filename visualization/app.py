@@ -155,7 +155,7 @@ def Live() -> None:
                 plays=False,
                 event_move=lambda to: set_at(None if to == chronicle.last else to),
             )
-        if society.trouble:
+        if society.trouble and has_controls:  # Only once the controls are there to go on with.
             solara.Error(society.trouble, classes=["rn-trouble"], dense=True)
         if shown.model.asks_models:
             Spending(shown)
