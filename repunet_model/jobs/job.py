@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -134,10 +135,12 @@ def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> 
         raise ConfigurationError(f"{where}: {first_problem(error)}; it is {first['input']!r:.60}") from None
 
 
-def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
+def new_job(
+    wanted: NewRun, where: str, storage: Path, limits: Limits, environment: Mapping[str, str] = os.environ
+) -> Job:
     """Validate a new run with backends and personas, writing nothing; a ConfigurationError begins with `where`."""
     try:
-        begun = start(wanted.config, storage)
+        begun = start(wanted.config, storage, environment)
         answering = begun.who()
         check_nobody_types(answering)
         with begun.make(answering, limits) as described:

@@ -9,9 +9,10 @@ the same seeds.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,8 +61,8 @@ def points(trajectories: int) -> NDArray[np.float64]:
     return drawn
 
 
-def sweep(name: str, scenarios: Sequence[str], steps: int, seeds: Sequence[int], trajectories: int) -> Sweep:
-    """Return the sweep over all points, with reputation and gossip and with neither."""
+def sweep(name: str, values: Mapping[str, Any], steps: int, seeds: Sequence[int], trajectories: int) -> Sweep:
+    """Return the sweep over all points, with reputation and gossip and with neither; `values` are the study's."""
     backends = [
         "rules:" + ",".join(f"{parameter}={value!r}" for parameter, value in zip(RANGES, point, strict=True))
         for point in points(trajectories).tolist()
@@ -69,7 +70,7 @@ def sweep(name: str, scenarios: Sequence[str], steps: int, seeds: Sequence[int],
     grids = [
         Grid(
             {
-                "scenario": list(scenarios),
+                **values,
                 "backend": list(dict.fromkeys(backends)),
                 "reputation": MODES[mode].reputation,
                 "gossip": MODES[mode].gossip,
@@ -86,7 +87,8 @@ class Screened:
 
     `effects` are those of reputation and gossip at each of the `points`, `default` that with the default parameters.
     For each parameter, `half` is half the width of the 95 % interval of mu*, `sigma` the standard deviation of the
-    elementary effects (interaction). `floor` is the mu* that noise between seeds gives a parameter without influence.
+    elementary effects (interaction). `floor` is the mu* that noise between seeds gives a parameter without influence,
+    `seeds` the number of seeds at every point.
     """
 
     game: str
@@ -96,6 +98,7 @@ class Screened:
     half: NDArray[np.float64]
     sigma: NDArray[np.float64]
     floor: float
+    seeds: int
 
     @property
     def positive(self) -> float:
@@ -121,8 +124,9 @@ def screened(results: pd.DataFrame, evidence: Evidence, trajectories: int) -> li
         )
         both, neither = (panel.by_seed(mode, "cooperation_rate") for mode in (FULL, NEITHER))
         differences = list(paired(both, neither).values())
-        floor = _floor(differences, own["seed"].nunique())
-        found.append(Screened(panel.game, effects, fmean(differences), mu_star, half, sigma, floor))
+        seeds = int(own["seed"].nunique())
+        floor = _floor(differences, seeds)
+        found.append(Screened(panel.game, effects, fmean(differences), mu_star, half, sigma, floor, seeds))
     return found
 
 
@@ -160,8 +164,9 @@ def figure(screening: Sequence[Screened]) -> Figure:
     return drawn
 
 
-def picture(screening: Sequence[Screened], seeds: int) -> Picture:
+def picture(screening: Sequence[Screened]) -> Picture:
     """Return the picture of a screening."""
+    seeds = screening[0].seeds
     caption = (
         "Above: by how much the effect of reputation and gossip on final cooperation changes when a parameter of the "
         "rules crosses its range (mean absolute elementary effect, Morris's method; lines: 95 % intervals); the dashed "
