@@ -273,8 +273,8 @@ def table(found: Sequence[Finding], title: str = "") -> Table:
         measure = f"{number} ({finding.by})"
         rows.append([finding.claim.text, finding.scenario, measure, finding.verdict, finding.reported, *numbers])
     caption = (
-        f"{title}{DECISION} Measures are numbered as in the text: the paper's, as far as it has one, and ours. What the "
-        "paper reports: rates of its Table 1 in these modes, or its words. Seeds: runs that have the number."
+        f"{title}{DECISION} Measures are numbered as in the text: the paper's, as far as it has one, and ours. What "
+        "the paper reports: rates of its Table 1 in these modes, or its words. Seeds: runs that have the number."
     )
     headings = ["question", "scenario", "measure", "answer", "paper reports", "mean", "95 % interval", "seeds"]
     return Table(caption, headings, rows, words=5)

@@ -82,8 +82,9 @@ def sentences(evidence: Evidence) -> list[str]:
     asked = f"{data['runs']} runs of {data['agents']} {data['model']} agents"
     texts = [
         f"Compared are cooperation rates of the last {data['last']} steps. The paper's ({data['citation']}) are means "
-        f"over {asked}, with a ± that it does not define; ours are means over the runs named here, with 95 % intervals. "
-        "Who answers, the mechanism, and the numbers of steps and runs may differ, so that a rate inside or outside the other's range is no test of either."
+        f"over {asked}, with a ± that it does not define; ours are means over the runs named here, with 95 % "
+        "intervals. Who answers, the mechanism, and the numbers of steps and runs may differ, so that a rate inside or "
+        "outside the other's range is no test of either."
     ]
     imported = [run for run in evidence.runs if run.stored.manifest.imported is not None]
     if imported:
@@ -111,8 +112,8 @@ def table(evidence: Evidence) -> Table:
             rows.append([panel.title, mode, theirs, *estimate_in_words(five), *estimate_in_words(ten), str(five.n)])
     caption = (
         f"Cooperation rates: the paper's mean over the last {last_steps()} rounds, with its ± (Table 1, and other "
-        f"models of its appendix), and ours over the last {last_steps()} and the last {PHASE} steps, with 95 % intervals "
-        "over seeds."
+        f"models of its appendix), and ours over the last {last_steps()} and the last {PHASE} steps, with 95 % "
+        "intervals over seeds."
     )
     headings = ["scenario", "mode", "paper", f"last {last_steps()}", "95 % interval", f"last {PHASE}", "95 % interval"]
     return Table(caption, [*headings, "seeds"], rows, words=3)
