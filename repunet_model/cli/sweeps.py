@@ -112,7 +112,7 @@ def sweep(
 @limit_options
 def questions(
     config: RunConfig,
-    seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9; intervals need five.")] = "1-5",
+    seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9; intervals need two.")] = "1-5",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has.")] = 5,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the sweep of these runs.")] = "questions",
     storage: Storage = Path("sim_storage"),

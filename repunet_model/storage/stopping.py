@@ -51,4 +51,4 @@ def damage(folder: RunFolder) -> str | None:
             return None
     except StorageError as error:
         return str(error)
-    return f"{folder.path / FILE} is not what its rule finds in the steps"
+    return f"{folder.path / FILE} is not what its rule finds in the steps: remove it"
