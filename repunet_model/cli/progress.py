@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     from repunet_model.backends.limits import Limits
     from repunet_model.jobs.job import JobOutcome, Runner
     from repunet_model.model import RepuNetModel
+    from repunet_model.stability import StabilityRule
     from repunet_model.storage import RunFolder
 
 SECONDS_BETWEEN_LINES = 5.0
 """The interval of progress lines without a terminal."""
 
 
-def run_and_show(model: RepuNetModel, steps: int) -> None:
-    """Run a model, then print its rates by step and its folder."""
+def run_and_show(model: RepuNetModel, steps: int, rule: StabilityRule | None = None) -> None:
+    """Run a model for some steps or until it is stable by a rule, then print its rates by step and its folder."""
     first = model.steps + 1
     with model:
-        run_steps(model, steps, "step")
+        run_steps(model, steps, "step", rule)
+        found = None if rule is None else model.stable(rule)
     from repunet_model.report.tables import rates_table, usage_table
 
     console = make_console()
@@ -38,13 +40,23 @@ def run_and_show(model: RepuNetModel, steps: int) -> None:
         console.print(usage_table(model.usage_by_question, "What the questions cost"))
     if model.usage.adaptations:
         console.print(f"The endpoint was asked: {', '.join(sorted(model.usage.adaptations))}.", highlight=False)
+    if rule is not None:
+        console.print(
+            f"Not stable after {model.steps} steps." if found is None else f"The run is {found}.",
+            soft_wrap=True,
+            highlight=False,
+        )
     console.print(f"Run: {folder_of(model).path}", soft_wrap=True)
 
 
-def run_steps(model: RepuNetModel, steps: int, label: str) -> None:
+def run_steps(model: RepuNetModel, steps: int, label: str, rule: StabilityRule | None = None) -> None:
     """Run steps under a progress display; raise RepuNetError with the command to go on if one fails or is stopped."""
-    with telling_how_to_go_on(model, model.steps + steps, lambda left: to_go_on(folder_of(model).path, left)):
-        advance(model, steps, label)
+
+    def going_on(left: int) -> str:
+        return to_go_on(folder_of(model).path, left, until_stable=rule is not None)
+
+    with telling_how_to_go_on(model, model.steps + steps, going_on):
+        advance(model, steps, label, rule)
 
 
 @contextmanager
@@ -60,8 +72,8 @@ def telling_how_to_go_on(model: RepuNetModel, last: int, command: Callable[[int]
         ) from error
 
 
-def advance(model: RepuNetModel, steps: int, label: str = "step") -> None:
-    """Run some steps under a progress display; errors are not changed."""
+def advance(model: RepuNetModel, steps: int, label: str = "step", rule: StabilityRule | None = None) -> None:
+    """Run some steps, or until the run is stable by a rule, under a progress display; errors are not changed."""
     last = model.steps + steps
 
     def explain() -> None:
@@ -72,7 +84,7 @@ def advance(model: RepuNetModel, steps: int, label: str = "step") -> None:
 
     # On Ctrl-C, explain that pending paid replies are awaited and that a second Ctrl-C drops them.
     with showing_progress(model, last, label) as done, _on_interrupt(explain):
-        while model.steps < last:
+        while model.steps < last and not (rule and model.stable(rule)):
             model.step()
             done()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repunet_model.cli.app import app
-from repunet_model.cli.options import PriceFile, Storage, config_options, is_given, limit_options
+from repunet_model.cli.options import PriceFile, Storage, UntilStable, config_options, is_given, limit_options
 from repunet_model.cli.progress import exit_unless_done, quietly_imported, showing_count
 from repunet_model.cli.sweeps import Scheduler, Workers, show_incomplete, stored_runs, watch
 from repunet_model.errors import ConfigurationError
@@ -52,6 +52,7 @@ def study(
         str, typer.Option(help="As in 1-20; at least two. With --follow: seeds to add, whose runs are exploratory.")
     ] = "1-20",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has.")] = 30,
+    until_stable: UntilStable = False,
     trajectories: Annotated[
         int | None,
         typer.Option(
@@ -119,12 +120,16 @@ def study(
         from repunet_model.study.claims import asked, load
         from repunet_model.study.plan import Plan, Study, begin
         from repunet_model.sweep import running
+        from repunet_model.sweep.grid import Sweep, seeds_of
 
     load(claims or ())
     table = Prices.load(prices)
     followed = None if follow is None else Plan.load(follow)
     if followed is None:
-        wanted = Study.of_values(check_name(name), steps, seeds, config, trajectories, limits)
+        named, numbers = check_name(name), seeds_of(seeds)
+        wanted = Study.of_values(
+            lambda grid: Sweep.of_values(named, steps, numbers, grid, limits, until_stable), config, trajectories
+        )
     else:
         given = {option: value for option, value in limits.items() if is_given(context, option)}
         wanted = followed.study().changed(seeds if is_given(context, "seeds") else "", given)
@@ -172,7 +177,7 @@ def _write_plan(file: Path, study: Study, storage: Path, prices: Prices) -> None
     from repunet_model.util import files
 
     without_key = {**os.environ, "OPENAI_API_KEY": os.environ.get("OPENAI_API_KEY") or "none"}
-    prepared = running.prepare(study.sweep(), storage, prices, without_key)
+    prepared = running.prepare(study.sweep, storage, prices, without_key)
     with showing_count("estimating") as done:
         plan = Plan.of_study(study, prepared, asked(), prices, done)
     files.write_new(file, plan.text().decode())

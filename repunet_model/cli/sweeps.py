@@ -12,6 +12,7 @@ from repunet_model.cli.app import app
 from repunet_model.cli.options import (
     PriceFile,
     Storage,
+    UntilStable,
     config_options,
     is_given,
     limit_options,
@@ -25,6 +26,7 @@ from repunet_model.cli.progress import (
 )
 from repunet_model.config import RunConfig, name_of
 from repunet_model.errors import ConfigurationError
+from repunet_model.stability import OPTION
 from repunet_model.util.screen import make_console, say
 from repunet_model.util.text import at_step, check_name
 
@@ -58,6 +60,7 @@ def sweep(
     ] = None,
     seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9.")] = "1",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has at its end.")] = 30,
+    until_stable: UntilStable = False,
     rules: Annotated[
         list[str] | None,
         typer.Option(
@@ -84,13 +87,16 @@ def sweep(
         from repunet_model.sweep import running
         from repunet_model.sweep.grid import Sweep
     if file is not None:
-        options = [*config, *(option for option in ("seeds", "steps", "rules", *limits) if is_given(context, option))]
+        options = [
+            *config,
+            *(option for option in ("seeds", "steps", OPTION, "rules", *limits) if is_given(context, option)),
+        ]
         if options:
             raise ConfigurationError(f"--{options[0].replace('_', '-')}: {file} says what the sweep is; write it there")
         wanted = Sweep.load(file, None if name is None else check_name(name))
     else:
         grid = {**config, "rules": dict(_values(option) for option in rules or ())}
-        wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, grid, limits)
+        wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, grid, limits, until_stable)
     prepared = running.prepare(wanted, storage, Prices.load(prices))
     folder, table, others = running.complete(prepared, watch, workers=workers, scheduler=scheduler)
     console = make_console()
@@ -107,7 +113,7 @@ def sweep(
 @limit_options
 def questions(
     config: RunConfig,
-    seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9; intervals need five.")] = "1-5",
+    seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9; intervals need two.")] = "1-5",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has.")] = 5,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the sweep of these runs.")] = "questions",
     storage: Storage = Path("sim_storage"),

@@ -27,7 +27,7 @@ from repunet_model import extensions
 from repunet_model.config import FULL, GOSSIP_ONLY, NEITHER, REPUTATION_ONLY
 from repunet_model.report.evidence import EXPLOITS_BELOW, Evidence
 from repunet_model.report.page import Table, estimate_in_words
-from repunet_model.report.statistics import Estimate
+from repunet_model.report.statistics import METHOD, Estimate
 from repunet_model.results.tables import PHASE
 from repunet_model.study import measuring, reference
 from repunet_model.study.measuring import Measure
@@ -40,7 +40,7 @@ COLLAPSED = 0.2
 """The paper's text says that cooperation falls below this without reputation."""
 
 DECISION = (
-    "Yes: the 95 % interval of the mean over seeds (of the slope, for a regression) lies above 0; no: below 0; not "
+    f"Yes: the 95 % interval of the mean over seeds ({METHOD}), or of the slope, lies above 0; no: below 0; not "
     "shown: it contains 0; no difference: all seeds give 0. Intervals are not adjusted for the number of questions."
 )
 """How a number answers a question."""

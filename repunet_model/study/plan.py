@@ -50,81 +50,62 @@ _TOGETHER = ("game", "reputation", "gossip")
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study: a sweep whose runs answer the claims.
+    """A study: a sweep of one grid, whose runs answer the claims.
 
     Attributes:
-        name: The name of its sweep; that of the screening ends in "-screening".
-        steps: The number of steps of each run.
-        seeds: The seeds.
-        grid: The parameters of the runs.
-        trajectories: The number of random starts of the screening; 0 for none.
-        limits: The limits on all runs together.
+        sweep: The sweep.
+        trajectories: The number of random starts of the screening of the rules; 0 for none.
     """
 
-    name: str
-    steps: int
-    seeds: Sequence[int]
-    grid: Grid
+    sweep: Sweep
     trajectories: int
-    limits: LimitsTable
 
     @classmethod
     def of_values(
-        cls, name: str, steps: int, seeds: str, values: dict[str, Any], trajectories: int | None, limits: dict[str, Any]
+        cls, sweep: Callable[[Mapping[str, Any]], Sweep], values: Mapping[str, Any], starts: int | None
     ) -> Self:
         """Describe a study: all games in all modes, unless `values`, as in the grid of a sweep, say otherwise.
 
-        Without `trajectories` it is screened with six if the rules answer and nothing but game and mode varies.
+        Args:
+            sweep: Makes the sweep of a grid.
+            values: The values of parameters.
+            starts: The number of random starts of the screening; None for 6 if the rules answer and nothing but game
+                and mode varies, else for none.
 
         Raises:
             ConfigurationError: If a value is invalid, there are fewer than two seeds, or it cannot be screened.
         """
-        numbers = seeds_of(seeds)
-        if len(numbers) < 2:
-            raise ConfigurationError(f"--seeds {seeds}: name at least two")
         every = {"scenario": list(GAMES), "reputation": [True, False], "gossip": [True, False]}
-        grid = Grid({**every, **values})
-        problem = _not_screened(grid)
-        if trajectories and problem:
-            raise ConfigurationError(f"--trajectories {trajectories}: {problem}; leave the option out")
-        if trajectories == 1:
+        wanted = sweep({**every, **values})
+        if len(wanted.seeds) < 2:
+            raise ConfigurationError(f"--seeds {wanted.seeds[0]}: name at least two")
+        problem = _not_screened(wanted.grids[0])
+        if starts and problem:
+            raise ConfigurationError(f"--trajectories {starts}: {problem}; leave the option out")
+        if starts == 1:
             raise ConfigurationError("--trajectories 1: name at least two, or 0 for no screening")
-        starts = (0 if problem else 6) if trajectories is None else trajectories
-        return cls(name, steps, numbers, grid, starts, LimitsTable(**limits))
-
-    def sweep(self) -> Sweep:
-        """Return the sweep of its runs."""
-        return Sweep(self.name, self.steps, self.seeds, [self.grid], self.limits)
-
-    def screening(self) -> Sweep | None:
-        """Return the sweep of its screening; None without one."""
-        if not self.trajectories:
-            return None
-        stored = self.grid.stored()
-        values = {name: stored[name] for name in stored if name not in {"reputation", "gossip", "backend", "rules"}}
-        return screening.sweep(
-            f"{self.name}-screening", values, self.steps, self.seeds[: screening.SEEDS], self.trajectories
-        )
+        return cls(wanted, (0 if problem else 6) if starts is None else starts)
 
     def sweeps(self) -> list[Sweep]:
         """Return the sweep of its runs, and that of its screening if it has one."""
-        return [self.sweep(), *([] if (points := self.screening()) is None else [points])]
+        return [self.sweep, *([screening.sweep(self.sweep, self.trajectories)] if self.trajectories else ())]
 
     def changed(self, more_seeds: str, limits: Mapping[str, Any]) -> Study:
         """Return the study with further seeds, and with other limits; raise ConfigurationError if one is invalid."""
-        seeds = list(dict.fromkeys([*self.seeds, *(seeds_of(more_seeds) if more_seeds else ())]))
-        limited = LimitsTable(**{**self.limits.model_dump(), **limits})
-        return replace(self, seeds=seeds, limits=limited)
+        seeds = list(dict.fromkeys([*self.sweep.seeds, *(seeds_of(more_seeds) if more_seeds else ())]))
+        limited = LimitsTable(**{**self.sweep.limits.model_dump(), **limits})
+        return replace(self, sweep=replace(self.sweep, seeds=seeds, limits=limited))
 
     def described(self) -> dict[str, Any]:
         """Return what a plan stores of the study."""
         return {
-            "name": self.name,
-            "steps": self.steps,
-            "seeds": list(self.seeds),
+            "name": self.sweep.name,
+            "steps": self.sweep.steps,
+            "until_stable": self.sweep.until_stable,
+            "seeds": list(self.sweep.seeds),
             "trajectories": self.trajectories,
-            "limits": self.limits.model_dump(),
-            "grid": self.grid.stored(),
+            "limits": self.sweep.limits.model_dump(),
+            "grid": self.sweep.grids[0].stored(),
         }
 
 
@@ -148,6 +129,7 @@ class _Stored(Section):
 
     name: str
     steps: Steps
+    until_stable: bool
     seeds: list[int]
     trajectories: int
     limits: LimitsTable
@@ -225,7 +207,8 @@ class Plan:
         """Return the planned study; raise ConfigurationError, beginning with `where`, if it is invalid."""
         stored = parsed(_Stored, self.content["study"], f"{where}: study")
         grid = Grid(stored.grid, f"{where}: grid")
-        return Study(stored.name, stored.steps, stored.seeds, grid, stored.trajectories, stored.limits)
+        sweep = Sweep(stored.name, stored.steps, stored.seeds, [grid], stored.limits, stored.until_stable)
+        return Study(sweep, stored.trajectories)
 
     def text(self) -> bytes:
         """Return the content of its file."""
@@ -270,7 +253,7 @@ def begin(study: Study, plan: Plan | None, storage: Path) -> list[str]:
         ConfigurationError: If the folder is that of another plan, or of another study.
         StorageError: If the folder cannot be read or written.
     """
-    path = storage / study.name
+    path = storage / study.sweep.name
     copy, before = path / "plan.json", path / "before_plan.json"
     if copy.is_file():
         if plan is None:
@@ -278,7 +261,7 @@ def begin(study: Study, plan: Plan | None, storage: Path) -> list[str]:
         if Plan.load(copy).content["sha256"] != plan.content["sha256"]:
             raise ConfigurationError(f"{path} follows another plan, {copy}: use that one, or give another --storage")
         return list(files.parsed(files.content(before), before))
-    folder = SweepFolder.prepare(storage, study.sweep())
+    folder = SweepFolder.prepare(storage, study.sweep)
     if plan is None:
         return []
     there = sorted(run.name for run in files.entries(folder.runs)) if folder.runs.is_dir() else []

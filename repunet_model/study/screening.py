@@ -9,10 +9,9 @@ the same seeds.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,8 +60,13 @@ def points(trajectories: int) -> NDArray[np.float64]:
     return drawn
 
 
-def sweep(name: str, values: Mapping[str, Any], steps: int, seeds: Sequence[int], trajectories: int) -> Sweep:
-    """Return the sweep over all points, with reputation and gossip and with neither; `values` are the study's."""
+def sweep(of: Sweep, trajectories: int) -> Sweep:
+    """Return the sweep over all points, with reputation and gossip and with neither, for a study's sweep of one grid.
+
+    It has the study's other parameters and steps, and its first seeds.
+    """
+    stored = of.grids[0].stored()
+    values = {name: stored[name] for name in stored if name not in {"reputation", "gossip", "backend", "rules"}}
     backends = [
         "rules:" + ",".join(f"{parameter}={value!r}" for parameter, value in zip(RANGES, point, strict=True))
         for point in points(trajectories).tolist()
@@ -78,7 +82,7 @@ def sweep(name: str, values: Mapping[str, Any], steps: int, seeds: Sequence[int]
         )
         for mode in (FULL, NEITHER)
     ]
-    return Sweep(name, steps, seeds, grids)
+    return Sweep(f"{of.name}-screening", of.steps, of.seeds[:SEEDS], grids, until_stable=of.until_stable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,8 @@ def screened(results: pd.DataFrame, evidence: Evidence, trajectories: int) -> li
     """Return the screening of each scenario, from the table of its sweep; the study's runs give the noise."""
     drawn = points(trajectories)
     columns = [f"backend.{name}" for name in RANGES]
-    last = results[results["step"] > results["step"].max() - PHASE]
+    ends = results.groupby(["game", "mode", "seed", *columns])["step"].transform("max")
+    last = results[results["step"] > ends - PHASE]
     final = last.groupby(["game", "mode", "seed", *columns])["cooperation_rate"].mean().reset_index()
     found = []
     for panel in evidence.panels:
