@@ -235,12 +235,14 @@ class Plan:
         """Format the estimated cost."""
         estimate = self.content["estimate"]
         known = cost_in_words(estimate["requests"], estimate["tokens"], estimate["usd"])
-        return f"{known} and tokens without a known price" if estimate["unpriced_tokens"] else known
+        return f"{known}, and some models have no known price" if estimate["unpriced_tokens"] else known
 
 
 def cost_in_words(requests: float, tokens: float, usd: float) -> str:
     """Format a cost."""
-    return f"{requests:,.0f} requests, {tokens:,.0f} tokens, ${usd:,.2f}" if tokens else "no request to an endpoint"
+    if not tokens:
+        return "no request to an endpoint"
+    return f"{requests:,.0f} requests, {tokens:,.0f} tokens{f', ${usd:,.2f}' if usd else ''}"
 
 
 def begin(study: Study, plan: Plan | None, storage: Path) -> list[str]:
