@@ -150,8 +150,15 @@ def study(
     answers = following.answers(evidence, asked(), followed, before)
     screened = [each for _, rows in gathered[1:] for each in screening.screened(rows, evidence, wanted.trajectories)]
     result = writing.Results(evidence, answers, screened, others)
-    page.write(evidence, out, "RepuNet: the study", before=[answers.section()], after=result.sections())
-    result.write(results, _again(context), out)
+    sections = page.write(
+        evidence,
+        out,
+        "RepuNet: the study",
+        before=[answers.section()],
+        after=result.sections(),
+        more=result.statistics(),
+    )
+    result.write(results, _again(context), out, sections)
     for line in result.lines():
         say(line)
     say(f"Results: {results}")

@@ -18,7 +18,7 @@ A claim with the key of another replaces it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,19 @@ class Finding:
     def verdict(self) -> str:
         """The answer in words."""
         return "nothing to measure" if self.measured is None else verdict(self.measured)
+
+    def described(self) -> dict[str, Any]:
+        """Return the finding as plain data."""
+        return {
+            "claim": self.claim.key,
+            "question": self.claim.text,
+            "scenario": self.scenario,
+            "by": self.by,
+            "measure": self.measure.words,
+            "answer": self.verdict,
+            "paper_reports": self.reported,
+            "estimate": None if self.measured is None else asdict(self.measured),
+        }
 
 
 LAST = reference.last_steps()

@@ -32,6 +32,7 @@ class Answers:
         planned: The findings of planned claims on planned runs; without a plan, all findings.
         later: The findings of claims that were added or changed after the plan.
         with_more_seeds: All findings with the seeds that were added after the plan; none without such seeds.
+        plan: The hash of the plan; None without one.
     """
 
     asked: Sequence[Claim]
@@ -39,6 +40,7 @@ class Answers:
     planned: Sequence[Finding]
     later: Sequence[Finding] = ()
     with_more_seeds: Sequence[Finding] = ()
+    plan: str | None = None
 
     def tables(self) -> list[Table]:
         """Return the findings as tables, the planned ones first."""
@@ -81,6 +83,7 @@ def answers(evidence: Evidence, asked: Sequence[Claim], plan: Plan | None, befor
         claims.findings(own, planned),
         claims.findings(own, later),
         claims.findings(evidence, asked) if more else (),
+        str(plan.content["sha256"]),
     )
 
 

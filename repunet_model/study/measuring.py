@@ -28,7 +28,7 @@ FIRST = PHASE // 2
 NULLS = 20
 """The number of rewired networks to which modularity is compared."""
 
-SWAPS_PER_TIE = 10
+SWAPS_PER_TIE, TRIES_PER_SWAP = 10, 100
 
 PERMUTATIONS = 100
 """The number of permutations to which assortativity is compared."""
@@ -236,7 +236,7 @@ def modularity_above_null(run: Run) -> float | None:
     nulls = []
     for draw in range(NULLS):
         try:
-            rewired = nx.directed_edge_swap(graph.copy(), nswap=swaps, max_tries=10**5, seed=draw)
+            rewired = nx.directed_edge_swap(graph.copy(), nswap=swaps, max_tries=TRIES_PER_SWAP * swaps, seed=draw)
         except nx.NetworkXException:
             return None
         nulls.append(measures.communities(rewired, run.seed)[1])

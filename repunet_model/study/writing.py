@@ -6,19 +6,20 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from repunet_model.errors import StorageError
 from repunet_model.report.evidence import Evidence
 from repunet_model.report.page import Section, Table, contrast_table, final_table, lead
-from repunet_model.report.pictures import Picture, pictures
+from repunet_model.report.pictures import Picture
 from repunet_model.study import claims, reference, screening
 from repunet_model.study.following import Answers
 from repunet_model.study.screening import Screened
 from repunet_model.util import files
 
-SHOWN = ("cooperation", "contrasts", "isolation", "gossip")
+SHOWN = ("cooperation", "reference", "contrasts", "isolation", "gossip", "others", "screening")
 """The pictures of the report that the page shows as well, where there are any."""
 
 
@@ -67,16 +68,28 @@ class Results:
             text += ["", "Exploratory:", *claims.lines(later)]
         return [*text, "", *screening.sentences(self.screened)]
 
-    def write(self, path: Path, command: str, report: Path) -> None:
-        """Write the page, with the pictures of `report` in a folder beside it; `command` is the one that ran the study.
+    def statistics(self) -> dict[str, Any]:
+        """Return the findings as entries of report.json."""
+        return {"plan": self.answers.plan, "findings": [finding.described() for finding in self.answers.planned]} | {
+            name: [finding.described() for finding in found]
+            for name, found in (("later", self.answers.later), ("with_more_seeds", self.answers.with_more_seeds))
+            if found
+        }
+
+    def write(self, path: Path, command: str, report: Path, sections: Sequence[Section]) -> None:
+        """Write the page, with pictures of the report in a folder beside it.
+
+        Args:
+            path: The page.
+            command: The command that ran the study.
+            report: The folder of the report.
+            sections: The sections of the report.
 
         Raises:
             StorageError: If the page cannot be written.
         """
         folder = path.with_suffix("")
-        sections = {picture.name: (section, picture) for section, picture in self.sections()}
-        shown = [each for each in pictures(self.evidence) if each.name in SHOWN]
-        shown += [picture for _, picture in sections.values()]
+        named = {section.name: section for section in sections}
         environment = Environment(
             loader=PackageLoader("repunet_model.study"), undefined=StrictUndefined, trim_blocks=True, autoescape=False
         )
@@ -85,9 +98,7 @@ class Results:
             command=command,
             lead=lead(self.evidence),
             folder=folder.name,
-            pictures={each.name: each for each in shown},
-            sections={name: section for name, (section, _) in sections.items()},
-            questions=self.answers.section(),
+            sections=named,
             answers=self.answers,
             measured=claims.measured(self.answers.asked),
             final=final_table(self.evidence),
@@ -95,8 +106,8 @@ class Results:
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for each in shown:
-                shutil.copyfile(report / f"{each.name}.png", folder / f"{each.name}.png")
+            for name in (name for name in SHOWN if name in named):
+                shutil.copyfile(report / f"{name}.png", folder / f"{name}.png")
         except OSError as error:
             raise StorageError(f"{folder} cannot be written: {error.strerror or error}") from error
         files.replace(path, text.encode())

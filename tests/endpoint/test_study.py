@@ -29,7 +29,8 @@ CHANGED = """
 from repunet_model.config import FULL, NEITHER
 from repunet_model.study import claims, measuring
 
-claims.register(claims.Claim("more", "Is there much more cooperation with both?", measuring.difference(FULL, NEITHER, 1)))
+more = measuring.difference(FULL, NEITHER, 1)
+claims.register(claims.Claim("more", "Is there much more cooperation with both?", more))
 claims.register(claims.Claim("poor", "Is everybody poor?", ours=[measuring.fall(FULL, "gini")]))
 """
 
@@ -75,7 +76,7 @@ def test_a_study_is_planned_stopped_resumed_and_reported_as_planned(
     assert main([*FOLLOW, "--budget-tokens", "30000"]) == 1
     shown = capsys.readouterr().out
     assert "The study goes on with the same command" in shown
-    assert 0 < len(list(RUNS.iterdir()))
+    assert len(list(RUNS.iterdir())) > 0
     assert not Path("outputs/results.md").exists()
     assert main(FOLLOW) == 0
     shown = capsys.readouterr().out
