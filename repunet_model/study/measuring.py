@@ -5,6 +5,7 @@ The words hold every threshold and number of steps, since a plan compares measur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -173,7 +174,7 @@ def slope(outcome: AgentColumn, predictor: AgentColumn) -> Measure:
         line = regression(agents[predictor].tolist(), agents[outcome].tolist(), agents["run"].tolist())
         if line is None:
             return None
-        low, high = (None, None) if line.runs < 2 else (line.low, line.high)
+        low, high = (line.low, line.high) if line.runs > 1 and math.isfinite(line.high - line.low) else (None, None)
         return Estimate(line.slope, low, high, line.runs)
 
     return Measure(
