@@ -52,12 +52,12 @@ from repunet_model.jobs.job import (
     check_same,
     new_job,
     parsed,
-    read_toml,
     stored_job,
 )
 from repunet_model.model import RepuNetModel
 from repunet_model.storage import StepReader
 from repunet_model.util import files
+from repunet_model.util.files import read_toml
 from repunet_model.util.text import one_line, to_go_on, visible
 
 OFFLINE_AT_ONCE = 2

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -105,16 +104,6 @@ class Job:
     who: Callable[[], Respondents]
     is_costly: bool
     described: Manifest | None
-
-
-def read_toml(file: Path) -> dict[str, Any]:
-    """Parse a TOML file; raise ConfigurationError if it cannot be read or parsed."""
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{file} is no TOML: {error}") from None
 
 
 def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> T:

@@ -38,8 +38,9 @@ from pydantic import BeforeValidator, Field
 from repunet_model.backends.setup import has_rules
 from repunet_model.config import FIELD_OF, RunConfig, mode_of, name_of
 from repunet_model.errors import ConfigurationError
-from repunet_model.jobs.job import LimitsTable, NewRun, RunName, Section, Steps, parsed, read_toml
+from repunet_model.jobs.job import LimitsTable, NewRun, RunName, Section, Steps, parsed
 from repunet_model.storage import to_json
+from repunet_model.util.files import read_toml
 from repunet_model.util.text import check_name
 
 
