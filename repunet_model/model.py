@@ -188,6 +188,11 @@ class RepuNetModel(SteppedModel):
         """Whether some answers cost money or time."""
         return self._respondents.is_costly
 
+    @property
+    def costs_by_backend(self) -> dict[str, Usage]:
+        """`usage_by_backend` without the backends that cost nothing."""
+        return {label: usage for label, usage in sorted(self.usage_by_backend.items()) if usage.to_dict()}
+
     def agent(self, name: str) -> RepuNetAgent:
         """Return an agent by name.
 

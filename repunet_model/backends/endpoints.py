@@ -226,6 +226,12 @@ class Environment(dict[str, str]):
         """Return a copy with further endpoints, which replace those of the same name."""
         return type(self)(self, {**self.endpoints, **endpoints})
 
+    def without_keys(self) -> Self:
+        """Return a copy in which every key that is missing is "none", for backends that ask nobody."""
+        names = ("OPENAI_API_KEY", *(each.key for each in self.endpoints.values() if each.key))
+        keys = {name: self.get(name, "").strip() or "none" for name in names}
+        return type(self)({**self, **keys}, self.endpoints)
+
     def find(self, name: object) -> NamedEndpoint:
         """Return an endpoint that a run names; raise ConfigurationError if it is not configured or no name."""
         if not isinstance(name, str) or not _NAME.fullmatch(name):

@@ -57,9 +57,7 @@ def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return dict(json.loads(json.dumps(fields, sort_keys=True, allow_nan=False)))
     except (TypeError, ValueError):
-        raise ValueError(
-            "a value is none of JSON's: use texts, finite numbers, true, false, lists and tables"
-        ) from None
+        raise ValueError("JSON has no such value: use texts, finite numbers, booleans, lists and tables") from None
 
 
 def parsed(text: str) -> dict[str, Any]:

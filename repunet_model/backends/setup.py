@@ -168,7 +168,7 @@ def _kind(name: str) -> Kind:
     if kind not in _KINDS:
         raise ConfigurationError(
             f"unknown backend {name!r}: choose one of {', '.join(_KINDS)}, or rules:NAME=VALUE, openai:MODEL, "
-            "local:FILE, replay:RUN"
+            "openai:NAME of a file of endpoints, local:FILE, replay:RUN"
         )
     return _KINDS[kind]
 

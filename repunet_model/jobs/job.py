@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -123,10 +124,12 @@ def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> 
         raise ConfigurationError(f"{where}: {first_problem(error)}; it is {first['input']!r:.60}") from None
 
 
-def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
+def new_job(
+    wanted: NewRun, where: str, storage: Path, limits: Limits, environment: Mapping[str, str] = os.environ
+) -> Job:
     """Validate a new run with backends and personas, writing nothing; a ConfigurationError begins with `where`."""
     try:
-        begun = start(wanted.config, storage)
+        begun = start(wanted.config, storage, environment)
         answering = begun.who()
         check_nobody_types(answering)
         with begun.make(answering, limits) as described:
@@ -142,15 +145,16 @@ def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
         raise ConfigurationError(f"{where}: {error}") from None
 
 
-def stored_job(wanted: ResumedRun, where: str, storage: Path) -> Job:
+def stored_job(wanted: ResumedRun, where: str, storage: Path, environment: Mapping[str, str] = os.environ) -> Job:
     """Validate a job that continues a stored run; raise ConfigurationError, beginning with `where`, if it cannot."""
     try:
         manifest = RunFolder.open(storage / wanted.resume).manifest()
-        answering = recorded(manifest)
+        who = partial(recorded, manifest, environment=environment)
+        answering = who()
         check_nobody_types(answering)
     except RepuNetError as error:
         raise ConfigurationError(f"{where}: resume: {error}") from None
-    return Job(wanted.resume, wanted.steps, None, partial(recorded, manifest), answering.is_costly, described=None)
+    return Job(wanted.resume, wanted.steps, None, who, answering.is_costly, described=None)
 
 
 class Result(StrEnum):
