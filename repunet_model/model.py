@@ -22,7 +22,7 @@ import networkx as nx
 from repunet_model import config, extensions, games, measures, stages
 from repunet_model.agents import RepuNetAgent
 from repunet_model.backends import policies
-from repunet_model.backends.base import Backend, Usage
+from repunet_model.backends.base import Backend, Usage, stored_usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.replay import ReplayBackend
 from repunet_model.backends.sender.client import close_mailbox
@@ -62,6 +62,7 @@ class RepuNetModel(SteppedModel):
         measures: The measures of the last step: the game's rates, those of `measures.MEASURES`, and those registered.
         usage: Usage since this object was created.
         usage_by_question: Usage since this object was created, by name of the question.
+        usage_by_backend: Usage since this object was created, by label of the backend, such as "openai:gpt-4o-mini".
         step_usage: Usage of the last step.
         calls: Number of questions answered since this object was created, including the current step.
         datacollector: Measures by step, agents by step, and the tables `interactions` and `gossip`.
@@ -153,6 +154,7 @@ class RepuNetModel(SteppedModel):
         self._board: list[Notice] = []
         self.usage = Usage()
         self.usage_by_question: dict[str, Usage] = {}
+        self.usage_by_backend: dict[str, Usage] = {}
         self.calls = 0
         self.scores: dict[str, float] = {}
         self.measures: dict[str, float | None] = {}
@@ -183,6 +185,11 @@ class RepuNetModel(SteppedModel):
     def asks_models(self) -> bool:
         """Whether some answers cost money or time."""
         return self._respondents.is_costly
+
+    @property
+    def costs_by_backend(self) -> dict[str, Usage]:
+        """`usage_by_backend` without the backends that cost nothing."""
+        return {label: usage for label, usage in sorted(self.usage_by_backend.items()) if usage.to_dict()}
 
     def agent(self, name: str) -> RepuNetAgent:
         """Return an agent by name.
@@ -287,7 +294,7 @@ class RepuNetModel(SteppedModel):
             outcomes = await run_step(world, kinds, self.config.activation)
             declared = [agent.declared for agent in self._agents_by_name.values()]
             self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
-            usage = {name: used.to_dict() for name, used in sorted(desk.usage.items())}
+            usage = stored_usage(desk.usage)
             done = Step.made(self.steps, self._state(), self.measures, usage, world.log, desk.rows)
             self._recorder.write(done)
         except BaseException as error:
@@ -302,10 +309,11 @@ class RepuNetModel(SteppedModel):
         for watcher in self.watchers:
             watcher(done)
 
-    def _count(self, question: str, usage: Usage, answered: bool) -> None:
+    def _count(self, question: str, backend: str, usage: Usage, answered: bool) -> None:
         """Add the usage of a call to the totals during a step."""
         self.usage.add(usage)
         self.usage_by_question.setdefault(question, Usage()).add(usage)
+        self.usage_by_backend.setdefault(backend, Usage()).add(usage)
         self.calls += answered
 
     def _collect(self, step: Step) -> None:

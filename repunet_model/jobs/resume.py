@@ -144,7 +144,9 @@ def resumed(
     return Resumed(RepuNetModel.load(folder.path, backend=who, limits=limits), is_fork)
 
 
-def fork_changes(manifest: Manifest, settings: Mapping[str, str], storage: Path) -> dict[str, Any]:
+def fork_changes(
+    manifest: Manifest, settings: Mapping[str, str], storage: Path, environment: Mapping[str, str] = os.environ
+) -> dict[str, Any]:
     """Return the manifest entries that a fork overrides, from settings as text; raise ConfigurationError if invalid."""
     known = [field for field in RunConfig.model_fields if shown(field).may_change]
     changed: dict[str, Any] = {}
@@ -152,7 +154,7 @@ def fork_changes(manifest: Manifest, settings: Mapping[str, str], storage: Path)
         if name not in known:
             raise ConfigurationError(f"{name}={text}: set {', '.join(known[:-1])} or {known[-1]}")
         if name == "backend":
-            changed[name] = respondents(replayable(text, storage)).to_dict()["backend"]
+            changed[name] = respondents(replayable(text, storage), None, environment).to_dict()["backend"]
         else:
             changed |= {name: RunConfig.checked({name: read_text(name, text)}).stored()[name]}
     return changed | _consequences(manifest, changed)

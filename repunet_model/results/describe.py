@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from repunet_model import measures, stages
 from repunet_model.backends.asked import not_taken
+from repunet_model.backends.base import Usage, usage_by_backend
 from repunet_model.config import parts_in_words
 from repunet_model.errors import ConfigurationError
 from repunet_model.questions.base import said
@@ -68,6 +69,19 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
     yield from ("", "Ties")
     yield from (f"  {_tie(row)}" for row in step.rows(TIES))
     yield f"  nobody is tied to: {', '.join(measures.isolated(step.network.graph)) or '-'}"
+    yield from _costs(step)
+
+
+def _costs(step: Step) -> Iterator[str]:
+    """Yield the cost of a step by question and by backend, unless there is none."""
+    by_question = {name: Usage.from_dict(row) for name, row in step.usage.items()}
+    for by, usages in (("question", by_question), ("backend", usage_by_backend(step.usage))):
+        if any(usage.attempts for usage in usages.values()):
+            yield from ("", f"Cost by {by}")
+        for name, usage in usages.items():
+            if usage.attempts:
+                price = "price unknown" if usage.unpriced_tokens else f"${usage.usd:,.4f}"
+                yield f"  {name}: {usage.attempts:,} requests, {usage.tokens:,} tokens, {price}"
 
 
 def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:

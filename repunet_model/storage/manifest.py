@@ -249,9 +249,19 @@ class Manifest:
 
 
 def _flat(prefix: str, described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the description of a backend as columns."""
-    parameters = {f"{prefix}.{name}": value for name, value in described.items() if name not in _NOT_PARAMETERS}
-    return {prefix: described["backend"], **parameters}
+    """Return the description of a backend as columns; each further field of its requests has one."""
+    columns = {prefix: described["backend"]}
+    for name, value in described.items():
+        if name == "extra" and isinstance(value, dict):
+            columns |= {f"{prefix}.extra.{field}": _cell(each) for field, each in value.items()}
+        elif name not in _NOT_PARAMETERS:
+            columns[f"{prefix}.{name}"] = value
+    return columns
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as a cell of a table: lists and objects as JSON."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
 
 
 _NOT_PARAMETERS = {"backend", "reads_prompts"}
