@@ -200,7 +200,7 @@ class Runner(Protocol):
         """The estimated remaining time; None if unknown."""
 
     def total(self) -> tuple[int, Usage]:
-        """Return the number of questions answered since the start, and their cost."""
+        """Return the number of calls answered since the start, and their cost."""
 
     def stop(self) -> None:
         """Start nothing new, and end running jobs as soon as that loses nothing; the second time, at once."""
