@@ -265,7 +265,7 @@ class Retry(Wrapper):
                 wait = max(wait, error.retry_after or 0.0)
                 retry += 1
                 request.usage.retries += 1
-                with self._waits.waiting(wait) as is_news:
+                with self._waits.waiting(wait, str(error)) as is_news:
                     if is_news and wait >= WORTH_TELLING:
                         _LOG.warning("Waiting %s: %s", in_words(wait), error)
                     await sleep(wait)

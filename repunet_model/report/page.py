@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from repunet_model.backends.asked import in_words
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.report.drawing import save
 from repunet_model.report.evidence import Evidence, Run
@@ -101,6 +102,7 @@ def write(
             page = _template().render(
                 title=title,
                 lead=lead(evidence),
+                not_taken=in_words([run.parameters.get("not_taken", "") for run in evidence.runs]),
                 not_whole=not_whole,
                 sections=[*before, *sections, *(_drawn(*each, place) for each in after), _runs_section(evidence)],
                 made=_made(evidence.runs),
