@@ -21,6 +21,7 @@ from repunet_model.backends.waits import Waits, in_words
 from repunet_model.errors import (
     AdaptationError,
     BackendError,
+    BudgetError,
     ConfigurationError,
     EndpointError,
     InvalidReplyError,
@@ -28,6 +29,7 @@ from repunet_model.errors import (
 )
 from repunet_model.questions.base import Answer
 from repunet_model.storage.journal import Journal
+from repunet_model.util.text import command
 
 _LOG = logging.getLogger(__name__)
 
@@ -288,9 +290,20 @@ class Reask(Wrapper):
         self._refused: EndpointError | None = None
         self._widening = asyncio.Lock()
         self._jitter = Random()  # affects waits only, never outcomes
+        name = inner.description["backend"]
+        model = f":{inner.description.get('model')}" if name == "openai" else ""
+        self._doctor = command(f"doctor --backend {name}{model}")
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer with a valid reply; raise BackendError if no reply was valid."""
+        """Answer with a valid reply; raise BackendError, which points to `doctor`, if no reply was valid."""
+        try:
+            return await self._ask(request)
+        except BackendError as error:
+            if isinstance(error, BudgetError) or not self.asks_model:
+                raise
+            raise type(error)(f"{error}; to try the endpoint: {self._doctor}") from error
+
+    async def _ask[A: Answer](self, request: Request[A]) -> A:
         tries, was_asked = 0, False
         request = replace(request, room=self._room)
         while True:
