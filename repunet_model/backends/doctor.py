@@ -133,7 +133,7 @@ class _Examination:
             self.has_answered = True
             if self.usage.attempts >= REQUESTS:
                 break
-        self.findings += self._abilities(request.usage)
+        self.findings += self._abilities(request)
         if self.usage.attempts < REQUESTS:
             self.findings.append(await self._context())
 
@@ -163,9 +163,9 @@ class _Examination:
         if self.usage.attempts + request.usage.attempts >= REQUESTS:
             raise error
 
-    def _abilities(self, last: Usage) -> list[Finding]:
-        """Return the findings about an endpoint that has answered, with the usage of the last question."""
-        total = self.usage
+    def _abilities(self, answered: Request[Any]) -> list[Finding]:
+        """Return the findings about an endpoint that has answered, with the last question."""
+        total, last = self.usage, answered.usage
         form = next((words for words in total.adaptations if words.startswith("replies as ")), "replies as json_schema")
         again = f"; did not fit at first: {total.reasks}" if total.reasks else ""
         omitted = sorted(total.adaptations - {form})
@@ -184,6 +184,7 @@ class _Examination:
             Finding("usage", f"counted: {counts} for the last call")
             if last.counted
             else Finding("usage", "not counted", "a budget takes each reply for the longest: lower LLM_MAX_TOKENS"),
+            *_reasoning(answered),
             Finding("latency", f"{last.seconds / last.attempts:.1f} s for the last call"),
             self._cost(last, counts),
         ]
@@ -227,6 +228,14 @@ def _request(described: Mapping[str, Any], number: int) -> Request[ProbeAnswer]:
     prompts = Prompts("Answer briefly.", reputation=False, gossip=False)
     digest = sha256(str(number).encode()).digest()
     return Request(where, Probe(found=10**number), persona, "", digest, prompts, described)
+
+
+def _reasoning(answered: Request[Any]) -> list[Finding]:
+    """Return the finding about a model that reasons before it answers."""
+    count, length = answered.usage.reasoning_tokens, sum(map(len, answered.thoughts))
+    counted = f"{count} of {answered.usage.completion_tokens} tokens of the reply" if count else "not counted apart"
+    returned = f"{length:,} characters are returned" if length else "not returned"
+    return [Finding("reasoning", f"{counted}; {returned}")] if count or length else []
 
 
 def _faults(error: BackendError) -> list[Finding]:

@@ -72,6 +72,7 @@ class OpenAIBackend:
         self._notices.take(said.model, None if said.counted is None else said.counted.prompt, len(request.prompt))
         text, count = mended(self._text(said, request), request.schema)
         request.usage.mended += count
+        request.thoughts[:] = [said.thought] if said.thought else []
         self._proven = dialect.reply_format
         try:
             return request.question.read(text)
@@ -94,6 +95,7 @@ class OpenAIBackend:
             usage.prompt_tokens += said.counted.prompt
             usage.completion_tokens += said.counted.completion
             usage.cached_tokens += said.counted.cached
+            usage.reasoning_tokens += said.counted.reasoning
         if said.failure is not None:
             raise self._in_place_of_a_reply(said.failure, "an error in place of a reply", str(said.failure))
         return said
@@ -191,7 +193,7 @@ class OpenAIBackend:
             )
         if said.refusal:
             raise InvalidReplyError("", f"you refused: {self._clean(said.refusal)}")
-        thought = f" after {said.reasoning:,} characters of reasoning" if said.reasoning else ""
+        thought = f" after {len(said.thought):,} characters of reasoning" if said.thought else ""
         if said.finish_reason == "length":
             limit = self._room(request)
             if not said.answer.strip():
@@ -212,7 +214,7 @@ class OpenAIBackend:
         if not said.answer.strip():
             remedy = (
                 "the server may take the answer for reasoning: have it parse reasoning otherwise, or not at all"
-                if said.reasoning
+                if said.thought
                 else "going on asks again"
             )
             reason = said.finish_reason or "not told"

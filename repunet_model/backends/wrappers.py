@@ -106,7 +106,8 @@ class Record(Wrapper):
         except BackendError:
             self._release(request)  # the reply could not be parsed
             raise
-        self._write(request, before, text=answer.model_dump_json())
+        thought = {"thought": request.thoughts[-1]} if request.thoughts else {}
+        self._write(request, before, text=answer.model_dump_json(), **thought)
         return answer
 
     def _write(self, request: Request[Any], before: Usage, **reply: str | int) -> None:
@@ -141,6 +142,7 @@ class Recall(Wrapper):
         request.earlier.add(Usage.from_dict(row["usage"]))
         if answer is None:
             raise InvalidReplyError(row["text"], row["problem"], row["remedy"], room=row.get("room"))
+        request.thoughts[:] = [row["thought"]] if "thought" in row else []
         return answer
 
 
@@ -169,7 +171,9 @@ class Meter(Wrapper):
             if self._price is None:
                 usage.unpriced_tokens += used.tokens
             else:
-                usage.usd += self._price.of(used.prompt_tokens, used.completion_tokens, used.cached_tokens)
+                usage.usd += self._price.of(
+                    used.prompt_tokens, used.completion_tokens, used.cached_tokens, used.reasoning_tokens
+                )
             if may_have_cost and not used.counted and self.asks_model:
                 most = most_of(request, self.description, self._price)
                 usage.assumed_tokens += max(most.tokens - used.tokens, 0)
@@ -207,7 +211,7 @@ def most_of(request: Request[Any], description: Mapping[str, Any], price: Price 
     """Return the highest possible cost of an attempt, in tokens and dollars (0 without a price)."""
     prompt = request.most_prompt_tokens()
     completion = int(description.get("max_tokens", 0)) if request.room is None else request.room
-    return Reservation(prompt + completion, price.of(prompt, completion) if price is not None else 0.0)
+    return Reservation(prompt + completion, price.most(prompt, completion) if price is not None else 0.0)
 
 
 class Gate(Wrapper):

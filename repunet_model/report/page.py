@@ -240,13 +240,17 @@ def _regression_table(evidence: Evidence) -> Table:
 def _cost_table(evidence: Evidence) -> Table:
     rows = []
     for panel, mode, runs in evidence.cells():
-        calls, attempts, tokens, usd = (
+        *counts, usd = (
             math.fsum(float(run.measures[name].sum()) for run in runs if name in run.measures)
-            for name in ("calls", "attempts", "tokens", "usd")
+            for name in ("calls", "attempts", "tokens", "reasoning_tokens", "usd")
         )
-        rows.append([panel.title, mode, f"{calls:,.0f}", f"{attempts:,.0f}", f"{tokens:,.0f}", f"{usd:,.4f}"])
-    caption = "Questions answered, requests sent to endpoints, their tokens and their known price, all seeds together."
-    return Table(caption, ["scenario", "mode", "questions", "requests", "tokens", "US dollars"], rows, words=2)
+        rows.append([panel.title, mode, *(f"{count:,.0f}" for count in counts), f"{usd:,.4f}"])
+    caption = (
+        "Questions answered, requests sent to endpoints, their tokens (with those of reasoning) and their known price, "
+        "all seeds together."
+    )
+    headings = ["scenario", "mode", "questions", "requests", "tokens", "of reasoning", "US dollars"]
+    return Table(caption, headings, rows, words=2)
 
 
 def _runs_section(evidence: Evidence) -> Section:

@@ -11,7 +11,7 @@ from repunet_model.config import parts_in_words
 from repunet_model.errors import ConfigurationError
 from repunet_model.questions.base import said
 from repunet_model.reputation import score_of
-from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES
+from repunet_model.storage.schema import CALLS, DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES
 from repunet_model.util.text import one_line
 
 if TYPE_CHECKING:
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from repunet_model.storage.schema import CallRow, GossipRow, RecordRow, TieRow
 
 
-def of_step(run: StepReader, number: int) -> Iterator[str]:
-    """Yield the choices, encounters with judgements, gossip, records and ties of a step; for step 0, the personas."""
+def of_step(run: StepReader, number: int, *, thoughts: bool = False) -> Iterator[str]:
+    """Yield the choices, encounters with judgements, gossip, records and ties of a step; for step 0, the personas.
+
+    With `thoughts`, the models' reasoning follows.
+    """
     yield _heading(run, f"step {number}", number)
     if number == 0:
         for persona in run.personas:
@@ -45,16 +48,16 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
     events: dict[str, Event] = {}
     for name, event in step.events():
         events.setdefault(name, event)  # further ones are of registered stages, which follow the encounter
-    thoughts: dict[str, list[CallRow]] = {}
+    about_it: dict[str, list[CallRow]] = {}
     for call in calls:
         if call["stage"] == "encounter":
-            thoughts.setdefault(call["agent"], []).append(call)
+            about_it.setdefault(call["agent"], []).append(call)
     for met in step.rows(INTERACTIONS):
         yield f"  {met['first']} and {met['second']}: {met['course']}"
         for name, other in ((met["first"], met["second"]), (met["second"], met["first"])):
             yield f"    {name}: {one_line(events[name].text)}"
-            for thought in thoughts.get(name, ()):
-                yield from _thoughts(thought, other)
+            for call in about_it.get(name, ()):
+                yield from _conclusions(call, other)
         for speaker, text in cast("Row", met).get("conversation") or ():
             yield f"    {speaker}: {said(text)}"
     if gossip := step.rows(GOSSIP):
@@ -67,10 +70,15 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
     yield from ("", "Ties")
     yield from (f"  {_tie(row)}" for row in step.rows(TIES))
     yield f"  nobody is tied to: {', '.join(measures.isolated(step.network.graph)) or '-'}"
+    if thoughts:
+        yield from ("", "Reasoning before replies", *(_reasoning(step) or [NO_REASONING]))
 
 
-def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:
-    """Yield an agent's state after step `last`, opinions by and about it, and history; or raise ConfigurationError."""
+def of_agent(run: StepReader, name: str, last: int, *, thoughts: bool = False) -> Iterator[str]:
+    """Yield an agent's state after step `last`, opinions by and about it, and history; or raise ConfigurationError.
+
+    With `thoughts`, its model's reasoning follows.
+    """
     people = {persona.name: persona for persona in run.personas}
     if name not in people:
         raise ConfigurationError(f"no agent is called {name!r} in {run.folder.path}: there are {', '.join(people)}")
@@ -106,6 +114,22 @@ def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:
     yield from (f"  {holder}: {_record(record)}" for (holder, _), record in of_it.items())
     yield from ("", "What it went through")
     yield from past
+    if thoughts:
+        found = [line for step in run.steps(1, last) for line in _reasoning(step, name)]
+        yield from ("", "Reasoning before its replies", *(found or [NO_REASONING]))
+
+
+NO_REASONING = "  the endpoint returned none"
+
+
+def _reasoning(step: Step, name: str = "") -> list[str]:
+    """Return the reasoning that models returned in a step, of one agent or of all."""
+    return [
+        f"  Round {step.number}: {call['agent']}, {call['question'].replace('_', ' ')}"
+        f"{' about ' + call['about'] if call['about'] else ''}: {said(call['thought'])}"
+        for call in step.rows(CALLS)
+        if "thought" in call and name in {"", call["agent"]}
+    ]
 
 
 def _registered_tables(step: Step) -> Iterator[str]:
@@ -117,7 +141,7 @@ def _registered_tables(step: Step) -> Iterator[str]:
         yield from (f"  {table.in_words(row)}" for row in rows if table.in_words is not None)
 
 
-def _thoughts(call: CallRow, other: str) -> Iterator[str]:
+def _conclusions(call: CallRow, other: str) -> Iterator[str]:
     """Yield the decisions and judgements in an answer, with reasons."""
     answer = call["answer"]
     if call["question"] == "evaluate":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from aiohttp import web
 
 from repunet_model.backends import doctor
 from repunet_model.cli import main
-from repunet_model.testing import Body, Endpoint, Fault, Hang, answer, completion, endpoint, error, rejecting
+from repunet_model.testing import Body, Endpoint, Fault, Hang, completion, endpoint, error, page, rejecting, uncounted
 
 
 @pytest.fixture(autouse=True)
@@ -92,10 +91,7 @@ def test_an_endpoint_that_takes_hardly_anything_is_usable(tried: Tried) -> None:
 
 
 def test_what_is_not_counted_or_told_or_priced_is_advised_on(tried: Tried) -> None:
-    def uncounted(number: int, body: Body) -> web.Response:
-        return web.json_response({**json.loads(answer(body).text or ""), "usage": None})
-
-    code, _, shown = tried(uncounted, "--backend", "openai:unheard-of")
+    code, _, shown = tried(lambda number, body: uncounted(body), "--backend", "openai:unheard-of")
     rows = table(shown)
     assert code == 0
     assert rows["usage"] == ["!", "not counted", "a budget takes each reply for the longest: lower LLM_MAX_TOKENS"]
@@ -120,7 +116,7 @@ def test_a_reply_that_does_not_fit_is_asked_for_again_as_in_a_run(tried: Tried) 
         (lambda: error(429, "no money", code="insufficient_quota"), "quota", "the account's limits", 1),
         (lambda: error(429, "Try again in 40 s"), "quota", "wait", 1),
         (lambda: error(400, "tokens exceed the context size"), "request", "LLM_MAX_TOKENS=4096: lower that", 1),
-        (lambda: web.Response(text="<html>Sign in"), "replies", "correct LLM_API_BASE", 1),
+        (lambda: page(), "replies", "correct LLM_API_BASE", 1),
         (lambda: completion("I would share."), "reply format", "try --reply-format", 5),
         (lambda: completion("", finish_reason="length"), "replies", "set LLM_MOST_TOKENS", 2),
     ],
@@ -169,9 +165,7 @@ def test_a_key_that_is_missing_is_one_clear_line(capsys: pytest.CaptureFixture[s
     assert "error: OPENAI_API_KEY is not set" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "response", [lambda: error(401, "no"), lambda: completion("no"), lambda: web.Response(text="<html>")]
-)
+@pytest.mark.parametrize("response", [lambda: error(401, "no"), lambda: completion("no"), page])
 def test_what_a_run_says_of_an_endpoint_points_to_the_doctor_once(
     response: Callable[[], web.Response], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

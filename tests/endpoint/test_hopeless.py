@@ -20,7 +20,7 @@ from repunet_model.backends import wrappers
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.sender import client
 from repunet_model.cli import main
-from repunet_model.testing import Body, Fault, endpoint, error
+from repunet_model.testing import Body, Fault, endpoint, error, page
 
 AGENTS = 4
 """All of them are asked at once in the first stage."""
@@ -47,14 +47,12 @@ def run(**parameters: Any) -> RepuNetModel:
     return model
 
 
-PAGE = "<!DOCTYPE html><title>Sign in</title>" + "x" * 500
-
 HOPELESS: dict[str, tuple[Callable[[], web.Response], str]] = {
     "key": (lambda: error(401, "Incorrect API key provided"), "HTTP 401, Incorrect API key"),
     "model": (lambda: error(404, "The model 'gpt-5' does not exist", code="model_not_found"), "does not exist"),
     "quota": (lambda: error(429, "You exceeded your quota", code="insufficient_quota"), "HTTP 429, You exceeded"),
     "page": (
-        lambda: web.Response(text=PAGE, content_type="text/html"),
+        lambda: page("<!DOCTYPE html><title>Sign in</title>" + "x" * 500),
         "a page, which begins with '<!DOCTYPE html><title>Sign in</title>x{43}'",
     ),
     "stream": (
@@ -105,7 +103,6 @@ def test_an_event_stream_counts_towards_a_budget_and_a_page_does_not(monkeypatch
 
 
 def test_a_page_from_an_endpoint_that_has_answered_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    page, _ = HOPELESS["page"]
     with endpoint(fault=lambda number, body: page() if number == 10 else None) as running:
         monkeypatch.setenv("LLM_API_BASE", running.url)
         model = run()
