@@ -277,6 +277,13 @@ class Retry(Wrapper):
                     await sleep(wait)
 
 
+def _to_try(description: Mapping[str, Any]) -> str:
+    """Return the advice to try the endpoint of a backend; none for a backend that has no name."""
+    name = description.get("backend", "")
+    model = f":{description['model']}" if name == "openai" else ""
+    return f"; to try the endpoint: {command(f'doctor --backend {name}{model}')}" if name else ""
+
+
 class Reask(Wrapper):
     """Wrapper that asks again after an invalid reply and tells the model the problem.
 
@@ -294,9 +301,6 @@ class Reask(Wrapper):
         self._refused: EndpointError | None = None
         self._widening = asyncio.Lock()
         self._jitter = Random()  # affects waits only, never outcomes
-        name = inner.description["backend"]
-        model = f":{inner.description.get('model')}" if name == "openai" else ""
-        self._doctor = command(f"doctor --backend {name}{model}")
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer with a valid reply; raise BackendError, which points to `doctor`, if no reply was valid."""
@@ -305,7 +309,7 @@ class Reask(Wrapper):
         except BackendError as error:
             if isinstance(error, BudgetError) or not self.asks_model:
                 raise
-            raise type(error)(f"{error}; to try the endpoint: {self._doctor}") from error
+            raise type(error)(f"{error}{_to_try(self.description)}") from error
 
     async def _ask[A: Answer](self, request: Request[A]) -> A:
         tries, was_asked = 0, False
