@@ -104,7 +104,7 @@ def write(
                 title=title,
                 lead=lead(evidence),
                 not_whole=not_whole,
-                sections=[*before, *sections, *(_drawn(*each, place) for each in after), _runs_section(evidence)],
+                sections=[*before, *sections, *(_drawn(*each, place) for each in after), runs_section(evidence)],
                 made=_made(evidence.runs),
             )
             (place / "index.html").write_text(page, encoding="utf-8", newline="\n")
@@ -268,7 +268,7 @@ def _cost_table(evidence: Evidence) -> Table:
     return Table(caption, ["scenario", "mode", "questions", "requests", "tokens", "US dollars"], rows, words=2)
 
 
-def _runs_section(evidence: Evidence) -> Section:
+def runs_section(evidence: Evidence) -> Section:
     """Describe the runs: the seeds of each cell, shared parameters, and steps copied by forks."""
     values = {
         name: {run.parameters.get(name) for run in evidence.runs}
