@@ -33,7 +33,7 @@ from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import GIVEN, Persona, Population, describe, population
-from repunet_model.questions.prompts import Prompts, prompt_hash
+from repunet_model.questions.prompts import prompt_hash
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
 from repunet_model.stages.step import in_order, run_step
@@ -143,9 +143,7 @@ class RepuNetModel(SteppedModel):
         self._answering = self._services([persona.name for persona in people])
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
-        self._prompts = Prompts(
-            self._game.rules, reputation=config.reputation, gossip=config.gossip, random_pairs=self._game.random_pairs
-        )
+        self._prompts = self._game.prompts(config)
         self._streams = Streams(config.seed)
         self.network = SocialNetwork(persona.name for persona in people)
         self._standings = Standings()
@@ -376,6 +374,7 @@ class RepuNetModel(SteppedModel):
             self.config,
             people.described({name: self._first_learned(agent.persona) for name, agent in agents.items()}),
             self._respondents.to_dict(),
+            self._prompts.system,
             self._own_measures,
             [stage.name for stage in self._own_stages],
             self._used(),

@@ -31,6 +31,7 @@ from repunet_model.cli.progress import (
     folder_of,
     quietly_imported,
     run_and_show,
+    say_how_asked,
     showing_jobs,
     showing_progress,
     stopping_jobs,
@@ -281,6 +282,7 @@ def batch(
     with showing_jobs(all_jobs) as note, stopping_jobs(all_jobs):
         outcomes = all_jobs.run(note)
     console = make_console()
+    say_how_asked(all_jobs.total()[1])
     console.print(outcomes_table(outcomes))
     console.print(f"Runs: {storage}, logs: {logs}", soft_wrap=True, highlight=False)
     exit_unless_done(outcomes)

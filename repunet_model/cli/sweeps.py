@@ -31,6 +31,8 @@ from repunet_model.util.screen import make_console, say
 from repunet_model.util.text import at_step, check_name, command
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from repunet_model.jobs.job import JobOutcome, Runner
 
 Workers = Annotated[
@@ -96,6 +98,7 @@ def sweep(
     prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
     folder, table, others = running.complete(prepared, _watch, workers=workers, scheduler=scheduler)
     console = make_console()
+    _say_what_was_not_taken(table)
     whole = len(prepared.cells) - len(others)
     console.print(f"{whole} of {len(prepared.cells)} runs are whole", highlight=False)
     _show(others)
@@ -131,6 +134,7 @@ def questions(
     wanted = Sweep.of_values(check_name(name), steps, seeds, {**given, "questions": ["single", "fused"]}, limits)
     prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
     folder, table, others = running.complete(prepared, _watch)
+    _say_what_was_not_taken(table)
     _show(others)
     if not others:
         make_console().print(questions_table(table))
@@ -142,6 +146,14 @@ def _watch(runner: Runner) -> Sequence[JobOutcome]:
     """Run jobs to their end under a progress display."""
     with showing_jobs(runner, seconds=SECONDS_BETWEEN_LINES) as note, stopping_jobs(runner):
         return runner.run(note)
+
+
+def _say_what_was_not_taken(table: pd.DataFrame) -> None:
+    """Print the sampling parameters that endpoints rejected in the runs of a table, if any."""
+    from repunet_model.backends.asked import in_words
+
+    if "not_taken" in table:
+        say(in_words(list(table.groupby("run")["not_taken"].first().fillna(""))))
 
 
 def _show(others: Sequence[JobOutcome]) -> None:

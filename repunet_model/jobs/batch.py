@@ -47,6 +47,7 @@ from repunet_model.backends.base import Usage
 from repunet_model.backends.endpoints import Environment
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.prices import Prices
+from repunet_model.backends.waits import Waits
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.jobs.job import (
     Job,
@@ -192,6 +193,11 @@ class Batch:
         done = self.steps_done
         new = done - self._steps_before
         return (monotonic() - self._started) / new * (self.steps_wanted - done) if new else None
+
+    @property
+    def waits(self) -> Waits:
+        """The waits for endpoints that are under way."""
+        return self._plan.limits.waits
 
     def total(self) -> tuple[int, Usage]:
         """Return the number of questions answered since the start, and their cost."""

@@ -21,6 +21,7 @@ from rich.table import Table
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded
+from repunet_model.backends.waits import Waits
 from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.jobs.resume import Start, check_nobody_types, start
@@ -198,6 +199,10 @@ class Runner(Protocol):
     @property
     def seconds_left(self) -> float | None:
         """The estimated remaining time; None if unknown."""
+
+    @property
+    def waits(self) -> Waits:
+        """The waits for endpoints that are under way."""
 
     def total(self) -> tuple[int, Usage]:
         """Return the number of questions answered since the start, and their cost."""

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from repunet_model.backends.asked import in_words
 from repunet_model.backends.base import Usage
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.report.drawing import save
@@ -102,6 +103,7 @@ def write(
             page = _template().render(
                 title=title,
                 lead=lead(evidence),
+                not_taken=in_words([run.parameters.get("not_taken", "") for run in evidence.runs]),
                 not_whole=not_whole,
                 sections=[*before, *sections, *(_drawn(*each, place) for each in after), _runs_section(evidence)],
                 made=_made(evidence.runs),
@@ -240,13 +242,17 @@ def _regression_table(evidence: Evidence) -> Table:
 def _cost_table(evidence: Evidence) -> Table:
     rows = []
     for panel, mode, runs in evidence.cells():
-        calls, attempts, tokens, usd = (
+        *counts, usd = (
             math.fsum(float(run.measures[name].sum()) for run in runs if name in run.measures)
-            for name in ("calls", "attempts", "tokens", "usd")
+            for name in ("calls", "attempts", "tokens", "reasoning_tokens", "usd")
         )
-        rows.append([panel.title, mode, f"{calls:,.0f}", f"{attempts:,.0f}", f"{tokens:,.0f}", f"{usd:,.4f}"])
-    caption = "Questions answered, requests sent to endpoints, their tokens and their known price, all seeds together."
-    return Table(caption, ["scenario", "mode", "questions", "requests", "tokens", "US dollars"], rows, words=2)
+        rows.append([panel.title, mode, *(f"{count:,.0f}" for count in counts), f"{usd:,.4f}"])
+    caption = (
+        "Questions answered, requests sent to endpoints, their tokens (with those of reasoning) and their known price, "
+        "all seeds together."
+    )
+    headings = ["scenario", "mode", "questions", "requests", "tokens", "of reasoning", "US dollars"]
+    return Table(caption, headings, rows, words=2)
 
 
 def _backends_table(evidence: Evidence) -> Table:

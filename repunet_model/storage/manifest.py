@@ -78,6 +78,7 @@ class Manifest:
         config: RunConfig,
         population: Mapping[str, Any],
         answering: Mapping[str, Any],
+        system_prompt: str,
         measures: Iterable[str] = (),
         stages: Iterable[str] = (),
         used: Iterable[Callable[..., object]] = (),
@@ -89,6 +90,7 @@ class Manifest:
             config: Its parameters.
             population: The identity of its agents: see `Population.described`.
             answering: Descriptions of its backends, under "backend" and "backend_for".
+            system_prompt: The system half of its prompts (`Prompts.system`), which all calls share.
             measures: Names of registered measures.
             stages: Names of registered stages, in their order.
             used: See `made_by`.
@@ -102,6 +104,7 @@ class Manifest:
                 **answering,
                 "measures": sorted(measures),
                 "stages": list(stages),
+                "system_prompt": system_prompt,
                 **more,
                 **made_by(used),
             }
@@ -159,6 +162,11 @@ class Manifest:
         return list(self.data.get("stages", ()))
 
     @property
+    def system_prompt(self) -> str | None:
+        """The system half of all prompts; None in a run that an earlier version made, which did not store it."""
+        return self.data.get("system_prompt")
+
+    @property
     def parent(self) -> Row | None:
         """For a fork: run, step and hash of its parent, the entries it changed ("was"), and the parent's parent."""
         return self.data.get("parent")
@@ -198,6 +206,11 @@ class Manifest:
                 yield 1, min(last, self.shared_steps), None
         if last > self.shared_steps:
             yield self.shared_steps + 1, last, self
+
+    def at(self, step: int) -> Self | None:
+        """Return the manifest under which a step was made: see `eras`."""
+        *_, (_, _, manifest) = self.eras(max(step, 1))
+        return manifest
 
     def described(self, population: Mapping[str, Any]) -> dict[str, Any]:
         """Return everything that identifies the run except its name, as columns of a table.
