@@ -17,6 +17,8 @@ from typing import Annotated, Any, ClassVar
 
 from repunet_model.backends.base import Backend, Correction, Request, Usage
 from repunet_model.backends.dialect import lost
+from repunet_model.backends.endpoint import setting
+from repunet_model.backends.limits import price_of
 from repunet_model.backends.prices import Prices
 from repunet_model.backends.sender.transport import LostError, RefusedError
 from repunet_model.backends.wrappers import Meter
@@ -100,7 +102,8 @@ async def examine(backend: Backend, prices: Prices) -> tuple[list[Finding], Usag
             Finding(
                 "latency",
                 f"no reply within {SECONDS:g} s",
-                "a run waits for LLM_TIMEOUT seconds; a server that loads a model answers later: try again",
+                f"a run waits for {examination.setting('timeout')} seconds; a server that loads a model answers later: "
+                "try again",
                 is_fault=not examination.has_answered,
             )
         )
@@ -112,12 +115,16 @@ async def examine(backend: Backend, prices: Prices) -> tuple[list[Finding], Usag
 class _Examination:
     def __init__(self, backend: Backend, prices: Prices) -> None:
         self._backend = Meter(backend, prices)
-        self._price = prices.find(backend.description)
+        self._price = price_of(backend, prices)
         self._source = prices.source
         self._described = backend.description
         self.has_answered = False
         self.findings: list[Finding] = []
         self.usage = Usage()
+
+    def setting(self, name: str) -> str:
+        """Return what a setting of the endpoint is called where the user sets it."""
+        return setting(self._described.get("endpoint", ""), name)
 
     async def make(self) -> None:
         """Ask, and add the findings."""
@@ -126,7 +133,7 @@ class _Examination:
             try:
                 await self._ask(request)
             except BackendError as error:
-                self.findings += _faults(error)
+                self.findings += self._faults(error)
                 return
             finally:
                 self.usage.add(request.usage)
@@ -171,6 +178,7 @@ class _Examination:
         omitted = sorted(total.adaptations - {form})
         changed = lost(total.adaptations, self._described)
         counts = f"{last.prompt_tokens} + {last.completion_tokens} tokens"
+        longest = self.setting("max_tokens")
         return [
             Finding("reached", "yes"),
             Finding("key", "accepted, or none is needed"),
@@ -183,7 +191,7 @@ class _Examination:
             ),
             Finding("usage", f"counted: {counts} for the last call")
             if last.counted
-            else Finding("usage", "not counted", "a budget takes each reply for the longest: lower LLM_MAX_TOKENS"),
+            else Finding("usage", "not counted", f"a budget takes each reply for the longest: lower {longest}"),
             *_reasoning(answered),
             Finding("latency", f"{last.seconds / last.attempts:.1f} s for the last call"),
             self._cost(last, counts),
@@ -214,7 +222,34 @@ class _Examination:
             return Finding("context", f"{int(told[1].replace(',', '')):,} tokens")
         if longest is not None:
             return Finding("context", f"not told; a reply may have {int(longest[1].replace(',', '')):,} tokens")
-        return Finding("context", "not told", "a prompt may have 2,000 tokens: it has to hold those and LLM_MAX_TOKENS")
+        most = self.setting("max_tokens")
+        return Finding("context", "not told", f"a prompt may have 2,000 tokens: it has to hold those and {most}")
+
+    def _faults(self, error: BackendError) -> list[Finding]:
+        """Return the findings about an endpoint that did not answer."""
+        reached, address, model = Finding("reached", "yes"), self.setting("base_url"), self.setting("model")
+        key, form = self.setting("key"), "--reply-format"
+        if "endpoint" in self._described:
+            key, form = f"the variable that {key} names", f"{self.setting('reply_format')} ="
+        match error.__cause__:
+            case LostError(is_insecure=is_insecure, is_timeout=is_timeout):
+                is_told = is_insecure or is_timeout  # with the variable to set
+                return [_fault("reached", error, "" if is_told else f"start the server, or correct {address}")]
+            case RefusedError(status=401 | 403):
+                return [reached, _fault("key", error, f"set {key} to a key of this provider")]
+            case RefusedError(status=404 | 405):
+                return [reached, _fault("model", error, f"set {model} to a model that it serves, or correct {address}")]
+            case RefusedError(status=402 | 429):
+                return [reached, _fault("quota", error, "wait, or see to the account's limits")]
+            case RefusedError(status=status) if status < 500:
+                return [reached, _fault("request", error, "change the setting that it names")]
+            case RefusedError():
+                return [reached, _fault("server", error, "look at the server's log, or try again later")]
+        if isinstance(error, InvalidReplyError):
+            remedy = error.remedy or f"try {form} json_object, text or tool"
+            return [reached, _fault("reply format", error, remedy)]
+        is_elsewhere = "not a chat completion" in str(error)
+        return [reached, _fault("replies", error, f"correct {address}" if is_elsewhere else "")]
 
 
 _CONTEXT = re.compile(r"context (?:length|size|window)(?: is| of|:)?\D{0,20}?(\d[\d,]{2,})", re.IGNORECASE)
@@ -236,29 +271,6 @@ def _reasoning(answered: Request[Any]) -> list[Finding]:
     counted = f"{count} of {answered.usage.completion_tokens} tokens of the reply" if count else "not counted apart"
     returned = f"{length:,} characters are returned" if length else "not returned"
     return [Finding("reasoning", f"{counted}; {returned}")] if count or length else []
-
-
-def _faults(error: BackendError) -> list[Finding]:
-    """Return the findings about an endpoint that did not answer."""
-    reached = Finding("reached", "yes")
-    match error.__cause__:
-        case LostError(is_insecure=is_insecure, is_timeout=is_timeout):
-            is_told = is_insecure or is_timeout  # with the variable to set
-            return [_fault("reached", error, "" if is_told else "start the server, or correct LLM_API_BASE")]
-        case RefusedError(status=401 | 403):
-            return [reached, _fault("key", error, "set OPENAI_API_KEY to a key of this provider")]
-        case RefusedError(status=404 | 405):
-            return [reached, _fault("model", error, "set LLM_MODEL to a model that it serves, or correct LLM_API_BASE")]
-        case RefusedError(status=402 | 429):
-            return [reached, _fault("quota", error, "wait, or see to the account's limits")]
-        case RefusedError(status=status) if status < 500:
-            return [reached, _fault("request", error, "change the setting that it names")]
-        case RefusedError():
-            return [reached, _fault("server", error, "look at the server's log, or try again later")]
-    if isinstance(error, InvalidReplyError):
-        return [reached, _fault("reply format", error, error.remedy or "try --reply-format json_object, text or tool")]
-    is_elsewhere = "not a chat completion" in str(error)
-    return [reached, _fault("replies", error, "correct LLM_API_BASE" if is_elsewhere else "")]
 
 
 def _fault(what: str, error: BackendError, remedy: str) -> Finding:

@@ -109,7 +109,7 @@ class Endpoint:
 
     def setting(self, name: str) -> str:
         """Return what a setting is called where the user sets it: a variable, or a key of a file of endpoints."""
-        return f"endpoints.{self.name}.{name}" if self.name else _VARIABLE_OF.get(name, f"LLM_{name.upper()}")
+        return setting(self.name, name)
 
     @property
     def longest_reply(self) -> int:
@@ -152,6 +152,11 @@ class Endpoint:
     def is_local(self) -> bool:
         """Whether the endpoint is on this machine or a private network, and may need no key."""
         return all(map(_is_local, self.urls))
+
+
+def setting(endpoint: str, name: str) -> str:
+    """Return what a setting of a named endpoint, or of the one without a name, is called where the user sets it."""
+    return f"endpoints.{endpoint}.{name}" if endpoint else _VARIABLE_OF.get(name, f"LLM_{name.upper()}")
 
 
 def is_loopback(url: str) -> bool:
