@@ -22,7 +22,7 @@ import networkx as nx
 from repunet_model import config, extensions, games, measures, stages
 from repunet_model.agents import RepuNetAgent
 from repunet_model.backends import policies
-from repunet_model.backends.base import Backend, Usage
+from repunet_model.backends.base import Backend, Usage, stored_usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.replay import ReplayBackend
 from repunet_model.backends.sender.client import close_mailbox
@@ -33,9 +33,10 @@ from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import GIVEN, Persona, Population, describe, population
-from repunet_model.questions.prompts import Prompts, prompt_hash
+from repunet_model.questions.prompts import prompt_hash
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
+from repunet_model.stability import MEASURE, StabilityRule, Stopped
 from repunet_model.stages.step import in_order, run_step
 from repunet_model.stages.world import Desk, StepContext
 from repunet_model.stepping import SteppedModel
@@ -62,6 +63,7 @@ class RepuNetModel(SteppedModel):
         measures: The measures of the last step: the game's rates, those of `measures.MEASURES`, and those registered.
         usage: Usage since this object was created.
         usage_by_question: Usage since this object was created, by name of the question.
+        usage_by_backend: Usage since this object was created, by label of the backend, such as "openai:gpt-4o-mini".
         step_usage: Usage of the last step.
         calls: Number of questions answered since this object was created, including the current step.
         datacollector: Measures by step, agents by step, and the tables `interactions` and `gossip`.
@@ -142,9 +144,7 @@ class RepuNetModel(SteppedModel):
         self._answering = self._services([persona.name for persona in people])
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
-        self._prompts = Prompts(
-            self._game.rules, reputation=config.reputation, gossip=config.gossip, random_pairs=self._game.random_pairs
-        )
+        self._prompts = self._game.prompts(config)
         self._streams = Streams(config.seed)
         self.network = SocialNetwork(persona.name for persona in people)
         self._standings = Standings()
@@ -155,6 +155,7 @@ class RepuNetModel(SteppedModel):
         self._board: list[Notice] = []
         self.usage = Usage()
         self.usage_by_question: dict[str, Usage] = {}
+        self.usage_by_backend: dict[str, Usage] = {}
         self.calls = 0
         self.scores: dict[str, float] = {}
         self.measures: dict[str, float | None] = {}
@@ -163,6 +164,7 @@ class RepuNetModel(SteppedModel):
         self._start_collecting()
         self._committed = self._state()
         self.watchers: list[Watcher] = []
+        self._shared_steps = 0
         if storage is not None:
             self._recorder.keep_in(self._create_folder(storage, run_name), step=0)
 
@@ -185,6 +187,11 @@ class RepuNetModel(SteppedModel):
     def asks_models(self) -> bool:
         """Whether some answers cost money or time."""
         return self._respondents.is_costly
+
+    @property
+    def costs_by_backend(self) -> dict[str, Usage]:
+        """`usage_by_backend` without the backends that cost nothing."""
+        return {label: usage for label, usage in sorted(self.usage_by_backend.items()) if usage.to_dict()}
 
     def agent(self, name: str) -> RepuNetAgent:
         """Return an agent by name.
@@ -236,6 +243,25 @@ class RepuNetModel(SteppedModel):
             tables={table.name: list(table.columns_with(self._game.facts)) for table in EXPORTED_TABLES},
         )
         self.datacollector.collect(self)
+
+    def stable(self, rule: StabilityRule) -> Stopped | None:
+        """Return where the run is stable by a rule, and note it in the folder of a stored run.
+
+            rule = StabilityRule()
+            while model.steps < 100 and not model.stable(rule):
+                model.step()
+
+        Returns:
+            None if it is not stable yet.
+
+        Raises:
+            StorageError: If the note cannot be written.
+        """
+        first = self._shared_steps + 1
+        found = Stopped.of(rule, self.datacollector.model_vars[MEASURE][first:], first)
+        if found is not None:
+            self._recorder.note_stop(found)
+        return found
 
     def close(self) -> None:
         """Close the connections of the backends and release the lock of the run folder."""
@@ -289,7 +315,7 @@ class RepuNetModel(SteppedModel):
             outcomes = await run_step(world, kinds, self.config.activation)
             declared = [agent.declared for agent in self._agents_by_name.values()]
             self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
-            usage = {name: used.to_dict() for name, used in sorted(desk.usage.items())}
+            usage = stored_usage(desk.usage)
             done = Step.made(self.steps, self._state(), self.measures, usage, world.log, desk.rows)
             self._recorder.write(done)
         except BaseException as error:
@@ -304,10 +330,11 @@ class RepuNetModel(SteppedModel):
         for watcher in self.watchers:
             watcher(done)
 
-    def _count(self, question: str, usage: Usage, answered: bool) -> None:
+    def _count(self, question: str, backend: str, usage: Usage, answered: bool) -> None:
         """Add the usage of a call to the totals during a step."""
         self.usage.add(usage)
         self.usage_by_question.setdefault(question, Usage()).add(usage)
+        self.usage_by_backend.setdefault(backend, Usage()).add(usage)
         self.calls += answered
 
     def _collect(self, step: Step) -> None:
@@ -368,6 +395,7 @@ class RepuNetModel(SteppedModel):
             self.config,
             people.described({name: self._first_learned(agent.persona) for name, agent in agents.items()}),
             self._respondents.to_dict(),
+            self._prompts.system,
             self._own_measures,
             [stage.name for stage in self._own_stages],
             self._used(),
@@ -434,6 +462,7 @@ class RepuNetModel(SteppedModel):
             extensions.check(run.manifest.data.get("extensions", {}), model._used())
             with _uncollected():
                 model._fold(run, last)
+            model._shared_steps = run.manifest.shared_steps
             model._recorder.keep_in(run.folder, last)
             for row in model._recorder.journal.rows():
                 model.limits.purse.count(Usage.from_dict(row["usage"]))

@@ -14,10 +14,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
+from repunet_model.config import RunConfig
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Disposition
 from repunet_model.questions.base import Answer, Opinion, Question
+from repunet_model.questions.prompts import Prompts
 from repunet_model.storage.schema import Column
 
 
@@ -162,6 +164,10 @@ class Game(ABC):
     random_pairs: ClassVar[bool] = False
     has_rounds: ClassVar[bool] = False
     publishes_evaluations: ClassVar[bool] = False
+
+    def prompts(self, config: RunConfig) -> Prompts:
+        """Return the prompts of a run."""
+        return Prompts(self.rules, reputation=config.reputation, gossip=config.gossip, random_pairs=self.random_pairs)
 
     def may_pick(self, network: SocialNetwork, chooser: str) -> list[str]:
         """Return the agents that a chooser may pick by reputation: by default those it is tied to."""

@@ -104,8 +104,9 @@ class Spread:
 
     @property
     def steps_done(self) -> int:
-        """The number of steps of the runs that have ended."""
-        return sum(min(each.steps, each.wanted) for each in list(self._outcomes.values()))
+        """The number of steps of the runs that have ended; a stable one counts with all that it might have had."""
+        ended = list(self._outcomes.values())
+        return sum(min(each.steps, each.wanted) if each.stable_after is None else each.wanted for each in ended)
 
     @property
     def seconds_left(self) -> float | None:

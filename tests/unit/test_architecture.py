@@ -14,7 +14,7 @@ from tests import ROOT, mesa_names
 
 LAYERS = [
     {"errors", "rng", "util", "extensions"},
-    {"config"},
+    {"config", "stability"},
     {"reputation", "network", "memory", "personas"},
     {"questions", "storage"},
     {"backends", "populations"},
