@@ -28,7 +28,7 @@ from repunet_model.storage.schema import TABLES
 from repunet_model.testing import Body, completion, endpoint, reply_to
 from repunet_model.util.text import without_marks
 from tests import hostile
-from tests.conftest import MODE_NAMES, MODES, complaint, contents
+from tests.conftest import MODE_NAMES, MODES, complaint, contents, decided
 from tests.societies import test_games
 
 GAMES = {
