@@ -31,7 +31,7 @@ from repunet_model.backends.wrappers import service
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.mechanism import Mechanism
-from repunet_model.memory import Event
+from repunet_model.memory import Memory
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import GIVEN, Persona, Population, describe, population
 from repunet_model.questions.prompts import Prompts, prompt_hash
@@ -147,11 +147,10 @@ class RepuNetModel(SteppedModel):
         self._answering = self._services([persona.name for persona in people])
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
-        self._prompts = Prompts(
-            self._game.rules, reputation=config.reputation, gossip=config.gossip, random_pairs=self._game.random_pairs
-        )
+        self._mechanism = self._game.mechanism(config)
+        self._prompts = Prompts(self._game.rules, self._mechanism)
         self._streams = Streams(config.seed)
-        self.network = SocialNetwork(persona.name for persona in people)
+        self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._standings = Standings()
         self._agents_by_name = {
             persona.name: RepuNetAgent(self, persona, self._first_learned(persona), self._standings)
@@ -260,7 +259,7 @@ class RepuNetModel(SteppedModel):
 
     async def _whole_step(self) -> None:
         """Decide, apply, collect and store a step atomically; `steps` already counts it."""
-        memories = {name: agent.memory.snapshot() for name, agent in self._agents_by_name.items()}
+        memories = {name: agent.memory.copy() for name, agent in self._agents_by_name.items()}
         kinds = in_order(self._own_stages)
         desk = Desk(
             self.steps,
@@ -274,8 +273,7 @@ class RepuNetModel(SteppedModel):
         world = StepContext(
             step=self.steps,
             game=self._game,
-            reputation=self.config.reputation,
-            gossip=self.config.gossip,
+            mechanism=self._mechanism,
             fused=self.config.questions is Questions.FUSED,
             dialogue_turns=self.config.dialogue_turns,
             agents=self._agents_by_name,
@@ -321,11 +319,11 @@ class RepuNetModel(SteppedModel):
                 self.datacollector.add_table_row(table.name, row)
         self.datacollector.collect(self)
 
-    def _roll_back(self, step: int, memories: Mapping[str, tuple[Event, ...]]) -> None:
+    def _roll_back(self, step: int, memories: Mapping[str, Memory]) -> None:
         """Undo the changes of a failed step."""
         self._restore(self._committed)
         for name, agent in self._agents_by_name.items():
-            agent.memory.replace(memories[name])
+            agent.memory = memories[name]
             agent.ledger.forget(step)
 
     def _measure(self, rates: Mapping[str, float | None], log: StepLog, calls: int) -> None:
@@ -355,7 +353,7 @@ class RepuNetModel(SteppedModel):
 
     def _restore(self, state: State) -> None:
         """Set the state from the data of `_state`."""
-        self.network = SocialNetwork.from_dict(state["network"])
+        self.network = SocialNetwork.from_dict(state["network"], self._mechanism.blacklist_length)
         self._board = list(state["board"])
         self._restore_agents(state)
 
@@ -451,6 +449,8 @@ class RepuNetModel(SteppedModel):
                 self._agents_by_name[holder].ledger.add(update)
             for name, event in step.events():
                 self._agents_by_name[name].memory.add(event)
+            for listener, message in step.heard():
+                self._agents_by_name[listener].memory.hear(message)
             self._committed = step.state
             if step.number in {0, last}:
                 self._restore(step.state)

@@ -39,7 +39,14 @@ def run(storage: Path, game: str, mode: str, questions: str) -> Path:
     reputation, gossip = MODES[mode]
     name = f"{game}_{questions}_{mode.replace(' ', '_')}"
     with RepuNetModel(
-        game=game, reputation=reputation, gossip=gossip, questions=questions, rng=7, storage=str(storage), run_name=name
+        game=game,
+        reputation=reputation,
+        gossip=gossip,
+        questions=questions,
+        mechanism="published",
+        rng=7,
+        storage=str(storage),
+        run_name=name,
     ) as model:
         for _ in range(STEPS):
             model.step()

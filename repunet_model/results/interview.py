@@ -51,7 +51,7 @@ def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respon
         raise ConfigurationError(f"the question has {len(asked)} characters: ask in 1 to {LONGEST_QUESTION:,}")
     config = chronicle.manifest.config
     game = games.find(config.game)
-    prompts = Prompts(game.rules, reputation=config.reputation, gossip=config.gossip, random_pairs=game.random_pairs)
+    prompts = Prompts(game.rules, game.mechanism(config))
     where = Coordinates(step, "interview", Interview.name, name, about=asked)
     digest = Streams(config.seed).digest(*where)
     by_role = chronicle.agent_state(name, step)["learned"]

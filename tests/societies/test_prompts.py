@@ -7,6 +7,7 @@ import pytest
 
 import repunet_model
 from repunet_model.games import GAMES
+from repunet_model.mechanism import PAPER
 from repunet_model.personas import Disposition, Persona
 from repunet_model.questions.base import said
 from repunet_model.questions.interview import Interview
@@ -49,7 +50,7 @@ def test_what_people_write_goes_into_a_prompt_as_it_is_and_is_never_rendered() -
 
 def test_a_prompt_with_an_unknown_name_is_an_error() -> None:
     with pytest.raises(Exception, match="'weather' is undefined"):
-        Prompts("It is {{ weather }}.", reputation=True, gossip=True)
+        Prompts("It is {{ weather }}.", PAPER)
 
 
 def test_a_quoted_text_cannot_close_its_quotation() -> None:
