@@ -96,7 +96,8 @@ class RepuNetModel(SteppedModel):
             reputation: Whether agents keep reputations.
             gossip: Whether agents gossip.
             n_agents: Number of agents; None for the size of the persona set (20 for the built-in one).
-            personas: "built-in", the path of a persona file, a sequence of personas, or a named population.
+            personas: "built-in" (ten altruistic, ten self-interested), "rational" (all self-interested), the path of a
+                persona file, a sequence of personas, or a named population.
             backend: The backend of the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
                 the LLM_* variables), another name of `backends.setup`, or a backend object.
             backend_for: Other backends for single agents, by name of the agent.
