@@ -2,8 +2,8 @@
 
 A persona has a name, age, gender, country, disposition and, for each role, an initial `learned` text. The built-in set
 (20 personas, Ren et al. 2026) is stored in `seeds/`, with a text for each disposition and game: "built-in" has ten
-altruistic and ten self-interested ones, as in the paper; in "rational" all are self-interested, as in the investment game
-of the published code's later seed. A persona file (JSON) has one of three forms::
+altruistic and ten self-interested ones, as in the paper; in "rational" all are self-interested, as the investors of the
+published code's later seed. A persona file (JSON) has one of three forms::
 
     [{"name": ..., "disposition": ..., ...}, ...]       personas
     {NAME: LEARNED, ...}                                the built-in set, with initial texts for the named personas
