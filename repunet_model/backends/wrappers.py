@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from repunet_model.backends.base import Backend, Correction, Request, Usage
-from repunet_model.backends.limits import Limits, Reservation
+from repunet_model.backends.limits import Limits, Pace, Reservation, price_of, terms_of
 from repunet_model.backends.prices import Price, Prices
 from repunet_model.backends.waits import Waits, in_words
 from repunet_model.errors import (
@@ -49,7 +49,10 @@ def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:
     if not backend.is_costly:
         return backend
     recorded = Record(Meter(backend, limits.prices), journal)
-    return Reask(Recall(Retry(Gate(Budget(recorded, limits), limits), limits.waits), journal))
+    gated = Gate(Budget(recorded, limits), limits.pace)
+    if (terms := terms_of(backend)) is not None:  # what waits for a slow endpoint takes no place of the others
+        gated = Gate(gated, limits.pace_of(terms))
+    return Reask(Recall(Retry(gated, limits.waits), journal))
 
 
 class Wrapper:
@@ -61,6 +64,7 @@ class Wrapper:
         self.reads_prompts = inner.reads_prompts
         self.is_costly = inner.is_costly
         self.asks_model = inner.asks_model
+        self.terms = terms_of(inner)
 
     async def close(self) -> None:
         """Close the wrapped backend."""
@@ -150,7 +154,7 @@ class Meter(Wrapper):
 
     def __init__(self, inner: Backend, prices: Prices) -> None:
         super().__init__(inner)
-        self._price = prices.find(inner.description)
+        self._price = price_of(inner, prices)
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer and add the cost, or the number of tokens if the model has no known price."""
@@ -181,11 +185,12 @@ class Budget(Wrapper):
         """Wrap a backend; raise ConfigurationError if a budget in dollars lacks the model's price."""
         super().__init__(inner)
         self._purse = limits.purse
-        self._price = limits.prices.find(inner.description)
+        self._price = price_of(inner, limits.prices)
         if self._price is None and limits.purse.usd is not None:
+            own = f"set endpoints.{self.terms.name}.prices, " if self.terms is not None else ""
             raise ConfigurationError(
                 f"a budget in dollars needs the price of {inner.description['model']!r}, which is not in "
-                f"{limits.prices.source}: name a file with it by LLM_PRICES, or set a budget in tokens"
+                f"{limits.prices.source}: {own}name a file with it by LLM_PRICES, or set a budget in tokens"
             )
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
@@ -211,20 +216,20 @@ def most_of(request: Request[Any], description: Mapping[str, Any], price: Price 
 class Gate(Wrapper):
     """Wrapper that delays requests to a model to keep the limits on concurrency and rates."""
 
-    def __init__(self, inner: Backend, limits: Limits) -> None:
+    def __init__(self, inner: Backend, pace: Pace) -> None:
         super().__init__(inner)
-        self._limits = limits
+        self._pace = pace
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer as soon as the limits allow it."""
         if not self.asks_model:
             return await self._inner.answer(request)
-        limits = self._limits
-        async with limits.places:
-            if not limits.has_rates:
+        pace = self._pace
+        async with pace.places:
+            if not pace.has_rates:
                 return await self._inner.answer(request)
             most = most_of(request, self.description).tokens
-            async with limits.tokens.slot(most) as tokens, limits.requests.slot(1) as requests:
+            async with pace.tokens.slot(most) as tokens, pace.requests.slot(1) as requests:
                 before = request.usage.copy()
                 tokens.amount = requests.amount = 0
                 try:

@@ -36,6 +36,8 @@ def run_and_show(model: RepuNetModel, steps: int) -> None:
     console.print(rates_table(model, first))
     if model.usage.attempts:
         console.print(usage_table(model.usage_by_question, "What the questions cost"))
+    if len(by_backend := model.costs_by_backend) > 1:
+        console.print(usage_table(by_backend, "What the backends cost", "backend"))
     if model.usage.adaptations:
         console.print(f"The endpoint was asked: {', '.join(sorted(model.usage.adaptations))}.", highlight=False)
     console.print(f"Run: {folder_of(model).path}", soft_wrap=True)

@@ -10,9 +10,11 @@ import typer
 
 from repunet_model.cli.app import app
 from repunet_model.cli.options import (
+    EndpointFile,
     PriceFile,
     Storage,
     config_options,
+    environment,
     is_given,
     limit_options,
 )
@@ -73,6 +75,7 @@ def sweep(
     *,
     limits: dict[str, Any],
     prices: PriceFile = None,
+    endpoints: EndpointFile = None,
 ) -> None:
     """Run a grid of parameters with many seeds, and gather one table. Run again, it completes what is not whole.
 
@@ -90,7 +93,7 @@ def sweep(
     else:
         grid = {**config, "rules": dict(_values(option) for option in rules or ())}
         wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, grid, limits)
-    prepared = running.prepare(wanted, storage, Prices.load(prices))
+    prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
     folder, table, others = running.complete(prepared, _watch, workers=workers, scheduler=scheduler)
     console = make_console()
     whole = len(prepared.cells) - len(others)
@@ -113,6 +116,7 @@ def questions(
     *,
     limits: dict[str, Any],
     prices: PriceFile = None,
+    endpoints: EndpointFile = None,
 ) -> None:
     """Compare one question a call with fused questions over the same seeds: what a step costs, and what comes of it.
 
@@ -125,7 +129,8 @@ def questions(
         from repunet_model.sweep.grid import Sweep
     given = {name_of(field): getattr(config, field) for field in config.model_fields_set}
     wanted = Sweep.of_values(check_name(name), steps, seeds, {**given, "questions": ["single", "fused"]}, limits)
-    folder, table, others = running.complete(running.prepare(wanted, storage, Prices.load(prices)), _watch)
+    prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
+    folder, table, others = running.complete(prepared, _watch)
     _show(others)
     if not others:
         make_console().print(questions_table(table))

@@ -21,6 +21,7 @@ from repunet_model.network import SocialNetwork
 from repunet_model.personas import Disposition
 from repunet_model.questions.base import Answer, Opinion, Question
 from repunet_model.questions.encounter import Hearsay
+from repunet_model.questions.prompts import Prompts
 from repunet_model.storage.schema import Column
 
 
@@ -180,6 +181,10 @@ class Game(ABC):
     def has_random_pairs(self, mechanism: Mechanism) -> bool:
         """Whether pairs are random, whatever the switches of partner choice say: `random_pairs` by default."""
         return self.random_pairs
+
+    def prompts(self, config: RunConfig) -> Prompts:
+        """Return the prompts of a run."""
+        return Prompts(self.rules, self.mechanism(config))
 
     def may_pick(self, network: SocialNetwork, chooser: str) -> list[str]:
         """Return the agents that a chooser may pick by reputation: by default those it is tied to."""

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, cast
 
 from repunet_model import measures, stages
 from repunet_model.backends.asked import not_taken
+from repunet_model.backends.base import Usage, usage_by_backend
 from repunet_model.config import parts_in_words
 from repunet_model.errors import ConfigurationError
 from repunet_model.questions.base import said
 from repunet_model.reputation import score_of
-from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES
+from repunet_model.storage import to_json
+from repunet_model.storage.schema import CALLS, DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES
 from repunet_model.util.text import one_line
 
 if TYPE_CHECKING:
@@ -67,6 +69,19 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
     yield from ("", "Ties")
     yield from (f"  {_tie(row)}" for row in step.rows(TIES))
     yield f"  nobody is tied to: {', '.join(measures.isolated(step.network.graph)) or '-'}"
+    yield from _costs(step)
+
+
+def _costs(step: Step) -> Iterator[str]:
+    """Yield the cost of a step by question and by backend, unless there is none."""
+    by_question = {name: Usage.from_dict(row) for name, row in step.usage.items()}
+    for by, usages in (("question", by_question), ("backend", usage_by_backend(step.usage))):
+        if any(usage.attempts for usage in usages.values()):
+            yield from ("", f"Cost by {by}")
+        for name, usage in usages.items():
+            if usage.attempts:
+                price = "price unknown" if usage.unpriced_tokens else f"${usage.usd:,.4f}"
+                yield f"  {name}: {usage.attempts:,} requests, {usage.tokens:,} tokens, {price}"
 
 
 def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:
@@ -106,6 +121,23 @@ def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:
     yield from (f"  {holder}: {_record(record)}" for (holder, _), record in of_it.items())
     yield from ("", "What it went through")
     yield from past
+    yield from _prompts(run, name, last)
+
+
+def _prompts(run: StepReader, name: str, step: int) -> Iterator[str]:
+    """Yield the prompts that were read for an agent in a step, in full, with the replies; nothing without any."""
+    calls = [call for call in run.step(step).rows(CALLS) if call["agent"] == name and "prompt" in call]
+    if not calls:
+        return
+    made = run.manifest.at(step)
+    system = None if made is None else made.system_prompt
+    yield from ("", f"What every prompt of step {step} began with")
+    yield from (f"  {line}" for line in (system or "It was not stored by the version that made the step.").split("\n"))
+    yield from ("", f"What it was asked in step {step}, and what it replied")
+    for call in calls:
+        yield f"  {call['question'].replace('_', ' ')}{' about ' if call['about'] else ''}{call['about']}"
+        yield from (f"    {line}" for line in call["prompt"].split("\n"))
+        yield f"    {to_json(call['answer'])}"
 
 
 def _registered_tables(step: Step) -> Iterator[str]:
@@ -139,7 +171,7 @@ def _heading(run: StepReader, what: str, step: int) -> str:
     config = run.manifest.config
     parts = ""
     if run.last:
-        made = next((era for first, last, era in run.manifest.eras(run.last) if first <= max(step, 1) <= last), None)
+        made = run.manifest.at(step)
         config = config if made is None else made.config
         parts = f", {parts_in_words(config.reputation, config.gossip)}"
     return f"{run.folder.path.name}, {what} ({config.game}{parts})"

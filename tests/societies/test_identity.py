@@ -180,10 +180,14 @@ def test_from_a_later_step_it_is_the_run_itself_and_another_mode_is_a_fork() -> 
 # Runs of format 3
 
 
-def as_format_3(folder: Path, without: tuple[str, ...] = ("population", "label", "extensions", "stages")) -> None:
+LATER = ("population", "label", "extensions", "stages", "mechanism", "system_prompt")
+"""Entries of manifests that format 3 did not have."""
+
+
+def as_format_3(folder: Path) -> None:
     """Rewrite a run as the version before wrote it."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    old: dict[str, Any] = {name: value for name, value in manifest.items() if name not in without} | {"format": 3}
+    old: dict[str, Any] = {name: value for name, value in manifest.items() if name not in LATER} | {"format": 3}
     if "parent" in old:
         old["parent"] = {name: old["parent"][name] for name in ("run", "step", "manifest")}
     text = json.dumps(old, ensure_ascii=False, indent=2) + "\n"
@@ -232,7 +236,7 @@ def test_runs_are_told_apart_by_every_switch_and_old_ones_have_the_published_mec
         run("run", "-n", "4", "--steps", "1", "--seed", "1", "--mechanism", mechanism, "--sim-name", name)
     stored = json.loads((STORED / "other" / "manifest.json").read_text(encoding="utf-8"))["mechanism"]
     assert stored == Mechanism(second_order=False).model_dump(mode="json")
-    as_format_3(STORED / "old", ("population", "label", "extensions", "stages", "mechanism"))
+    as_format_3(STORED / "old")
     columns = [
         table_of(StepReader.open(STORED / name))["mechanism"].unique().tolist() for name in ("old", "new", "other")
     ]

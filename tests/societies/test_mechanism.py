@@ -161,7 +161,7 @@ CASES = {
     "gossip_shown": Case(
         "gossip_shown=5",
         "gossip_shown=1",
-        lambda run: run.said(r"told you about .*\n- .*\n- [^\n]*You found it", of=CHOICES - {"talk", "conclude"}),
+        lambda run: run.said(r"told you about .*\n.* told you about", of=CHOICES),
         mode=GOSSIP_ONLY,
         games=("prisoners_dilemma",),
     ),
@@ -205,7 +205,7 @@ CASES = {
         games=("investment", "sign_up"),
     ),
     "blacklist_length": Case(
-        "blacklist_length=5", "blacklist_length=0", lambda run: bool(run.blacklisted) or run.said("avoids")
+        "blacklist_length=5", "blacklist_length=0", lambda run: bool(run.blacklisted) or run.said("avoids|After a cut")
     ),
     "public_period": Case(
         "public_period=2",

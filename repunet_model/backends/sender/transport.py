@@ -18,6 +18,7 @@ class Destination:
     """The address of an endpoint and the parameters of the connection.
 
     Timeouts are in seconds; `path` follows `base_url`; `trust_env` applies the proxy settings of the environment.
+    `endpoint` is the name of a named endpoint, whose addresses all give the same replies.
     """
 
     base_url: str
@@ -26,6 +27,7 @@ class Destination:
     connect_timeout: float
     trust_env: bool
     path: str = "/chat/completions"
+    endpoint: str = ""
 
 
 @dataclass(eq=False)
