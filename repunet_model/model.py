@@ -37,6 +37,7 @@ from repunet_model.personas import GIVEN, Persona, Population, describe, populat
 from repunet_model.questions.prompts import prompt_hash
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
+from repunet_model.stability import MEASURE, StabilityRule, Stopped
 from repunet_model.stages.step import in_order, run_step
 from repunet_model.stages.world import Desk, StepContext
 from repunet_model.stepping import SteppedModel
@@ -170,6 +171,7 @@ class RepuNetModel(SteppedModel):
         self._start_collecting()
         self._committed = self._state()
         self.watchers: list[Watcher] = []
+        self._shared_steps = 0
         if storage is not None:
             self._recorder.keep_in(self._create_folder(storage, run_name), step=0)
 
@@ -248,6 +250,25 @@ class RepuNetModel(SteppedModel):
             tables={table.name: list(table.columns_with(self._game.facts)) for table in EXPORTED_TABLES},
         )
         self.datacollector.collect(self)
+
+    def stable(self, rule: StabilityRule) -> Stopped | None:
+        """Return where the run is stable by a rule, and note it in the folder of a stored run.
+
+            rule = StabilityRule()
+            while model.steps < 100 and not model.stable(rule):
+                model.step()
+
+        Returns:
+            None if it is not stable yet.
+
+        Raises:
+            StorageError: If the note cannot be written.
+        """
+        first = self._shared_steps + 1
+        found = Stopped.of(rule, self.datacollector.model_vars[MEASURE][first:], first)
+        if found is not None:
+            self._recorder.note_stop(found)
+        return found
 
     def close(self) -> None:
         """Close the connections of the backends and release the lock of the run folder."""
@@ -447,6 +468,7 @@ class RepuNetModel(SteppedModel):
             extensions.check(run.manifest.data.get("extensions", {}), model._used())
             with _uncollected():
                 model._fold(run, last)
+            model._shared_steps = run.manifest.shared_steps
             model._recorder.keep_in(run.folder, last)
             for row in model._recorder.journal.rows():
                 model.limits.purse.count(Usage.from_dict(row["usage"]))

@@ -282,6 +282,7 @@ def _call(row: Mapping[str, Any]) -> Drawn:
         "options": _options(row),
         "answer": [[in_words(field), str(value)] for field, value in row["answer"].items()],
         "prompt": row.get("prompt"),
+        "thought": row.get("thought"),
     }
 
 

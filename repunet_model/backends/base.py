@@ -36,7 +36,8 @@ class Usage:
         mended: Values that were read though written in another form, such as " Cooperate." or "85 %".
         prompt_tokens: Prompt tokens that the endpoint reported, cached ones included.
         cached_tokens: Prompt tokens that the endpoint served from its cache.
-        completion_tokens: Completion tokens that the endpoint reported.
+        completion_tokens: Completion tokens that the endpoint reported, those of reasoning included.
+        reasoning_tokens: Completion tokens that the model spent on reasoning, as far as the endpoint reported them.
         seconds: Time spent waiting for the endpoint.
         usd: The price of the tokens in US dollars, of models with a known price.
         unpriced_tokens: Tokens of models without a known price.
@@ -55,6 +56,7 @@ class Usage:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
     seconds: float = 0.0
     usd: float = 0.0
     unpriced_tokens: int = 0
@@ -166,6 +168,7 @@ class Request[A: Answer]:
         usage: The cost so far; backends and wrappers add to it.
         earlier: The original cost of replies that were taken from the journal.
         mailbox: The file of replies that arrived after their process had ended; None for a run that is not stored.
+        thoughts: The reasoning before the last reply, if the endpoint returned it; stored, and in no prompt.
         receipts: Functions to call once a reply is recorded or discarded; then no other process needs to keep it.
     """
 
@@ -182,6 +185,7 @@ class Request[A: Answer]:
     usage: Usage = field(default_factory=Usage)
     earlier: Usage = field(default_factory=Usage)
     mailbox: Path | None = None
+    thoughts: list[str] = field(default_factory=list)
     receipts: list[Callable[[], None]] = field(default_factory=list)
 
     def random(self) -> Random:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from repunet_model.backends.addresses import Addresses
 from repunet_model.backends.base import Request, Usage
 from repunet_model.backends.completion import Completion, complaint_of, json_in
-from repunet_model.backends.dialect import Dialect, is_about_system
+from repunet_model.backends.dialect import Dialect, is_about_length, is_about_system
 from repunet_model.backends.endpoint import MORE_ROOM, Endpoint, ReplyFormat, is_loopback
 from repunet_model.backends.limits import Terms
 from repunet_model.backends.mending import mended
@@ -82,6 +82,7 @@ class OpenAIBackend:
         self._notices.take(said.model, None if said.counted is None else said.counted.prompt, len(request.prompt))
         text, count = mended(self._text(said, request), request.schema)
         request.usage.mended += count
+        request.thoughts[:] = [said.thought] if said.thought else []
         self._proven = dialect.reply_format
         try:
             return request.question.read(text)
@@ -93,12 +94,7 @@ class OpenAIBackend:
         try:
             body = json.loads(reply)
         except (ValueError, RecursionError):
-            kind = "an event stream" if reply.startswith(("data:", "event:", ":")) else "not JSON"
-            start = self._clean(reply)[:QUOTED_CHARACTERS]
-            raise TransientError(
-                f"{self._place}: not a chat completion but {kind}, which begins with {start!r}{self._address_hint()}",
-                may_have_cost=True,
-            ) from None
+            raise self._not_json(reply) from None
         try:
             said = Completion.of(body)
         except ValueError:
@@ -109,9 +105,23 @@ class OpenAIBackend:
             usage.prompt_tokens += said.counted.prompt
             usage.completion_tokens += said.counted.completion
             usage.cached_tokens += said.counted.cached
+            usage.reasoning_tokens += said.counted.reasoning
         if said.failure is not None:
             raise self._in_place_of_a_reply(said.failure, "an error in place of a reply", str(said.failure))
         return said
+
+    def _not_json(self, reply: str) -> TransientError | EndpointError:
+        """Classify a reply that is not JSON: final for a page or an event stream, unless the endpoint has answered."""
+        start = reply.lstrip()
+        is_page, is_stream = start.startswith("<"), start.startswith(("data:", "event:", ":"))
+        kind = "an event stream" if is_stream else "a page" if is_page else "not JSON"
+        message = (
+            f"{self._place}: not a chat completion but {kind}, which begins with "
+            f"{self._clean(reply)[:QUOTED_CHARACTERS]!r}{self._address_hint()}"
+        )
+        if (is_page or is_stream) and self._proven is None:
+            return EndpointError(message, may_have_cost=is_stream)
+        return TransientError(message, may_have_cost=True)
 
     def _in_place_of_a_reply(self, failure: object, kind: str, text: str) -> TransientError | EndpointError:
         """Classify an error that came with HTTP 200 by its code, or as HTTP 502 if the code is no HTTP status."""
@@ -147,6 +157,11 @@ class OpenAIBackend:
             raise self._failure(error.status, problem, error.code, stated(error.headers, error.text)) from error
         except LostError as error:
             reason = f"cannot be reached ({self._clean(str(error))})"
+            if error.is_insecure:
+                raise EndpointError(
+                    f"{self._place}: {reason}; name the file of its authority's certificate by SSL_CERT_FILE, or begin "
+                    "LLM_API_BASE with http:// if it has none"
+                ) from error
             if error.is_timeout:
                 reason = f"no reply within {self._endpoint.setting('timeout')}={self._endpoint.timeout:g} s"
             raise TransientError(f"{self._place}: {reason}", may_have_cost=error.may_have_arrived) from error
@@ -189,7 +204,7 @@ class OpenAIBackend:
             )
         if said.refusal:
             raise InvalidReplyError("", f"you refused: {self._clean(said.refusal)}")
-        thought = f" after {said.reasoning:,} characters of reasoning" if said.reasoning else ""
+        thought = f" after {len(said.thought):,} characters of reasoning" if said.thought else ""
         if said.finish_reason == "length":
             limit = self._room(request)
             if not said.answer.strip():
@@ -210,7 +225,7 @@ class OpenAIBackend:
         if not said.answer.strip():
             remedy = (
                 "the server may take the answer for reasoning: have it parse reasoning otherwise, or not at all"
-                if said.reasoning
+                if said.thought
                 else "going on asks again"
             )
             reason = said.finish_reason or "not told"
@@ -241,6 +256,9 @@ class OpenAIBackend:
         """Return a suggestion that an HTTP error's message lacks, or an empty string."""
         if status in {404, 405}:
             return self._address_hint()
+        if is_about_length(complaint):
+            limit = self._endpoint.sampling.max_tokens
+            return f"; its context has to hold a prompt and LLM_MAX_TOKENS={limit}: lower that, or have it serve more"
         if status == 400 and "invalid argument" in complaint.lower():
             setting = self._endpoint.setting("reply_format")
             return f"; it may not take the form of replies: try {setting}=json_object, or text"

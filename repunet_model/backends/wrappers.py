@@ -21,6 +21,7 @@ from repunet_model.backends.waits import Waits, in_words
 from repunet_model.errors import (
     AdaptationError,
     BackendError,
+    BudgetError,
     ConfigurationError,
     EndpointError,
     InvalidReplyError,
@@ -28,6 +29,7 @@ from repunet_model.errors import (
 )
 from repunet_model.questions.base import Answer
 from repunet_model.storage.journal import Journal
+from repunet_model.util.text import command
 
 _LOG = logging.getLogger(__name__)
 
@@ -108,7 +110,8 @@ class Record(Wrapper):
         except BackendError:
             self._release(request)  # the reply could not be parsed
             raise
-        self._write(request, before, text=answer.model_dump_json())
+        thought = {"thought": request.thoughts[-1]} if request.thoughts else {}
+        self._write(request, before, text=answer.model_dump_json(), **thought)
         return answer
 
     def _write(self, request: Request[Any], before: Usage, **reply: str | int) -> None:
@@ -143,6 +146,7 @@ class Recall(Wrapper):
         request.earlier.add(Usage.from_dict(row["usage"]))
         if answer is None:
             raise InvalidReplyError(row["text"], row["problem"], row["remedy"], room=row.get("room"))
+        request.thoughts[:] = [row["thought"]] if "thought" in row else []
         return answer
 
 
@@ -171,7 +175,9 @@ class Meter(Wrapper):
             if self._price is None:
                 usage.unpriced_tokens += used.tokens
             else:
-                usage.usd += self._price.of(used.prompt_tokens, used.completion_tokens, used.cached_tokens)
+                usage.usd += self._price.of(
+                    used.prompt_tokens, used.completion_tokens, used.cached_tokens, used.reasoning_tokens
+                )
             if may_have_cost and not used.counted and self.asks_model:
                 most = most_of(request, self.description, self._price)
                 usage.assumed_tokens += max(most.tokens - used.tokens, 0)
@@ -210,7 +216,7 @@ def most_of(request: Request[Any], description: Mapping[str, Any], price: Price 
     """Return the highest possible cost of an attempt, in tokens and dollars (0 without a price)."""
     prompt = request.most_prompt_tokens()
     completion = int(description.get("max_tokens", 0)) if request.room is None else request.room
-    return Reservation(prompt + completion, price.of(prompt, completion) if price is not None else 0.0)
+    return Reservation(prompt + completion, price.most(prompt, completion) if price is not None else 0.0)
 
 
 class Gate(Wrapper):
@@ -270,10 +276,17 @@ class Retry(Wrapper):
                 wait = max(wait, error.retry_after or 0.0)
                 retry += 1
                 request.usage.retries += 1
-                with self._waits.waiting(wait) as is_news:
+                with self._waits.waiting(wait, str(error)) as is_news:
                     if is_news and wait >= WORTH_TELLING:
                         _LOG.warning("Waiting %s: %s", in_words(wait), error)
                     await sleep(wait)
+
+
+def _to_try(description: Mapping[str, Any]) -> str:
+    """Return the advice to try the endpoint of a backend; none for a backend that has no name."""
+    name = description.get("backend", "")
+    model = f":{description['model']}" if name == "openai" else ""
+    return f"; to try the endpoint: {command(f'doctor --backend {name}{model}')}" if name else ""
 
 
 class Reask(Wrapper):
@@ -295,7 +308,15 @@ class Reask(Wrapper):
         self._jitter = Random()  # affects waits only, never outcomes
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer with a valid reply; raise BackendError if no reply was valid."""
+        """Answer with a valid reply; raise BackendError, which points to `doctor`, if no reply was valid."""
+        try:
+            return await self._ask(request)
+        except BackendError as error:
+            if isinstance(error, BudgetError) or not self.asks_model:
+                raise
+            raise type(error)(f"{error}{_to_try(self.description)}") from error
+
+    async def _ask[A: Answer](self, request: Request[A]) -> A:
         tries, was_asked = 0, False
         request = replace(request, room=self._room)
         while True:

@@ -56,6 +56,7 @@ def usage_table(usage: Mapping[str, Usage], title: str, by: str = "question") ->
         "prompt": "prompt_tokens",
         "cached": "cached_tokens",
         "reply": "completion_tokens",
+        "reasoning": "reasoning_tokens",
     }
     total = Usage()
     for each in usage.values():

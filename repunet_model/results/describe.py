@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from repunet_model.storage.schema import CallRow, GossipRow, RecordRow, TieRow
 
 
-def of_step(run: StepReader, number: int) -> Iterator[str]:
-    """Yield the choices, encounters with judgements, gossip, records and ties of a step; for step 0, the personas."""
+def of_step(run: StepReader, number: int, *, thoughts: bool = False) -> Iterator[str]:
+    """Yield the choices, encounters with judgements, gossip, records and ties of a step; for step 0, the personas.
+
+    With `thoughts`, the models' reasoning follows.
+    """
     yield _heading(run, f"step {number}", number)
     if number == 0:
         for persona in run.personas:
@@ -47,16 +50,16 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
     events: dict[str, Event] = {}
     for name, event in step.events():
         events.setdefault(name, event)  # further ones are of registered stages, which follow the encounter
-    thoughts: dict[str, list[CallRow]] = {}
+    about_it: dict[str, list[CallRow]] = {}
     for call in calls:
         if call["stage"] == "encounter":
-            thoughts.setdefault(call["agent"], []).append(call)
+            about_it.setdefault(call["agent"], []).append(call)
     for met in step.rows(INTERACTIONS):
         yield f"  {met['first']} and {met['second']}: {met['course']}"
         for name, other in ((met["first"], met["second"]), (met["second"], met["first"])):
             yield f"    {name}: {one_line(events[name].text)}"
-            for thought in thoughts.get(name, ()):
-                yield from _thoughts(thought, other)
+            for call in about_it.get(name, ()):
+                yield from _conclusions(call, other)
         for speaker, text in cast("Row", met).get("conversation") or ():
             yield f"    {speaker}: {said(text)}"
     if gossip := step.rows(GOSSIP):
@@ -70,6 +73,8 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
     yield from (f"  {_tie(row)}" for row in step.rows(TIES))
     yield f"  nobody is tied to: {', '.join(measures.isolated(step.network.graph)) or '-'}"
     yield from _costs(step)
+    if thoughts:
+        yield from ("", "Reasoning before replies", *(_reasoning(step) or [NO_REASONING]))
 
 
 def _costs(step: Step) -> Iterator[str]:
@@ -84,8 +89,11 @@ def _costs(step: Step) -> Iterator[str]:
                 yield f"  {name}: {usage.attempts:,} requests, {usage.tokens:,} tokens, {price}"
 
 
-def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:
-    """Yield an agent's state after step `last`, opinions by and about it, and history; or raise ConfigurationError."""
+def of_agent(run: StepReader, name: str, last: int, *, thoughts: bool = False) -> Iterator[str]:
+    """Yield an agent's state after step `last`, opinions by and about it, and history; or raise ConfigurationError.
+
+    With `thoughts`, its model's reasoning follows.
+    """
     people = {persona.name: persona for persona in run.personas}
     if name not in people:
         raise ConfigurationError(f"no agent is called {name!r} in {run.folder.path}: there are {', '.join(people)}")
@@ -122,6 +130,9 @@ def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:
     yield from ("", "What it went through")
     yield from past
     yield from _prompts(run, name, last)
+    if thoughts:
+        found = [line for step in run.steps(1, last) for line in _reasoning(step, name)]
+        yield from ("", "Reasoning before its replies", *(found or [NO_REASONING]))
 
 
 def _prompts(run: StepReader, name: str, step: int) -> Iterator[str]:
@@ -140,6 +151,19 @@ def _prompts(run: StepReader, name: str, step: int) -> Iterator[str]:
         yield f"    {to_json(call['answer'])}"
 
 
+NO_REASONING = "  the endpoint returned none"
+
+
+def _reasoning(step: Step, name: str = "") -> list[str]:
+    """Return the reasoning that models returned in a step, of one agent or of all."""
+    return [
+        f"  Round {step.number}: {call['agent']}, {call['question'].replace('_', ' ')}"
+        f"{' about ' + call['about'] if call['about'] else ''}: {said(call['thought'])}"
+        for call in step.rows(CALLS)
+        if "thought" in call and name in {"", call["agent"]}
+    ]
+
+
 def _registered_tables(step: Step) -> Iterator[str]:
     """Yield the rows of the tables that bring their own words."""
     for table in stages.tables():
@@ -149,7 +173,7 @@ def _registered_tables(step: Step) -> Iterator[str]:
         yield from (f"  {table.in_words(row)}" for row in rows if table.in_words is not None)
 
 
-def _thoughts(call: CallRow, other: str) -> Iterator[str]:
+def _conclusions(call: CallRow, other: str) -> Iterator[str]:
     """Yield the decisions and judgements in an answer, with reasons."""
     answer = call["answer"]
     if call["question"] == "evaluate":

@@ -55,6 +55,8 @@ class Call:
             row["parts"] = {ask.part: [ask.question.name, ask.about, ask.source] for ask in self.request.question.asks}
         if self.with_prompt:
             row |= {"request": self.request.fingerprint, "prompt": self.request.prompt}
+        if self.request.thoughts:
+            row["thought"] = self.request.thoughts[-1]
         return row
 
 

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path

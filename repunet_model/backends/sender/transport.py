@@ -57,10 +57,13 @@ class RefusedError(Exception):
 class LostError(Exception):
     """The lack of a reply to a request, which may or may not have arrived at the endpoint."""
 
-    def __init__(self, reason: str, *, is_timeout: bool = False, may_have_arrived: bool = True) -> None:
+    def __init__(
+        self, reason: str, *, is_timeout: bool = False, may_have_arrived: bool = True, is_insecure: bool = False
+    ) -> None:
         super().__init__(reason)
         self.is_timeout = is_timeout
         self.may_have_arrived = may_have_arrived
+        self.is_insecure = is_insecure  # the certificate is not trusted, or the server does not speak TLS
 
 
 class Transport(Protocol):
