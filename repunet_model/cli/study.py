@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,14 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repunet_model.cli.app import app
-from repunet_model.cli.options import PriceFile, Storage, UntilStable, config_options, is_given, limit_options
+from repunet_model.cli.options import (
+    EndpointFile,
+    PriceFile,
+    Storage,
+    UntilStable,
+    config_options,
+    environment,
+    is_given,
+    limit_options,
+)
 from repunet_model.cli.progress import exit_unless_done, quietly_imported, showing_count
-from repunet_model.cli.sweeps import Scheduler, Workers, show_incomplete, stored_runs, watch
+from repunet_model.cli.sweeps import Scheduler, Workers, say_what_was_not_taken, show_incomplete, stored_runs, watch
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import say
 from repunet_model.util.text import check_name, command, quoted
 
 if TYPE_CHECKING:
+    from repunet_model.backends.endpoints import Environment
     from repunet_model.backends.prices import Prices
     from repunet_model.study.plan import Study
 
@@ -32,13 +41,14 @@ _WITH_A_PLAN = {
     "out",
     "results",
     "prices",
+    "endpoints",
     "runs",
     "claims",
     *_LIMITS,
 }
 """The options that may stand beside --follow: they change no planned run."""
 
-_NOT_REPEATED = {"storage", "workers", "scheduler", "prices", *_LIMITS}
+_NOT_REPEATED = {"storage", "workers", "scheduler", "prices", "endpoints", *_LIMITS}
 """The options that the results do not name, since they depend on the machine."""
 
 
@@ -99,6 +109,7 @@ def study(
     *,
     limits: dict[str, Any],
     prices: PriceFile = None,
+    endpoints: EndpointFile = None,
 ) -> None:
     """Run all scenarios in all modes over many seeds, and answer the paper's claims with what was measured.
 
@@ -123,6 +134,7 @@ def study(
         from repunet_model.sweep.grid import Sweep, seeds_of
 
     load(claims or ())
+    where = environment(endpoints=endpoints)
     table = Prices.load(prices)
     followed = None if follow is None else Plan.load(follow)
     if followed is None:
@@ -134,13 +146,14 @@ def study(
         given = {option: value for option, value in limits.items() if is_given(context, option)}
         wanted = followed.study().changed(seeds if is_given(context, "seeds") else "", given)
     if plan is not None:
-        return _write_plan(plan, wanted, storage, table)
+        return _write_plan(plan, wanted, storage, table, where.without_keys())
     others = read(found) if (found := stored_runs(runs or (), storage)[0]) else None
-    prepared = [running.prepare(each, storage, table) for each in wanted.sweeps()]
+    prepared = [running.prepare(each, storage, table, where) for each in wanted.sweeps()]
     before = begin(wanted, followed, storage)
     gathered = []
     for each in prepared:
         folder, rows, incomplete = running.complete(each, watch, workers=workers, scheduler=scheduler)
+        say_what_was_not_taken(rows)
         if incomplete:
             show_incomplete(incomplete)
             say(f"The study goes on with the same command: {len(incomplete)} runs of {folder.path} are not whole.")
@@ -176,15 +189,14 @@ def _check_together(context: typer.Context, plan: Path | None, follow: Path | No
             raise ConfigurationError(f"--{option.replace('_', '-')}: {follow} says what the study is; leave it out")
 
 
-def _write_plan(file: Path, study: Study, storage: Path, prices: Prices) -> None:
+def _write_plan(file: Path, study: Study, storage: Path, prices: Prices, without_keys: Environment) -> None:
     """Write the plan of a study, which needs no key of an endpoint."""
     from repunet_model.study.claims import asked
     from repunet_model.study.plan import Plan
     from repunet_model.sweep import running
     from repunet_model.util import files
 
-    without_key = {**os.environ, "OPENAI_API_KEY": os.environ.get("OPENAI_API_KEY") or "none"}
-    prepared = running.prepare(study.sweep, storage, prices, without_key)
+    prepared = running.prepare(study.sweep, storage, prices, without_keys)
     with showing_count("estimating") as done:
         plan = Plan.of_study(study, prepared, asked(), prices, done)
     files.write_new(file, plan.text().decode())

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from repunet_model import games
 from repunet_model.backends.asked import not_taken
+from repunet_model.backends.base import Usage, usage_by_backend
 from repunet_model.config import MODES
 from repunet_model.errors import ConfigurationError
 from repunet_model.measures import isolated
@@ -52,6 +53,7 @@ class Run:
             gossip (number of messages it told) and told_about (number of messages about it).
         gossip: Numbers of messages.
         graph: The ties after the last step.
+        costs: The usage of its own steps by label of the backend.
     """
 
     stored: StepReader
@@ -60,6 +62,7 @@ class Run:
     agents: pd.DataFrame
     gossip: Gossip
     graph: nx.DiGraph[str]
+    costs: Mapping[str, Usage]
 
     @property
     def mode(self) -> str:
@@ -261,11 +264,15 @@ def _read(run: StepReader) -> Run:
         raise ConfigurationError(f"{run.folder.path} has no step of its own to report: run some first")
     interactions: list[InteractionRow] = []
     scores: dict[str, list[float]] = {}
-    past = [run.step(0)] if run.manifest.imported is not None and run.last < PHASE else []
-    for step in (*past, *run.steps(max(run.manifest.shared_steps, run.last - PHASE) + 1)):
-        interactions += step.rows(INTERACTIONS)
-        for name, score in step.state["scores"].items():
-            scores.setdefault(name, []).append(score)
+    costs: dict[str, Usage] = {}
+    past = [run.step(0)] if run.manifest.imported is not None else []
+    for step in (*past, *run.steps(run.manifest.shared_steps + 1)):
+        for label, usage in usage_by_backend(step.usage).items():
+            costs.setdefault(label, Usage()).add(usage)
+        if step.number > run.last - PHASE:
+            interactions += step.rows(INTERACTIONS)
+            for name, score in step.state["scores"].items():
+                scores.setdefault(name, []).append(score)
     messages = messages_of(run)
     first = int(measures["step"].iloc[-1]) - PHASE
     cooperation = cooperation_by_agent(row for row in interactions if row["step"] > first)
@@ -282,6 +289,7 @@ def _read(run: StepReader) -> Run:
         _agents(run.personas, last.state, graph, cooperation, scores, messages),
         Counter((row["tone"], row["order"], row["credibility"]) for row in messages),
         graph,
+        costs,
     )
 
 

@@ -207,7 +207,7 @@ class Plan:
         """Return the planned study; raise ConfigurationError, beginning with `where`, if it is invalid."""
         stored = parsed(_Stored, self.content["study"], f"{where}: study")
         grid = Grid(stored.grid, f"{where}: grid")
-        sweep = Sweep(stored.name, stored.steps, stored.seeds, [grid], stored.limits, stored.until_stable)
+        sweep = Sweep(stored.name, stored.steps, stored.seeds, [grid], stored.limits, until_stable=stored.until_stable)
         return Study(sweep, stored.trajectories)
 
     def text(self) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from repunet_model.backends.endpoints import Environment
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.prices import Prices
 from repunet_model.errors import ConfigurationError
@@ -72,9 +73,8 @@ def prepare(
         raise ConfigurationError(f"limits: {error}") from None
     cells = sweep.cells()
     runs = storage / sweep.name / "runs"
-    return Prepared(
-        sweep, storage, cells, [new_job(cell, cell.name, runs, limits, environment) for cell in cells], limits
-    )
+    known = Environment.of(environment).with_endpoints(sweep.endpoints)
+    return Prepared(sweep, storage, cells, [new_job(cell, cell.name, runs, limits, known) for cell in cells], limits)
 
 
 def complete(

@@ -40,7 +40,7 @@ def made(
     graph.add_edges_from(ties or ())
     table = pd.DataFrame({"name": NAMES, "reputation": np.nan, "cooperation": np.nan, "told_about": 0} | agents)
     measures = pd.DataFrame({"step": range(1, len(rates) + 1), "cooperation_rate": rates})
-    return Run(cast("Any", None), {"mode": mode, "seed": seed}, measures, table, Counter(), graph)
+    return Run(cast("Any", None), {"mode": mode, "seed": seed}, measures, table, Counter(), graph, {})
 
 
 def panel(*runs: Run) -> Panel:
