@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-import tomllib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +21,7 @@ from rich.table import Table
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded
+from repunet_model.backends.waits import Waits
 from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.jobs.resume import Start, check_nobody_types, start
@@ -116,16 +117,6 @@ class Job:
     rule: StabilityRule | None = None
 
 
-def read_toml(file: Path) -> dict[str, Any]:
-    """Parse a TOML file; raise ConfigurationError if it cannot be read or parsed."""
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{file} is no TOML: {error}") from None
-
-
 def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> T:
     """Validate data; raise ConfigurationError, which names the first invalid key."""
     try:
@@ -143,10 +134,12 @@ def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> 
         raise ConfigurationError(f"{where}: {first_problem(error)}; it is {first['input']!r:.60}") from None
 
 
-def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
+def new_job(
+    wanted: NewRun, where: str, storage: Path, limits: Limits, environment: Mapping[str, str] = os.environ
+) -> Job:
     """Validate a new run with backends and personas, writing nothing; a ConfigurationError begins with `where`."""
     try:
-        begun = start(wanted.config, storage)
+        begun = start(wanted.config, storage, environment)
         answering = begun.who()
         check_nobody_types(answering)
         steps = wanted.steps if wanted.sets_steps or begun.replayed_steps is None else begun.replayed_steps
@@ -165,11 +158,12 @@ def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
         raise ConfigurationError(f"{where}: {error}") from None
 
 
-def stored_job(wanted: ResumedRun, where: str, storage: Path) -> Job:
+def stored_job(wanted: ResumedRun, where: str, storage: Path, environment: Mapping[str, str] = os.environ) -> Job:
     """Validate a job that continues a stored run; raise ConfigurationError, beginning with `where`, if it cannot."""
     try:
         manifest = RunFolder.open(storage / wanted.resume).manifest()
-        answering = recorded(manifest)
+        who = partial(recorded, manifest, environment=environment)
+        answering = who()
         check_nobody_types(answering)
     except RepuNetError as error:
         raise ConfigurationError(f"{where}: resume: {error}") from None
@@ -177,7 +171,7 @@ def stored_job(wanted: ResumedRun, where: str, storage: Path) -> Job:
         name=wanted.resume,
         steps=wanted.steps,
         start=None,
-        who=partial(recorded, manifest),
+        who=who,
         is_costly=answering.is_costly,
         described=None,
         rule=StabilityRule() if wanted.until_stable else None,
@@ -249,8 +243,12 @@ class Runner(Protocol):
     def seconds_left(self) -> float | None:
         """The estimated remaining time; None if unknown."""
 
+    @property
+    def waits(self) -> Waits:
+        """The waits for endpoints that are under way."""
+
     def total(self) -> tuple[int, Usage]:
-        """Return the number of questions answered since the start, and their cost."""
+        """Return the number of calls answered since the start, and their cost."""
 
     def stop(self) -> None:
         """Start nothing new, and end running jobs as soon as that loses nothing; the second time, at once."""
@@ -276,8 +274,8 @@ def check_same(run: StepReader, wanted: Manifest) -> None:
     if run.manifest.parent is not None:
         raise ConfigurationError(f"{place} is a fork: continue it with resume, or choose another sim_name")
     entries = ("backend", "backend_for", "measures", "extensions")
-    stored = {**run.manifest.config.stored(), "stages": run.manifest.stages, "population": run.population["sha256"]}
-    described = {**wanted.config.stored(), "stages": wanted.stages, "population": wanted.data["population"]["sha256"]}
+    stored = {**run.manifest.config.in_table(), "stages": run.manifest.stages, "population": run.population["sha256"]}
+    described = {**wanted.config.in_table(), "stages": wanted.stages, "population": wanted.data["population"]["sha256"]}
     stored |= {name: run.manifest.data.get(name, wanted.data[name]) for name in entries}
     described |= json.loads(json.dumps({name: wanted.data[name] for name in entries}))
     for name, value in described.items():

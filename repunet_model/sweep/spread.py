@@ -21,7 +21,8 @@ from time import monotonic
 from repunet_model import extensions
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
-from repunet_model.config import BUILT_IN
+from repunet_model.backends.waits import Waits
+from repunet_model.config import PERSONA_SETS
 from repunet_model.errors import ConfigurationError
 from repunet_model.jobs.batch import POLL, Batch, Plan
 from repunet_model.jobs.job import JobOutcome, NewRun, Result, new_job
@@ -115,6 +116,11 @@ class Spread:
             return None
         return (monotonic() - self._started) / len(run) * (len(self._wanted) - len(self._outcomes))
 
+    @property
+    def waits(self) -> Waits:
+        """No waits: distributed jobs ask no endpoint."""
+        return Waits()
+
     def total(self) -> tuple[int, Usage]:
         """Return the number of answered questions; distributed jobs have no cost."""
         return sum(each.calls for each in list(self._outcomes.values())), Usage()
@@ -177,7 +183,7 @@ def _stopped(wanted: NewRun) -> JobOutcome:
 
 def _at_home(wanted: NewRun) -> NewRun:
     """Make the persona file's path absolute, for workers in another folder."""
-    if wanted.config.personas == BUILT_IN:
+    if wanted.config.personas in PERSONA_SETS:
         return wanted
     config = wanted.config.changed({"personas": str(Path(wanted.config.personas).resolve())})
     return replace(wanted, config=config)
