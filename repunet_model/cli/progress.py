@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -30,11 +31,11 @@ REASON = 80
 """Limit of the characters that a progress line shows of the reason for a wait."""
 
 
-def run_and_show(model: RepuNetModel, steps: int) -> None:
-    """Run a model, then print its rates by step and its folder."""
+def run_and_show(model: RepuNetModel, steps: int, endpoints: Path | None = None) -> None:
+    """Run a model, whose endpoints are in a file, if any; then print its rates by step and its folder."""
     first = model.steps + 1
     with model:
-        run_steps(model, steps, "step")
+        run_steps(model, steps, "step", endpoints)
     from repunet_model.report.tables import rates_table, usage_table
 
     console = make_console()
@@ -53,9 +54,13 @@ def say_how_asked(usage: Usage) -> None:
         say(f"The endpoint was asked: {', '.join(sorted(usage.adaptations))}.")
 
 
-def run_steps(model: RepuNetModel, steps: int, label: str) -> None:
+def run_steps(model: RepuNetModel, steps: int, label: str, endpoints: Path | None = None) -> None:
     """Run steps under a progress display; raise RepuNetError with the command to go on if one fails or is stopped."""
-    with telling_how_to_go_on(model, model.steps + steps, lambda left: to_go_on(folder_of(model).path, left)):
+
+    def again(left: int) -> str:
+        return to_go_on(folder_of(model).path, left, endpoints)
+
+    with telling_how_to_go_on(model, model.steps + steps, again):
         advance(model, steps, label)
 
 

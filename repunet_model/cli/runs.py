@@ -79,17 +79,17 @@ def run(
                 taken_up = resumed(
                     stored.folder.path, step, storage, config=config, name=sim_name, environment=where, limits=limited
                 )
-                return _go_on(taken_up, steps)
+                return _go_on(taken_up, steps, endpoints)
             begun = start_from(stored, config, storage, where)
         model = begun.make(begun.who(), limited, storage=storage, run_name=sim_name)
-    run_and_show(model, steps if is_given(context, "steps") else begun.replayed_steps or steps)
+    run_and_show(model, steps if is_given(context, "steps") else begun.replayed_steps or steps, endpoints)
     return None
 
 
-def _go_on(taken_up: Resumed, steps: int) -> None:
+def _go_on(taken_up: Resumed, steps: int, endpoints: Path | None) -> None:
     if taken_up.is_fork:
         say(f"Fork: {folder_of(taken_up.model).path}", stderr=True)
-    run_and_show(taken_up.model, steps)
+    run_and_show(taken_up.model, steps, endpoints)
 
 
 @app.command("seed")
@@ -171,7 +171,7 @@ def resume(
             environment=environment(reply_format, gguf, endpoints),
             limits=limits_of(limits, prices),
         )
-    _go_on(taken_up, steps)
+    _go_on(taken_up, steps, endpoints)
 
 
 @app.command()
@@ -200,7 +200,7 @@ def fork(
         changed = fork_changes(stored.manifest, settings, storage, environment(endpoints=endpoints))
         new = stored.folder.fork(stored.last, storage, sim_name, changed)
     say(f"Fork: {new.path}")
-    say(f"Go on with: {to_go_on(new.path, 5)}")
+    say(f"Go on with: {to_go_on(new.path, 5, endpoints)}")
 
 
 @app.command()

@@ -121,9 +121,10 @@ def quoted(path: Path) -> str:
     return shlex.quote(text)
 
 
-def to_go_on(path: Path, steps: int) -> str:
-    """Return the command that resumes a run for some steps."""
-    return command(f"resume {quoted(path)} --steps {steps}")
+def to_go_on(path: Path, steps: int, endpoints: Path | None = None) -> str:
+    """Return the command that resumes a run for some steps, with the file of its endpoints, if any."""
+    where = "" if endpoints is None else f" --endpoints {quoted(endpoints)}"
+    return command(f"resume {quoted(path)} --steps {steps}{where}")
 
 
 def program() -> str:
