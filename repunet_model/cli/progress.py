@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from repunet_model.backends.waits import Waits
     from repunet_model.jobs.job import JobOutcome, Runner
     from repunet_model.model import RepuNetModel
+    from repunet_model.stability import StabilityRule
     from repunet_model.storage import RunFolder
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -31,11 +32,17 @@ REASON = 80
 """Limit of the characters that a progress line shows of the reason for a wait."""
 
 
-def run_and_show(model: RepuNetModel, steps: int, endpoints: Path | None = None) -> None:
-    """Run a model, whose endpoints are in a file, if any; then print its rates by step and its folder."""
+def run_and_show(
+    model: RepuNetModel, steps: int, rule: StabilityRule | None = None, endpoints: Path | None = None
+) -> None:
+    """Run a model for some steps or until it is stable by a rule, then print its rates by step and its folder.
+
+    `endpoints` is the file of its endpoints, for the command to go on.
+    """
     first = model.steps + 1
     with model:
-        run_steps(model, steps, "step", endpoints)
+        run_steps(model, steps, "step", rule, endpoints)
+        found = None if rule is None else model.stable(rule)
     from repunet_model.report.tables import rates_table, usage_table
 
     console = make_console()
@@ -45,6 +52,12 @@ def run_and_show(model: RepuNetModel, steps: int, endpoints: Path | None = None)
     if len(by_backend := model.costs_by_backend) > 1:
         console.print(usage_table(by_backend, "What the backends cost", "backend"))
     say_how_asked(model.usage)
+    if rule is not None:
+        console.print(
+            f"Not stable after {model.steps} steps." if found is None else f"The run is {found}.",
+            soft_wrap=True,
+            highlight=False,
+        )
     console.print(f"Run: {folder_of(model).path}", soft_wrap=True)
 
 
@@ -54,14 +67,16 @@ def say_how_asked(usage: Usage) -> None:
         say(f"The endpoint was asked: {', '.join(sorted(usage.adaptations))}.")
 
 
-def run_steps(model: RepuNetModel, steps: int, label: str, endpoints: Path | None = None) -> None:
+def run_steps(
+    model: RepuNetModel, steps: int, label: str, rule: StabilityRule | None = None, endpoints: Path | None = None
+) -> None:
     """Run steps under a progress display; raise RepuNetError with the command to go on if one fails or is stopped."""
 
-    def again(left: int) -> str:
-        return to_go_on(folder_of(model).path, left, endpoints)
+    def going_on(left: int) -> str:
+        return to_go_on(folder_of(model).path, left, until_stable=rule is not None, endpoints=endpoints)
 
-    with telling_how_to_go_on(model, model.steps + steps, again):
-        advance(model, steps, label)
+    with telling_how_to_go_on(model, model.steps + steps, going_on):
+        advance(model, steps, label, rule)
 
 
 @contextmanager
@@ -77,8 +92,8 @@ def telling_how_to_go_on(model: RepuNetModel, last: int, command: Callable[[int]
         ) from error
 
 
-def advance(model: RepuNetModel, steps: int, label: str = "step") -> None:
-    """Run some steps under a progress display; errors are not changed."""
+def advance(model: RepuNetModel, steps: int, label: str = "step", rule: StabilityRule | None = None) -> None:
+    """Run some steps, or until the run is stable by a rule, under a progress display; errors are not changed."""
     last = model.steps + steps
 
     def explain() -> None:
@@ -89,7 +104,7 @@ def advance(model: RepuNetModel, steps: int, label: str = "step") -> None:
 
     # On Ctrl-C, explain that pending paid replies are awaited and that a second Ctrl-C drops them.
     with showing_progress(model, last, label) as done, _on_interrupt(explain):
-        while model.steps < last:
+        while model.steps < last and not (rule and model.stable(rule)):
             model.step()
             done()
 

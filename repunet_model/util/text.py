@@ -121,10 +121,11 @@ def quoted(path: Path) -> str:
     return shlex.quote(text)
 
 
-def to_go_on(path: Path, steps: int, endpoints: Path | None = None) -> str:
-    """Return the command that resumes a run for some steps, with the file of its endpoints, if any."""
+def to_go_on(path: Path, steps: int, *, until_stable: bool = False, endpoints: Path | None = None) -> str:
+    """Return the command that resumes a run for some steps, or until it is stable, with its file of endpoints."""
+    rule = " --until-stable" if until_stable else ""
     where = "" if endpoints is None else f" --endpoints {quoted(endpoints)}"
-    return command(f"resume {quoted(path)} --steps {steps}{where}")
+    return command(f"resume {quoted(path)} --steps {steps}{rule}{where}")
 
 
 def program() -> str:
