@@ -198,7 +198,6 @@ class _Examination:
         again = f"; did not fit at first: {total.reasks}" if total.reasks else ""
         omitted = sorted(total.adaptations - {form})
         changed = lost(total.adaptations, self._described)
-        longest = self._setting("max_tokens")
         counts = f"{last.prompt_tokens} + {last.completion_tokens} tokens"
         return [
             Finding("reached", "yes"),

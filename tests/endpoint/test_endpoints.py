@@ -109,7 +109,7 @@ def test_each_request_reaches_its_endpoint_and_one_that_is_down_stops_the_run_un
         assert mixed("it", "--budget-usd", "100") == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert f"the endpoint 'large' at {large.url}, model great-1: HTTP 503, down for repairs" in line
-    assert "gave up after 6 attempts; the run is whole up to step" in line
+    assert "gave up after 6 attempts; to try the endpoint: repunet doctor --backend openai:large; the run is" in line
     done = len(list(Path("sim_storage/it").glob("step_*"))) - 1
     # the same requests again at new addresses: what was answered is not asked
     answered = [json.dumps(body) for running in (small, large) for body in running.answered]
