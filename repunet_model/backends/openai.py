@@ -257,9 +257,8 @@ class OpenAIBackend:
         if status in {404, 405}:
             return self._address_hint()
         if is_about_length(complaint):
-            limit = self._endpoint.sampling.max_tokens
-            setting = f"{self._endpoint.setting('max_tokens')}={limit}"
-            return f"; its context has to hold a prompt and {setting}: lower that, or have it serve more"
+            limit = f"{self._endpoint.setting('max_tokens')}={self._endpoint.sampling.max_tokens}"
+            return f"; its context has to hold a prompt and {limit}: lower that, or have it serve more"
         if status == 400 and "invalid argument" in complaint.lower():
             setting = self._endpoint.setting("reply_format")
             return f"; it may not take the form of replies: try {setting}=json_object, or text"

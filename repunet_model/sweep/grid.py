@@ -203,7 +203,9 @@ class Sweep:
         until_stable: bool = False,
     ) -> Self:
         """Return a sweep of one grid, from values as in a file; raise ConfigurationError if one is invalid."""
-        return cls(name, steps, seeds_of(seeds), [Grid(values)], LimitsTable(**(limits or {})), until_stable=until_stable)
+        return cls(
+            name, steps, seeds_of(seeds), [Grid(values)], LimitsTable(**(limits or {})), until_stable=until_stable
+        )
 
 
 def seeds_of(given: str | Sequence[int]) -> list[int]:
