@@ -30,7 +30,8 @@ from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.backends.wrappers import service
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
 from repunet_model.errors import ConfigurationError, StorageError
-from repunet_model.memory import Event
+from repunet_model.mechanism import Mechanism
+from repunet_model.memory import Memory
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import GIVEN, Persona, Population, describe, population
 from repunet_model.questions.prompts import prompt_hash
@@ -84,6 +85,7 @@ class RepuNetModel(SteppedModel):
         activation: str = "simultaneous",
         dialogue_turns: int = 2,
         questions: str = "single",
+        mechanism: str | Mapping[str, Any] | Mechanism = "paper",
         label: str = "",
         limits: Limits | None = None,
         rng: int | str | None = None,
@@ -97,7 +99,8 @@ class RepuNetModel(SteppedModel):
             reputation: Whether agents keep reputations.
             gossip: Whether agents gossip.
             n_agents: Number of agents; None for the size of the persona set (20 for the built-in one).
-            personas: "built-in", the path of a persona file, a sequence of personas, or a named population.
+            personas: "built-in" (ten altruistic, ten self-interested), "rational" (all self-interested), the path of a
+                persona file, a sequence of personas, or a named population.
             backend: The backend of the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
                 the LLM_* variables), another name of `backends.setup`, or a backend object.
             backend_for: Other backends for single agents, by name of the agent.
@@ -105,6 +108,8 @@ class RepuNetModel(SteppedModel):
             dialogue_turns: Maximum turns of a dialogue, 2 to 10; the gossiper has the first, the listener the last.
             questions: "single" (one question per call, as in the paper) or "fused" (one call for a sequence of
                 questions from the same view).
+            mechanism: The switches of the mechanism: a text such as "paper", "published" or "paper,second_order=off",
+                a table of switches, or a `Mechanism`.
             label: A label that distinguishes the run in tables and reports.
             limits: Limits for requests to endpoints (concurrency, rates, budget), which several models may share;
                 None allows 32 concurrent requests. Limits do not change results.
@@ -127,6 +132,7 @@ class RepuNetModel(SteppedModel):
                 "activation": activation,
                 "dialogue_turns": dialogue_turns,
                 "questions": questions,
+                "mechanism": mechanism,
                 "seed": draw_seed() if rng is None or rng == "" else rng,
                 "label": label,
             }
@@ -145,9 +151,10 @@ class RepuNetModel(SteppedModel):
         self._answering = self._services([persona.name for persona in people])
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
+        self._mechanism = self._game.mechanism(config)
         self._prompts = self._game.prompts(config)
         self._streams = Streams(config.seed)
-        self.network = SocialNetwork(persona.name for persona in people)
+        self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._standings = Standings()
         self._agents_by_name = {
             persona.name: RepuNetAgent(self, persona, self._first_learned(persona), self._standings)
@@ -213,7 +220,7 @@ class RepuNetModel(SteppedModel):
         served = {}
         for backend in self._respondents.distinct():
             if isinstance(backend, ReplayBackend):
-                backend.check(self.config.stored())
+                backend.check(self.config.in_table())
             served[id(backend)] = service(backend, self.limits, self._recorder.journal)
         return {name: served[id(self._respondents.of(name))] for name in names}
 
@@ -282,7 +289,7 @@ class RepuNetModel(SteppedModel):
 
     async def _whole_step(self) -> None:
         """Decide, apply, collect and store a step atomically; `steps` already counts it."""
-        memories = {name: agent.memory.snapshot() for name, agent in self._agents_by_name.items()}
+        memories = {name: agent.memory.copy() for name, agent in self._agents_by_name.items()}
         kinds = in_order(self._own_stages)
         desk = Desk(
             self.steps,
@@ -296,8 +303,7 @@ class RepuNetModel(SteppedModel):
         world = StepContext(
             step=self.steps,
             game=self._game,
-            reputation=self.config.reputation,
-            gossip=self.config.gossip,
+            mechanism=self._mechanism,
             fused=self.config.questions is Questions.FUSED,
             dialogue_turns=self.config.dialogue_turns,
             agents=self._agents_by_name,
@@ -344,11 +350,11 @@ class RepuNetModel(SteppedModel):
                 self.datacollector.add_table_row(table.name, row)
         self.datacollector.collect(self)
 
-    def _roll_back(self, step: int, memories: Mapping[str, tuple[Event, ...]]) -> None:
+    def _roll_back(self, step: int, memories: Mapping[str, Memory]) -> None:
         """Undo the changes of a failed step."""
         self._restore(self._committed)
         for name, agent in self._agents_by_name.items():
-            agent.memory.replace(memories[name])
+            agent.memory = memories[name]
             agent.ledger.forget(step)
 
     def _measure(self, rates: Mapping[str, float | None], log: StepLog, calls: int) -> None:
@@ -378,7 +384,7 @@ class RepuNetModel(SteppedModel):
 
     def _restore(self, state: State) -> None:
         """Set the state from the data of `_state`."""
-        self.network = SocialNetwork.from_dict(state["network"])
+        self.network = SocialNetwork.from_dict(state["network"], self._mechanism.blacklist_length)
         self._board = list(state["board"])
         self._restore_agents(state)
 
@@ -476,6 +482,8 @@ class RepuNetModel(SteppedModel):
                 self._agents_by_name[holder].ledger.add(update)
             for name, event in step.events():
                 self._agents_by_name[name].memory.add(event)
+            for listener, message in step.heard():
+                self._agents_by_name[listener].memory.hear(message)
             self._committed = step.state
             if step.number in {0, last}:
                 self._restore(step.state)

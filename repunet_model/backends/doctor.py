@@ -12,12 +12,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from hashlib import sha256
 from typing import Annotated, Any, ClassVar
 
 from repunet_model.backends.base import Backend, Correction, Request, Usage
 from repunet_model.backends.dialect import lost
-from repunet_model.backends.endpoint import setting
+from repunet_model.backends.endpoint import setting_of
 from repunet_model.backends.limits import price_of
 from repunet_model.backends.prices import Prices
 from repunet_model.backends.sender.transport import LostError, RefusedError
@@ -110,13 +111,10 @@ class _Examination:
         self._price = price_of(backend, prices)
         self._source = prices.source
         self._described = backend.description
+        self._setting = partial(setting_of, str(backend.description.get("endpoint", "")))
         self._answered: Request[Any] | None = None
         self.findings: list[Finding] = []
         self.usage = Usage()
-
-    def setting(self, name: str) -> str:
-        """Return what a setting of the endpoint is called where the user sets it."""
-        return setting(self._described.get("endpoint", ""), name)
 
     async def make(self) -> None:
         """Ask, and add the findings."""
@@ -162,6 +160,39 @@ class _Examination:
         if self.usage.attempts + request.usage.attempts >= REQUESTS:
             raise error
 
+    def _faults(self, error: BackendError) -> list[Finding]:
+        """Return the findings about an endpoint that did not answer."""
+        reached, address = Finding("reached", "yes"), f"correct {self._setting('base_url')}"
+        match error.__cause__:
+            case LostError(is_insecure=is_insecure, is_timeout=is_timeout):
+                is_told = is_insecure or is_timeout  # with the setting to change
+                return [_fault("reached", error, "" if is_told else f"start the server, or {address}")]
+            case RefusedError(status=401 | 403):
+                key = self._setting("key")
+                variable = f"the variable that {key} names" if "endpoint" in self._described else key
+                return [reached, _fault("key", error, f"set {variable} to a key of this provider")]
+            case RefusedError(status=404 | 405):
+                remedy = f"set {self._setting('model')} to a model that it serves, or {address}"
+                return [reached, _fault("model", error, remedy)]
+            case RefusedError(status=402 | 429):
+                return [reached, _fault("quota", error, "wait, or see to the account's limits")]
+            case RefusedError(status=status) if status < 500:
+                return [reached, _fault("request", error, "change the setting that it names")]
+            case RefusedError():
+                return [reached, _fault("server", error, "look at the server's log, or try again later")]
+        if isinstance(error, InvalidReplyError):
+            remedy = error.remedy or f"try {self._setting('reply_format')}=json_object, text or tool"
+            return [reached, _fault("reply format", error, remedy)]
+        return [reached, _fault("replies", error, address if "not a chat completion" in str(error) else "")]
+
+    def give_up(self) -> None:
+        """Add what is known after the time for all calls is over."""
+        if self._answered is not None and not self.findings:
+            self.findings += self._abilities(self._answered)
+        remedy = f"a run waits for {self._setting('timeout')}; a server that loads a model answers later: try again"
+        told = f"no reply to the last call within {SECONDS:g} s in all"
+        self.findings.append(Finding("time", told, remedy, is_fault=self._answered is None))
+
     def _abilities(self, answered: Request[Any]) -> list[Finding]:
         """Return the findings about an endpoint that has answered, with the last question."""
         total, last = self.usage, answered.usage
@@ -170,7 +201,6 @@ class _Examination:
         omitted = sorted(total.adaptations - {form})
         changed = lost(total.adaptations, self._described)
         counts = f"{last.prompt_tokens} + {last.completion_tokens} tokens"
-        longest = self.setting("max_tokens")
         return [
             Finding("reached", "yes"),
             Finding("key", "accepted, or none is needed"),
@@ -183,7 +213,9 @@ class _Examination:
             ),
             Finding("usage", f"counted: {counts} for the last call")
             if last.counted
-            else Finding("usage", "not counted", f"a budget takes each reply for the longest: lower {longest}"),
+            else Finding(
+                "usage", "not counted", f"budgets assume the longest reply: lower {self._setting('max_tokens')}"
+            ),
             *_reasoning(answered),
             Finding("latency", f"{last.seconds / last.attempts:.1f} s for the last call"),
             self._cost(last, counts),
@@ -214,42 +246,11 @@ class _Examination:
             return Finding("context", f"{int(told[1].replace(',', '')):,} tokens")
         if longest is not None:
             return Finding("context", f"not told; a reply may have {int(longest[1].replace(',', '')):,} tokens")
-        most = self.setting("max_tokens")
-        return Finding("context", "not told", f"a prompt may have 2,000 tokens: it has to hold those and {most}")
-
-    def give_up(self) -> None:
-        """Add what is known when the time for all calls is over."""
-        if self._answered is not None and not self.findings:
-            self.findings += self._abilities(self._answered)
-        remedy = f"a run waits for {self.setting('timeout')} seconds; a server may still load its model: try again"
-        told = f"no reply to the last call within {SECONDS:g} s in all"
-        self.findings.append(Finding("time", told, remedy, is_fault=self._answered is None))
-
-    def _faults(self, error: BackendError) -> list[Finding]:
-        """Return the findings about an endpoint that did not answer."""
-        reached, address, model = Finding("reached", "yes"), self.setting("base_url"), self.setting("model")
-        key, form = self.setting("key"), "--reply-format"
-        if "endpoint" in self._described:
-            key, form = f"the variable that {key} names", f"{self.setting('reply_format')} ="
-        match error.__cause__:
-            case LostError(is_insecure=is_insecure, is_timeout=is_timeout):
-                is_told = is_insecure or is_timeout  # with the variable to set
-                return [_fault("reached", error, "" if is_told else f"start the server, or correct {address}")]
-            case RefusedError(status=401 | 403):
-                return [reached, _fault("key", error, f"set {key} to a key of this provider")]
-            case RefusedError(status=404 | 405):
-                return [reached, _fault("model", error, f"set {model} to a model that it serves, or correct {address}")]
-            case RefusedError(status=402 | 429):
-                return [reached, _fault("quota", error, "wait, or see to the account's limits")]
-            case RefusedError(status=status) if status < 500:
-                return [reached, _fault("request", error, "change the setting that it names")]
-            case RefusedError():
-                return [reached, _fault("server", error, "look at the server's log, or try again later")]
-        if isinstance(error, InvalidReplyError):
-            remedy = error.remedy or f"try {form} json_object, text or tool"
-            return [reached, _fault("reply format", error, remedy)]
-        is_elsewhere = "not a chat completion" in str(error)
-        return [reached, _fault("replies", error, f"correct {address}" if is_elsewhere else "")]
+        return Finding(
+            "context",
+            "not told",
+            f"a prompt may have 2,000 tokens: it has to hold those and {self._setting('max_tokens')}",
+        )
 
 
 _CONTEXT = re.compile(r"context (?:length|size|window)(?: is| of|:)?\D{0,20}?(\d[\d,]{2,})", re.IGNORECASE)

@@ -49,7 +49,7 @@ OF_COMPLETED = {
 }
 """The columns of interactions that only completed encounters have."""
 
-_KEPT = {"dialogue_turns": 2, "questions": "single", "label": ""}
+_KEPT = {"dialogue_turns": 2, "questions": "single", "mechanism": "published", "label": ""}
 """Parameters stored by our export, with their values in runs of the published implementation."""
 
 NAMED = (("invest", "investment"), ("pd_game", "prisoners_dilemma"), ("sign", "sign_up"))
@@ -232,7 +232,7 @@ class _Reading:
         if self.told.personas is not None:
             given = population(str(self.told.personas), self.game, find(self.game).roles, None)
             return {persona.name: persona for persona in given.personas}
-        known = {persona.name: persona for persona in built_in(self.game)}
+        known = {persona.name: persona for persona in built_in()}
         taken = [name for name in self.snapshot.names if name in known and not self._kept_persona(name)]
         if taken:
             self.report.say(

@@ -22,7 +22,7 @@ from repunet_model import extensions
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.waits import Waits
-from repunet_model.config import BUILT_IN
+from repunet_model.config import PERSONA_SETS
 from repunet_model.errors import ConfigurationError
 from repunet_model.jobs.batch import POLL, Batch, Plan
 from repunet_model.jobs.job import JobOutcome, NewRun, Result, new_job
@@ -183,7 +183,7 @@ def _stopped(wanted: NewRun) -> JobOutcome:
 
 def _at_home(wanted: NewRun) -> NewRun:
     """Make the persona file's path absolute, for workers in another folder."""
-    if wanted.config.personas == BUILT_IN:
+    if wanted.config.personas in PERSONA_SETS:
         return wanted
     config = wanted.config.changed({"personas": str(Path(wanted.config.personas).resolve())})
     return replace(wanted, config=config)
