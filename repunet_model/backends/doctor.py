@@ -21,6 +21,7 @@ from repunet_model.backends.prices import Prices
 from repunet_model.backends.sender.transport import LostError, RefusedError
 from repunet_model.backends.wrappers import Meter
 from repunet_model.errors import AdaptationError, BackendError, InvalidReplyError, TransientError
+from repunet_model.mechanism import PAPER
 from repunet_model.personas import Disposition, Persona, Words
 from repunet_model.questions.base import REASON, Answer, Coordinates, Question, free_text
 from repunet_model.questions.prompts import Prompts
@@ -225,7 +226,7 @@ def _request(described: Mapping[str, Any], number: int) -> Request[ProbeAnswer]:
     """Return a small question; each number has another prompt."""
     where = Coordinates(number, "doctor", Probe.name, "Ann")
     persona = Persona(name="Ann", disposition=Disposition.ALTRUISTIC)
-    prompts = Prompts("Answer briefly.", reputation=False, gossip=False)
+    prompts = Prompts("Answer briefly.", PAPER)
     digest = sha256(str(number).encode()).digest()
     return Request(where, Probe(found=10**number), persona, "", digest, prompts, described)
 
