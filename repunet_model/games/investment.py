@@ -9,8 +9,8 @@ Money is counted exactly, in hundredths of a unit: the trustee gets the doubled 
 share, so that both payoffs sum to the amount invested.
 
 Rates of a step: accepted / encounters; cooperation, which is accepted with an actual share of at least the promised
-one, / encounters; honoured, the same / accepted; honest reports / accepted; the mean share of its holdings that an
-accepting investor invests; cheating, the mean of max(0, 1 - actual / promised share).
+one, / encounters; honoured, the same / accepted; honest reports, to the hundredth of a unit, / accepted; the mean share
+of its holdings that an accepting investor invests; cheating, the mean of max(0, 1 - actual / promised share).
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ from repunet_model.storage.schema import Column
 
 CENT = Decimal("0.01")
 GROWTH = 2
+HONEST_WITHIN = 0.0099
+"""A report is honest if it differs from the outcome by less than a hundredth of a unit, but for binary rounding."""
+
 EVENTS_SHOWN = 5
 
 
@@ -269,7 +272,7 @@ class Investment(Game):
         return {name: known.get(name) for name in self.facts}
 
     def measure(self, outcomes: Sequence[Outcome], declared: Sequence[bool | None]) -> dict[str, float | None]:
-        """Return the rates named at the top of this file; facts that an imported run lacks are left out."""
+        """Return the rates named at the top of this file; facts that are not known are left out."""
         accepted = [outcome.facts for outcome in outcomes if outcome.facts["accepted"]]
         paid = _told(accepted, "actual_share", "promised_share")
         honoured = [actual >= promised for actual, promised in paid]
@@ -280,7 +283,9 @@ class Investment(Game):
             "cooperation_rate": sum(honoured) / encounters if encounters else None,
             "acceptance_rate": len(accepted) / len(outcomes) if outcomes else None,
             "honoured_rate": share(honoured),
-            "honest_report_rate": share(said == done for said, done in _told(accepted, "reported_outcome", "outcome")),
+            "honest_report_rate": share(
+                abs(said - done) < HONEST_WITHIN for said, done in _told(accepted, "reported_outcome", "outcome")
+            ),
             "invested_share": mean(invested) if invested else None,
             "cheating": mean(cheating) if cheating else None,
         }

@@ -22,6 +22,9 @@ SAID = ("course", "accepted", "promised_share", "amount", "first_payoff", "secon
 """The columns in which two sources of one encounter must agree; others follow from these or are free text."""
 
 _PARTIES = re.compile(r"(Success|Failed) investment[:.] [Ii]nvestor is (.+?)(?:,| and) [Tt]rustee is (.+?)\.?(?:\n|$)")
+_DEAL = re.compile(r"^(?=\| Trustee: .*?: allocated plan )", re.MULTILINE)
+"""The first line of an encounter in a result file; a deal that a blacklist forbids may have no end line."""
+
 _MOVES = re.compile(r"Game_result is .+?\. (.+) chose (Cooperate|Defect), (.+) chose (Cooperate|Defect)")
 
 
@@ -43,7 +46,7 @@ def _investment(step: int, text: str) -> Row | None:
     kind, investor, trustee = parties.groups()
     told = text[parties.end() :]
     if kind == "Failed":
-        return _refused(step, investor, trustee, told, avoided=SAYS_AVOIDED in told)
+        return _refused(step, investor, trustee, told, avoided=bool(SAYS_AVOIDED.search(told)))
     plan, _, rest = told.partition("\nstage 2:")
     promised = _found(rf"investor receives {NUMBER} ?%", plan)
     invested, _, allocation = rest.partition("\nstage 3:")
@@ -135,8 +138,7 @@ def _dilemma(step: int, text: str) -> Row | None:
 def from_results(step: int, text: str, names: Iterable[str]) -> Iterator[Row | str]:
     """Yield the encounters in the text of an investment result file; for an unreadable part, an error message."""
     name = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    blocks = re.split(r"End of Investment", text)
-    for number, block in enumerate(blocks[:-1], start=1):
+    for number, block in enumerate(_DEAL.split(text)[1:], start=1):
         plan = re.search(rf"^\| Trustee: ({name}): allocated plan (.*)$", block, re.MULTILINE)
         decision = re.search(rf"^\| Investor: ({name}): investor decided (.*)$", block, re.MULTILINE)
         if plan is None or decision is None:
@@ -144,10 +146,10 @@ def from_results(step: int, text: str, names: Iterable[str]) -> Iterator[Row | s
             continue
         trustee, promise, investor, decided = *plan.groups(), *decision.groups()
         promised = _found(rf"investor_part: {NUMBER} ?%", promise)
-        if "Refuse" in decided:
-            row = _refused(step, investor, trustee, decided.rstrip(" |"), avoided=SAYS_AVOIDED in promise)
+        if re.match(r"Refuse|Reject", decided):
+            row = _refused(step, investor, trustee, decided.rstrip(" |"), avoided=bool(SAYS_AVOIDED.search(promise)))
             yield {**row, "promised_share": _float(promised)}
-        else:
+        elif decided.startswith("Accept"):
             yield _settled(
                 blank("investment", step, investor, trustee, EncounterStatus.COMPLETED),
                 promised=promised,
@@ -155,6 +157,23 @@ def from_results(step: int, text: str, names: Iterable[str]) -> Iterator[Row | s
                 returned=_found(rf"Investor: {re.escape(investor)}: actual allocation {NUMBER}", block),
                 kept=_found(rf"Trustee: {re.escape(trustee)}: actual allocation {NUMBER}", block),
             )
+        else:
+            yield f"encounter {number} neither accepts nor refuses"
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a memory is a refused deal without the names of investor and trustee."""
+    return text.strip().rstrip(".") == "Failed investment"
+
+
+def refusal(step: int, first: str, second: str) -> Row:
+    """Return the row of a refused deal of which nothing else is told."""
+    return _refused(step, first, second, "", avoided=False)
+
+
+def is_published(text: str) -> bool:
+    """Whether a remembered text is in the published code's own words."""
+    return is_refusal(text) or bool(_PARTIES.match(text) or _MOVES.match(text))
 
 
 def merged(row: Row, other: Row) -> tuple[Row, list[str]]:
@@ -189,6 +208,8 @@ def dialogue(text: Any, names: Iterable[str]) -> list[list[str]]:
 
 def memory_of(game: str, row: Mapping[str, Any], own_words: str) -> str:
     """Return the memory of an encounter in the form that the published code parses; `own_words` if it parses none."""
+    if is_published(own_words):
+        return own_words
     if game == "investment":
         return _remembered_deal(row)
     if game == "prisoners_dilemma":

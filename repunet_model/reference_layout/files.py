@@ -1,9 +1,10 @@
-"""Find, read and validate the files of a published step folder, entry by entry."""
+"""Find, read and validate the files of published step folders, entry by entry."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -48,6 +49,7 @@ class Scratch(_Entry):
     name: str
     learned: str | dict[str, str]
     number: Annotated[int | str, Field(alias="ID")]
+    curr_step: Count | None = None
     complain_buffer: list[Any] = []
     total_num_investor: Count = 0
     success_num_investor: Count = 0
@@ -59,6 +61,15 @@ class Scratch(_Entry):
     resources_unit: Amount
     observed: dict[str, Any] = {}
     extra: Extra
+
+    def by_role(self, name: str, roles: Sequence[str]) -> dict[str, str]:
+        """Return `learned` by role; raise ConfigurationError if a role has no text."""
+        if isinstance(self.learned, str):
+            return dict.fromkeys(roles, self.learned)
+        missing = [role for role in roles if role not in self.learned]
+        if missing:
+            raise ConfigurationError(f"{name}/scratch.json: `learned` says nothing as {missing[0]}")
+        return {role: self.learned[role] for role in roles}
 
 
 class Node(_Entry):
@@ -86,7 +97,6 @@ class Entry(_Entry):
     role: str
     content: str
     numbers: Annotated[Any, Field(alias="numerical record")]
-    reason: str | None = None
     extra: Extra
 
 
@@ -101,15 +111,24 @@ class Message(_Entry):
     summary: Annotated[str, Field(alias="gossip info")]
     credibility: Annotated[str, Field(alias="credibility level")]
     created_at: Count
+    second_hand: Annotated[Any, Field(alias="whether to spread gossip second-hand")] = None
+    reasons: Any = None
     extra: Extra
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """What no column holds."""
+        kept = {"whether to spread gossip second-hand": self.second_hand, "reasons": self.reasons}
+        return {name: plain(value) for name, value in kept.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The content of one agent's files."""
+    """The content of one agent's files; `raw` is that of its scratch.json."""
 
     name: str
     scratch: Scratch
+    raw: Mapping[str, Any]
     nodes: list[Any]
     records: Mapping[str, Any]
     old_records: Mapping[str, Any]
@@ -124,48 +143,111 @@ class Snapshot:
     meta: Meta
     people: list[Person]
 
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published run, or a single step of it.
+
+    Attributes:
+        source: The name of the run, followed by that of the step folder if only that is read.
+        folders: The step folders by step, those included that cannot be read.
+        snapshots: The readable step folders by step. Only the last one has memories, records and gossip, which are
+            those of all steps.
+    """
+
+    source: str
+    folders: Mapping[int, Path]
+    snapshots: Mapping[int, Snapshot]
+
+    @property
+    def step(self) -> int:
+        """The last step."""
+        return max(self.snapshots)
+
+    @property
+    def last(self) -> Snapshot:
+        """The step folder of the last step."""
+        return self.snapshots[self.step]
+
     @property
     def names(self) -> list[str]:
         """The names of the agents."""
-        return self.meta.persona_names
+        return self.last.meta.persona_names
 
-    @property
-    def source(self) -> str:
-        """The name of the step folder, after that of its run."""
-        return "/".join(self.path.parts[-2:])
+
+SHOWN_PLACES = 3
+"""The largest number of places that a line of the report names one by one."""
 
 
 @dataclass(slots=True)
 class Report:
-    """The import report: one line for each item that could not be read exactly, with file, problem and treatment."""
+    """The import report: what could not be read exactly, and what was taken instead; like entries share a line."""
 
-    lines: list[str] = field(default_factory=list)
+    _places: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
-    def say(self, file: str, what: str, done: str) -> None:
-        """Add a line."""
-        self.lines.append(one_line(f"{file}: {what}; {done}"))
+    def say(self, where: str, what: str, done: str) -> None:
+        """Add an entry; entries that differ only in the place share a line."""
+        self._places.setdefault((one_line(what), one_line(done)), []).append(one_line(where))
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the report."""
+        return [f"{_in_words(places)}: {what}; {done}" for (what, done), places in self._places.items()]
 
 
-def find_step(path: Path) -> Path:
-    """Return the path itself if it is a step folder, else the last step folder in it."""
+def _in_words(places: list[str]) -> str:
+    if len(places) <= SHOWN_PLACES:
+        return " and ".join(dict.fromkeys(places))
+    return f"{len(places)} times, as in {places[0]}"
+
+
+def read_published(path: Path, report: Report) -> Published:
+    """Read a published run or a single step folder.
+
+    Raises:
+        ConfigurationError: If there is none, its last step has a missing or damaged file, or a name no persona can
+            have.
+    """
     try:
         path = path.resolve()
-        if (path / "reverie" / "meta.json").is_file():
-            return path
-        steps = {
-            int(step.name.removeprefix("step_")): step
-            for step in path.glob("step_*")
-            if step.name.removeprefix("step_").isdecimal() and (step / "reverie" / "meta.json").is_file()
+        own = _number(path)
+        is_step = (path / "reverie" / "meta.json").is_file()
+        folders = {
+            number: step
+            for step in ([path] if is_step else path.glob("step_*"))
+            if (number := _number(step)) is not None and (step / "reverie" / "meta.json").is_file()
         }
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from None
-    if not steps:
+    if is_step and own is None:
+        folders = {_as(Meta, path / "reverie" / "meta.json").step: path}
+    if not folders:
         raise ConfigurationError(f"{path}: no published run or step, there is no reverie/meta.json")
-    return steps[max(steps)]
+    *earlier, last = sorted(folders)
+    snapshots = {last: _snapshot(folders[last])}
+    for step in earlier:
+        try:
+            snapshots[step] = _snapshot(folders[step])
+            if set(snapshots[step].meta.persona_names) != set(snapshots[last].meta.persona_names):
+                del snapshots[step]
+                raise ConfigurationError("names other agents than the last step")
+        except ConfigurationError as error:
+            report.say(f"step_{step}", str(error), "read as a step without a folder")
+    for step, snapshot in sorted(snapshots.items()):
+        _compare(step, snapshot, report)
+    whole = [_whole(person, folders, report) for person in snapshots[last].people]
+    snapshots[last] = Snapshot(folders[last], snapshots[last].meta, whole)
+    return Published("/".join(path.parts[-2:]) if is_step else path.name, folders, snapshots)
 
 
-def read_snapshot(path: Path) -> Snapshot:
-    """Read a step folder; raise ConfigurationError for a missing or damaged file, or a name no persona can have."""
+def _number(step: Path) -> int | None:
+    """Return the number in the name of a step folder."""
+    found = re.fullmatch(r"step_(\d{1,9})", step.name, re.ASCII)
+    return int(found[1]) if found else None
+
+
+def _snapshot(path: Path) -> Snapshot:
+    """Read the state of a step folder, without memories, records and gossip."""
     file = path / "reverie" / "meta.json"
     meta = _as(Meta, file)
     names = meta.persona_names
@@ -179,18 +261,54 @@ def read_snapshot(path: Path) -> Snapshot:
 
 
 def _person(path: Path, name: str) -> Person:
-    folder = path / "personas" / name
-    memory, reputation = folder / "memory", folder / "reputation"
-    scratch = _as(Scratch, memory / "scratch.json")
+    file = path / "personas" / name / "memory" / "scratch.json"
+    raw = _read(file)
+    scratch = _as(Scratch, file, raw)
     if scratch.name != name:
-        _fail(memory / "scratch.json", f"is of {scratch.name!r}, not of {name!r}")
+        _fail(file, f"is of {scratch.name!r}, not of {name!r}")
+    return Person(name, scratch, raw, [], {}, {}, [])
+
+
+def _compare(step: int, snapshot: Snapshot, report: Report) -> None:
+    """Report in what the files of a step folder differ from each other and from its name."""
+    here = f"step_{step}"
+    if snapshot.meta.step != step:
+        report.say(f"{here}/meta.json", f"says step {snapshot.meta.step}", f"step {step} taken, as the folder is named")
+    for person in snapshot.people:
+        at = person.scratch.curr_step
+        if at is not None and at != step:
+            report.say(f"{here}, {person.name}", f"is at step {at}, not at {step}", f"taken as of step {step}")
+    try:
+        folders = sorted(each.name for each in (snapshot.path / "personas").iterdir() if each.is_dir())
+    except OSError as error:
+        _fail(snapshot.path / "personas", f"cannot be read ({error})")
+    for name in sorted(set(folders) - set(snapshot.meta.persona_names)):
+        report.say(f"{here}, {name[:80]}", "meta.json does not name this persona folder", "left out")
+
+
+def _whole(person: Person, folders: Mapping[int, Path], report: Report) -> Person:
+    """Return an agent of the last step folder with its memories, records and gossip."""
+
+    def of[T: (list[Any], dict[str, Any])](kind: type[T], *file: str) -> T:
+        own, *earlier = sorted(folders, reverse=True)
+        places = ((step, folders[step].joinpath("personas", person.name, *file)) for step in (own, *earlier))
+        step, path = next(((step, path) for step, path in places if path.exists()), (None, None))
+        if step != own and own > 0:
+            done = "nothing is taken" if step is None else f"that of step_{step} is taken"
+            report.say(f"step_{own}, {person.name}", f"{file[-1]} is missing", done)
+        data = kind() if path is None else _read(path)
+        if not isinstance(data, kind):
+            _fail(path or Path(), f"holds no {'list' if kind is list else 'object'}")
+        return data
+
     return Person(
-        name,
-        scratch,
-        _of(list, memory / "associative_memory" / "nodes.json"),
-        _of(dict, reputation / "reputation_database.json"),
-        _of(dict, reputation / "out_of_date_reputation_database.json"),
-        _of(list, reputation / "gossip_database.json"),
+        person.name,
+        person.scratch,
+        person.raw,
+        of(list, "memory", "associative_memory", "nodes.json"),
+        of(dict, "reputation", "reputation_database.json"),
+        of(dict, "reputation", "out_of_date_reputation_database.json"),
+        of(list, "reputation", "gossip_database.json"),
     )
 
 
@@ -212,16 +330,6 @@ def is_folder_name(name: str) -> bool:
     return is_file_name(name) and name.strip(" .") == name
 
 
-def _of[T: (list[Any], dict[str, Any])](kind: type[T], path: Path) -> T:
-    """Read a list or an object from a file; the published code does not write empty ones."""
-    if not path.exists():
-        return kind()
-    data = _read(path)
-    if not isinstance(data, kind):
-        _fail(path, f"holds no {'list' if kind is list else 'object'}")
-    return data
-
-
 def _read(path: Path) -> Any:
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not a number")
@@ -234,9 +342,9 @@ def _read(path: Path) -> Any:
         _fail(path, f"cannot be read ({error})")
 
 
-def _as[T: _Entry](kind: type[T], path: Path) -> T:
+def _as[T: _Entry](kind: type[T], path: Path, data: Any = None) -> T:
     try:
-        return kind.model_validate(_read(path))
+        return kind.model_validate(_read(path) if data is None else data)
     except ValidationError as error:
         _fail(path, first_problem(error))
 

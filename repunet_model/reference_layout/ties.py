@@ -13,8 +13,9 @@ from repunet_model.reference_layout.history import History
 
 @dataclass(frozen=True, slots=True)
 class Ties:
-    """The ties of a published step."""
+    """The ties of a published step folder."""
 
+    step: int
     snapshot: Snapshot
     game: Game
     history: History
@@ -22,7 +23,7 @@ class Ties:
 
     def network(self) -> SocialNetwork:
         """Return the network of ties and blacklists."""
-        network = SocialNetwork(self.snapshot.names)
+        network = SocialNetwork(self.snapshot.meta.persona_names)
         bare = 0
         for person in self.snapshot.people:
             relations = person.scratch.relationship
@@ -32,43 +33,47 @@ class Ties:
                     if [other, role] not in avoided:
                         avoided.append([other, role])
                     else:
-                        self.report.say(f"{person.name}/scratch.json", f"black_list has {other} twice", "kept once")
+                        self.report.say(self._place(person, other), "is in black_list twice", "kept once")
             for entry in relations.bind_list:
                 bare += isinstance(entry, str)
                 for other, role in self._pairs(person, entry, "bind_list"):
                     if [other, role] in avoided:
-                        what = f"{other} ({role}) is in bind_list and in black_list"
-                        self.report.say(f"{person.name}/scratch.json", what, "not bound, as the published code has it")
+                        where, what = self._place(person, f"{other} ({role})"), "is in bind_list and in black_list"
+                        self.report.say(where, what, "not bound, as the published code has it")
                     else:
                         network.bind(person.name, other, role)
             data = network.to_dict()
             data["blacklists"][person.name] = avoided[-BLACKLIST_LENGTH:]
             network = SocialNetwork.from_dict(data)
         if bare and len(set(self.game.roles)) > 1:
-            self.report.say("scratch.json", f"{bare} ties are bare names without a role", "see the rule for bare names")
+            done = "see the rule for bare names"
+            self.report.say(f"step_{self.step}/scratch.json", f"{bare} ties are bare names without a role", done)
         return network
 
     def _pairs(self, person: Person, entry: Any, of: str) -> list[tuple[str, str]]:
         """Return the pairs of name and role that an entry stands for; none if it is invalid."""
-        file = f"{person.name}/scratch.json"
-        roles = self.game.roles
+        roles, names = self.game.roles, self.snapshot.meta.persona_names
         match entry:
             case str(other):
-                found = self.history.roles_met(person.name, other, completed=of == "bind_list")
+                found = self.history.roles_met(person.name, other, self.step, completed=of == "bind_list")
                 chosen = found or [roles[1]]
                 if of == "black_list":
                     chosen = chosen[-1:]
-                if len(found) != 1 and roles[0] != roles[1] and other in self.snapshot.names:
+                if len(found) != 1 and roles[0] != roles[1] and other in names:
                     evidence = "both roles are possible" if found else "no role is known"
-                    what = f"{of} has the bare name {other}, {evidence}"
-                    self.report.say(file, what, f"taken as {' and '.join(chosen)}")
+                    what = f"is a bare name in {of}, {evidence}"
+                    self.report.say(self._place(person, other), what, f"taken as {' and '.join(chosen)}")
             case [str(other), str(role)] if role.lower() in roles:
                 chosen = [role.lower()]
             case _:
-                self.report.say(file, f"{of} has {str(entry)[:80]!r}, no name and no pair of name and role", "left out")
+                where = self._place(person, repr(str(entry)[:80]))
+                self.report.say(where, f"is no name and no pair of name and role in {of}", "left out")
                 return []
-        if other == person.name or other not in self.snapshot.names:
-            what = f"{of} has {other!r}, who is {'itself' if other == person.name else 'unknown'}"
-            self.report.say(file, what, "left out")
+        if other == person.name or other not in names:
+            what = f"is {'the agent itself' if other == person.name else 'unknown'} in {of}"
+            self.report.say(self._place(person, repr(other)), what, "left out")
             return []
         return [(other, role) for role in chosen]
+
+    def _place(self, person: Person, other: str) -> str:
+        return f"step_{self.step}, {person.name}/scratch.json, {other}"

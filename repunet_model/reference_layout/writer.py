@@ -25,6 +25,7 @@ from repunet_model.reference_layout.words import (
     GOSSIP,
     ORDERS,
     PREDICATES,
+    PUBLISHED,
     RESULTS,
     SIGN_UP,
     key_of,
@@ -32,11 +33,14 @@ from repunet_model.reference_layout.words import (
 )
 from repunet_model.reputation import Cause
 from repunet_model.storage import Row, StepReader
-from repunet_model.storage.schema import DECLARATIONS, EVENTS, INTERACTIONS, RECORDS, AgentState, State
+from repunet_model.storage.schema import DECLARATIONS, EVENTS, INTERACTIONS, RECORDS, TIES, AgentState, State
 from repunet_model.storage.schema import GOSSIP as MESSAGES
 from repunet_model.util.text import one_line
 
-TABLES = (INTERACTIONS, EVENTS, RECORDS, MESSAGES, DECLARATIONS)
+TABLES = (INTERACTIONS, EVENTS, RECORDS, MESSAGES, DECLARATIONS, TIES)
+
+_OF_GOSSIP = ("gossiper_role", "tone", "dialogue", "passed_on_to")
+"""The columns of a message for which the layout has no field."""
 
 
 def export_step(run: StepReader, step: int, out: Path) -> Path:
@@ -44,7 +48,7 @@ def export_step(run: StepReader, step: int, out: Path) -> Path:
 
     Args:
         run: The run.
-        step: The step. In an imported run, the published number is this plus the number of the imported step.
+        step: The step.
         out: The folder to create; it will hold the step as `step_<N>`.
 
     Returns:
@@ -66,7 +70,14 @@ def export_step(run: StepReader, step: int, out: Path) -> Path:
 
 @dataclass(frozen=True)
 class _Past:
-    """A run up to a step; steps have the published numbers, in the rows of the tables too."""
+    """A run up to a step.
+
+    Attributes:
+        tables: The rows up to the step, by table; each has its step.
+        number: The number of each agent.
+        scratch: What an imported step folder had in the agents' own files, by name.
+        untold: The steps of which an import knows no ties.
+    """
 
     config: RunConfig
     step: int
@@ -74,6 +85,8 @@ class _Past:
     state: State
     tables: Mapping[str, list[Row]]
     number: Mapping[str, int]
+    scratch: Mapping[str, Row]
+    untold: list[int]
 
     @classmethod
     def read(cls, run: StepReader, step: int) -> _Past:
@@ -93,20 +106,23 @@ class _Past:
                     f"the published layout has a folder for each agent, and those of {other!r} and {name!r} would be "
                     "one where capitals do not count"
                 )
-        imported = run.manifest.imported
-        start = imported["step"] if imported else 0
         tables: dict[str, list[Row]] = defaultdict(list)
-        for each in run.steps(0 if imported else 1, step):
+        untold = []
+        for each in run.steps(1, step):
             for table in TABLES:
-                added = {"step": start + each.number} if each.number else {}
-                tables[table.name] += [{**row, **added} for row in each.rows(table)]
-        names = {persona.name: position for position, persona in enumerate(run.personas)}
+                tables[table.name] += [{**row, "step": each.number} for row in each.rows(table)]
+            if each.measures.get("ties") is None:
+                untold.append(each.number)
+        scratch = {row["agent"]: row["scratch"] for row in run.folder.table(step, PUBLISHED)}
+        number = {name: position for position, name in enumerate(persona.name for persona in run.personas)}
+        number |= {name: own["ID"] for name, own in scratch.items()}
         people = [persona.model_dump(mode="json") for persona in run.personas]
-        return cls(config, start + step, people, run.step(step).state, tables, names)
+        return cls(config, step, people, run.step(step).state, tables, number, scratch, untold)
 
     def files(self) -> Iterator[tuple[str, Any]]:
         """Yield the relative path of each file of the step folder, with its data or text."""
-        kept = {**self.config.stored(), "board": self.state["board"]}
+        ties = [[row[name] for name in ("step", "agent", "other", "role", "bound")] for row in self.tables["ties"]]
+        kept = {**self.config.stored(), "board": self.state["board"], "ties": ties, "untold_steps": self.untold}
         meta = {"persona_names": list(self.number), "step": self.step, EXTRA: kept}
         yield "reverie/meta.json", meta
         for persona, state in zip(self.people, self.state["agents"], strict=True):
@@ -144,6 +160,7 @@ class _Past:
             "relationship": {"bind_list": ties, "black_list": self.state["network"]["blacklists"][name]},
             "resources_unit": int(resources) if resources == int(resources) else float(resources),
             "observed": self._observed(),
+            **self.scratch.get(name, {}),
             EXTRA: {
                 "persona": persona,
                 "state": {key: value for key, value in state.items() if key not in {"name", "learned"}},
@@ -234,7 +251,7 @@ class _Past:
                 "complained role": row["subject_role"],
             }
             judged = {"gossip info": row["summary"], "credibility level": row["credibility"]}
-            kept = {key: row[key] for key in ("gossiper_role", "tone", "dialogue", "passed_on_to")}
+            kept = {key: row[key] for key in (*_OF_GOSSIP, PUBLISHED) if key in row}
             if row["order"] == 1:
                 message |= {
                     "gossiper name": row["gossiper"],
@@ -249,19 +266,22 @@ class _Past:
                     **judged,
                     "gossiper name": row["gossiper"],
                 }
-            yield {**message, "created_at": row["step"], EXTRA: kept}
+            yield {**message, **row.get(PUBLISHED, {}), "created_at": row["step"], EXTRA: kept}
 
     def _records(self, name: str) -> tuple[Row, Row]:
         """Return the present records of an agent, and the replaced ones."""
         present: Row = {}
         replaced: Row = {}
+        reasons: dict[str, str | None] = {}
         for row in self.tables["records"]:
             if row["holder"] != name:
                 continue
             key = key_of(row["role"], self.number[row["subject"]])
             if key in present:
-                reason = reason_of(Cause(row["cause"]), self.config.game)
+                reason = reasons[key] or reason_of(Cause(row["cause"]), self.config.game)
                 replaced[_free(replaced, f"{key}_pre_{row['step']}")] = {**present[key], "reason": reason}
+            own = dict(row.get(PUBLISHED, {}))
+            reasons[key] = own.pop("reason", None)
             present[key] = {
                 "ID": self.number[row["subject"]],
                 "scenario": "pd_game" if self.config.game == "prisoners_dilemma" else self.config.game,
@@ -269,7 +289,8 @@ class _Past:
                 "name": row["subject"],
                 "content": row["text"],
                 "numerical record": f"({', '.join(map(repr, row['distribution']))})",
-                EXTRA: {key: row[key] for key in ("step", "cause", "source")},
+                **own,
+                EXTRA: {key: row[key] for key in ("step", "cause", "source", PUBLISHED) if key in row},
             }
         return present, replaced
 

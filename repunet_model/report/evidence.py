@@ -221,9 +221,6 @@ def _read(run: StepReader) -> Run:
         raise ConfigurationError(f"{run.folder.path} has no step of its own to report: run some first")
     interactions: list[InteractionRow] = []
     messages: list[GossipRow] = []
-    if run.manifest.imported is not None:
-        interactions += run.step(0).rows(INTERACTIONS)
-        messages += run.step(0).rows(GOSSIP)
     for step in run.steps(run.manifest.shared_steps + 1):
         messages += step.rows(GOSSIP)
         if step.number > run.last - PHASE:

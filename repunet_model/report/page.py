@@ -154,10 +154,6 @@ def lead(evidence: Evidence) -> str:
 def _backend(run: Run) -> str:
     """Describe the backend of a run."""
     name = str(run.parameters["backend"])
-    imported = run.stored.manifest.imported
-    if imported is not None:
-        past = f"the published implementation up to step {imported['step']}"
-        return f"{past}, then {name}" if run.stored.last else past
     model = run.parameters.get("backend.model")
     return f"{name} ({model})" if model else f"the backend {name}"
 
