@@ -17,7 +17,8 @@ from repunet_model.personas import Label
 from repunet_model.reference_layout.words import EXTRA
 from repunet_model.util.text import first_problem, is_file_name, one_line
 
-Extra = Annotated[dict[str, Any], Field(alias=EXTRA, default_factory=dict)]
+META = "reverie/meta.json"
+
 Amount = Annotated[Decimal, Field(allow_inf_nan=False, ge=-(10**15), le=10**15)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -33,7 +34,7 @@ class Meta(_Entry):
 
     persona_names: list[str]
     step: Count
-    extra: Extra
+    extra: Annotated[dict[str, Any], Field(alias=EXTRA, default_factory=dict)]
 
 
 class Relationship(_Entry):
@@ -60,15 +61,14 @@ class Scratch(_Entry):
     relationship: Relationship
     resources_unit: Amount
     observed: dict[str, Any] = {}
-    extra: Extra
 
-    def by_role(self, name: str, roles: Sequence[str]) -> dict[str, str]:
+    def by_role(self, roles: Sequence[str]) -> dict[str, str]:
         """Return `learned` by role; raise ConfigurationError if a role has no text."""
         if isinstance(self.learned, str):
             return dict.fromkeys(roles, self.learned)
         missing = [role for role in roles if role not in self.learned]
         if missing:
-            raise ConfigurationError(f"{name}/scratch.json: `learned` says nothing as {missing[0]}")
+            raise ConfigurationError(f"{self.name}/scratch.json: `learned` says nothing as {missing[0]}")
         return {role: self.learned[role] for role in roles}
 
 
@@ -82,7 +82,6 @@ class Node(_Entry):
     description: str | list[str]
     created_at: Count
     conversation: Any = None
-    extra: Extra
 
     @property
     def text(self) -> str:
@@ -97,7 +96,6 @@ class Entry(_Entry):
     role: str
     content: str
     numbers: Annotated[Any, Field(alias="numerical record")]
-    extra: Extra
 
 
 class Message(_Entry):
@@ -113,7 +111,6 @@ class Message(_Entry):
     created_at: Count
     second_hand: Annotated[Any, Field(alias="whether to spread gossip second-hand")] = None
     reasons: Any = None
-    extra: Extra
 
     @property
     def own(self) -> dict[str, Any]:
@@ -142,6 +139,10 @@ class Snapshot:
     path: Path
     meta: Meta
     people: list[Person]
+
+    def person(self, name: str) -> Person:
+        """Return an agent."""
+        return next(person for person in self.people if person.name == name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +212,16 @@ def read_published(path: Path, report: Report) -> Published:
     try:
         path = path.resolve()
         own = _number(path)
-        is_step = (path / "reverie" / "meta.json").is_file()
+        is_step = (path / META).is_file()
         folders = {
             number: step
             for step in ([path] if is_step else path.glob("step_*"))
-            if (number := _number(step)) is not None and (step / "reverie" / "meta.json").is_file()
+            if (number := _number(step)) is not None and (step / META).is_file()
         }
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from None
     if is_step and own is None:
-        folders = {_as(Meta, path / "reverie" / "meta.json").step: path}
+        folders = {_as(Meta, path / META).step: path}
     if not folders:
         raise ConfigurationError(f"{path}: no published run or step, there is no reverie/meta.json")
     *earlier, last = sorted(folders)
@@ -248,7 +249,7 @@ def _number(step: Path) -> int | None:
 
 def _snapshot(path: Path) -> Snapshot:
     """Read the state of a step folder, without memories, records and gossip."""
-    file = path / "reverie" / "meta.json"
+    file = path / META
     meta = _as(Meta, file)
     names = meta.persona_names
     for name in names:
@@ -314,7 +315,7 @@ def _whole(person: Person, folders: Mapping[int, Path], report: Report) -> Perso
 
 def _check_name(path: Path, name: str) -> None:
     """Check that a name fits a persona, and names one folder inside `personas`."""
-    where = path / "reverie" / "meta.json"
+    where = path / META
     try:
         same = TypeAdapter(Label).validate_python(name) == name
     except ValidationError as error:

@@ -11,10 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from repunet_model.games.base import EncounterStatus, Game
-from repunet_model.memory import Event
 from repunet_model.questions.base import Credibility
 from repunet_model.reference_layout import encounters
-from repunet_model.reference_layout.files import Message, Node, Person, Published, Report, plain
+from repunet_model.reference_layout.files import Message, Node, Person, Published, Report
 from repunet_model.reference_layout.words import EVERYBODY, GOSSIP, ORDERS, PREDICATES, PUBLISHED, RESULTS, SIGN_UP
 from repunet_model.storage import Row
 from repunet_model.util.text import first_problem
@@ -71,12 +70,6 @@ class History:
             if differing:
                 where = f"{name}/nodes.json, step {row['step']}"
                 self.report.say(where, f"{', '.join(differing)} not as the other side has it", "the other's kept")
-        for person in self.published.last.people:
-            # The layout has no memory of meetings that did not take place; our export stores them under its own key.
-            for kept in person.scratch.extra.get("meetings", []):
-                row = plain(kept["interaction"])
-                if row is not None:
-                    found.setdefault((row["step"], frozenset((row["first"], row["second"]))), row)
         self._add_results(found, nameless)
         for (step, pair), node in nameless.items():
             if (step, pair) not in found and len(pair & set(self.published.names)) == 2:
@@ -108,10 +101,7 @@ class History:
 
     def _encounter(self, name: str, node: Node) -> Row | None:
         row: Row | None
-        kept = node.extra.get("interaction")
-        if isinstance(kept, dict):
-            row = plain(kept)
-        elif self.game.name == "sign_up":
+        if self.game.name == "sign_up":
             row = {
                 **encounters.blank("sign_up", node.created_at, node.subject, node.object, EncounterStatus.COMPLETED),
                 **{"first_payoff": 0.0, "second_payoff": 0.0, "talked": True, "summary": node.text},
@@ -165,10 +155,6 @@ class History:
         """The events that each agent remembers, oldest first."""
         found: dict[str, list[Row]] = defaultdict(list)
         sides = self.game.roles
-        for person in self.published.last.people:
-            for kept in person.scratch.extra.get("meetings", []):
-                told = Event.from_dict(plain(kept["event"])).to_dict()
-                found[person.name].append({"agent": person.name, **told})
         for name, nodes in self.nodes.items():
             for node in nodes:
                 row = self.interactions.get((node.created_at, frozenset((node.subject, node.object))))
@@ -180,6 +166,7 @@ class History:
                     continue
                 mine, theirs = ("first", "second") if row["first"] == name else ("second", "first")
                 event = {
+                    "agent": name,
                     "step": node.created_at,
                     "partner": row[theirs],
                     "role": sides[0] if mine == "first" else sides[1],
@@ -188,8 +175,7 @@ class History:
                     "payoff": row[f"{mine}_payoff"],
                     "text": node.text,
                 }
-                kept = node.extra.get("event")
-                found[name].append({"agent": name, **(plain(kept) if isinstance(kept, dict) else event)})
+                found[name].append(event)
         for events in found.values():
             events.sort(key=lambda event: event["step"])
         return found
@@ -220,14 +206,13 @@ class History:
             if row["order"] == 2
         }
         for row in found:
-            if row["passed_on_to"] is None:
-                key = (row["step"], row["listener"], row["gossiper"], row["subject"])
-                row["passed_on_to"] = onward.get(key, "") if row["order"] == 1 else ""
+            key = (row["step"], row["listener"], row["gossiper"], row["subject"])
+            row["passed_on_to"] = onward.get(key, "") if row["order"] == 1 else ""
         if silent := sum(not row["dialogue"] for row in found):
             what = f"{silent} of {len(found)} gossip dialogues cannot be told apart or split"
             self.report.say("nodes.json", what, "left out")
-        if untold := sum(row["tone"] is None for row in found):
-            what = f"{untold} messages do not say their tone and the gossiper's role"
+        if found:
+            what = f"{len(found)} messages do not say their tone and the gossiper's role"
             self.report.say("gossip_database.json", what, "null")
         return sorted(found, key=lambda row: (row["step"], row["order"]))
 
@@ -264,10 +249,10 @@ class History:
                 "dialogue": known,
                 "summary": message.summary,
                 "credibility": message.credibility.lower(),
-                "passed_on_to": None,
+                "passed_on_to": "",
+                PUBLISHED: message.own,
             }
-            own = message.extra or {PUBLISHED: message.own}
-            rows.append({**row, **plain({k: v for k, v in own.items() if k in row or k == PUBLISHED})})
+            rows.append(row)
         return rows
 
     def _message(self, data: Any) -> Message:

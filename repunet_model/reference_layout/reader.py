@@ -20,11 +20,11 @@ Entries without an exact counterpart are left out or mapped by one of these rule
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -33,16 +33,15 @@ from repunet_model.backends.setup import respondents
 from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError
 from repunet_model.games import find
-from repunet_model.personas import Disposition, Persona, Population, built_in, read_file
+from repunet_model.personas import Disposition, Persona, Population, built_in, read_file, validated
 from repunet_model.reference_layout.files import Person, Published, Report, Snapshot, read_published
 from repunet_model.reference_layout.history import History
-from repunet_model.reference_layout.past import Past, person_of
-from repunet_model.reference_layout.words import EXTRA, PREDICATES, PUBLISHED, SIGN_UP
+from repunet_model.reference_layout.kept import StoredStep, restored
+from repunet_model.reference_layout.past import Past
+from repunet_model.reference_layout.words import PREDICATES, PUBLISHED, SIGN_UP
 from repunet_model.storage import Manifest, Row, RunFolder
+from repunet_model.storage.schema import RECORDS, TIES
 from repunet_model.util.text import first_problem
-
-_KEPT = {"dialogue_turns": 2, "questions": "single", "label": ""}
-"""Parameters stored by our export, with their values in runs of the published implementation."""
 
 NAMED = (("invest", "investment"), ("pd_game", "prisoners_dilemma"), ("sign", "sign_up"))
 """Parts of the names of published runs, and the game that each stands for."""
@@ -106,44 +105,24 @@ def import_run(
     """
     report = Report()
     published = read_published(path, report)
-    try:
-        return _import(published, report, storage, name, told or Told(), backend, seed)
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        # The layout's own fields are checked one by one, so the damage is in those that our export added.
-        raise ConfigurationError(f"{path}: damaged under {EXTRA!r}, {type(error).__name__} {error}") from error
-
-
-def _import(
-    published: Published,
-    report: Report,
-    storage: Path,
-    name: str | None,
-    told: Told,
-    backend: str | Backend,
-    seed: int,
-) -> Imported:
-    """Convert and store a published run: see `import_run`."""
-    reading = _Reading(published, told, report)
-    # Published runs of the other two games play one pair after another.
-    activation = "simultaneous" if reading.game == "prisoners_dilemma" else "sequential"
-    config = RunConfig.checked(
-        {
-            "game": reading.game,
-            "reputation": reading.reputation,
-            "gossip": reading.gossip,
-            "activation": reading.kept("activation", activation),
-            **{name: reading.kept(name, default) for name, default in _KEPT.items()},
-            "seed": reading.kept("seed", seed),
-        }
-    )
-    personas, game = reading.personas(), find(reading.game)
-    past = Past(published, reading.history, game, personas, config.seed, config.reputation, report)
-    (first, tables), *steps = past.steps()
-    # Equal agents make runs comparable; what they had learned at first is not always told.
-    alike = [Persona(name=each.name, disposition=each.disposition) for each in sorted(personas, key=lambda p: p.name)]
+    reading = _Reading(published, told or Told(), report)
+    own = restored(published)
+    if own is None:
+        config, past = reading.config(seed), reading.past(seed)
+        personas, steps = past.personas, list(past.steps())
+        # Equal agents make runs comparable; what they had learned at first is not always told.
+        alike = [Persona(name=each.name, disposition=each.disposition) for each in sorted(personas, key=_name)]
+        population = Population(PUBLISHED, alike).described({each.name: {} for each in alike})
+        if published.last.meta.extra:
+            report.say(published.source, "was changed after its export", "what the export kept is left out")
+    else:
+        kept, steps = own
+        config, population = reading.config(seed, kept["config"]), kept["population"]
+        personas = validated(kept["personas"], published.source)
+    (first, tables), *later = steps
     manifest = Manifest.of_run(
         config,
-        Population(PUBLISHED, alike).described({each.name: {} for each in alike}),
+        population,
         respondents(backend).to_dict(),
         imported={"from": published.source, "step": published.step},
     )
@@ -154,8 +133,27 @@ def _import(
     }
     default = re.sub(r"[^A-Za-z0-9._-]+", "_", f"imported_{published.source.replace('/', '_')}")
     default = default[:90].rstrip("._-") or "imported"
-    folder = RunFolder.create(storage, name, default, manifest, documents, tables, steps)
-    return Imported(folder, published.step, past.counts, tuple(report.lines))
+    folder = RunFolder.create(storage, name, default, manifest, documents, tables, later)
+    return Imported(folder, published.step, _counts(steps), tuple(report.lines))
+
+
+def _counts(steps: Sequence[StoredStep]) -> dict[str, int]:
+    """Return the number of entries by kind."""
+    state, counts, present = steps[-1][0]["state"], Counter[str](), set()
+    for _, tables in steps:
+        counts.update({name: len(rows) for name, rows in tables.items() if name not in {PUBLISHED, TIES.name}})
+        present |= {(row["holder"], row["subject"], row["role"]) for row in tables.get(RECORDS.name, ())}
+    return {
+        "agents": len(state["agents"]),
+        "ties": len(state["network"]["ties"]),
+        "blacklisted": sum(map(len, state["network"]["blacklists"].values())),
+        "present records": len(present),
+        **{name: count for name, count in counts.items() if count},
+    }
+
+
+def _name(persona: Persona) -> str:
+    return persona.name
 
 
 @dataclass
@@ -181,9 +179,19 @@ class _Reading:
         """The history of the run."""
         return History(self.published, find(self.game), self.report)
 
-    def kept(self, name: str, default: Any) -> Any:
-        """Return a value that our export stored beside the layout."""
-        return self.snapshot.meta.extra.get(name, default)
+    def config(self, seed: int, kept: Row | None = None) -> RunConfig:
+        """Return the parameters: those that our export kept, else the published ones; the user's come first."""
+        told = {"game": self.told.game, "reputation": self.told.reputation, "gossip": self.told.gossip}
+        if kept is not None:
+            return RunConfig.checked({**kept, **{name: value for name, value in told.items() if value is not None}})
+        # Published runs of the other two games play one pair after another.
+        activation = "simultaneous" if self.game == "prisoners_dilemma" else "sequential"
+        found = {"game": self.game, "reputation": self.reputation, "gossip": self.gossip}
+        return RunConfig.checked({**found, "activation": activation, "dialogue_turns": 2, "seed": seed})
+
+    def past(self, seed: int) -> Past:
+        """Return the steps of the run."""
+        return Past(self.history, self.personas(), seed, self.reputation)
 
     @cached_property
     def game(self) -> str:
@@ -191,7 +199,7 @@ class _Reading:
         shown = set(self._games_in_files())
         if len(shown) > 1:
             raise ConfigurationError(f"{self.source} holds more than one game: {', '.join(sorted(shown))}")
-        known = self.told.game or self.kept("game", None) or next(iter(shown), None)
+        known = self.told.game or next(iter(shown), None)
         if shown and known not in shown:
             raise ConfigurationError(f"{self.source} is of the game {shown.pop()!r}, not {known!r}")
         if known is None:
@@ -231,9 +239,8 @@ class _Reading:
 
     def _mode(self, name: str, word: str, told: bool | None, shown: bool, unit: str) -> bool:
         """Whether a part of the mechanism is on; the sources and their order are those of `game`."""
-        kept = self.kept(name, None)
-        if told is not None or isinstance(kept, bool):
-            return bool(kept if told is None else told)
+        if told is not None:
+            return told
         named = {
             each: not off for off, words in _MODE.findall(self.source.lower()) for each in words.strip("_").split("_")
         }
@@ -276,12 +283,9 @@ class _Reading:
         return {persona.name: persona for persona in built_in("" if is_early else self.game)}
 
     def _persona(self, person: Person) -> Persona:
-        kept = person.scratch.extra.get("persona")
         try:
-            if kept is not None:
-                return Persona.model_validate({**kept, "name": person.name})
             start = self.published.snapshots.get(0)
-            learned = set() if start is None else set(self._learned(person_of(start, person.name)).values())
+            learned = set() if start is None else set(self._learned(start.person(person.name)).values())
             first = learned.pop().strip() if len(learned) == 1 else ""
             known = self._given.get(person.name) or self._known.get(person.name)
             traits = {} if known is None else known.model_dump(exclude={"learned", "disposition"})
@@ -294,7 +298,7 @@ class _Reading:
     def _disposition(self, name: str) -> Disposition:
         """Return the disposition of an agent; the sources and their order are in the docstring of this module."""
         first = min(self.published.snapshots)
-        text = " ".join(self._learned(person_of(self.published.snapshots[first], name)).values())
+        text = " ".join(self._learned(self.published.snapshots[first].person(name)).values())
         said = disposition_in(text)
         if name in self._given:
             given = self._given[name].disposition
@@ -326,7 +330,7 @@ class _Reading:
         return {}
 
     def _learned(self, person: Person) -> dict[str, str]:
-        return person.scratch.by_role(person.name, find(self.game).roles)
+        return person.scratch.by_role(find(self.game).roles)
 
 
 def disposition_in(text: str) -> Disposition | None:

@@ -11,14 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from repunet_model.reference_layout.files import Entry, Person, Report, plain
+from repunet_model.reference_layout.files import Entry, Person, plain
 from repunet_model.reference_layout.history import History
-from repunet_model.reference_layout.words import CAUSES, EXTRA, PUBLISHED, key_of
-from repunet_model.reputation import LEVELS, Cause, ReputationRecord
+from repunet_model.reference_layout.words import CAUSES, PUBLISHED, key_of
+from repunet_model.reputation import LEVELS, Cause, ReputationRecord, with_sum_1
 from repunet_model.storage import Row
 from repunet_model.util.text import first_problem
 
-_COLUMNS = {"ID", "scenario", "role", "name", "content", EXTRA}
+_COLUMNS = {"ID", "scenario", "role", "name", "content"}
 """The keys of a record that an export writes from the columns of the table."""
 
 
@@ -27,7 +27,10 @@ class Records:
     """The records of a published run; encounters and gossip tell their steps and sources."""
 
     history: History
-    report: Report
+
+    def __post_init__(self) -> None:
+        """Look up what every method needs."""
+        self.report = self.history.report
 
     def rows(self) -> list[Row]:
         """Return all records with their steps, by holder, subject and role, the oldest first."""
@@ -70,8 +73,6 @@ class Records:
             if (message["listener"], message["subject"], message["subject_role"])
             == (holder, row["subject"], row["role"])
         ]
-        if "step" in row:
-            return {"holder": holder}
         cause = CAUSES.get(reason, Cause.UNKNOWN) if isinstance(reason, str) else Cause.UNKNOWN
         if step is None:
             met = self.history.first_met(holder, row["subject"], row["role"])
@@ -106,20 +107,17 @@ class Records:
             ):
                 raise ValueError(f"it is of {entry.name!r} as {entry.role!r}")
             numbers = _numbers(entry.numbers)
-            x1, x2, x3, x4, x5 = distribution = completed(numbers)
-            record = ReputationRecord(entry.name, role, entry.content, (x1, x2, x3, x4, x5))
+            record = ReputationRecord(entry.name, role, entry.content, with_sum_1(numbers))
         except (ValidationError, ValueError) as error:
             what = first_problem(error) if isinstance(error, ValidationError) else str(error)
             done = "left out; the last readable one before it stands, if any" if is_present else "left out"
             self.report.say(where, what, done)
             return None
-        if distribution != numbers:
+        if list(record.distribution) != numbers:
             total = f"five numbers sum to {round(math.fsum(numbers), 9):g}, not to 1"
             self.report.say(where, total, "kept with the published score, and the difference counted as neutral")
-        extra = plain(entry.extra)
-        own = extra or {PUBLISHED: {name: plain(value) for name, value in data.items() if name not in _COLUMNS}}
-        kept = {name: value for name, value in own.items() if name in {"step", "cause", "source", PUBLISHED}}
-        return {**record.to_dict(), **kept}
+        kept = {name: plain(value) for name, value in data.items() if name not in _COLUMNS}
+        return {**record.to_dict(), PUBLISHED: kept}
 
 
 def _numbers(data: Any) -> list[float]:
@@ -133,21 +131,3 @@ def _numbers(data: Any) -> list[float]:
     if not all(0.0 <= number <= 1.0 for number in numbers):
         raise ValueError(f"{data} leave [0, 1]")
     return numbers
-
-
-def completed(numbers: list[float]) -> list[float]:
-    """Return five numbers with the same score, x5 + x4 - x2 - x1 within [-1, 1], that sum to 1.
-
-    Whatever the sum, the neutral level takes the difference; if the other four sum to more than 1, the good and the bad
-    ones lose the same amount. So neither side gains.
-    """
-    x1, x2, _, x4, x5 = numbers
-    if math.isclose(math.fsum(numbers), 1.0, abs_tol=1e-9):
-        return numbers
-    bad, good = x1 + x2, x4 + x5
-    score, sided = max(-1.0, min(1.0, good - bad)), min(1.0, good + bad)
-    low = (sided - score) / 2 / bad if bad else 0.0
-    high = (sided + score) / 2 / good if good else 0.0
-    if good + bad <= 1.0:
-        low = high = 1.0
-    return [x1 * low, x2 * low, 1.0 - sided, x4 * high, x5 * high]

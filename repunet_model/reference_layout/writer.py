@@ -18,7 +18,8 @@ from repunet_model.export import whole
 from repunet_model.games import find
 from repunet_model.games.base import EncounterStatus
 from repunet_model.reference_layout.encounters import boxed, memory_of, result_of
-from repunet_model.reference_layout.files import is_folder_name
+from repunet_model.reference_layout.files import META, is_folder_name
+from repunet_model.reference_layout.kept import kept_of
 from repunet_model.reference_layout.words import (
     EVERYBODY,
     EXTRA,
@@ -33,14 +34,11 @@ from repunet_model.reference_layout.words import (
 )
 from repunet_model.reputation import Cause
 from repunet_model.storage import Row, StepReader
-from repunet_model.storage.schema import DECLARATIONS, EVENTS, INTERACTIONS, RECORDS, TIES, AgentState, State
+from repunet_model.storage.schema import DECLARATIONS, EVENTS, INTERACTIONS, RECORDS, AgentState, State
 from repunet_model.storage.schema import GOSSIP as MESSAGES
 from repunet_model.util.text import one_line
 
-TABLES = (INTERACTIONS, EVENTS, RECORDS, MESSAGES, DECLARATIONS, TIES)
-
-_OF_GOSSIP = ("gossiper_role", "tone", "dialogue", "passed_on_to")
-"""The columns of a message for which the layout has no field."""
+TABLES = (INTERACTIONS, EVENTS, RECORDS, MESSAGES, DECLARATIONS)
 
 
 def export_step(run: StepReader, step: int, out: Path) -> Path:
@@ -59,13 +57,19 @@ def export_step(run: StepReader, step: int, out: Path) -> Path:
             cannot be written; no partial folder remains.
     """
     past = _Past.read(run, step)
+    written = {
+        file: content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+        for file, content in past.files()
+    }
+    own = kept_of(run, step, {file: text.encode() for file, text in written.items()})
+    meta = {"persona_names": list(past.number), "step": step, EXTRA: own}
+    written[META] = json.dumps(meta, ensure_ascii=False, indent=2) + "\n"
     with whole(out) as place:
-        for file, content in past.files():
-            path = place / f"step_{past.step}" / file
+        for file, text in written.items():
+            path = place / f"step_{step}" / file
             path.parent.mkdir(parents=True, exist_ok=True)
-            text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=2) + "\n"
             path.write_text(text, encoding="utf-8", newline="\n")
-    return out / f"step_{past.step}"
+    return out / f"step_{step}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,6 @@ class _Past:
         tables: The rows up to the step, by table; each has its step.
         number: The number of each agent.
         scratch: What an imported step folder had in the agents' own files, by name.
-        untold: The steps of which an import knows no ties.
     """
 
     config: RunConfig
@@ -86,7 +89,6 @@ class _Past:
     tables: Mapping[str, list[Row]]
     number: Mapping[str, int]
     scratch: Mapping[str, Row]
-    untold: list[int]
 
     @classmethod
     def read(cls, run: StepReader, step: int) -> _Past:
@@ -107,24 +109,17 @@ class _Past:
                     "one where capitals do not count"
                 )
         tables: dict[str, list[Row]] = defaultdict(list)
-        untold = []
         for each in run.steps(1, step):
             for table in TABLES:
                 tables[table.name] += [{**row, "step": each.number} for row in each.rows(table)]
-            if each.measures.get("ties") is None:
-                untold.append(each.number)
         scratch = {row["agent"]: row["scratch"] for row in run.folder.table(step, PUBLISHED)}
         number = {name: position for position, name in enumerate(persona.name for persona in run.personas)}
         number |= {name: own["ID"] for name, own in scratch.items()}
         people = [persona.model_dump(mode="json") for persona in run.personas]
-        return cls(config, step, people, run.step(step).state, tables, number, scratch, untold)
+        return cls(config, step, people, run.step(step).state, tables, number, scratch)
 
     def files(self) -> Iterator[tuple[str, Any]]:
-        """Yield the relative path of each file of the step folder, with its data or text."""
-        ties = [[row[name] for name in ("step", "agent", "other", "role", "bound")] for row in self.tables["ties"]]
-        kept = {**self.config.stored(), "board": self.state["board"], "ties": ties, "untold_steps": self.untold}
-        meta = {"persona_names": list(self.number), "step": self.step, EXTRA: kept}
-        yield "reverie/meta.json", meta
+        """Yield the relative path of each file of the step folder but meta.json, with its data or text."""
         for persona, state in zip(self.people, self.state["agents"], strict=True):
             place = f"personas/{persona['name']}"
             yield f"{place}/memory/scratch.json", self._scratch(persona, state)
@@ -146,7 +141,6 @@ class _Past:
         ties = [
             [other, role] for agent, other, bound in self.state["network"]["ties"] if agent == name for role in bound
         ]
-        untold = [event for event in self._remembered(name) if not self._has_node(event, name)]
         return {
             "name": name,
             "innate": None,
@@ -161,11 +155,6 @@ class _Past:
             "resources_unit": int(resources) if resources == int(resources) else float(resources),
             "observed": self._observed(),
             **self.scratch.get(name, {}),
-            EXTRA: {
-                "persona": persona,
-                "state": {key: value for key, value in state.items() if key not in {"name", "learned"}},
-                "meetings": [_kept(event, self._row(event, name)) for event in untold],
-            },
         }
 
     def _counts(self, name: str, state: AgentState) -> dict[str, int]:
@@ -222,14 +211,13 @@ class _Past:
             row = self._row(event, name)
             if row is None or not self._has_node(event, name):
                 continue
-            kept = _kept(event, row)
             if game == "sign_up":
                 words = row["summary"] or event["text"]
                 chat = _node("CHAT", row["first"], PREDICATES[game], row["second"], words, row["step"])
-                yield {**chat, "conversation": _spoken(row["conversation"] or ()), EXTRA: kept}
+                yield {**chat, "conversation": _spoken(row["conversation"] or ())}
             else:
                 words = memory_of(game, row, event["text"])
-                yield {**_node("EVENT", name, PREDICATES[game], event["partner"], words, event["step"]), EXTRA: kept}
+                yield _node("EVENT", name, PREDICATES[game], event["partner"], words, event["step"])
 
     def _told(self, name: str) -> Iterator[Row]:
         """Yield the conversations in which an agent told or heard gossip."""
@@ -251,7 +239,6 @@ class _Past:
                 "complained role": row["subject_role"],
             }
             judged = {"gossip info": row["summary"], "credibility level": row["credibility"]}
-            kept = {key: row[key] for key in (*_OF_GOSSIP, PUBLISHED) if key in row}
             if row["order"] == 1:
                 message |= {
                     "gossiper name": row["gossiper"],
@@ -266,7 +253,7 @@ class _Past:
                     **judged,
                     "gossiper name": row["gossiper"],
                 }
-            yield {**message, **row.get(PUBLISHED, {}), "created_at": row["step"], EXTRA: kept}
+            yield {**message, **row.get(PUBLISHED, {}), "created_at": row["step"]}
 
     def _records(self, name: str) -> tuple[Row, Row]:
         """Return the present records of an agent, and the replaced ones."""
@@ -290,7 +277,6 @@ class _Past:
                 "content": row["text"],
                 "numerical record": f"({', '.join(map(repr, row['distribution']))})",
                 **own,
-                EXTRA: {key: row[key] for key in ("step", "cause", "source", PUBLISHED) if key in row},
             }
         return present, replaced
 
@@ -310,11 +296,6 @@ class _Past:
         rule = "-" * 20
         framed = [f"{rule}Sign up info {self.step}{rule}", *lines, f"{rule}End of Sign up info{rule}", "", ""]
         return "\n".join(framed) if lines else ""
-
-
-def _kept(event: Row, interaction: Row | None) -> Row:
-    """Return the data of an event from which an import restores it exactly."""
-    return {"event": {key: value for key, value in event.items() if key != "agent"}, "interaction": interaction}
 
 
 def _played(row: Row) -> str:

@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from repunet_model.report.statistics import Estimate, estimate
 from repunet_model.results.tables import PHASE
 from repunet_model.storage.manifest import made_by
 from repunet_model.util import files
-from repunet_model.util.text import visible
+from repunet_model.util.text import ranges, visible
 
 MARKER = "report.json"
 """The file that marks a folder as a report, which may be replaced."""
@@ -250,7 +249,7 @@ def _runs_section(evidence: Evidence) -> Section:
         for name in dict.fromkeys(name for run in evidence.runs for name in run.parameters)
     }
     shared = [[name, str(*own)] for name, own in values.items() if len(own) == 1 and name not in {"run", "seed"}]
-    cells = [[panel.title, mode, _ranges([run.seed for run in runs])] for panel, mode, runs in evidence.cells()]
+    cells = [[panel.title, mode, ranges([run.seed for run in runs])] for panel, mode, runs in evidence.cells()]
     tables = [Table("Runs by scenario and mode.", ["scenario", "mode", "seeds"], cells, words=3)]
     if shared:
         tables.append(Table("Parameters that all runs share.", ["parameter", "value"], shared, words=2))
@@ -261,13 +260,6 @@ def _runs_section(evidence: Evidence) -> Section:
         if run.shared_steps
     ]
     return Section("runs", "Runs", texts, tables=tables)
-
-
-def _ranges(seeds: Sequence[int]) -> str:
-    """Format distinct seeds, consecutive ones as a range."""
-    groups = groupby(enumerate(sorted(seeds)), lambda item: item[1] - item[0])
-    ranges = ([seed for _, seed in group] for _, group in groups)
-    return ", ".join(f"{own[0]}–{own[-1]}" if len(own) > 1 else str(own[0]) for own in ranges)
 
 
 def _made(runs: Sequence[Run]) -> str:

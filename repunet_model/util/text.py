@@ -10,6 +10,8 @@ import re
 import shlex
 import sys
 import unicodedata
+from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -170,6 +172,13 @@ def showable(text: str, encoding: str | None) -> str:
 def one_line(text: str) -> str:
     """Join the words of a text with single blanks."""
     return " ".join(text.split())
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Format distinct whole numbers in ascending order, consecutive ones as a range."""
+    groups = groupby(enumerate(sorted(numbers)), lambda item: item[1] - item[0])
+    found = ([number for _, number in group] for _, group in groups)
+    return ", ".join(f"{own[0]}–{own[-1]}" if len(own) > 1 else str(own[0]) for own in found)
 
 
 def first_problem(error: ValidationError) -> str:
