@@ -291,6 +291,59 @@ class Investment(Game):
         }
 
 
+def settled_deal(
+    promised: Decimal | None,
+    amount: Decimal | None,
+    returned: Decimal | None,
+    kept: Decimal | None,
+    share: Decimal | None = None,
+    reported: Decimal | None = None,
+) -> dict[str, Any]:
+    """Return the columns of an accepted deal that follow from what is known of it; the others are null.
+
+    The actual share is in per cent of the doubled amount, even where the two parts do not sum to it. It equals the
+    promised share if the returned amount differs from the promise by less than a hundredth of a unit (rounding).
+
+    Args:
+        promised: The promised share, in per cent.
+        amount: The units invested.
+        returned: The units that the investor gets.
+        kept: The units that the trustee keeps.
+        share: The actual share, in per cent; None to derive it from the returned units.
+        reported: The units that the trustee reports.
+    """
+    outcome = None if amount is None else GROWTH * amount
+    if outcome and share is not None:
+        returned = outcome * share / 100 if returned is None else returned
+        kept = outcome - returned if kept is None else kept
+    if outcome and share is None and returned is not None:
+        is_promised = promised is not None and abs(returned - outcome * promised / 100) < CENT
+        share = promised if is_promised else 100 * returned / outcome
+    gained = None if returned is None or amount is None else returned - amount
+    numbers = {
+        "first_payoff": gained,
+        "second_payoff": kept,
+        "promised_share": promised,
+        "amount": amount,
+        "outcome": outcome,
+        "actual_share": share,
+        "reported_outcome": reported,
+    }
+    return {
+        "accepted": True,
+        "first_cooperated": True,
+        "second_cooperated": None if share is None or promised is None else share >= promised,
+        **{name: None if number is None else float(number) for name, number in numbers.items()},
+    }
+
+
+def parts_differ(row: Mapping[str, Any]) -> bool:
+    """Whether the two parts of a deal do not sum to the doubled amount."""
+    if not row["accepted"] or None in (row["outcome"], row["first_payoff"], row["second_payoff"]):
+        return False
+    return abs(float(row["first_payoff"] + row["amount"] + row["second_payoff"] - row["outcome"])) > 1e-6
+
+
 def _told(accepted: Sequence[Mapping[str, Any]], first: str, second: str) -> list[tuple[float, float]]:
     """Return two facts of each encounter that has both."""
     pairs = ((facts[first], facts[second]) for facts in accepted)

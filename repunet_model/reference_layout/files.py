@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import Label
 from repunet_model.reference_layout.words import EXTRA
-from repunet_model.util.text import first_problem, is_file_name, one_line
+from repunet_model.util.report import Report
+from repunet_model.util.text import first_problem, is_folder_name
 
 META = "reverie/meta.json"
 
@@ -109,14 +110,6 @@ class Message(_Entry):
     summary: Annotated[str, Field(alias="gossip info")]
     credibility: Annotated[str, Field(alias="credibility level")]
     created_at: Count
-    second_hand: Annotated[Any, Field(alias="whether to spread gossip second-hand")] = None
-    reasons: Any = None
-
-    @property
-    def own(self) -> dict[str, Any]:
-        """What no column holds."""
-        kept = {"whether to spread gossip second-hand": self.second_hand, "reasons": self.reasons}
-        return {name: plain(value) for name, value in kept.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,32 +169,6 @@ class Published:
         return self.last.meta.persona_names
 
 
-SHOWN_PLACES = 3
-"""The largest number of places that a line of the report names one by one."""
-
-
-@dataclass(slots=True)
-class Report:
-    """The import report: what could not be read exactly, and what was taken instead; like entries share a line."""
-
-    _places: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-
-    def say(self, where: str, what: str, done: str) -> None:
-        """Add an entry; entries that differ only in the place share a line."""
-        self._places.setdefault((one_line(what), one_line(done)), []).append(one_line(where))
-
-    @property
-    def lines(self) -> list[str]:
-        """The lines of the report."""
-        return [f"{_in_words(places)}: {what}; {done}" for (what, done), places in self._places.items()]
-
-
-def _in_words(places: list[str]) -> str:
-    if len(places) <= SHOWN_PLACES:
-        return " and ".join(dict.fromkeys(places))
-    return f"{len(places)} times, as in {places[0]}"
-
-
 def read_published(path: Path, report: Report) -> Published:
     """Read a published run or a single step folder.
 
@@ -236,7 +203,7 @@ def read_published(path: Path, report: Report) -> Published:
             report.say(f"step_{step}", str(error), "read as a step without a folder")
     for step, snapshot in sorted(snapshots.items()):
         _compare(step, snapshot, report)
-    whole = [_whole(person, folders, report) for person in snapshots[last].people]
+    whole = [_whole(person, snapshots, report) for person in snapshots[last].people]
     snapshots[last] = Snapshot(folders[last], snapshots[last].meta, whole)
     return Published("/".join(path.parts[-2:]) if is_step else path.name, folders, snapshots)
 
@@ -287,12 +254,12 @@ def _compare(step: int, snapshot: Snapshot, report: Report) -> None:
         report.say(f"{here}, {name[:80]}", "meta.json does not name this persona folder", "left out")
 
 
-def _whole(person: Person, folders: Mapping[int, Path], report: Report) -> Person:
+def _whole(person: Person, snapshots: Mapping[int, Snapshot], report: Report) -> Person:
     """Return an agent of the last step folder with its memories, records and gossip."""
 
     def of[T: (list[Any], dict[str, Any])](kind: type[T], *file: str) -> T:
-        own, *earlier = sorted(folders, reverse=True)
-        places = ((step, folders[step].joinpath("personas", person.name, *file)) for step in (own, *earlier))
+        own, *earlier = sorted(snapshots, reverse=True)
+        places = ((step, snapshots[step].path.joinpath("personas", person.name, *file)) for step in (own, *earlier))
         step, path = next(((step, path) for step, path in places if path.exists()), (None, None))
         if step != own and own > 0:
             done = "nothing is taken" if step is None else f"that of step_{step} is taken"
@@ -324,11 +291,6 @@ def _check_name(path: Path, name: str) -> None:
         _fail(where, f"the name {name!r} cannot be that of a folder")
     if (path / "personas" / name).resolve().parent != (path / "personas").resolve():
         _fail(where, f"the folder of {name!r} leads out of personas")
-
-
-def is_folder_name(name: str) -> bool:
-    """Whether a name can be that of a visible folder on every system."""
-    return is_file_name(name) and name.strip(" .") == name
 
 
 def _read(path: Path) -> Any:

@@ -11,12 +11,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from repunet_model.games.base import EncounterStatus, Game
+from repunet_model.games.investment import parts_differ
 from repunet_model.questions.base import Credibility
 from repunet_model.reference_layout import encounters
-from repunet_model.reference_layout.files import Message, Node, Person, Published, Report
+from repunet_model.reference_layout.files import Message, Node, Person, Published, plain
 from repunet_model.reference_layout.words import EVERYBODY, GOSSIP, ORDERS, PREDICATES, PUBLISHED, RESULTS, SIGN_UP
 from repunet_model.storage import Row
+from repunet_model.util.report import Report
 from repunet_model.util.text import first_problem
+
+UNTOLD = {"whether to spread gossip second-hand", "reasons"}
+"""The keys of a message that no column holds, and that an export writes again."""
 
 CREDIBILITIES = tuple(credibility.value for credibility in Credibility)
 
@@ -78,7 +83,7 @@ class History:
                 found[step, pair] = encounters.refusal(step, node.subject, node.object)
         for row in found.values():
             where = f"step {row['step']}, {row['first']} and {row['second']}"
-            if self.game.name == "investment" and encounters.parts_differ(row):
+            if self.game.name == "investment" and parts_differ(row):
                 done = "kept; the actual share is of the doubled amount"
                 self.report.say(where, "what both got is not the doubled amount", done)
             if row.get("accepted") and row["promised_share"] is None:
@@ -217,7 +222,7 @@ class History:
         return sorted(found, key=lambda row: (row["step"], row["order"]))
 
     def _heard(self, person: Person) -> list[Row]:
-        messages: list[Message] = []
+        messages: list[tuple[Message, Row]] = []
         for number, data in enumerate(person.gossip, start=1):
             where = f"{person.name}/gossip_database.json, message {number}"
             try:
@@ -227,11 +232,11 @@ class History:
                 self.report.say(where, what, "left out")
                 continue
             if self._is_there(message.created_at, where):
-                messages.append(message)
+                messages.append((message, data))
         told = self._dialogues(person.name)
-        often = Counter((message.created_at, message.gossiper) for message in messages)
+        often = Counter((message.created_at, message.gossiper) for message, _ in messages)
         rows = []
-        for message in messages:
+        for message, data in messages:
             key = (message.created_at, message.gossiper)
             # The order tells apart several messages from one gossiper in one step.
             known = told[key].pop(0) if told[key] and len(told[key]) == often[key] else []
@@ -250,7 +255,7 @@ class History:
                 "summary": message.summary,
                 "credibility": message.credibility.lower(),
                 "passed_on_to": "",
-                PUBLISHED: message.own,
+                PUBLISHED: {key: plain(value) for key, value in data.items() if key in UNTOLD},
             }
             rows.append(row)
         return rows

@@ -8,10 +8,9 @@ and the next step with a folder has all ties made or cut since. Resources follow
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
 
 from repunet_model import measures
 from repunet_model.folding import FoldedSociety, plain_number
@@ -20,11 +19,11 @@ from repunet_model.network import SocialNetwork
 from repunet_model.personas import Persona
 from repunet_model.reference_layout.files import Person, plain
 from repunet_model.reference_layout.history import History
-from repunet_model.reference_layout.kept import StoredStep
 from repunet_model.reference_layout.records import Records
 from repunet_model.reference_layout.ties import Ties
 from repunet_model.reference_layout.words import PUBLISHED
 from repunet_model.storage import Row, schema
+from repunet_model.storage.packed import StoredStep
 from repunet_model.storage.schema import TABLES, StepLog
 from repunet_model.util.text import ranges
 
@@ -63,8 +62,9 @@ class Past:
         society = FoldedSociety(self.game, self.personas, learned)
         earned = dict.fromkeys(self.published.names, START_RESOURCES)
         self._report_gaps()
+        logs = self._logs()
         for step in range(self.published.step + 1):
-            log = self._log(step)
+            log = logs[step]
             society.fold(step, log)
             snapshot = self.published.snapshots.get(step)
             people = () if snapshot is None else snapshot.people
@@ -93,31 +93,20 @@ class Past:
             tables = {name: log.named(name) for name, table in TABLES.items() if table.is_built_in}
             yield {"state": society.state(), "metrics": measured, "usage": {}}, {**tables, PUBLISHED: raw}
 
-    @cached_property
-    def _rows(self) -> dict[str, dict[int, list[Row]]]:
-        """The rows of all tables but that of ties, by table and step."""
+    def _logs(self) -> Mapping[int, StepLog]:
+        """Return the rows of all tables but that of ties, by step."""
         interactions = list(self.history.interactions.values())
-        everything = {
-            schema.INTERACTIONS.name: interactions,
-            schema.EVENTS.name: [event for name in self.published.names for event in self.history.events[name]],
-            schema.RECORDS.name: Records(self.history).rows(),
-            schema.GOSSIP.name: self.history.gossip,
-            schema.DECLARATIONS.name: self.history.declarations,
-        }
         self._report_untold(interactions)
-        found: dict[str, dict[int, list[Row]]] = {name: defaultdict(list) for name in everything}
-        for name, rows in everything.items():
-            for row in rows:
-                found[name][row["step"]].append(row)
-        return found
-
-    def _log(self, step: int) -> StepLog:
-        log = StepLog()
-        for name, rows in self._rows.items():
-            for row in rows.get(step, ()):
-                has_step = "step" in TABLES[name].columns
-                log.add(TABLES[name], {key: value for key, value in row.items() if has_step or key != "step"})
-        return log
+        events = [event for name in self.published.names for event in self.history.events[name]]
+        return StepLog.by_step(
+            {
+                schema.INTERACTIONS: interactions,
+                schema.EVENTS: events,
+                schema.RECORDS: Records(self.history).rows(),
+                schema.GOSSIP: self.history.gossip,
+                schema.DECLARATIONS: self.history.declarations,
+            }
+        )
 
     def _report_untold(self, interactions: list[Row]) -> None:
         """Report the columns with missing values."""

@@ -20,8 +20,7 @@ Entries without an exact counterpart are left out or mapped by one of these rule
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,13 +33,15 @@ from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError
 from repunet_model.games import find
 from repunet_model.personas import Disposition, Persona, Population, built_in, read_file, validated
-from repunet_model.reference_layout.files import Person, Published, Report, Snapshot, read_published
+from repunet_model.populations import told_by
+from repunet_model.reference_layout.files import Published, read_published
 from repunet_model.reference_layout.history import History
-from repunet_model.reference_layout.kept import StoredStep, restored
+from repunet_model.reference_layout.kept import restored
 from repunet_model.reference_layout.past import Past
 from repunet_model.reference_layout.words import PREDICATES, PUBLISHED, SIGN_UP
 from repunet_model.storage import Manifest, Row, RunFolder
-from repunet_model.storage.schema import RECORDS, TIES
+from repunet_model.storage.packed import counted
+from repunet_model.util.report import Report
 from repunet_model.util.text import first_problem
 
 NAMED = (("invest", "investment"), ("pd_game", "prisoners_dilemma"), ("sign", "sign_up"))
@@ -48,17 +49,6 @@ NAMED = (("invest", "investment"), ("pd_game", "prisoners_dilemma"), ("sign", "s
 
 _MODE = re.compile(r"with(out)?((?:_(?:repu|gossip))+)")
 """A part of the name of a published run, as in "with_repu_gossip" or "without_repu_with_gossip"."""
-
-_ALTRUIST = re.compile(r"altru", re.IGNORECASE)
-_SELFISH = re.compile(
-    r"individualis|self-interest|extremely rational|personal (?:gain|interest|success)|own comfort", re.IGNORECASE
-)
-_PUBLIC_SPIRITED = re.compile(r"cooperat|communit|society|collective|welfare", re.IGNORECASE)
-"""Words of the published initial texts; the last are those of altruists only without words of self-interest."""
-
-_TRAITS = re.compile(
-    r"(?:You are|I am) [^,.]+, an? (\d{1,3})-year-old (\w+) from ((?:the )?[A-Z][\w'-]*(?: [A-Z][\w'-]*)*)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +98,11 @@ def import_run(
     reading = _Reading(published, told or Told(), report)
     own = restored(published)
     if own is None:
-        config, past = reading.config(seed), reading.past(seed)
-        personas, steps = past.personas, list(past.steps())
+        config, personas = reading.config(seed), reading.personas()
+        steps = list(Past(reading.history, personas, config.seed, config.reputation).steps())
         # Equal agents make runs comparable; what they had learned at first is not always told.
-        alike = [Persona(name=each.name, disposition=each.disposition) for each in sorted(personas, key=_name)]
+        named = sorted((persona.name, persona.disposition) for persona in personas)
+        alike = [Persona(name=name, disposition=disposition) for name, disposition in named]
         population = Population(PUBLISHED, alike).described({each.name: {} for each in alike})
         if published.last.meta.extra:
             report.say(published.source, "was changed after its export", "what the export kept is left out")
@@ -121,10 +112,7 @@ def import_run(
         personas = validated(kept["personas"], published.source)
     (first, tables), *later = steps
     manifest = Manifest.of_run(
-        config,
-        population,
-        respondents(backend).to_dict(),
-        imported={"from": published.source, "step": published.step},
+        config, population, respondents(backend).to_dict(), imported={"from": published.source, "step": published.step}
     )
     documents = {
         "personas": [persona.model_dump(mode="json") for persona in personas],
@@ -134,26 +122,7 @@ def import_run(
     default = re.sub(r"[^A-Za-z0-9._-]+", "_", f"imported_{published.source.replace('/', '_')}")
     default = default[:90].rstrip("._-") or "imported"
     folder = RunFolder.create(storage, name, default, manifest, documents, tables, later)
-    return Imported(folder, published.step, _counts(steps), tuple(report.lines))
-
-
-def _counts(steps: Sequence[StoredStep]) -> dict[str, int]:
-    """Return the number of entries by kind."""
-    state, counts, present = steps[-1][0]["state"], Counter[str](), set()
-    for _, tables in steps:
-        counts.update({name: len(rows) for name, rows in tables.items() if name not in {PUBLISHED, TIES.name}})
-        present |= {(row["holder"], row["subject"], row["role"]) for row in tables.get(RECORDS.name, ())}
-    return {
-        "agents": len(state["agents"]),
-        "ties": len(state["network"]["ties"]),
-        "blacklisted": sum(map(len, state["network"]["blacklists"].values())),
-        "present records": len(present),
-        **{name: count for name, count in counts.items() if count},
-    }
-
-
-def _name(persona: Persona) -> str:
-    return persona.name
+    return Imported(folder, published.step, counted(steps), tuple(report.lines))
 
 
 @dataclass
@@ -164,15 +133,9 @@ class _Reading:
     told: Told
     report: Report = field(default_factory=Report)
 
-    @property
-    def snapshot(self) -> Snapshot:
-        """The last step folder."""
-        return self.published.last
-
-    @property
-    def source(self) -> str:
-        """The name of the run."""
-        return self.published.source
+    def __post_init__(self) -> None:
+        """Look up what every method needs."""
+        self.snapshot, self.source = self.published.last, self.published.source
 
     @cached_property
     def history(self) -> History:
@@ -188,10 +151,6 @@ class _Reading:
         activation = "simultaneous" if self.game == "prisoners_dilemma" else "sequential"
         found = {"game": self.game, "reputation": self.reputation, "gossip": self.gossip}
         return RunConfig.checked({**found, "activation": activation, "dialogue_turns": 2, "seed": seed})
-
-    def past(self, seed: int) -> Past:
-        """Return the steps of the run."""
-        return Past(self.history, self.personas(), seed, self.reputation)
 
     @cached_property
     def game(self) -> str:
@@ -263,79 +222,53 @@ class _Reading:
 
     def personas(self) -> list[Persona]:
         """Return the agents before the first step."""
-        given = self._given
-        strangers = sorted(set(given) - set(self.published.names))
-        for name in strangers:
+        given: Mapping[str, Persona] = {}
+        if self.told.personas is not None:
+            rows = read_file(self.told.personas, self.game, find(self.game).roles)
+            given = {persona.name: persona for persona in rows}
+        for name in sorted(set(given) - set(self.published.names)):
             self.report.say(name, "is in the persona file and not in the run", "left out")
-        return [self._persona(person) for person in self.snapshot.people]
-
-    @cached_property
-    def _given(self) -> Mapping[str, Persona]:
-        if self.told.personas is None:
-            return {}
-        given = read_file(self.told.personas, self.game, find(self.game).roles)
-        return {persona.name: persona for persona in given}
-
-    @cached_property
-    def _known(self) -> Mapping[str, Persona]:
-        """The built-in personas; the later investment runs have other dispositions than the early ones."""
+        # The later investment runs have other dispositions than the early ones, whose `learned` is one text.
         is_early = any(isinstance(person.scratch.learned, str) for person in self.snapshot.people)
-        return {persona.name: persona for persona in built_in("" if is_early else self.game)}
+        known = {persona.name: persona for persona in built_in("" if is_early else self.game)}
+        return [self._persona(name, given.get(name), known.get(name)) for name in self.published.names]
 
-    def _persona(self, person: Person) -> Persona:
-        try:
-            start = self.published.snapshots.get(0)
-            learned = set() if start is None else set(self._learned(start.person(person.name)).values())
-            first = learned.pop().strip() if len(learned) == 1 else ""
-            known = self._given.get(person.name) or self._known.get(person.name)
-            traits = {} if known is None else known.model_dump(exclude={"learned", "disposition"})
-            traits = {"name": person.name, **dict.fromkeys(("age", "gender", "country")), **traits}
-            own = {"disposition": self._disposition(person.name), "learned": first or None}
-            return Persona.model_validate({**traits, **self._traits(person, traits), **own})
-        except ValidationError as error:
-            raise ConfigurationError(f"{person.name}: {first_problem(error)}") from None
-
-    def _disposition(self, name: str) -> Disposition:
-        """Return the disposition of an agent; the sources and their order are in the docstring of this module."""
+    def _persona(self, name: str, given: Persona | None, known: Persona | None) -> Persona:
+        """Return a persona from the persona file, the built-in one, and what `learned` tells in the first folder."""
         first = min(self.published.snapshots)
-        text = " ".join(self._learned(self.published.snapshots[first].person(name)).values())
-        said = disposition_in(text)
-        if name in self._given:
-            given = self._given[name].disposition
-            if said not in (None, given) and first == 0:
-                self.report.say(name, f"`learned` says {said} at step 0", f"{given} by the persona file")
-            return given
+        learned = self.published.snapshots[first].person(name).scratch.by_role(find(self.game).roles)
+        texts = {text.strip() for text in learned.values()}
+        told = told_by(" ".join(texts))
+        traits = {"name": name, **told}
+        for trait, value in {} if (other := given or known) is None else other.model_dump(mode="json").items():
+            if trait not in {"disposition", "learned"} and value is not None:
+                if traits.get(trait, value) != value:
+                    self.report.say(f"{name}/scratch.json", f"{trait} {traits[trait]}", f"{value} is known")
+                traits[trait] = value
+        traits["disposition"] = self._disposition(name, given, known, told.get("disposition"), first)
+        if first == 0 and len(texts) == 1:
+            traits["learned"] = texts.pop() or None
+        try:
+            return Persona.model_validate(traits)
+        except ValidationError as error:
+            raise ConfigurationError(f"{name}: {first_problem(error)}") from None
+
+    def _disposition(
+        self, name: str, given: Persona | None, known: Persona | None, said: Disposition | None, first: int
+    ) -> Disposition:
+        """Return the disposition of an agent; the sources and their order are in the docstring of this module."""
+        if given is not None:
+            if first == 0 and said not in (None, given.disposition):
+                self.report.say(name, f"`learned` says {said} at step 0", f"{given.disposition} by the persona file")
+            return given.disposition
         if first == 0 and said is not None:
             return said
         where = "`learned` does not tell it at step 0" if first == 0 else "step 0 is not there"
-        if name in self._known:
+        if known is not None:
             done = "that of the built-in persona of the same name; name others by --personas"
             self.report.say(name, f"the disposition is in no file, {where}", done)
-            return self._known[name].disposition
+            return known.disposition
         if said is None:
             raise ConfigurationError(f"{name}: the published layout holds no disposition, give --personas FILE")
         self.report.say(name, f"the disposition is in no file, {where}", f"taken from `learned` of step {first}")
         return said
-
-    def _traits(self, person: Person, known: Row) -> Row:
-        """Return the unknown ones of age, gender and country, parsed from the first sentence of `learned`."""
-        for text in self._learned(person).values():
-            found = _TRAITS.match(text)
-            if found is None or found[2] not in {"male", "female"}:
-                continue
-            told = {"age": int(found[1]), "gender": found[2], "country": found[3]}
-            if told["age"] != known["age"] and known["age"] is not None:
-                self.report.say(f"{person.name}/scratch.json", f"age {told['age']}", f"{known['age']} is known")
-            return {name: value for name, value in told.items() if known[name] is None}
-        return {}
-
-    def _learned(self, person: Person) -> dict[str, str]:
-        return person.scratch.by_role(find(self.game).roles)
-
-
-def disposition_in(text: str) -> Disposition | None:
-    """Return the disposition that an initial text tells; None if it tells none, or both."""
-    altruistic, selfish = bool(_ALTRUIST.search(text)), bool(_SELFISH.search(text))
-    if altruistic != selfish:
-        return Disposition.ALTRUISTIC if altruistic else Disposition.SELF_INTERESTED
-    return Disposition.ALTRUISTIC if not selfish and _PUBLIC_SPIRITED.search(text) else None

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError
 from repunet_model.export import whole
 from repunet_model.games import find
 from repunet_model.games.base import EncounterStatus
 from repunet_model.reference_layout.encounters import boxed, memory_of, result_of
-from repunet_model.reference_layout.files import META, is_folder_name
+from repunet_model.reference_layout.files import META
 from repunet_model.reference_layout.kept import kept_of
 from repunet_model.reference_layout.words import (
     EVERYBODY,
@@ -34,9 +31,9 @@ from repunet_model.reference_layout.words import (
 )
 from repunet_model.reputation import Cause
 from repunet_model.storage import Row, StepReader
-from repunet_model.storage.schema import DECLARATIONS, EVENTS, INTERACTIONS, RECORDS, AgentState, State
+from repunet_model.storage.schema import DECLARATIONS, EVENTS, INTERACTIONS, RECORDS, AgentState
 from repunet_model.storage.schema import GOSSIP as MESSAGES
-from repunet_model.util.text import one_line
+from repunet_model.util.text import check_folder_names, one_line
 
 TABLES = (INTERACTIONS, EVENTS, RECORDS, MESSAGES, DECLARATIONS)
 
@@ -56,7 +53,7 @@ def export_step(run: StepReader, step: int, out: Path) -> Path:
         RepuNetError: If the run cannot be read, the layout does not support its game or a name, or `out` exists or
             cannot be written; no partial folder remains.
     """
-    past = _Past.read(run, step)
+    past = _Past(run, step)
     written = {
         file: content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=2) + "\n"
         for file, content in past.files()
@@ -72,69 +69,41 @@ def export_step(run: StepReader, step: int, out: Path) -> Path:
     return out / f"step_{step}"
 
 
-@dataclass(frozen=True)
 class _Past:
-    """A run up to a step.
+    """A run up to a step, in tables whose rows have their steps."""
 
-    Attributes:
-        tables: The rows up to the step, by table; each has its step.
-        number: The number of each agent.
-        scratch: What an imported step folder had in the agents' own files, by name.
-    """
-
-    config: RunConfig
-    step: int
-    people: list[Row]
-    state: State
-    tables: Mapping[str, list[Row]]
-    number: Mapping[str, int]
-    scratch: Mapping[str, Row]
-
-    @classmethod
-    def read(cls, run: StepReader, step: int) -> _Past:
+    def __init__(self, run: StepReader, step: int) -> None:
         """Read a run, and check that the layout supports it."""
-        config = run.manifest.config
-        if config.game not in PREDICATES:
-            raise ConfigurationError(f"the published layout has no place for the game {config.game!r}")
-        folders: dict[str, str] = {}
-        for name in (persona.name for persona in run.personas):
-            if not is_folder_name(name):
-                raise ConfigurationError(
-                    f"the published layout has a folder for each agent, and {name!r} cannot be one"
-                )
-            other = folders.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
-            if other != name:
-                raise ConfigurationError(
-                    f"the published layout has a folder for each agent, and those of {other!r} and {name!r} would be "
-                    "one where capitals do not count"
-                )
-        tables: dict[str, list[Row]] = defaultdict(list)
+        self.config, self.step, self.state = run.manifest.config, step, run.step(step).state
+        if self.config.game not in PREDICATES:
+            raise ConfigurationError(f"the published layout has no place for the game {self.config.game!r}")
+        names = [persona.name for persona in run.personas]
+        check_folder_names(names, "the published layout has a folder for each agent")
+        self.tables: dict[str, list[Row]] = defaultdict(list)
         for each in run.steps(1, step):
             for table in TABLES:
-                tables[table.name] += [{**row, "step": each.number} for row in each.rows(table)]
-        scratch = {row["agent"]: row["scratch"] for row in run.folder.table(step, PUBLISHED)}
-        number = {name: position for position, name in enumerate(persona.name for persona in run.personas)}
-        number |= {name: own["ID"] for name, own in scratch.items()}
-        people = [persona.model_dump(mode="json") for persona in run.personas]
-        return cls(config, step, people, run.step(step).state, tables, number, scratch)
+                self.tables[table.name] += [{**row, "step": each.number} for row in each.rows(table)]
+        self.scratch = {row["agent"]: row["scratch"] for row in run.folder.table(step, PUBLISHED)}
+        self.number = {name: number for number, name in enumerate(names)}
+        self.number |= {name: own["ID"] for name, own in self.scratch.items()}
 
     def files(self) -> Iterator[tuple[str, Any]]:
         """Yield the relative path of each file of the step folder but meta.json, with its data or text."""
-        for persona, state in zip(self.people, self.state["agents"], strict=True):
-            place = f"personas/{persona['name']}"
-            yield f"{place}/memory/scratch.json", self._scratch(persona, state)
-            yield f"{place}/memory/associative_memory/nodes.json", self._nodes(persona["name"])
-            present, replaced = self._records(persona["name"])
+        for state in self.state["agents"]:
+            name = state["name"]
+            place = f"personas/{name}"
+            yield f"{place}/memory/scratch.json", self._scratch(name, state)
+            yield f"{place}/memory/associative_memory/nodes.json", self._nodes(name)
+            present, replaced = self._records(name)
             yield f"{place}/reputation/reputation_database.json", present
             yield f"{place}/reputation/out_of_date_reputation_database.json", replaced
-            yield f"{place}/reputation/gossip_database.json", list(self._messages(persona["name"]))
+            yield f"{place}/reputation/gossip_database.json", list(self._messages(name))
         results = self._results()
         if results:
             folder, stem = RESULTS[self.config.game]
             yield f"{folder}/{stem}_{self.step}.txt", results
 
-    def _scratch(self, persona: Row, state: AgentState) -> Row:
-        name = persona["name"]
+    def _scratch(self, name: str, state: AgentState) -> Row:
         roles = find(self.config.game).roles
         learned = state["learned"] if roles[0] != roles[1] else state["learned"][roles[0]]
         resources = Decimal(state["resources"])

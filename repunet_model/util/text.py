@@ -77,6 +77,24 @@ def is_file_name(name: str) -> bool:
     )
 
 
+def is_folder_name(name: str) -> bool:
+    """Whether a name can be that of a visible folder on every system."""
+    return is_file_name(name) and name.strip(" .") == name
+
+
+def check_folder_names(names: Iterable[str], why: str) -> None:
+    """Raise ConfigurationError unless names can be those of different folders on every system; `why` explains it."""
+    folders: dict[str, str] = {}
+    for name in names:
+        if not is_folder_name(name):
+            raise ConfigurationError(f"{why}, and {name!r} cannot be one")
+        other = folders.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if other != name:
+            raise ConfigurationError(
+                f"{why}, and those of {other!r} and {name!r} would be one where capitals do not count"
+            )
+
+
 def check_name(name: str) -> str:
     """Return a run's name; raise ConfigurationError unless it is valid on every system and lies in its storage."""
     if not _NAME.fullmatch(name) or name.rstrip(" .") != name:
