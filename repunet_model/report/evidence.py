@@ -62,9 +62,19 @@ class Run:
         return str(self.parameters["mode"])
 
     @property
-    def seed(self) -> int:
-        """The random seed."""
-        return int(self.parameters["seed"])
+    def seed(self) -> int | None:
+        """The random seed; None if the first steps were not made here."""
+        return None if self.parameters["seed"] is None else int(self.parameters["seed"])
+
+    @property
+    def apart(self) -> tuple[int, str]:
+        """What tells repetitions apart, in their order: the seed, or the name of a run without one."""
+        return (0, str(self.parameters["run"])) if self.seed is None else (self.seed, "")
+
+    @property
+    def label(self) -> str:
+        """What tells repetitions apart, in words."""
+        return str(self.parameters["run"]) if self.seed is None else f"seed {self.seed}"
 
     @property
     def last_step(self) -> int:
@@ -129,9 +139,11 @@ class Panel:
         frames = (run.measures for runs in self.runs.values() for run in runs)
         return any(measure in frame and bool(frame[measure].notna().any()) for frame in frames)
 
-    def by_seed(self, mode: str, measure: str, first: bool = False) -> dict[int, float]:
-        """Return `Run.mean_of` for each run that has the measure, by seed."""
-        found = {run.seed: run.mean_of(measure, first) for run in self.runs.get(mode, ())}
+    def by_seed(self, mode: str, measure: str, first: bool = False) -> dict[Any, float]:
+        """Return `Run.mean_of` for each run that has the measure, by seed, or by name for a run without one."""
+        found = {
+            run.label if run.seed is None else run.seed: run.mean_of(measure, first) for run in self.runs.get(mode, ())
+        }
         return {seed: value for seed, value in found.items() if value is not None}
 
 
@@ -154,9 +166,9 @@ class Evidence:
             by_mode[run.mode].append(run)
         panels = []
         for (game, words), by_mode in found.items():
-            runs = {mode: sorted(own, key=lambda run: run.seed) for mode, own in by_mode.items() if own}
+            runs = {mode: sorted(own, key=lambda run: run.apart) for mode, own in by_mode.items() if own}
             for mode, own in runs.items():
-                if len({run.seed for run in own}) < len(own):
+                if len({run.apart for run in own}) < len(own):
                     names = ", ".join(str(run.stored.folder.path) for run in own[:4])
                     raise ConfigurationError(
                         f"two runs of {game} with {mode} have the same parameters and seed: give one of {names}"

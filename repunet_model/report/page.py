@@ -140,12 +140,12 @@ def _drawn(section: Section, picture: Picture, place: Path) -> Section:
 def lead(evidence: Evidence) -> str:
     """Summarise the runs of a report in a sentence."""
     games = ", ".join(dict.fromkeys(panel.title for panel in evidence.panels))
-    runs, seeds = len(evidence.runs), len({run.seed for run in evidence.runs})
+    runs, seeds = len(evidence.runs), len({run.seed for run in evidence.runs} - {None})
     last = sorted({run.last_step for run in evidence.runs})
     steps = f"{last[0]} steps" if len(last) == 1 else f"{last[0]} to {last[-1]} steps"
     backends = ", ".join(dict.fromkeys(_backend(run) for run in evidence.runs))
     return (
-        f"{games}. {runs} run{'s' if runs > 1 else ''} ({seeds} seed{'s' if seeds > 1 else ''}; "
+        f"{games}. {runs} run{'s' if runs > 1 else ''} ({seeds or 'no'} seed{'s' if seeds > 1 else ''}; "
         f"{', '.join(evidence.modes)}) of {steps}; answered by {backends}."
     )
 
@@ -154,7 +154,7 @@ def _backend(run: Run) -> str:
     """Describe the backend of a run."""
     name = str(run.parameters["backend"])
     model = run.parameters.get("backend.model")
-    return f"{name} ({model})" if model else f"the backend {name}"
+    return f"{name} ({model})" if model else name if run.seed is None else f"the backend {name}"
 
 
 def _tables_of(picture: Picture, evidence: Evidence) -> list[Table]:
@@ -249,7 +249,7 @@ def _runs_section(evidence: Evidence) -> Section:
         for name in dict.fromkeys(name for run in evidence.runs for name in run.parameters)
     }
     shared = [[name, str(*own)] for name, own in values.items() if len(own) == 1 and name not in {"run", "seed"}]
-    cells = [[panel.title, mode, ranges([run.seed for run in runs])] for panel, mode, runs in evidence.cells()]
+    cells = [[panel.title, mode, _repetitions(runs)] for panel, mode, runs in evidence.cells()]
     tables = [Table("Runs by scenario and mode.", ["scenario", "mode", "seeds"], cells, words=3)]
     if shared:
         tables.append(Table("Parameters that all runs share.", ["parameter", "value"], shared, words=2))
@@ -260,6 +260,12 @@ def _runs_section(evidence: Evidence) -> Section:
         if run.shared_steps
     ]
     return Section("runs", "Runs", texts, tables=tables)
+
+
+def _repetitions(runs: Sequence[Run]) -> str:
+    """Format the seeds of some runs, and the names of those without one."""
+    seeds = ranges(run.seed for run in runs if run.seed is not None)
+    return ", ".join(filter(None, [seeds, *(run.label for run in runs if run.seed is None)]))
 
 
 def _made(runs: Sequence[Run]) -> str:

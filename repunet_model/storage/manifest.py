@@ -207,7 +207,9 @@ class Manifest:
         and the published run is its parent. Backends are flattened: "backend" is a name, and "backend.NAME" a parameter
         of it.
         """
-        own = self.config.stored() | ({} if self.origin is None else {"seed": None})
+        own, backend = self.config.stored(), _flat("backend", self.backend)
+        if self.origin is not None:
+            own["seed"], backend["backend"] = None, f"the published implementation, then {backend['backend']}"
         parent: Row = (self.parent if self.shared_steps else None) or {"run": self.origin}
         return {
             "game": own.pop("game"),
@@ -216,8 +218,7 @@ class Manifest:
             "n_agents": population["agents"],
             "population": population["name"],
             "population_hash": population["sha256"],
-            **_flat("backend", self.backend),
-            **({} if self.origin is None else {"backend": f"published run, then {self.backend['backend']}"}),
+            **backend,
             **{
                 name: value
                 for agent, described in self.backend_for.items()

@@ -51,7 +51,7 @@ def _final(panel: Panel, first: str, second: str, measure: str = "cooperation_ra
 
 
 def _of_runs(panel: Panel, number: Callable[[Run], float | None]) -> dict[int, float]:
-    found = {run.seed: number(run) for run in panel.runs.get(FULL, ())}
+    found = {run.seed: number(run) for run in panel.runs.get(FULL, ()) if run.seed is not None}
     return {seed: value for seed, value in found.items() if value is not None}
 
 

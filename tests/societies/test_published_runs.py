@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 
 from repunet_model.cli import main
 from repunet_model.jobs.resume import resumed
 from repunet_model.model import RepuNetModel
 from repunet_model.reference_layout import Imported, Told, export_step, import_run
 from repunet_model.report import evidence, page
+from repunet_model.report.pictures import pictures
 from repunet_model.results.tables import measures_of, table_of
 from repunet_model.storage import StepReader, to_json
 from repunet_model.storage.schema import INTERACTIONS
@@ -339,7 +342,7 @@ def test_an_export_keeps_what_it_need_not_change(tmp_path: Path) -> None:
     made.files["Ann"]["reputation/gossip_database.json"] = [heard]
     step = export_step(StepReader(made.read(tmp_path).folder), 2, tmp_path / "out")
     scratch = content(step, "memory/scratch.json")["Ann"]
-    assert scratch == made.scratch("Ann")
+    assert scratch == {**scratch, **made.scratch("Ann")}
     nodes = content(step, "memory/associative_memory/nodes.json")["Ann"]
     assert [node["description"] for node in nodes if node["type"] == "EVENT"] == [DEAL.format("Ann", "Bob")]
     for file in ("reputation_database", "out_of_date_reputation_database"):
@@ -348,14 +351,24 @@ def test_an_export_keeps_what_it_need_not_change(tmp_path: Path) -> None:
     assert {key: message[key] for key in heard} == heard
 
 
+def assert_no_panel_is_empty(read: evidence.Evidence) -> None:
+    for picture in pictures(read):
+        for ax in picture.figure.axes:
+            bars = [bar for bar in ax.patches if not isinstance(bar, Rectangle) or np.isfinite(bar.get_height())]
+            drawn = [*ax.lines, *ax.collections, *ax.images, *bars]
+            assert drawn, (picture.name, ax.get_title(), ax.get_ylabel())
+
+
 def test_imports_of_several_runs_stand_in_one_report(tmp_path: Path) -> None:
     names = ["invest_a_with_repu_gossip", "invest_b_with_repu_gossip", "invest_c_without_repu_gossip"]
     runs = [import_run(invented(tmp_path, name), tmp_path / "storage", name) for name in names]
-    page.write(evidence.read([StepReader(run.folder) for run in runs]), tmp_path / "report", "Imports")
+    read = evidence.read([StepReader(run.folder) for run in runs])
+    assert len(read.panels) == 1
+    assert_no_panel_is_empty(read)
+    page.write(read, tmp_path / "report", "Imports")
     text = (tmp_path / "report" / "index.html").read_text()
     assert all(name in text for name in names)
-    assert "nothing to measure" not in text
-    assert "answered by the published run, then rules" in text
+    assert "answered by the published implementation, then rules" in text
 
 
 # The real data
