@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import Label
@@ -38,15 +38,8 @@ class Meta(_Entry):
     extra: Annotated[dict[str, Any], Field(alias=EXTRA, default_factory=dict)]
 
 
-class Relationship(_Entry):
-    """Ties and blacklist, as names or as pairs of name and role."""
-
-    bind_list: list[Any]
-    black_list: list[Any]
-
-
 class Scratch(_Entry):
-    """The state of an agent."""
+    """The state of an agent; ties and blacklist are names, or pairs of name and role."""
 
     name: str
     learned: str | dict[str, str]
@@ -59,7 +52,8 @@ class Scratch(_Entry):
     success_num_trustee: Count = 0
     total_chat_num: Count = 0
     success_chat_num: Count = 0
-    relationship: Relationship
+    bind_list: Annotated[list[Any], Field(validation_alias=AliasPath("relationship", "bind_list"))]
+    black_list: Annotated[list[Any], Field(validation_alias=AliasPath("relationship", "black_list"))]
     resources_unit: Amount
     observed: dict[str, Any] = {}
 

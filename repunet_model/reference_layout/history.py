@@ -114,11 +114,8 @@ class History:
             }
         else:
             row = encounters.from_memory(self.game.name, node.created_at, node.text)
-        if (
-            row is None
-            or name not in (row["first"], row["second"])
-            or {row["first"], row["second"]} - set(self.published.names)
-        ):
+        sides = set() if row is None else {row["first"], row["second"]}
+        if name not in sides or sides - set(self.published.names):
             self.report.say(f"{name}/nodes.json, step {node.created_at}", "the encounter cannot be read", "left out")
             return None
         return row
@@ -163,11 +160,8 @@ class History:
         for name, nodes in self.nodes.items():
             for node in nodes:
                 row = self.interactions.get((node.created_at, frozenset((node.subject, node.object))))
-                if (
-                    row is None
-                    or node.predicate != PREDICATES[self.game.name]
-                    or name not in (node.subject, node.object)
-                ):
+                is_own = node.predicate == PREDICATES[self.game.name] and name in (node.subject, node.object)
+                if row is None or not is_own:
                     continue
                 mine, theirs = ("first", "second") if row["first"] == name else ("second", "first")
                 event = {

@@ -11,6 +11,9 @@ from repunet_model.reference_layout.words import EXTRA, PUBLISHED
 from repunet_model.storage import Row, StepReader
 from repunet_model.storage.packed import StoredStep, pack, unpack
 
+SUFFIXES = {".json", ".txt"}
+"""The suffixes of exported files; other files in the folder do not count."""
+
 
 def kept_of(run: StepReader, step: int, written: Mapping[str, bytes]) -> Row:
     """Return a run up to a step, with the hash of the exported files."""
@@ -26,8 +29,8 @@ def restored(published: Published) -> tuple[Row, list[StoredStep]] | None:
     kept = plain(published.last.meta.extra)
     folder = published.last.path
     try:
-        files = (path for path in folder.rglob("*") if path.is_file())
-        there = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files if kept}
+        files = (path for path in folder.rglob("*") if kept and path.suffix in SUFFIXES and path.name[0] != ".")
+        there = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
         there.pop(META, None)
         return (kept, unpack(kept)) if kept and kept["sha256"] == _hash(there) else None
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, OSError) as error:
@@ -36,5 +39,6 @@ def restored(published: Published) -> tuple[Row, list[StoredStep]] | None:
 
 
 def _hash(files: Mapping[str, bytes]) -> str:
-    """Return the hash of files by relative path."""
-    return sha256(b"".join(sha256(name.encode() + b"\0" + files[name]).digest() for name in sorted(files))).hexdigest()
+    """Return the hash of files by relative path, whatever their line endings."""
+    texts = (name.encode() + b"\0" + files[name].replace(b"\r\n", b"\n") for name in sorted(files))
+    return sha256(b"".join(sha256(text).digest() for text in texts)).hexdigest()

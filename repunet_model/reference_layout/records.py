@@ -67,11 +67,9 @@ class Records:
         A first record has no predecessor: it was written when the holder first met or heard of the subject in the role,
         before the step `until`.
         """
+        key = (holder, row["subject"], row["role"])
         heard = [
-            message
-            for message in self.history.gossip
-            if (message["listener"], message["subject"], message["subject_role"])
-            == (holder, row["subject"], row["role"])
+            each for each in self.history.gossip if (each["listener"], each["subject"], each["subject_role"]) == key
         ]
         cause = CAUSES.get(reason, Cause.UNKNOWN) if isinstance(reason, str) else Cause.UNKNOWN
         if step is None:
@@ -100,11 +98,8 @@ class Records:
         try:
             entry = Entry.model_validate(data)
             role = entry.role.lower()
-            if (
-                entry.name not in number
-                or role not in self.history.game.roles
-                or key_of(role, number[entry.name]) != key
-            ):
+            is_known = entry.name in number and role in self.history.game.roles
+            if not is_known or key_of(role, number[entry.name]) != key:
                 raise ValueError(f"it is of {entry.name!r} as {entry.role!r}")
             numbers = _numbers(entry.numbers)
             record = ReputationRecord(entry.name, role, entry.content, with_sum_1(numbers))

@@ -14,28 +14,16 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.export import whole
 from repunet_model.games import find
 from repunet_model.games.base import EncounterStatus
+from repunet_model.reference_layout import words
 from repunet_model.reference_layout.encounters import boxed, memory_of, result_of
 from repunet_model.reference_layout.files import META
 from repunet_model.reference_layout.kept import kept_of
-from repunet_model.reference_layout.words import (
-    EVERYBODY,
-    EXTRA,
-    GOSSIP,
-    ORDERS,
-    PREDICATES,
-    PUBLISHED,
-    RESULTS,
-    SIGN_UP,
-    key_of,
-    reason_of,
-)
+from repunet_model.reference_layout.words import EXTRA, PREDICATES, PUBLISHED, SIGN_UP, key_of, reason_of
 from repunet_model.reputation import Cause
-from repunet_model.storage import Row, StepReader
-from repunet_model.storage.schema import DECLARATIONS, EVENTS, INTERACTIONS, RECORDS, AgentState
-from repunet_model.storage.schema import GOSSIP as MESSAGES
+from repunet_model.storage import Row, StepReader, schema
 from repunet_model.util.text import check_folder_names, one_line
 
-TABLES = (INTERACTIONS, EVENTS, RECORDS, MESSAGES, DECLARATIONS)
+TABLES = (schema.INTERACTIONS, schema.EVENTS, schema.RECORDS, schema.GOSSIP, schema.DECLARATIONS)
 
 
 def export_step(run: StepReader, step: int, out: Path) -> Path:
@@ -100,10 +88,10 @@ class _Past:
             yield f"{place}/reputation/gossip_database.json", list(self._messages(name))
         results = self._results()
         if results:
-            folder, stem = RESULTS[self.config.game]
+            folder, stem = words.RESULTS[self.config.game]
             yield f"{folder}/{stem}_{self.step}.txt", results
 
-    def _scratch(self, name: str, state: AgentState) -> Row:
+    def _scratch(self, name: str, state: schema.AgentState) -> Row:
         roles = find(self.config.game).roles
         learned = state["learned"] if roles[0] != roles[1] else state["learned"][roles[0]]
         resources = Decimal(state["resources"])
@@ -126,7 +114,7 @@ class _Past:
             **self.scratch.get(name, {}),
         }
 
-    def _counts(self, name: str, state: AgentState) -> dict[str, int]:
+    def _counts(self, name: str, state: schema.AgentState) -> dict[str, int]:
         """Return the encounters of an agent: by role in the investment game, in total in the others."""
         met: Counter[str] = Counter()
         for row in self.tables["interactions"]:
@@ -172,7 +160,7 @@ class _Past:
         for row in self.tables["declarations"]:
             rounds[row["step"]].append(f"{row['agent']}: {'Yes' if row['cooperated'] else 'No'}\n")
         for step, lines in rounds.items():
-            yield _node("EVENT", name, SIGN_UP, EVERYBODY, "".join(lines), step)
+            yield _node("EVENT", name, SIGN_UP, words.EVERYBODY, "".join(lines), step)
 
     def _encounters(self, name: str) -> Iterator[Row]:
         game = self.config.game
@@ -181,23 +169,23 @@ class _Past:
             if row is None or not self._has_node(event, name):
                 continue
             if game == "sign_up":
-                words = row["summary"] or event["text"]
-                chat = _node("CHAT", row["first"], PREDICATES[game], row["second"], words, row["step"])
+                text = row["summary"] or event["text"]
+                chat = _node("CHAT", row["first"], PREDICATES[game], row["second"], text, row["step"])
                 yield {**chat, "conversation": _spoken(row["conversation"] or ())}
             else:
-                words = memory_of(game, row, event["text"])
-                yield _node("EVENT", name, PREDICATES[game], event["partner"], words, event["step"])
+                text = memory_of(game, row, event["text"])
+                yield _node("EVENT", name, PREDICATES[game], event["partner"], text, event["step"])
 
     def _told(self, name: str) -> Iterator[Row]:
         """Yield the conversations in which an agent told or heard gossip."""
         for row in self.tables["gossip"]:
             if name in (row["gossiper"], row["listener"]):
-                node = _node("CHAT", row["gossiper"], GOSSIP, row["listener"], row["summary"], row["step"])
+                node = _node("CHAT", row["gossiper"], words.GOSSIP, row["listener"], row["summary"], row["step"])
                 yield {**node, "conversation": _spoken(row["dialogue"])}
 
     def _messages(self, name: str) -> Iterator[Row]:
         """Yield the gossip messages that an agent heard."""
-        kinds = {order: kind for kind, order in ORDERS.items()}
+        kinds = {order: kind for kind, order in words.ORDERS.items()}
         for row in self.tables["gossip"]:
             if row["listener"] != name:
                 continue
