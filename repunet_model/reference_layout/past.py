@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import Any
 
 from repunet_model import measures
-from repunet_model.folding import FoldedSociety, plain_number
 from repunet_model.games.base import START_RESOURCES, EncounterStatus
 from repunet_model.network import BLACKLIST_LENGTH, SocialNetwork
 from repunet_model.personas import Persona
@@ -22,6 +21,7 @@ from repunet_model.reference_layout.files import Person, Snapshot, plain
 from repunet_model.reference_layout.history import History
 from repunet_model.reference_layout.records import Records
 from repunet_model.reference_layout.words import PUBLISHED
+from repunet_model.results.folding import FoldedSociety, plain_number
 from repunet_model.storage import Row, schema
 from repunet_model.storage.packed import StoredStep
 from repunet_model.storage.schema import TABLES, StepLog

@@ -22,7 +22,7 @@ LAYERS = [
     {"stages"},
     {"agents", "measures"},
     {"stepping", "model"},
-    {"results", "stored_run", "chronicle", "export", "jobs", "folding"},
+    {"results", "stored_run", "chronicle", "export", "jobs"},
     {"reference_layout", "report", "sweep"},
     {"study"},
     {"cli", "testing", "__main__"},
