@@ -26,9 +26,9 @@ def restored(published: Published) -> tuple[Row, list[StoredStep]] | None:
     Raises:
         ConfigurationError: If it is damaged.
     """
-    kept = plain(published.last.meta.extra)
     folder = published.last.path
     try:
+        kept = plain(published.last.meta.extra)
         files = (path for path in folder.rglob("*") if kept and path.suffix in SUFFIXES and path.name[0] != ".")
         there = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
         there.pop(META, None)

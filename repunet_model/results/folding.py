@@ -100,7 +100,7 @@ class FoldedSociety:
         }
 
     def measures(self, step: int, log: StepLog, seed: int, *, reputation: bool) -> dict[str, Any]:
-        """Measure a step that was folded; what only a model knows is None: its calls, and wishes that lapsed."""
+        """Measure a step that was folded; wishes to gossip that lapsed are None, since no table has them."""
         outcomes = [Outcome.of_row(row, self._game.facts) for row in log.rows(INTERACTIONS)]
         declared = [member.state["declared"] for member in self.members.values()]
         scores = self._standings.over_roles(self._game.roles, self.members) if reputation else None
@@ -108,7 +108,7 @@ class FoldedSociety:
             **self._game.measure(outcomes, declared),
             **measures.of_society(self.members.values(), self.network.graph, scores, seed, step),
             **measures.of_step(log, 0),
-            **dict.fromkeys(("gossip_lapsed", "calls")),
+            "gossip_lapsed": None,
         }
 
 
