@@ -78,8 +78,8 @@ MEASURES = (
 None has the name of a parameter, since `mesa.batch_run` writes both into one row.
 """
 
-COSTS = ("attempts", "tokens", "usd")
-"""The columns of costs of a step: requests, tokens, and US dollars where prices are known."""
+COSTS = ("attempts", "tokens", "reasoning_tokens", "usd")
+"""The columns of costs of a step: requests, tokens, those of reasoning, and US dollars where prices are known."""
 
 _COLUMNS = ("run", "mode", "step", "seed", "rng", "population", "version")
 """Further columns of tables of runs, beside measures and parameters."""
@@ -188,7 +188,7 @@ def of_graph(graph: nx.DiGraph[str]) -> dict[str, float | None]:
 
 
 def of_step(log: StepLog, calls: int) -> dict[str, Any]:
-    """Measure the rows of a step; `calls` is the number of its answered questions."""
+    """Measure the rows of a step; `calls` is the number of its answered calls, of which a fused one counts once."""
     return {**gossip_counts(log.rows(GOSSIP)), "gossip_lapsed": log.lapsed, "calls": calls}
 
 

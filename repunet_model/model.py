@@ -22,7 +22,7 @@ import networkx as nx
 from repunet_model import config, extensions, games, measures, stages
 from repunet_model.agents import RepuNetAgent
 from repunet_model.backends import policies
-from repunet_model.backends.base import Backend, Usage
+from repunet_model.backends.base import Backend, Usage, stored_usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.replay import ReplayBackend
 from repunet_model.backends.sender.client import close_mailbox
@@ -30,12 +30,14 @@ from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.backends.wrappers import service
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
 from repunet_model.errors import ConfigurationError, StorageError
-from repunet_model.memory import Event
+from repunet_model.mechanism import Mechanism
+from repunet_model.memory import Memory
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import GIVEN, Persona, Population, describe, population
-from repunet_model.questions.prompts import Prompts, prompt_hash
+from repunet_model.questions.prompts import prompt_hash
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
+from repunet_model.stability import MEASURE, StabilityRule, Stopped
 from repunet_model.stages.step import in_order, run_step
 from repunet_model.stages.world import Desk, StepContext
 from repunet_model.stepping import SteppedModel
@@ -62,8 +64,10 @@ class RepuNetModel(SteppedModel):
         measures: The measures of the last step: the game's rates, those of `measures.MEASURES`, and those registered.
         usage: Usage since this object was created.
         usage_by_question: Usage since this object was created, by name of the question.
+        usage_by_backend: Usage since this object was created, by label of the backend, such as "openai:gpt-4o-mini".
         step_usage: Usage of the last step.
-        calls: Number of questions answered since this object was created, including the current step.
+        calls: Number of calls answered since this object was created, including the current step; a fused call counts
+            once.
         datacollector: Measures by step, agents by step, and the tables `interactions` and `gossip`.
         limits: Limits for requests to endpoints.
         watchers: Called with each completed step, on the thread of the event loop.
@@ -81,6 +85,7 @@ class RepuNetModel(SteppedModel):
         activation: str = "simultaneous",
         dialogue_turns: int = 2,
         questions: str = "single",
+        mechanism: str | Mapping[str, Any] | Mechanism = "paper",
         label: str = "",
         limits: Limits | None = None,
         rng: int | str | None = None,
@@ -94,7 +99,8 @@ class RepuNetModel(SteppedModel):
             reputation: Whether agents keep reputations.
             gossip: Whether agents gossip.
             n_agents: Number of agents; None for the size of the persona set (20 for the built-in one).
-            personas: "built-in", the path of a persona file, a sequence of personas, or a named population.
+            personas: "built-in" (ten altruistic, ten self-interested), "rational" (all self-interested), the path of a
+                persona file, a sequence of personas, or a named population.
             backend: The backend of the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
                 the LLM_* variables), another name of `backends.setup`, or a backend object.
             backend_for: Other backends for single agents, by name of the agent.
@@ -102,6 +108,8 @@ class RepuNetModel(SteppedModel):
             dialogue_turns: Maximum turns of a dialogue, 2 to 10; the gossiper has the first, the listener the last.
             questions: "single" (one question per call, as in the paper) or "fused" (one call for a sequence of
                 questions from the same view).
+            mechanism: The switches of the mechanism: a text such as "paper", "published" or "paper,second_order=off",
+                a table of switches, or a `Mechanism`.
             label: A label that distinguishes the run in tables and reports.
             limits: Limits for requests to endpoints (concurrency, rates, budget), which several models may share;
                 None allows 32 concurrent requests. Limits do not change results.
@@ -124,6 +132,7 @@ class RepuNetModel(SteppedModel):
                 "activation": activation,
                 "dialogue_turns": dialogue_turns,
                 "questions": questions,
+                "mechanism": mechanism,
                 "seed": draw_seed() if rng is None or rng == "" else rng,
                 "label": label,
             }
@@ -142,11 +151,10 @@ class RepuNetModel(SteppedModel):
         self._answering = self._services([persona.name for persona in people])
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
-        self._prompts = Prompts(
-            self._game.rules, reputation=config.reputation, gossip=config.gossip, random_pairs=self._game.random_pairs
-        )
+        self._mechanism = self._game.mechanism(config)
+        self._prompts = self._game.prompts(config)
         self._streams = Streams(config.seed)
-        self.network = SocialNetwork(persona.name for persona in people)
+        self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._standings = Standings()
         self._agents_by_name = {
             persona.name: RepuNetAgent(self, persona, self._first_learned(persona), self._standings)
@@ -155,6 +163,7 @@ class RepuNetModel(SteppedModel):
         self._board: list[Notice] = []
         self.usage = Usage()
         self.usage_by_question: dict[str, Usage] = {}
+        self.usage_by_backend: dict[str, Usage] = {}
         self.calls = 0
         self.scores: dict[str, float] = {}
         self.measures: dict[str, float | None] = {}
@@ -163,6 +172,7 @@ class RepuNetModel(SteppedModel):
         self._start_collecting()
         self._committed = self._state()
         self.watchers: list[Watcher] = []
+        self._shared_steps = 0
         if storage is not None:
             self._recorder.keep_in(self._create_folder(storage, run_name), step=0)
 
@@ -186,6 +196,11 @@ class RepuNetModel(SteppedModel):
         """Whether some answers cost money or time."""
         return self._respondents.is_costly
 
+    @property
+    def costs_by_backend(self) -> dict[str, Usage]:
+        """`usage_by_backend` without the backends that cost nothing."""
+        return {label: usage for label, usage in sorted(self.usage_by_backend.items()) if usage.to_dict()}
+
     def agent(self, name: str) -> RepuNetAgent:
         """Return an agent by name.
 
@@ -205,7 +220,7 @@ class RepuNetModel(SteppedModel):
         served = {}
         for backend in self._respondents.distinct():
             if isinstance(backend, ReplayBackend):
-                backend.check(self.config.stored())
+                backend.check(self.config.in_table())
             served[id(backend)] = service(backend, self.limits, self._recorder.journal)
         return {name: served[id(self._respondents.of(name))] for name in names}
 
@@ -237,6 +252,25 @@ class RepuNetModel(SteppedModel):
         )
         self.datacollector.collect(self)
 
+    def stable(self, rule: StabilityRule) -> Stopped | None:
+        """Return where the run is stable by a rule, and note it in the folder of a stored run.
+
+            rule = StabilityRule()
+            while model.steps < 100 and not model.stable(rule):
+                model.step()
+
+        Returns:
+            None if it is not stable yet.
+
+        Raises:
+            StorageError: If the note cannot be written.
+        """
+        first = self._shared_steps + 1
+        found = Stopped.of(rule, self.datacollector.model_vars[MEASURE][first:], first)
+        if found is not None:
+            self._recorder.note_stop(found)
+        return found
+
     def close(self) -> None:
         """Close the connections of the backends and release the lock of the run folder."""
         event_loop.run(self._respondents.close())
@@ -255,7 +289,7 @@ class RepuNetModel(SteppedModel):
 
     async def _whole_step(self) -> None:
         """Decide, apply, collect and store a step atomically; `steps` already counts it."""
-        memories = {name: agent.memory.snapshot() for name, agent in self._agents_by_name.items()}
+        memories = {name: agent.memory.copy() for name, agent in self._agents_by_name.items()}
         kinds = in_order(self._own_stages)
         desk = Desk(
             self.steps,
@@ -269,8 +303,7 @@ class RepuNetModel(SteppedModel):
         world = StepContext(
             step=self.steps,
             game=self._game,
-            reputation=self.config.reputation,
-            gossip=self.config.gossip,
+            mechanism=self._mechanism,
             fused=self.config.questions is Questions.FUSED,
             dialogue_turns=self.config.dialogue_turns,
             agents=self._agents_by_name,
@@ -289,7 +322,7 @@ class RepuNetModel(SteppedModel):
             outcomes = await run_step(world, kinds, self.config.activation)
             declared = [agent.declared for agent in self._agents_by_name.values()]
             self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
-            usage = {name: used.to_dict() for name, used in sorted(desk.usage.items())}
+            usage = stored_usage(desk.usage)
             done = Step.made(self.steps, self._state(), self.measures, usage, world.log, desk.rows)
             self._recorder.write(done)
         except BaseException as error:
@@ -304,10 +337,11 @@ class RepuNetModel(SteppedModel):
         for watcher in self.watchers:
             watcher(done)
 
-    def _count(self, question: str, usage: Usage, answered: bool) -> None:
+    def _count(self, question: str, backend: str, usage: Usage, answered: bool) -> None:
         """Add the usage of a call to the totals during a step."""
         self.usage.add(usage)
         self.usage_by_question.setdefault(question, Usage()).add(usage)
+        self.usage_by_backend.setdefault(backend, Usage()).add(usage)
         self.calls += answered
 
     def _collect(self, step: Step) -> None:
@@ -316,11 +350,11 @@ class RepuNetModel(SteppedModel):
                 self.datacollector.add_table_row(table.name, row)
         self.datacollector.collect(self)
 
-    def _roll_back(self, step: int, memories: Mapping[str, tuple[Event, ...]]) -> None:
+    def _roll_back(self, step: int, memories: Mapping[str, Memory]) -> None:
         """Undo the changes of a failed step."""
         self._restore(self._committed)
         for name, agent in self._agents_by_name.items():
-            agent.memory.replace(memories[name])
+            agent.memory = memories[name]
             agent.ledger.forget(step)
 
     def _measure(self, rates: Mapping[str, float | None], log: StepLog, calls: int) -> None:
@@ -350,7 +384,7 @@ class RepuNetModel(SteppedModel):
 
     def _restore(self, state: State) -> None:
         """Set the state from the data of `_state`."""
-        self.network = SocialNetwork.from_dict(state["network"])
+        self.network = SocialNetwork.from_dict(state["network"], self._mechanism.blacklist_length)
         self._board = list(state["board"])
         self._restore_agents(state)
 
@@ -368,6 +402,7 @@ class RepuNetModel(SteppedModel):
             self.config,
             people.described({name: self._first_learned(agent.persona) for name, agent in agents.items()}),
             self._respondents.to_dict(),
+            self._prompts.system,
             self._own_measures,
             [stage.name for stage in self._own_stages],
             self._used(),
@@ -434,6 +469,7 @@ class RepuNetModel(SteppedModel):
             extensions.check(run.manifest.data.get("extensions", {}), model._used())
             with _uncollected():
                 model._fold(run, last)
+            model._shared_steps = run.manifest.shared_steps
             model._recorder.keep_in(run.folder, last)
             for row in model._recorder.journal.rows():
                 model.limits.purse.count(Usage.from_dict(row["usage"]))
@@ -446,6 +482,8 @@ class RepuNetModel(SteppedModel):
                 self._agents_by_name[holder].ledger.add(update)
             for name, event in step.events():
                 self._agents_by_name[name].memory.add(event)
+            for listener, message in step.heard():
+                self._agents_by_name[listener].memory.hear(message)
             self._committed = step.state
             if step.number in {0, last}:
                 self._restore(step.state)

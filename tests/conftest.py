@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -24,13 +25,19 @@ MODES = list(MODES_BY_NAME.values())
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Run folders on all cores, and single files in this process."""
+    """Run folders on all cores, and single files in this process.
+
+    Some tests of the default folders wait for replies and time limits, so one worker more than cores runs them.
+    """
     if _is_worker() or not config.pluginmanager.hasplugin("xdist") or config.option.numprocesses is not None:
         return
     if any(Path(argument).is_dir() for argument in config.args):
-        config.option.numprocesses = "logical"
-        # The tests of a file share servers, browsers and builds, so they stay on one worker.
-        config.option.dist = "worksteal" if _is_default(config) else "loadfile"
+        if _is_default(config):
+            config.option.numprocesses = (os.cpu_count() or 1) + 1
+            config.option.dist = "worksteal"
+        else:
+            config.option.numprocesses = "logical"
+            config.option.dist = "loadfile"  # The tests of a file share servers, browsers and builds.
 
 
 @pytest.hookimpl(trylast=True)
@@ -90,3 +97,11 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     assert shown.err.startswith("error: ")
     assert set(Path().rglob("*")) == before
     return shown.err
+
+
+def decided(folder: Path) -> dict[str, object]:
+    """Return the calls of a run without the reasoning before them, and the state after each step."""
+    calls = [json.loads(line) for path in sorted(folder.rglob("calls.jsonl")) for line in path.read_text().splitlines()]
+    states = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("state.json"))}
+    assert states
+    return {"calls": [{name: call[name] for name in call if name != "thought"} for call in calls], **states}

@@ -96,7 +96,7 @@ same moment. The pot grows by half and is split evenly.
 
     async def _give(self, player: Player) -> int:
         answer = await player.ask(
-            Contribute(partner=player.partner, partner_opinion=player.partner_opinion, events=player.last_events(5))
+            Contribute(partner=player.partner, partner_opinion=player.partner_opinion, events=player.last_events())
         )
         return min(UNITS[answer.decision], int(player.resources))
 

@@ -13,13 +13,18 @@ import typer
 
 from repunet_model.config import RunConfig, bounds, kind_of, name_of, read_text, shown
 from repunet_model.errors import ConfigurationError
+from repunet_model.mechanism import Mechanism
+from repunet_model.stability import StabilityRule
 from repunet_model.util.text import at_step, scenario, yes_or_no
 
 if TYPE_CHECKING:
+    from repunet_model.backends.endpoints import Environment
     from repunet_model.backends.limits import Limits
     from repunet_model.storage import StepReader
 
 type Command = Callable[..., None]
+
+_STABLE = StabilityRule()
 
 
 def _parser[T](parse: Callable[[str], T]) -> Callable[[str], T]:
@@ -43,6 +48,16 @@ RunAtStep = Annotated[
 ]
 
 Steps = Annotated[int, typer.Option(min=1, help="How many steps.")]
+
+UntilStable = Annotated[
+    bool,
+    typer.Option(
+        "--until-stable",
+        help="End a run when it is stable; --steps is then the most that it may have. Stable: the mean cooperation "
+        f"rate of the last {_STABLE.window} steps differs from that of the {_STABLE.window} before by less than "
+        f"{_STABLE.tolerance:g}, and there are at least {_STABLE.least} steps.",
+    ),
+]
 
 From = Annotated[
     str | None,
@@ -144,7 +159,7 @@ def _option(field: str, default: Any, *, many: bool) -> Parameter:
     annotation: Any
     more: dict[str, Any] = {"help": told.meaning, "metavar": told.metavar}
     if many:
-        is_list = kind is str and field != "game"
+        is_list = kind in (str, Mechanism) and field != "game"
         separate = "May be given more than once." if is_list else "Several are separated by commas."
         annotation = list[str] | None if is_list else str | None
         more, default = {"help": f"{told.meaning} {separate}", "metavar": told.metavar or "VALUES"}, None
@@ -182,6 +197,17 @@ Gguf = Annotated[
 ]
 
 
+EndpointFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--endpoints",
+        envvar="LLM_ENDPOINTS",
+        metavar="FILE",
+        help="Named endpoints (TOML), each a table [endpoints.NAME] and a backend openai:NAME.",
+    ),
+]
+
+
 def limits_of(limits: Mapping[str, Any], prices: Path | None) -> Limits:
     """Create the limits of requests from the values of options."""
     from repunet_model.backends.limits import Limits
@@ -190,10 +216,14 @@ def limits_of(limits: Mapping[str, Any], prices: Path | None) -> Limits:
     return Limits(**limits, prices=Prices.load(prices))
 
 
-def environment(reply_format: str | None = None, gguf: Path | None = None) -> dict[str, str]:
-    """Return the environment, with variables replaced by options."""
-    options = {"LLM_REPLY_FORMAT": reply_format, "LLM_GGUF": gguf}
-    return {**os.environ, **{name: str(value) for name, value in options.items() if value is not None}}
+def environment(
+    reply_format: str | None = None, gguf: Path | None = None, endpoints: Path | None = None
+) -> Environment:
+    """Return the environment, with variables replaced by options, and named endpoints."""
+    from repunet_model.backends.endpoints import VARIABLE, Environment
+
+    options = {"LLM_REPLY_FORMAT": reply_format, "LLM_GGUF": gguf, VARIABLE: endpoints}
+    return Environment({**os.environ, **{name: str(value) for name, value in options.items() if value is not None}})
 
 
 def is_given(context: typer.Context, name: str) -> bool:

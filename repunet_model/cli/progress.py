@@ -11,40 +11,64 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from repunet_model.backends.waits import in_words
 from repunet_model.errors import RepuNetError
 from repunet_model.util.screen import make_console, say
 from repunet_model.util.text import to_go_on
 
 if TYPE_CHECKING:
-    from repunet_model.backends.limits import Limits
+    from repunet_model.backends.base import Usage
+    from repunet_model.backends.waits import Waits
     from repunet_model.jobs.job import JobOutcome, Runner
     from repunet_model.model import RepuNetModel
+    from repunet_model.stability import StabilityRule
     from repunet_model.storage import RunFolder
 
 SECONDS_BETWEEN_LINES = 5.0
 """The interval of progress lines without a terminal."""
 
+REASON = 80
+"""Limit of the characters that a progress line shows of the reason for a wait."""
 
-def run_and_show(model: RepuNetModel, steps: int) -> None:
-    """Run a model, then print its rates by step and its folder."""
+
+def run_and_show(model: RepuNetModel, steps: int, rule: StabilityRule | None = None) -> None:
+    """Run a model for some steps or until it is stable by a rule, then print its rates by step and its folder."""
     first = model.steps + 1
     with model:
-        run_steps(model, steps, "step")
+        run_steps(model, steps, "step", rule)
+        found = None if rule is None else model.stable(rule)
     from repunet_model.report.tables import rates_table, usage_table
 
     console = make_console()
     console.print(rates_table(model, first))
     if model.usage.attempts:
         console.print(usage_table(model.usage_by_question, "What the questions cost"))
-    if model.usage.adaptations:
-        console.print(f"The endpoint was asked: {', '.join(sorted(model.usage.adaptations))}.", highlight=False)
+    if len(by_backend := model.costs_by_backend) > 1:
+        console.print(usage_table(by_backend, "What the backends cost", "backend"))
+    say_how_asked(model.usage)
+    if rule is not None:
+        console.print(
+            f"Not stable after {model.steps} steps." if found is None else f"The run is {found}.",
+            soft_wrap=True,
+            highlight=False,
+        )
     console.print(f"Run: {folder_of(model).path}", soft_wrap=True)
 
 
-def run_steps(model: RepuNetModel, steps: int, label: str) -> None:
+def say_how_asked(usage: Usage) -> None:
+    """Print the departures from the default form of requests, if any."""
+    if usage.adaptations:
+        say(f"The endpoint was asked: {', '.join(sorted(usage.adaptations))}.")
+
+
+def run_steps(model: RepuNetModel, steps: int, label: str, rule: StabilityRule | None = None) -> None:
     """Run steps under a progress display; raise RepuNetError with the command to go on if one fails or is stopped."""
-    with telling_how_to_go_on(model, model.steps + steps, lambda left: to_go_on(folder_of(model).path, left)):
-        advance(model, steps, label)
+
+    def going_on(left: int) -> str:
+        return to_go_on(folder_of(model).path, left, until_stable=rule is not None)
+
+    with telling_how_to_go_on(model, model.steps + steps, going_on):
+        advance(model, steps, label, rule)
 
 
 @contextmanager
@@ -60,8 +84,8 @@ def telling_how_to_go_on(model: RepuNetModel, last: int, command: Callable[[int]
         ) from error
 
 
-def advance(model: RepuNetModel, steps: int, label: str = "step") -> None:
-    """Run some steps under a progress display; errors are not changed."""
+def advance(model: RepuNetModel, steps: int, label: str = "step", rule: StabilityRule | None = None) -> None:
+    """Run some steps, or until the run is stable by a rule, under a progress display; errors are not changed."""
     last = model.steps + steps
 
     def explain() -> None:
@@ -72,7 +96,7 @@ def advance(model: RepuNetModel, steps: int, label: str = "step") -> None:
 
     # On Ctrl-C, explain that pending paid replies are awaited and that a second Ctrl-C drops them.
     with showing_progress(model, last, label) as done, _on_interrupt(explain):
-        while model.steps < last:
+        while model.steps < last and not (rule and model.stable(rule)):
             model.step()
             done()
 
@@ -107,7 +131,7 @@ def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Cal
         max_refresh = 0.2
 
         def render(self, task: display.Task) -> Text:
-            return Text(f"{model.calls:,} calls · {spending(model.usage)}{waiting(model.limits)}")
+            return Text(f"{model.calls:,} calls · {spending(model.usage)}{waiting(model.limits.waits)}")
 
     bar = (display.TextColumn(label), display.BarColumn(), display.MofNCompleteColumn())
     with display.Progress(*bar, Counters(), display.TimeRemainingColumn(), console=console) as progress:
@@ -115,10 +139,10 @@ def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Cal
         yield lambda: progress.update(task, completed=model.steps)
 
 
-def waiting(limits: Limits) -> str:
-    """Return how long an endpoint still has to be waited for; empty if for less than a second."""
-    seconds = limits.waits.seconds_left
-    return f" · waiting, {seconds:.0f} s left" if seconds >= 1.0 else ""
+def waiting(waits: Waits) -> str:
+    """Return how long an endpoint still has to be waited for, and why; empty if for less than a second."""
+    seconds, reason = waits.last()
+    return f" · waiting, {in_words(seconds)} left: {reason:.{REASON}}" if seconds >= 1.0 else ""
 
 
 @contextmanager
@@ -164,7 +188,8 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[JobOu
     def total() -> str:
         calls, usage = jobs.total()
         left = "" if jobs.seconds_left is None else f", {jobs.seconds_left:.0f} s left"
-        return f"{jobs.steps_done}/{jobs.steps_wanted} steps, {calls:,} calls, {spending(usage)}{left}"
+        counts = f"{jobs.steps_done}/{jobs.steps_wanted} steps, {calls:,} calls, {spending(usage)}{left}"
+        return f"{counts}{waiting(jobs.waits)}"
 
     if not console.is_terminal:
         yield note

@@ -10,9 +10,12 @@ import typer
 
 from repunet_model.cli.app import app
 from repunet_model.cli.options import (
+    EndpointFile,
     PriceFile,
     Storage,
+    UntilStable,
     config_options,
+    environment,
     is_given,
     limit_options,
 )
@@ -25,10 +28,13 @@ from repunet_model.cli.progress import (
 )
 from repunet_model.config import RunConfig, name_of
 from repunet_model.errors import ConfigurationError
+from repunet_model.stability import OPTION
 from repunet_model.util.screen import make_console, say
 from repunet_model.util.text import at_step, check_name, command
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from repunet_model.jobs.job import JobOutcome, Runner
 
 Workers = Annotated[
@@ -57,6 +63,7 @@ def sweep(
     ] = None,
     seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9.")] = "1",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has at its end.")] = 30,
+    until_stable: UntilStable = False,
     rules: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,6 +80,7 @@ def sweep(
     *,
     limits: dict[str, Any],
     prices: PriceFile = None,
+    endpoints: EndpointFile = None,
 ) -> None:
     """Run a grid of parameters with many seeds, and gather one table. Run again, it completes what is not whole.
 
@@ -83,16 +91,20 @@ def sweep(
         from repunet_model.sweep import running
         from repunet_model.sweep.grid import Sweep
     if file is not None:
-        options = [*config, *(option for option in ("seeds", "steps", "rules", *limits) if is_given(context, option))]
+        options = [
+            *config,
+            *(option for option in ("seeds", "steps", OPTION, "rules", *limits) if is_given(context, option)),
+        ]
         if options:
             raise ConfigurationError(f"--{options[0].replace('_', '-')}: {file} says what the sweep is; write it there")
         wanted = Sweep.load(file, None if name is None else check_name(name))
     else:
         grid = {**config, "rules": dict(_values(option) for option in rules or ())}
-        wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, grid, limits)
-    prepared = running.prepare(wanted, storage, Prices.load(prices))
+        wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, grid, limits, until_stable)
+    prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
     folder, table, others = running.complete(prepared, _watch, workers=workers, scheduler=scheduler)
     console = make_console()
+    _say_what_was_not_taken(table)
     whole = len(prepared.cells) - len(others)
     console.print(f"{whole} of {len(prepared.cells)} runs are whole", highlight=False)
     _show(others)
@@ -106,13 +118,14 @@ def sweep(
 @limit_options
 def questions(
     config: RunConfig,
-    seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9; intervals need five.")] = "1-5",
+    seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9; intervals need two.")] = "1-5",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has.")] = 5,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the sweep of these runs.")] = "questions",
     storage: Storage = Path("sim_storage"),
     *,
     limits: dict[str, Any],
     prices: PriceFile = None,
+    endpoints: EndpointFile = None,
 ) -> None:
     """Compare one question a call with fused questions over the same seeds: what a step costs, and what comes of it.
 
@@ -125,7 +138,9 @@ def questions(
         from repunet_model.sweep.grid import Sweep
     given = {name_of(field): getattr(config, field) for field in config.model_fields_set}
     wanted = Sweep.of_values(check_name(name), steps, seeds, {**given, "questions": ["single", "fused"]}, limits)
-    folder, table, others = running.complete(running.prepare(wanted, storage, Prices.load(prices)), _watch)
+    prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
+    folder, table, others = running.complete(prepared, _watch)
+    _say_what_was_not_taken(table)
     _show(others)
     if not others:
         make_console().print(questions_table(table))
@@ -137,6 +152,14 @@ def _watch(runner: Runner) -> Sequence[JobOutcome]:
     """Run jobs to their end under a progress display."""
     with showing_jobs(runner, seconds=SECONDS_BETWEEN_LINES) as note, stopping_jobs(runner):
         return runner.run(note)
+
+
+def _say_what_was_not_taken(table: pd.DataFrame) -> None:
+    """Print the sampling parameters that endpoints rejected in the runs of a table, if any."""
+    from repunet_model.backends.asked import in_words
+
+    if "not_taken" in table:
+        say(in_words(list(table.groupby("run")["not_taken"].first().fillna(""))))
 
 
 def _show(others: Sequence[JobOutcome]) -> None:
@@ -194,6 +217,7 @@ def report(
 def study(
     seeds: Annotated[str, typer.Option(help="As in 1-20; at least two.")] = "1-20",
     steps: Annotated[int, typer.Option(min=2, help="How many steps each run has.")] = 30,
+    until_stable: UntilStable = False,
     trajectories: Annotated[int, typer.Option(min=2, help="Random starts of the screening.")] = 6,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of its sweeps: NAME and NAME-screening.")] = "study",
     storage: Storage = Path("sim_storage"),
@@ -227,8 +251,8 @@ def study(
         raise ConfigurationError(f"--seeds {seeds}: name at least two")
     few = numbers[: screening.SEEDS]
     values = {"scenario": list(GAMES), "reputation": [True, False], "gossip": [True, False]}
-    main_sweep = Sweep.of_values(check_name(name), steps, numbers, values)
-    screen = screening.sweep(f"{name}-screening", list(GAMES), steps, few, trajectories)
+    main_sweep = Sweep.of_values(check_name(name), steps, numbers, values, until_stable=until_stable)
+    screen = screening.sweep(f"{name}-screening", list(GAMES), steps, few, trajectories, until_stable)
     gathered = []
     for wanted in (main_sweep, screen):
         prepared = running.prepare(wanted, storage)
@@ -244,7 +268,8 @@ def study(
     screened = screening.screened(screened_table, evidence, trajectories)
     last = (screening.section(screened), screening.picture(screened, len(few)))
     page.write(evidence, out, "RepuNet: the study", before=[claims.section(findings)], after=[last])
-    again = command(f"study --seeds {seeds} --steps {steps} --trajectories {trajectories} --results {results}")
+    length = f"--steps {steps}{' --until-stable' if until_stable else ''}"
+    again = command(f"study --seeds {seeds} {length} --trajectories {trajectories} --results {results}")
     writing.write(results, again, out, evidence, findings, screened, len(few))
     for line in (*claims.lines(findings), "", *screening.sentences(screened), ""):
         say(line)

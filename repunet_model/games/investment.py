@@ -31,14 +31,13 @@ from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, Pla
 from repunet_model.memory import Event
 from repunet_model.personas import Words
 from repunet_model.questions.base import REASON, Answer, Opinion, Question, free_text, said
+from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 
 CENT = Decimal("0.01")
 GROWTH = 2
 HONEST_WITHIN = 0.0099
 """A report is honest if it differs from the outcome by less than a hundredth of a unit, but for binary rounding."""
-
-EVENTS_SHOWN = 5
 
 
 class PlanAnswer(Answer):
@@ -62,6 +61,7 @@ class ProposePlan(Question[PlanAnswer]):
     own_opinion: Opinion | None
     investor_opinion: Opinion | None
     events: tuple[Event, ...]
+    heard: tuple[Hearsay, ...] = ()
 
 
 class Deal(StrEnum):
@@ -93,6 +93,7 @@ class Invest(Question[InvestAnswer]):
     own_opinion: Opinion | None
     trustee_opinion: Opinion | None
     events: tuple[Event, ...]
+    heard: tuple[Hearsay, ...] = ()
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Limit the amount to the investor's resources."""
@@ -126,6 +127,7 @@ class Allocate(Question[AllocationAnswer]):
     outcome: Decimal
     own_opinion: Opinion | None
     investor_opinion: Opinion | None
+    heard: tuple[Hearsay, ...] = ()
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Limit the reported outcome to ten times the true one."""
@@ -174,7 +176,8 @@ class Investment(Game):
                 investor=investor.name,
                 own_opinion=trustee.own_opinion,
                 investor_opinion=trustee.partner_opinion,
-                events=trustee.last_events(EVENTS_SHOWN),
+                events=trustee.last_events(),
+                heard=trustee.partner_gossip,
             )
         )
         decision = await investor.ask(
@@ -184,7 +187,8 @@ class Investment(Game):
                 resources=investor.resources,
                 own_opinion=investor.own_opinion,
                 trustee_opinion=investor.partner_opinion,
-                events=investor.last_events(EVENTS_SHOWN),
+                events=investor.last_events(),
+                heard=investor.partner_gossip,
             )
         )
         promise = {
@@ -382,7 +386,7 @@ def propose_plan(question: ProposePlan, mind: Mind) -> PlanAnswer:
 @answers(Invest)
 def invest(question: Invest, mind: Mind) -> InvestAnswer:
     """Accept if a unit is expected to return more than a unit, and invest more the more it is expected to return."""
-    trust = mind.expects_cooperation(question.trustee_opinion, question.events)
+    trust = mind.expects_cooperation(question.trustee_opinion, question.events, question.heard)
     gain = GROWTH * question.promised / 100 * (trust + (1 - trust) * SKIMMED) - 1
     accepted = mind.chooses(gain)
     amount = max(float(CENT), math.floor(float(question.resources) * mind.accepts(gain) * 100) / 100)
@@ -442,8 +446,7 @@ def never_invest(question: Invest) -> InvestAnswer:
 def invest_unless_cheated(question: Invest) -> InvestAnswer:
     """Invest everything, unless this trustee broke its promise in their last deal.
 
-    A refused trustee cannot make up for it: it is refused until that deal is no longer among the investor's last five
-    encounters.
+    A refused trustee cannot make up for it: it is refused until that deal is no longer among the encounters shown.
     """
     if reciprocates(question.trustee, question.events):
         return InvestAnswer(

@@ -2,7 +2,7 @@
 
 Payoffs in units of resources: both cooperate 3 / 3, both defect 1 / 1, a defector against a cooperator 5 / 0
 (Axelrod 1984). Both always play. A choice is based on the agent's learned text, its own reputation and the partner's,
-and its last five encounters with any partner. The cooperation rate is cooperations / choices in the step.
+and its last encounters with any partner. The cooperation rate is cooperations / choices in the step.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Words
 from repunet_model.questions.base import REASON, Answer, Opinion, Question, free_text
+from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 from repunet_model.util.causality import together
-
-EVENTS_SHOWN = 5
 
 
 class Move(StrEnum):
@@ -60,6 +59,7 @@ class ChooseMove(Question[MoveAnswer]):
     own_opinion: Opinion | None
     partner_opinion: Opinion | None
     events: tuple[Event, ...]
+    heard: tuple[Hearsay, ...] = ()
 
 
 class PrisonersDilemma(Game):
@@ -104,7 +104,8 @@ class PrisonersDilemma(Game):
                 partner=player.partner,
                 own_opinion=player.own_opinion,
                 partner_opinion=player.partner_opinion,
-                events=player.last_events(EVENTS_SHOWN),
+                events=player.last_events(),
+                heard=player.partner_gossip,
             )
         )
 
@@ -126,7 +127,7 @@ def choose_move(question: ChooseMove, mind: Mind) -> MoveAnswer:
     """Weigh the present cost of cooperation against its value to the partner and to the agent's own reputation."""
     cc, cd = PAYOFFS[Move.COOPERATE, Move.COOPERATE], PAYOFFS[Move.COOPERATE, Move.DEFECT]
     dc, dd = PAYOFFS[Move.DEFECT, Move.COOPERATE], PAYOFFS[Move.DEFECT, Move.DEFECT]
-    hope = mind.expects_cooperation(question.partner_opinion, question.events)
+    hope = mind.expects_cooperation(question.partner_opinion, question.events, question.heard)
     advantage = hope * (cc - dc) + (1 - hope) * (cd - dd)
     if mind.is_altruist:
         advantage += mind.rules.altruism * hope * (hope * (cc - cd) + (1 - hope) * (dc - dd))
@@ -154,7 +155,7 @@ def always_defect(question: ChooseMove) -> MoveAnswer:
 def tit_for_tat(question: ChooseMove) -> MoveAnswer:
     """Cooperate first, then repeat this partner's last move (Axelrod 1984).
 
-    Partners change, and a choice is based on the last five encounters: a partner that is not among them is met with
+    Partners change, and a choice is based on the last encounters: a partner that is not among them is met with
     cooperation.
     """
     if reciprocates(question.partner, question.events):

@@ -30,8 +30,10 @@ from repunet_model.games.base import (
     SocietyFigures,
     share,
 )
+from repunet_model.mechanism import Mechanism
 from repunet_model.personas import Words
 from repunet_model.questions.base import MESSAGE, REASON, Answer, Line, Opinion, Question, free_text, said
+from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 from repunet_model.util.causality import together
 
@@ -84,6 +86,7 @@ class Meeting[A: Answer](Question[A]):
     own_choice: bool
     partner_choice: bool
     partner_opinion: Opinion | None
+    heard: tuple[Hearsay, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +149,11 @@ class SignUpGame(Game):
     }
     rates = ("cooperation_rate", "talk_rate")
     choices = (SignUp,)
-    random_pairs = True
     has_rounds = True
+
+    def has_random_pairs(self, mechanism: Mechanism) -> bool:
+        """Whether the switch `random_sign_up` is on."""
+        return mechanism.random_sign_up
 
     async def declare(self, resident: Resident) -> Declaration:
         """Ask whether to sign up."""
@@ -198,6 +204,7 @@ class SignUpGame(Game):
             "own_choice": own,
             "partner_choice": other,
             "partner_opinion": player.partner_opinion,
+            "heard": player.partner_gossip,
         }
 
     def _account(self, player: Player, what: str) -> PlayerOutcome:
@@ -252,9 +259,11 @@ def sign_up(question: SignUp, mind: Mind) -> DeclarationAnswer:
 
 @answers(WantToTalk)
 def want_to_talk(question: WantToTalk, mind: Mind) -> WillingnessAnswer:
-    """Talk to partners with a good reputation; without reputation, prefer those with the same choice."""
+    """Talk to partners with a good reputation; without records, prefer those with the same choice or praised ones."""
     alike = 0.5 if question.own_choice == question.partner_choice else 0.0
-    value = alike if question.partner_opinion is None else question.partner_opinion.score
+    value = alike + mind.weighs(question.heard)
+    if question.partner_opinion is not None:
+        value = question.partner_opinion.score
     talks = mind.feels(value - mind.rules.tie_threshold)
     return WillingnessAnswer(
         reason=f"I value a talk with {question.partner} at {value:+.2f}.",

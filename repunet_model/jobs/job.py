@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-import tomllib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,9 +21,11 @@ from rich.table import Table
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded
+from repunet_model.backends.waits import Waits
 from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.jobs.resume import Start, check_nobody_types, start
+from repunet_model.stability import OPTION, StabilityRule
 from repunet_model.storage import Manifest, RunFolder, StepReader
 from repunet_model.util.text import check_name, first_problem
 
@@ -60,16 +62,21 @@ class LimitsTable(Section):
 class _NewRunKeys(Section):
     sim_name: RunName
     steps: Steps = 5
+    until_stable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A job that creates a run; without `sets_steps`, `steps` is a default, and a replay is as long as its original."""
+    """A job that creates a run; without `sets_steps`, `steps` is a default, and a replay is as long as its original.
+
+    With `until_stable` the run ends when it is stable, and has at most so many steps.
+    """
 
     name: str
     steps: int
     config: RunConfig
     sets_steps: bool = True
+    until_stable: bool = False
 
     @classmethod
     def of_table(cls, table: Mapping[str, Any], where: str) -> Self:
@@ -77,7 +84,7 @@ class NewRun:
         own = {name: value for name, value in table.items() if name in _NewRunKeys.model_fields}
         config = RunConfig.checked({name: value for name, value in table.items() if name not in own}, where)
         keys = parsed(_NewRunKeys, own, where)
-        return cls(keys.sim_name, keys.steps, config, "steps" in own)
+        return cls(keys.sim_name, keys.steps, config, "steps" in own, keys.until_stable)
 
 
 class ResumedRun(Section):
@@ -85,6 +92,7 @@ class ResumedRun(Section):
 
     resume: RunName
     steps: Steps = 5
+    until_stable: bool = False
 
     @property
     def name(self) -> str:
@@ -96,7 +104,8 @@ class ResumedRun(Section):
 class Job:
     """A validated job; `is_costly` if any agent asks an endpoint.
 
-    `start` is None for a stored run; `described` is the manifest that a stored run must match, None for any.
+    `start` is None for a stored run; `described` is the manifest that a stored run must match, None for any; `rule` is
+    the rule by which the run ends before its last step, None to run all.
     """
 
     name: str
@@ -105,16 +114,7 @@ class Job:
     who: Callable[[], Respondents]
     is_costly: bool
     described: Manifest | None
-
-
-def read_toml(file: Path) -> dict[str, Any]:
-    """Parse a TOML file; raise ConfigurationError if it cannot be read or parsed."""
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{file} is no TOML: {error}") from None
+    rule: StabilityRule | None = None
 
 
 def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> T:
@@ -134,34 +134,61 @@ def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> 
         raise ConfigurationError(f"{where}: {first_problem(error)}; it is {first['input']!r:.60}") from None
 
 
-def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
+def new_job(
+    wanted: NewRun, where: str, storage: Path, limits: Limits, environment: Mapping[str, str] = os.environ
+) -> Job:
     """Validate a new run with backends and personas, writing nothing; a ConfigurationError begins with `where`."""
     try:
-        begun = start(wanted.config, storage)
+        begun = start(wanted.config, storage, environment)
         answering = begun.who()
         check_nobody_types(answering)
+        steps = wanted.steps if wanted.sets_steps or begun.replayed_steps is None else begun.replayed_steps
+        rule = rule_for(wanted.until_stable, steps)
         with begun.make(answering, limits) as described:
             return Job(
                 name=wanted.name,
-                steps=wanted.steps if wanted.sets_steps or begun.replayed_steps is None else begun.replayed_steps,
+                steps=steps,
                 start=begun,
                 who=begun.who,
                 is_costly=answering.is_costly,
                 described=described.manifest(),
+                rule=rule,
             )
     except RepuNetError as error:
         raise ConfigurationError(f"{where}: {error}") from None
 
 
-def stored_job(wanted: ResumedRun, where: str, storage: Path) -> Job:
+def stored_job(wanted: ResumedRun, where: str, storage: Path, environment: Mapping[str, str] = os.environ) -> Job:
     """Validate a job that continues a stored run; raise ConfigurationError, beginning with `where`, if it cannot."""
     try:
         manifest = RunFolder.open(storage / wanted.resume).manifest()
-        answering = recorded(manifest)
+        who = partial(recorded, manifest, environment=environment)
+        answering = who()
         check_nobody_types(answering)
     except RepuNetError as error:
         raise ConfigurationError(f"{where}: resume: {error}") from None
-    return Job(wanted.resume, wanted.steps, None, partial(recorded, manifest), answering.is_costly, described=None)
+    return Job(
+        name=wanted.resume,
+        steps=wanted.steps,
+        start=None,
+        who=who,
+        is_costly=answering.is_costly,
+        described=None,
+        rule=StabilityRule() if wanted.until_stable else None,
+    )
+
+
+def rule_for(until_stable: bool, steps: int, name: str = OPTION) -> StabilityRule | None:
+    """Return the rule by which a new run of at most `steps` steps ends; None if it has them all.
+
+    Raises:
+        ConfigurationError: If a run of so many steps is never stable.
+    """
+    if not until_stable:
+        return None
+    rule = StabilityRule()
+    rule.check(steps, name)
+    return rule
 
 
 class Result(StrEnum):
@@ -174,7 +201,10 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """The picklable outcome of a job: its run has `steps` of `wanted` steps; `calls` were answered since it began."""
+    """The picklable outcome of a job: its run has `steps` of `wanted` steps; `calls` were answered since it began.
+
+    `stable_after` is the step after which the run was stable, if that is why it ended.
+    """
 
     name: str
     wanted: int
@@ -182,9 +212,16 @@ class JobOutcome:
     steps: int
     reason: str = ""
     calls: int = 0
+    stable_after: int | None = None
+
+    @property
+    def last(self) -> int:
+        """The last step of a complete run that counts."""
+        return self.wanted if self.stable_after is None else self.stable_after
 
     def __str__(self) -> str:
-        return self.result.value + (f": {self.reason}" if self.reason else "")
+        reason = self.reason or ("" if self.stable_after is None else f"stable after step {self.stable_after}")
+        return self.result.value + (f": {reason}" if reason else "")
 
 
 class Runner(Protocol):
@@ -206,8 +243,12 @@ class Runner(Protocol):
     def seconds_left(self) -> float | None:
         """The estimated remaining time; None if unknown."""
 
+    @property
+    def waits(self) -> Waits:
+        """The waits for endpoints that are under way."""
+
     def total(self) -> tuple[int, Usage]:
-        """Return the number of questions answered since the start, and their cost."""
+        """Return the number of calls answered since the start, and their cost."""
 
     def stop(self) -> None:
         """Start nothing new, and end running jobs as soon as that loses nothing; the second time, at once."""
@@ -233,8 +274,8 @@ def check_same(run: StepReader, wanted: Manifest) -> None:
     if run.manifest.parent is not None:
         raise ConfigurationError(f"{place} is a fork: continue it with resume, or choose another sim_name")
     entries = ("backend", "backend_for", "measures", "extensions")
-    stored = {**run.manifest.config.stored(), "stages": run.manifest.stages, "population": run.population["sha256"]}
-    described = {**wanted.config.stored(), "stages": wanted.stages, "population": wanted.data["population"]["sha256"]}
+    stored = {**run.manifest.config.in_table(), "stages": run.manifest.stages, "population": run.population["sha256"]}
+    described = {**wanted.config.in_table(), "stages": wanted.stages, "population": wanted.data["population"]["sha256"]}
     stored |= {name: run.manifest.data.get(name, wanted.data[name]) for name in entries}
     described |= json.loads(json.dumps({name: wanted.data[name] for name in entries}))
     for name, value in described.items():

@@ -103,7 +103,8 @@ class Tell(Question[MessageAnswer]):
     Attributes:
         account: The account of the gossiper's encounter; empty for second-order gossip.
         conduct: The gossiper's evaluation of the subject; None without one and for second-order gossip.
-        hearsay: The gossip that the gossiper heard; None for first-order gossip.
+        hearsay: The gossip that the gossiper heard; None for first-order gossip. The gossiper's tone may differ from
+            the one it heard.
     """
 
     name: ClassVar[str] = "tell"
@@ -164,19 +165,21 @@ class JudgementAnswer(Answer):
 
 
 class HearingAnswer(JudgementAnswer):
-    """A judgement of first-order gossip, with the decision to pass it on or not."""
+    """A judgement of first-order gossip, with the decision to pass it on or not, and the tone of doing so."""
 
     decision: Passing
+    tone: Annotated[Tone, Field(description="your own tone about the person: praise is positive, a complaint negative")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge[A: JudgementAnswer](Question[A]):
-    """Base class of the two questions that end a dialogue.
+    """Base class of the questions that end a dialogue.
 
     Attributes:
-        tone: The tone that the gossiper intends; the prompt does not show it.
+        tone: The tone in which the gossiper means to tell it; the prompt does not show it.
         uncredible_share: Share of earlier gossip that the listener judged uncredible; None before the first gossip
-            and in a run without reputation.
+            and where agents keep no records of others.
+        opinion: The listener's opinion of the subject; None unless the mechanism shows it.
     """
 
     gossiper: str
@@ -190,11 +193,20 @@ class Judge[A: JudgementAnswer](Question[A]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hear(Judge[HearingAnswer]):
-    """The listener's judgement of first-order gossip, and the decision to pass it on or not."""
+    """The listener's judgement of first-order gossip, whether it passes it on, and in which tone."""
 
     name: ClassVar[str] = "hear"
     template: ClassVar[str] = "hear.j2"
     answer: ClassVar[type[Answer]] = HearingAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HearOnly(Judge[JudgementAnswer]):
+    """The listener's judgement of first-order gossip where there is no second order."""
+
+    name: ClassVar[str] = "hear_only"
+    template: ClassVar[str] = "hear_second_hand.j2"
+    answer: ClassVar[type[Answer]] = JudgementAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

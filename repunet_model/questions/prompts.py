@@ -16,6 +16,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from repunet_model.mechanism import Mechanism
 from repunet_model.personas import Persona
 from repunet_model.questions.base import Options, Question, said
 from repunet_model.questions.compound import Compound, options_of
@@ -54,9 +55,17 @@ _ENVIRONMENT.filters["said"] = said
 class Prompts:
     """Prompts of one run; `system` holds the rules of the game, which all agents and steps share."""
 
-    def __init__(self, rules: str, *, reputation: bool, gossip: bool, random_pairs: bool = False) -> None:
-        """Render the rules of a game, given as a Jinja2 template or the name of a packaged one."""
-        self.system = _template(rules).render(reputation=reputation, gossip=gossip, random_pairs=random_pairs).strip()
+    def __init__(self, rules: str, mechanism: Mechanism) -> None:
+        """Render the rules of a game, given as a Jinja2 template or the name of a packaged one.
+
+        Args:
+            rules: The template, which may read `mechanism`, and in short `reputation` and `gossip`.
+            mechanism: The switches as they act in the run (`Game.mechanism`).
+        """
+        reputation = mechanism.self_records or mechanism.peer_records
+        self.system = (
+            _template(rules).render(mechanism=mechanism, reputation=reputation, gossip=mechanism.first_order).strip()
+        )
 
     def user(self, question: Question[Any], persona: Persona, learned: str, options: Options) -> str:
         """Return the user part of a prompt: persona, view and question."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from repunet_model import measures
+from repunet_model import measures, mechanism
 from repunet_model.games.base import START_RESOURCES, EncounterStatus
-from repunet_model.network import BLACKLIST_LENGTH, SocialNetwork
+from repunet_model.network import SocialNetwork
 from repunet_model.personas import Persona
 from repunet_model.reference_layout.files import Person, Snapshot, plain
 from repunet_model.reference_layout.history import History
@@ -195,7 +195,7 @@ class Ties:
                     else:
                         network.bind(person.name, other, role)
             data = network.to_dict()
-            data["blacklists"][person.name] = avoided[-BLACKLIST_LENGTH:]
+            data["blacklists"][person.name] = avoided[-mechanism.PUBLISHED.blacklist_length :]
             network = SocialNetwork.from_dict(data)
         if bare and len(set(self.history.game.roles)) > 1:
             done = "see the rule for bare names"

@@ -29,7 +29,7 @@ from pydantic import ValidationError
 
 from repunet_model.backends.base import Backend
 from repunet_model.backends.setup import respondents
-from repunet_model.config import RunConfig
+from repunet_model.config import BUILT_IN, RATIONAL, RunConfig
 from repunet_model.errors import ConfigurationError
 from repunet_model.games import find
 from repunet_model.personas import Disposition, Persona, Population, built_in, read_file, validated
@@ -112,7 +112,11 @@ def import_run(
         personas = validated(kept["personas"], published.source)
     (first, tables), *later = steps
     manifest = Manifest.of_run(
-        config, population, respondents(backend).to_dict(), imported={"from": published.source, "step": published.step}
+        config,
+        population,
+        respondents(backend).to_dict(),
+        find(config.game).prompts(config).system,
+        imported={"from": published.source, "step": published.step},
     )
     documents = {
         "personas": [persona.model_dump(mode="json") for persona in personas],
@@ -150,7 +154,8 @@ class _Reading:
         # Published runs of the other two games play one pair after another.
         activation = "simultaneous" if self.game == "prisoners_dilemma" else "sequential"
         found = {"game": self.game, "reputation": self.reputation, "gossip": self.gossip}
-        return RunConfig.checked({**found, "activation": activation, "dialogue_turns": 2, "seed": seed})
+        published = {"activation": activation, "dialogue_turns": 2, "mechanism": "published"}
+        return RunConfig.checked({**found, **published, "seed": seed})
 
     @cached_property
     def game(self) -> str:
@@ -230,7 +235,8 @@ class _Reading:
             self.report.say(name, "is in the persona file and not in the run", "left out")
         # The later investment runs have other dispositions than the early ones, whose `learned` is one text.
         is_early = any(isinstance(person.scratch.learned, str) for person in self.snapshot.people)
-        known = {persona.name: persona for persona in built_in("" if is_early else self.game)}
+        has_altruists = is_early or self.game != "investment"
+        known = {persona.name: persona for persona in built_in(BUILT_IN if has_altruists else RATIONAL)}
         return [self._persona(name, given.get(name), known.get(name)) for name in self.published.names]
 
     def _persona(self, name: str, given: Persona | None, known: Persona | None) -> Persona:

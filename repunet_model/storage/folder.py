@@ -3,7 +3,7 @@
 Layout::
 
     <storage>/<run>/
-        manifest.json              the run: parameters, seed, backends, versions, its parent if it is a fork
+        manifest.json              the run: parameters, seed, backends, versions, system prompt, the parent of a fork
         manifest.sha256            its hash
         step_0/                    the seed run: personas.json, state.json
         step_<N>/                  the rows of step N and the small state after it
@@ -16,6 +16,7 @@ Layout::
         replies.jsonl              while a step is under way or has failed: the replies it has so far
         replies_unread.jsonl       replies that arrived after the process that requested them had ended
         usage_failed.jsonl         usage of failed steps, if any failed
+        stopped.json               where and why the run ended, if it was run until it is stable
 
 A step is written to a temporary folder, synced, and renamed; so is a new run. Two runs with equal parameters and equal
 replies have equal bytes in every file whose name does not begin with "usage". Every file is compared with its hash when

@@ -15,14 +15,19 @@ from typing import Any, Self, cast
 from repunet_model import extensions
 from repunet_model.config import RESOLVED, RunConfig, mode_of
 from repunet_model.errors import ConfigurationError
+from repunet_model.mechanism import Mechanism
 from repunet_model.questions.prompts import prompt_hash
 from repunet_model.storage.schema import Row
 
-FORMAT = 4
+FORMAT = 5
 """The layout version that is written."""
 
-READ_FORMATS = (3, FORMAT)
-"""The layout versions that are read. Format 3 lacks the population, the extensions and the changes of a fork."""
+READ_FORMATS = (3, 4, FORMAT)
+"""The layout versions that are read.
+
+Format 4 lacks the mechanism, which was `published`; format 3 also the population, the extensions and the changes of a
+fork.
+"""
 
 PACKAGES = ("mesa", "networkx", "numpy", "openai", "pydantic", "jinja2")
 """Other packages that results may depend on."""
@@ -78,6 +83,7 @@ class Manifest:
         config: RunConfig,
         population: Mapping[str, Any],
         answering: Mapping[str, Any],
+        system_prompt: str,
         measures: Iterable[str] = (),
         stages: Iterable[str] = (),
         used: Iterable[Callable[..., object]] = (),
@@ -89,6 +95,7 @@ class Manifest:
             config: Its parameters.
             population: The identity of its agents: see `Population.described`.
             answering: Descriptions of its backends, under "backend" and "backend_for".
+            system_prompt: The system half of its prompts (`Prompts.system`), which all calls share.
             measures: Names of registered measures.
             stages: Names of registered stages, in their order.
             used: See `made_by`.
@@ -102,6 +109,7 @@ class Manifest:
                 **answering,
                 "measures": sorted(measures),
                 "stages": list(stages),
+                "system_prompt": system_prompt,
                 **more,
                 **made_by(used),
             }
@@ -159,6 +167,11 @@ class Manifest:
         return list(self.data.get("stages", ()))
 
     @property
+    def system_prompt(self) -> str | None:
+        """The system half of all prompts; None in a run that an earlier version made, which did not store it."""
+        return self.data.get("system_prompt")
+
+    @property
     def parent(self) -> Row | None:
         """For a fork: run, step and hash of its parent, the entries it changed ("was"), and the parent's parent."""
         return self.data.get("parent")
@@ -176,11 +189,13 @@ class Manifest:
 
     def forked(self, run: str, step: int, step_hash: str, changes: Mapping[str, Any]) -> Self:
         """Create the manifest of a fork at a step of this run, whose manifest has the given hash."""
-        was = {name: self.data.get(name) for name, value in changes.items() if self.data.get(name) != value}
+        mechanism = self.config.stored()["mechanism"]  # Missing in data of older formats.
+        data = {**self.data, "mechanism": mechanism}
+        was = {name: data.get(name) for name, value in changes.items() if data.get(name) != value}
         parent = {"run": run, "step": step, "manifest": step_hash, "was": was}
         if self.parent is not None:
             parent["parent"] = self.parent
-        return type(self)({**self.data, **changes, "format": FORMAT, "parent": parent})
+        return type(self)({**data, **changes, "format": FORMAT, "parent": parent})
 
     def eras(self, last: int) -> Iterator[tuple[int, int, Self | None]]:
         """Yield, up to a step, the first and last step made under each manifest, and that manifest.
@@ -200,6 +215,11 @@ class Manifest:
         if last > self.shared_steps:
             yield self.shared_steps + 1, last, self
 
+    def at(self, step: int) -> Self | None:
+        """Return the manifest under which a step was made: see `eras`."""
+        *_, (_, _, manifest) = self.eras(max(step, 1))
+        return manifest
+
     def described(self, population: Mapping[str, Any]) -> dict[str, Any]:
         """Return everything that identifies the run except its name, as columns of a table.
 
@@ -207,7 +227,7 @@ class Manifest:
         and the published run is its parent. Backends are flattened: "backend" is a name, and "backend.NAME" a parameter
         of it.
         """
-        own, backend = self.config.stored(), _flat("backend", self.backend)
+        own, backend = self.config.in_table(), _flat("backend", self.backend)
         if self.origin is not None:
             own["seed"], backend["backend"] = None, f"the published implementation, then {backend['backend']}"
         parent: Row = (self.parent if self.shared_steps else None) or {"run": self.origin}
@@ -240,9 +260,19 @@ class Manifest:
 
 
 def _flat(prefix: str, described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the description of a backend as columns."""
-    parameters = {f"{prefix}.{name}": value for name, value in described.items() if name not in _NOT_PARAMETERS}
-    return {prefix: described["backend"], **parameters}
+    """Return the description of a backend as columns; each further field of its requests has one."""
+    columns = {prefix: described["backend"]}
+    for name, value in described.items():
+        if name == "extra" and isinstance(value, dict):
+            columns |= {f"{prefix}.extra.{field}": _cell(each) for field, each in value.items()}
+        elif name not in _NOT_PARAMETERS:
+            columns[f"{prefix}.{name}"] = value
+    return columns
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as a cell of a table: lists and objects as JSON."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
 
 
 _NOT_PARAMETERS = {"backend", "reads_prompts"}
@@ -253,4 +283,7 @@ def _before(parent: Mapping[str, Any]) -> str:
     if "was" not in parent:
         return "unknown"
     names = {*RunConfig.model_fields, *RESOLVED}
-    return " ".join(f"{name}={json.dumps(value)}" for name, value in parent["was"].items() if name in names)
+    was = {name: value for name, value in parent["was"].items() if name in names}
+    if "mechanism" in was:
+        was["mechanism"] = str(Mechanism.read(was["mechanism"]))
+    return " ".join(f"{name}={json.dumps(value)}" for name, value in was.items())

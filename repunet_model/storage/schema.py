@@ -91,7 +91,7 @@ class StepLog:
     """The rows that a step adds to a run, by table, in the order in which they are applied.
 
     Attributes:
-        lapsed: The number of wishes to gossip without a listener.
+        lapsed: The number of times that an agent wanted to gossip, or to pass gossip on, and had no listener.
     """
 
     def __init__(self) -> None:
@@ -219,6 +219,7 @@ class CallRow(TypedDict, total=False):
     parts: Annotated[dict[str, list[str]], "for a compound call: question, about and source of each part"]
     request: Annotated[str, "hash of all that the reply may depend on, where a prompt was read"]
     prompt: Annotated[str, "the agent's part of the prompt, where it was read"]
+    thought: Annotated[str, "the model's reasoning before its reply, where the endpoint returned it"]
 
 
 INTERACTIONS = Table("interactions", InteractionRow, "an encounter")

@@ -3,18 +3,22 @@
 A file with a sweep::
 
     name = "temptation"
-    steps = 30
+    steps = 30                          # of every run; with until_stable = true the most that it may have
     seeds = "1-20"                      # or "1,3,7-9", or [1, 2, 3]
 
     [grid]                              # a value or a list of values; other parameters have defaults
     scenario = ["pd", "investment"]
     reputation = [true, false]
     gossip = [true, false]
+    mechanism = ["paper", {base = "published", second_order = "off"}]
     backend = "rules"
     n_agents = [20, 50]
 
     [grid.rules]                        # parameters of the backend rules, by their names
     learning_rate = [0.2, 0.4]
+
+    [endpoints.small]                   # named endpoints, for backend = "openai:small", as in a file of jobs
+    model = "qwen2.5-7b-instruct"
 
     [limits]                            # all runs together, as in a file of jobs
     budget_usd = 5
@@ -35,11 +39,15 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field
 
+from repunet_model.backends import endpoints
+from repunet_model.backends.endpoints import NamedEndpoint
 from repunet_model.backends.setup import has_rules
 from repunet_model.config import FIELD_OF, RunConfig, mode_of, name_of
 from repunet_model.errors import ConfigurationError
-from repunet_model.jobs.job import LimitsTable, NewRun, RunName, Section, Steps, parsed, read_toml
+from repunet_model.jobs.job import LimitsTable, NewRun, RunName, Section, Steps, parsed
+from repunet_model.mechanism import Mechanism
 from repunet_model.storage import to_json
+from repunet_model.util.files import read_toml
 from repunet_model.util.text import check_name
 
 
@@ -81,7 +89,8 @@ class Grid:
 
     def stored(self) -> dict[str, Any]:
         """Return the grid in the form that the constructor takes."""
-        return {**{name_of(field): values for field, values in self.values.items()}, "rules": self.rules}
+        plain = {**self.values, "mechanism": [str(Mechanism.read(value)) for value in self.values["mechanism"]]}
+        return {**{name_of(field): values for field, values in plain.items()}, "rules": self.rules}
 
     def backends(self) -> list[str]:
         """Return every combination of a backend with parameters of the rules.
@@ -121,8 +130,10 @@ class _Rules(Section):
 class _File(Section):
     name: RunName | None = None
     steps: Steps = 30
+    until_stable: bool = False
     seeds: str | list[int] = "1"
     grid: dict[str, Any] = Field(default_factory=dict)
+    endpoints: dict[str, Any] = Field(default_factory=dict)
     limits: LimitsTable = Field(default_factory=LimitsTable)
 
 
@@ -136,6 +147,8 @@ class Sweep:
         seeds: The seeds.
         grids: The grids; a cell that occurs in two grids is run once.
         limits: The limits on all runs together.
+        endpoints: Named endpoints of its file.
+        until_stable: Whether a run ends when it is stable, and `steps` is the most that it may have.
     """
 
     name: str
@@ -143,6 +156,8 @@ class Sweep:
     seeds: Sequence[int]
     grids: Sequence[Grid]
     limits: LimitsTable = field(default_factory=LimitsTable)
+    endpoints: Mapping[str, NamedEndpoint] = field(default_factory=dict)
+    until_stable: bool = False
 
     def cells(self) -> list[NewRun]:
         """Return the distinct runs, in the order of the grids; raise ConfigurationError if a grid is invalid."""
@@ -151,7 +166,8 @@ class Sweep:
             for point in grid.points():
                 for seed in self.seeds:
                     name = _cell_name(point, seed)
-                    found.setdefault(name, NewRun(name, self.steps, point.changed({"seed": seed})))
+                    config = point.changed({"seed": seed})
+                    found.setdefault(name, NewRun(name, self.steps, config, until_stable=self.until_stable))
         return list(found.values())
 
     @classmethod
@@ -176,7 +192,8 @@ class Sweep:
                 name = check_name(file.stem)
             except ConfigurationError as error:
                 raise ConfigurationError(f"{file}: {error}, as name or --name") from None
-        return cls(name, content.steps, seeds, [grid], content.limits)
+        own = endpoints.parsed(content.endpoints, str(file))
+        return cls(name, content.steps, seeds, [grid], content.limits, own, content.until_stable)
 
     @classmethod
     def of_values(
@@ -186,9 +203,12 @@ class Sweep:
         seeds: str | Sequence[int],
         values: Mapping[str, Any],
         limits: Mapping[str, Any] | None = None,
+        until_stable: bool = False,
     ) -> Self:
         """Return a sweep of one grid, from values as in a file; raise ConfigurationError if one is invalid."""
-        return cls(name, steps, seeds_of(seeds), [Grid(values)], LimitsTable(**(limits or {})))
+        return cls(
+            name, steps, seeds_of(seeds), [Grid(values)], LimitsTable(**(limits or {})), until_stable=until_stable
+        )
 
 
 def seeds_of(given: str | Sequence[int]) -> list[int]:
@@ -222,10 +242,10 @@ _IN_NAME = ("game", "reputation", "gossip", "seed")
 def _cell_name(point: RunConfig, seed: int) -> str:
     """Return the name of a cell; see the module docstring."""
     mode = mode_of(point.reputation, point.gossip).replace(" ", "_")
-    default = RunConfig().model_dump(mode="json")
+    default, own = (config.model_dump(mode="json") | config.in_table() for config in (RunConfig(), point))
     other = {
         name_of(field): value
-        for field, value in sorted(point.model_dump(mode="json").items())
+        for field, value in sorted(own.items())
         if field not in _IN_NAME and value != default[field]
     }
     mark = f"_{sha256(to_json(other).encode()).hexdigest()[:10]}" if other else ""

@@ -21,7 +21,8 @@ from time import monotonic
 from repunet_model import extensions
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
-from repunet_model.config import BUILT_IN
+from repunet_model.backends.waits import Waits
+from repunet_model.config import PERSONA_SETS
 from repunet_model.errors import ConfigurationError
 from repunet_model.jobs.batch import POLL, Batch, Plan
 from repunet_model.jobs.job import JobOutcome, NewRun, Result, new_job
@@ -103,8 +104,9 @@ class Spread:
 
     @property
     def steps_done(self) -> int:
-        """The number of steps of the runs that have ended."""
-        return sum(min(each.steps, each.wanted) for each in list(self._outcomes.values()))
+        """The number of steps of the runs that have ended; a stable one counts with all that it might have had."""
+        ended = list(self._outcomes.values())
+        return sum(min(each.steps, each.wanted) if each.stable_after is None else each.wanted for each in ended)
 
     @property
     def seconds_left(self) -> float | None:
@@ -113,6 +115,11 @@ class Spread:
         if not run:
             return None
         return (monotonic() - self._started) / len(run) * (len(self._wanted) - len(self._outcomes))
+
+    @property
+    def waits(self) -> Waits:
+        """No waits: distributed jobs ask no endpoint."""
+        return Waits()
 
     def total(self) -> tuple[int, Usage]:
         """Return the number of answered questions; distributed jobs have no cost."""
@@ -176,7 +183,7 @@ def _stopped(wanted: NewRun) -> JobOutcome:
 
 def _at_home(wanted: NewRun) -> NewRun:
     """Make the persona file's path absolute, for workers in another folder."""
-    if wanted.config.personas == BUILT_IN:
+    if wanted.config.personas in PERSONA_SETS:
         return wanted
     config = wanted.config.changed({"personas": str(Path(wanted.config.personas).resolve())})
     return replace(wanted, config=config)

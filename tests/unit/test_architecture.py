@@ -14,7 +14,8 @@ from tests import ROOT, mesa_names
 
 LAYERS = [
     {"errors", "rng", "util", "extensions"},
-    {"config"},
+    {"mechanism"},
+    {"config", "stability"},
     {"reputation", "network", "memory", "personas"},
     {"questions", "storage"},
     {"backends", "populations"},
