@@ -86,13 +86,12 @@ def sentences(evidence: Evidence) -> list[str]:
         "intervals. Who answers, the mechanism, and the numbers of steps and runs may differ, so that a rate inside or "
         "outside the other's range is no test of either."
     ]
-    imported = [run for run in evidence.runs if run.stored.manifest.imported is not None]
-    if imported:
-        names = ", ".join(str(run.parameters["run"]) for run in imported)
+    if published := [str(run.parameters["run"]) for run in evidence.runs if run.seed is None]:
+        names = ", ".join(published)
         texts.append(
             f"Imported: {names}. The published repository stores {data['stored_runs']} runs, made by an early state of "
-            f"its code; {len(imported)} of them {'is' if len(imported) == 1 else 'are'} read here, and one run of a "
-            "mode has no interval over runs."
+            f"its code; these are {len(published)} of them. A mode with a single run has no interval over runs. What they "
+            "do not tell, such as a tone or a seed, is missing, and nothing is put in its place."
         )
     return texts
 
