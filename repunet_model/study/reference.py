@@ -77,7 +77,7 @@ def reported(claim: str, modes: Sequence[str], game: str) -> str:
 
 
 def sentences(evidence: Evidence) -> list[str]:
-    """Say what is compared, and of imported runs which they are."""
+    """Say what is compared, and which runs are published ones."""
     data = _data()
     asked = f"{data['runs']} runs of {data['agents']} {data['model']} agents"
     texts = [
@@ -86,12 +86,12 @@ def sentences(evidence: Evidence) -> list[str]:
         "intervals. Who answers, the mechanism, and the numbers of steps and runs may differ, so that a rate inside or "
         "outside the other's range is no test of either."
     ]
-    imported = [run for run in evidence.runs if run.stored.manifest.imported is not None]
-    if imported:
-        names = ", ".join(str(run.parameters["run"]) for run in imported)
+    published = [run for run in evidence.runs if run.seed is None]
+    if published:
+        names = ", ".join(run.label for run in published)
         texts.append(
-            f"Imported: {names}. The published repository stores {data['stored_runs']} runs, made by an early state of "
-            f"its code; {len(imported)} of them {'is' if len(imported) == 1 else 'are'} read here, and one run of a "
+            f"Published runs: {names}. The published repository stores {data['stored_runs']} runs, made by an early state of "
+            f"its code; {len(published)} of them {'is' if len(published) == 1 else 'are'} read here, and one run of a "
             "mode has no interval over runs."
         )
     return texts
