@@ -80,6 +80,11 @@ class Run:
         return (0, str(self.parameters["run"])) if self.seed is None else (self.seed, "")
 
     @property
+    def pair(self) -> int | str:
+        """What runs of different modes are paired by: the seed, or the name of a run without one."""
+        return str(self.parameters["run"]) if self.seed is None else self.seed
+
+    @property
     def label(self) -> str:
         """What tells repetitions apart, in words."""
         return str(self.parameters["run"]) if self.seed is None else f"seed {self.seed}"
@@ -165,9 +170,7 @@ class Panel:
 
     def by_seed(self, mode: str, measure: str, first: bool = False) -> dict[Any, float]:
         """Return `Run.mean_of` for each run that has the measure, by seed, or by name for a run without one."""
-        found = {
-            run.label if run.seed is None else run.seed: run.mean_of(measure, first) for run in self.runs.get(mode, ())
-        }
+        found = {run.pair: run.mean_of(measure, first) for run in self.runs.get(mode, ())}
         return {seed: value for seed, value in found.items() if value is not None}
 
 

@@ -63,7 +63,7 @@ def _short(mode: str) -> str:
 
 
 def last_mean(panel: Panel, mode: str, measure: str, last: int) -> dict[Any, float]:
-    """Return the mean of a measure over the last steps of each run of a mode that has it, by what tells runs apart."""
+    """Return the mean of a measure over the last steps of each run of a mode that has it, by seed."""
     return _means(panel, mode, measure, slice(-last, None), least=1)
 
 
@@ -78,7 +78,7 @@ def _means(panel: Panel, mode: str, measure: str, steps: slice, least: int) -> d
         if measure in run.measures and len(run.measures) >= least:
             values = run.measures[measure].iloc[steps].dropna()
             if len(values):
-                found[run.apart] = float(values.mean())
+                found[run.pair] = float(values.mean())
     return found
 
 
@@ -144,7 +144,7 @@ def between_runs(words: str, number: Callable[[Run], float | None], mode: str, o
 
 
 def _numbers(panel: Panel, mode: str, number: Callable[[Run], float | None]) -> dict[Any, float]:
-    found = {run.apart: number(run) for run in panel.runs.get(mode, ())}
+    found = {run.pair: number(run) for run in panel.runs.get(mode, ())}
     return {seed: value for seed, value in found.items() if value is not None}
 
 
@@ -228,11 +228,12 @@ def modularity_above_null(run: Run) -> float | None:
     Rewiring swaps three ties at a time and keeps how many ties lead to and from each agent (Wang et al. 2013, by
     NetworkX). None where the ties cannot be rewired so.
     """
+    seed = run.stored.manifest.config.seed
     place = {name: number for number, name in enumerate(run.graph)}
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(run.graph)
     graph.add_edges_from(sorted(run.graph.edges, key=lambda tie: (place[tie[0]], place[tie[1]])))
-    _, found = measures.communities(graph, run.seed or 0)
+    _, found = measures.communities(graph, seed)
     swaps = SWAPS_PER_TIE * graph.number_of_edges() // 3
     nulls = []
     for draw in range(NULLS):
@@ -240,7 +241,7 @@ def modularity_above_null(run: Run) -> float | None:
             rewired = nx.directed_edge_swap(graph.copy(), nswap=swaps, max_tries=TRIES_PER_SWAP * swaps, seed=draw)
         except nx.NetworkXException:
             return None
-        nulls.append(measures.communities(rewired, run.seed or 0)[1])
+        nulls.append(measures.communities(rewired, seed)[1])
     known = [each for each in nulls if each is not None]
     return found - fmean(known) if found is not None and known else None
 
