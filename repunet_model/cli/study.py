@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,26 +31,11 @@ if TYPE_CHECKING:
     from repunet_model.backends.prices import Prices
     from repunet_model.study.plan import Study
 
-_LIMITS = ("concurrency", "requests_per_minute", "tokens_per_minute", "budget_tokens", "budget_usd")
+_WITH_A_PLAN = ("follow", "seeds", "storage", "workers", "scheduler", "out", "results", "runs", "claims")
+"""The options that may stand beside --follow, as those of limits and endpoints may: they change no planned run."""
 
-_WITH_A_PLAN = {
-    "follow",
-    "seeds",
-    "storage",
-    "workers",
-    "scheduler",
-    "out",
-    "results",
-    "prices",
-    "endpoints",
-    "runs",
-    "claims",
-    *_LIMITS,
-}
-"""The options that may stand beside --follow: they change no planned run."""
-
-_NOT_REPEATED = {"storage", "workers", "scheduler", "prices", "endpoints", *_LIMITS}
-"""The options that the results do not name, since they depend on the machine."""
+_OF_THE_MACHINE = ("storage", "workers", "scheduler", "prices", "endpoints")
+"""The options that the results do not name, as those of limits, since they depend on the machine."""
 
 
 @app.command()
@@ -119,7 +105,7 @@ def study(
     from repunet_model.report import page
     from repunet_model.util import files
 
-    _check_together(context, plan, follow)
+    _check_together(context, plan, follow, limits)
     page.check_place(out)
     files.check_new(results)
     if results.suffix != ".md":
@@ -171,7 +157,7 @@ def study(
         after=result.sections(),
         more=result.statistics(),
     )
-    result.write(results, _again(context), out, sections)
+    result.write(results, _again(context, limits), out, sections)
     for line in result.lines():
         say(line)
     say(f"Results: {results}")
@@ -180,12 +166,13 @@ def study(
     return None
 
 
-def _check_together(context: typer.Context, plan: Path | None, follow: Path | None) -> None:
+def _check_together(context: typer.Context, plan: Path | None, follow: Path | None, limits: Mapping[str, Any]) -> None:
     """Check that no option contradicts the plan; raise ConfigurationError if one does."""
     if plan is not None and follow is not None:
         raise ConfigurationError("--plan writes a plan, --follow runs one: give one of them")
+    may_stand = {*_WITH_A_PLAN, *_OF_THE_MACHINE, *limits}
     for option in context.params:
-        if follow is not None and option not in _WITH_A_PLAN and is_given(context, option):
+        if follow is not None and option not in may_stand and is_given(context, option):
             raise ConfigurationError(f"--{option.replace('_', '-')}: {follow} says what the study is; leave it out")
 
 
@@ -205,12 +192,12 @@ def _write_plan(file: Path, study: Study, storage: Path, prices: Prices, without
     say(f"Run it with: {command(f'study --follow {quoted(file)}')}")
 
 
-def _again(context: typer.Context) -> str:
+def _again(context: typer.Context, limits: Mapping[str, Any]) -> str:
     """Return the command with the options that were given and do not depend on the machine."""
     words = ["study"]
     for parameter in context.command.params:
         name = parameter.name or ""
-        if name not in _NOT_REPEATED and is_given(context, name):
+        if name not in {*_OF_THE_MACHINE, *limits} and is_given(context, name):
             value = context.params[name]
             for each in value if isinstance(value, (list, tuple)) else [value]:
                 words += [parameter.opts[0], shlex.quote(str(each))]
