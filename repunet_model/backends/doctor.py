@@ -169,7 +169,9 @@ class _Examination:
                 is_told = is_insecure or is_timeout  # with the setting to change
                 return [_fault("reached", error, "" if is_told else f"start the server, or {address}")]
             case RefusedError(status=401 | 403):
-                return [reached, _fault("key", error, f"set {self._setting('key')} to a key of this provider")]
+                key = self._setting("key")
+                variable = f"the variable that {key} names" if "endpoint" in self._described else key
+                return [reached, _fault("key", error, f"set {variable} to a key of this provider")]
             case RefusedError(status=404 | 405):
                 remedy = f"set {self._setting('model')} to a model that it serves, or {address}"
                 return [reached, _fault("model", error, remedy)]

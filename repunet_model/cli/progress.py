@@ -232,6 +232,25 @@ def _progress_lines(model: RepuNetModel, last: int, label: str) -> Callable[[], 
     return done
 
 
+@contextmanager
+def showing_count(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how much of some work is done: live on a terminal, elsewhere at intervals."""
+    from rich.status import Status
+
+    console = make_console(stderr=True)
+    printed = time.monotonic()
+    with Status(label, spinner="line", console=console) as status:
+
+        def done(number: int, of: int) -> None:
+            nonlocal printed
+            status.update(f"{label} {number}/{of}")
+            if not console.is_terminal and time.monotonic() - printed >= SECONDS_BETWEEN_LINES:
+                printed = time.monotonic()
+                say(f"{label} {number}/{of}", stderr=True)
+
+        yield done
+
+
 def exit_unless_done(outcomes: Iterable[JobOutcome]) -> None:
     """Exit with code 130 if a job was stopped, or with 1 if one failed."""
     from repunet_model.jobs.job import Result
