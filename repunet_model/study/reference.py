@@ -90,8 +90,8 @@ def sentences(evidence: Evidence) -> list[str]:
     if published:
         names = ", ".join(run.label for run in published)
         texts.append(
-            f"Published runs: {names}. The published repository stores {data['stored_runs']} runs, made by an early state of "
-            f"its code; {len(published)} of them {'is' if len(published) == 1 else 'are'} read here, and one run of a "
+            f"Published runs: {names}. The published repository stores {data['stored_runs']} runs, made by an early state "
+            f"of its code; {len(published)} of them {'is' if len(published) == 1 else 'are'} read here, and one run of a "
             "mode has no interval over runs."
         )
     return texts
