@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import mesa
 
 from repunet_model.errors import ConfigurationError
+from repunet_model.games.base import START_RESOURCES
 from repunet_model.memory import Memory
 from repunet_model.personas import Persona
 from repunet_model.reputation import ReputationLedger, Standings
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from repunet_model.network import SocialNetwork
     from repunet_model.storage.schema import AgentState
-
-START_RESOURCES = Decimal(10)
 
 
 class Surroundings(Protocol):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from repunet_model.config import RunConfig
 from repunet_model.mechanism import Mechanism, Partners
@@ -102,6 +102,10 @@ class EncounterStatus(StrEnum):
     NOT_HELD = "not held"  # It did not take place; it is only remembered.
 
 
+START_RESOURCES = Decimal(10)
+"""What every agent owns before the first step, in units."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The outcome of an encounter.
@@ -115,6 +119,15 @@ class Outcome:
     accounts: tuple[PlayerOutcome, PlayerOutcome]
     course: EncounterStatus
     facts: Mapping[str, Any]
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any], facts: Iterable[str]) -> Self:
+        """Reconstruct an outcome, without the words of its accounts, from a row and the names of the game's facts."""
+        first, second = (
+            PlayerOutcome(Decimal(str(row[f"{side}_payoff"] or 0)), row[f"{side}_cooperated"], "")
+            for side in ("first", "second")
+        )
+        return cls((first, second), EncounterStatus(row["course"]), {name: row[name] for name in facts})
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from repunet_model.results.tables import PHASE
 from repunet_model.storage import stopping
 from repunet_model.storage.manifest import made_by
 from repunet_model.util import files
-from repunet_model.util.text import visible
+from repunet_model.util.text import ranges, visible
 
 MARKER = "report.json"
 """The file that marks a folder as a report, which may be replaced."""
@@ -85,12 +84,13 @@ def write(
     before: Sequence[Section] = (),
     after: Sequence[tuple[Section, Picture]] = (),
     not_whole: Sequence[Mapping[str, Any]] = (),
-) -> None:
-    """Write a report atomically, in place of an earlier one in the same folder.
+    more: Mapping[str, Any] | None = None,
+) -> list[Section]:
+    """Write a report atomically, in place of an earlier one in the same folder, and return its sections.
 
     `before` and `after` are its first and last sections. `not_whole` holds run, result and error of each incomplete run
-    of a sweep, which the report lacks. Raises ConfigurationError if `out` exists and is not a report, StorageError if
-    the report cannot be written.
+    of a sweep, which the report lacks; `more` are further entries of report.json. Raises ConfigurationError if `out`
+    exists and is not a report, StorageError if the report cannot be written.
     """
     check_place(out)
     try:
@@ -98,26 +98,31 @@ def write(
         with tempfile.TemporaryDirectory(prefix=".report-", dir=out.parent) as temporary:
             place = Path(temporary) / "whole"
             place.mkdir()
-            sections = [
-                _drawn(Section(each.name, each.title, tables=_tables_of(each, evidence)), each, place)
-                for each in pictures(evidence)
+            drawn = [
+                *(
+                    (Section(each.name, each.title, tables=_tables_of(each, evidence)), each)
+                    for each in pictures(evidence)
+                ),
+                *after,
             ]
+            sections = [*before, *(_drawn(*each, place) for each in drawn), runs_section(evidence)]
             page = _template().render(
                 title=title,
                 lead=lead(evidence),
                 not_taken=in_words([run.parameters.get("not_taken", "") for run in evidence.runs]),
                 not_whole=not_whole,
-                sections=[*before, *sections, *(_drawn(*each, place) for each in after), runs_section(evidence)],
+                sections=sections,
                 made=_made(evidence.runs),
             )
             (place / "index.html").write_text(page, encoding="utf-8", newline="\n")
             names = [str(run.stored.folder.path) for run in evidence.runs]
-            content = {"runs": names, "statistics": statistics_of(evidence), **made_by()}
+            content = {"runs": names, "statistics": statistics_of(evidence), **(more or {}), **made_by()}
             made = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
             (place / MARKER).write_text(made, encoding="utf-8", newline="\n")
             if out.exists():
                 out.rename(Path(temporary) / "earlier")
             place.rename(out)
+            return sections
     except OSError as error:
         raise StorageError(f"{out} cannot be written: {error.strerror or error}") from error
 
@@ -147,12 +152,12 @@ def _drawn(section: Section, picture: Picture, place: Path) -> Section:
 def lead(evidence: Evidence) -> str:
     """Summarise the runs of a report in a sentence."""
     games = ", ".join(dict.fromkeys(panel.title for panel in evidence.panels))
-    runs, seeds = len(evidence.runs), len({run.seed for run in evidence.runs})
+    runs, seeds = len(evidence.runs), len({run.seed for run in evidence.runs} - {None})
     last = sorted({run.last_step for run in evidence.runs})
     steps = f"{last[0]} steps" if len(last) == 1 else f"{last[0]} to {last[-1]} steps"
     backends = ", ".join(dict.fromkeys(_backend(run) for run in evidence.runs))
     return (
-        f"{games}. {runs} run{'s' if runs > 1 else ''} ({seeds} seed{'s' if seeds > 1 else ''}; "
+        f"{games}. {runs} run{'s' if runs > 1 else ''} ({seeds or 'no'} seed{'s' if seeds > 1 else ''}; "
         f"{', '.join(evidence.modes)}) of {steps}; answered by {backends}."
     )
 
@@ -160,12 +165,10 @@ def lead(evidence: Evidence) -> str:
 def _backend(run: Run) -> str:
     """Describe the backend of a run."""
     name = str(run.parameters["backend"])
-    imported = run.stored.manifest.imported
-    if imported is not None:
-        past = f"the published implementation up to step {imported['step']}"
-        return f"{past}, then {name}" if run.stored.last else past
     model = run.parameters.get("backend.model")
     endpoint = run.parameters.get("backend.endpoint")
+    if run.seed is None and not model:
+        return name
     return f"{name}{f':{endpoint}' if endpoint else ''} ({model})" if model else f"the backend {name}"
 
 
@@ -298,7 +301,7 @@ def runs_section(evidence: Evidence) -> Section:
         for name in dict.fromkeys(name for run in evidence.runs for name in run.parameters)
     }
     shared = [[name, str(*own)] for name, own in values.items() if len(own) == 1 and name not in {"run", "seed"}]
-    cells = [[panel.title, mode, _ranges([run.seed for run in runs])] for panel, mode, runs in evidence.cells()]
+    cells = [[panel.title, mode, _repetitions(runs)] for panel, mode, runs in evidence.cells()]
     tables = [Table("Runs by scenario and mode.", ["scenario", "mode", "seeds"], cells, words=3)]
     if shared:
         tables.append(Table("Parameters that all runs share.", ["parameter", "value"], shared, words=2))
@@ -327,11 +330,10 @@ def _stopped_in_words(evidence: Evidence) -> str | None:
     )
 
 
-def _ranges(seeds: Sequence[int]) -> str:
-    """Format distinct seeds, consecutive ones as a range."""
-    groups = groupby(enumerate(sorted(seeds)), lambda item: item[1] - item[0])
-    ranges = ([seed for _, seed in group] for _, group in groups)
-    return ", ".join(f"{own[0]}–{own[-1]}" if len(own) > 1 else str(own[0]) for own in ranges)
+def _repetitions(runs: Sequence[Run]) -> str:
+    """Format the seeds of some runs, and the names of those without one."""
+    seeds = ranges(run.seed for run in runs if run.seed is not None)
+    return ", ".join(filter(None, [seeds, *(run.label for run in runs if run.seed is None)]))
 
 
 def _made(runs: Sequence[Run]) -> str:

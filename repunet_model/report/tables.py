@@ -11,8 +11,8 @@ from rich import box
 from rich.table import Table
 
 from repunet_model import games
-from repunet_model.agents import START_RESOURCES
 from repunet_model.backends.base import Usage
+from repunet_model.games.base import START_RESOURCES
 from repunet_model.personas import Disposition
 
 if TYPE_CHECKING:
