@@ -48,7 +48,7 @@ class Measure:
     of: Callable[[Panel], Estimate | None]
 
 
-def _over_seeds(words: str, numbers: Callable[[Panel], Mapping[int, float]]) -> Measure:
+def _over_seeds(words: str, numbers: Callable[[Panel], Mapping[Any, float]]) -> Measure:
     """Return the measure that is the mean over seeds of a number of each run, or of each pair of runs."""
 
     def of(panel: Panel) -> Estimate | None:
@@ -225,10 +225,10 @@ def assortativity_above_null(run: Run) -> float | None:
 def modularity_above_null(run: Run) -> float | None:
     """Return the modularity at the end of a run, minus its mean over rewired networks with the same degrees.
 
-    Rewiring swaps three ties at a time and keeps how many ties lead to and from each agent (Wang et al. 2013, by
+    Rewiring swaps three ties at a time (Erdős et al. 2010) and keeps how many ties lead to and from each agent, by
     NetworkX). None where the ties cannot be rewired so.
     """
-    seed = run.stored.manifest.config.seed
+    seed = run.seed or 0
     place = {name: number for number, name in enumerate(run.graph)}
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(run.graph)

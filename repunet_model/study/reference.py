@@ -86,13 +86,17 @@ def sentences(evidence: Evidence) -> list[str]:
         "intervals. Who answers, the mechanism, and the numbers of steps and runs may differ, so that a rate inside or "
         "outside the other's range is no test of either."
     ]
-    published = [run for run in evidence.runs if run.seed is None]
-    if published:
-        names = ", ".join(run.label for run in published)
+    if any(panel.game == "investment" for panel in evidence.panels):
+        texts.append(
+            "In the investment game a cooperation rate is, here and in the published code, the share of encounters "
+            "that are accepted and in which the investor gets at least the promised share."
+        )
+    if published := [str(run.parameters["run"]) for run in evidence.runs if run.seed is None]:
+        names = ", ".join(published)
         texts.append(
             f"Published runs: {names}. The published repository stores {data['stored_runs']} runs, made by an early "
-            f"state of its code; {len(published)} of them {'is' if len(published) == 1 else 'are'} read here, and one run "
-            "of a mode has no interval over runs."
+            f"state of its code; these are {len(published)} of them. A mode with a single run has no interval over runs. "
+            "What they do not tell, such as a tone or a seed, is missing, and nothing is put in its place."
         )
     return texts
 
