@@ -95,8 +95,8 @@ def sentences(evidence: Evidence) -> list[str]:
         names = ", ".join(published)
         texts.append(
             f"Published runs: {names}. The published repository stores {data['stored_runs']} runs, made by an early "
-            f"state of its code; these are {len(published)} of them. A mode with a single run has no interval over runs. "
-            "What they do not tell, such as a tone or a seed, is missing, and nothing is put in its place."
+            f"state of its code; these are {len(published)} of them. A mode with a single run has no interval over "
+            "runs. What they do not tell, such as a tone or a seed, is missing, and nothing is put in its place."
         )
     return texts
 
