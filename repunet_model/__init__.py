@@ -13,12 +13,23 @@ if TYPE_CHECKING:
     from repunet_model.backends.mind import Rules
     from repunet_model.backends.rules import RulesBackend
     from repunet_model.errors import RepuNetError
+    from repunet_model.mechanism import Mechanism
     from repunet_model.model import RepuNetModel
     from repunet_model.stored_run import StoredRun, load_run
 
-__all__ = ["RepuNetAgent", "RepuNetError", "RepuNetModel", "Rules", "RulesBackend", "StoredRun", "load_run"]
+__all__ = [
+    "Mechanism",
+    "RepuNetAgent",
+    "RepuNetError",
+    "RepuNetModel",
+    "Rules",
+    "RulesBackend",
+    "StoredRun",
+    "load_run",
+]
 
 _HOMES = {
+    "Mechanism": "repunet_model.mechanism",
     "RepuNetAgent": "repunet_model.agents",
     "RepuNetError": "repunet_model.errors",
     "RepuNetModel": "repunet_model.model",

@@ -20,10 +20,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, Va
 from pydantic.fields import FieldInfo
 
 from repunet_model.errors import ConfigurationError
+from repunet_model.mechanism import PAPER, PUBLISHED, SETS, Mechanism
 from repunet_model.util.text import SCENARIOS, first_problem, whole, yes_or_no
 
-BUILT_IN = "built-in"
-"""The name of the built-in personas."""
+BUILT_IN, RATIONAL = "built-in", "rational"
+"""The names of the two sets of built-in personas: half of them altruistic, and all self-interested."""
+
+PERSONA_SETS = (BUILT_IN, RATIONAL)
 
 LONGEST_LABEL = 100
 
@@ -165,6 +168,10 @@ def _member(value: object, info: ValidationInfo) -> StrEnum:
         raise ConfigurationError(f"unknown {info.field_name} {value!r}: choose one of {known}") from None
 
 
+def _mechanism(value: object) -> Mechanism:
+    return Mechanism.read(value)
+
+
 def _by_name(value: object, info: ValidationInfo) -> dict[str, str]:
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for each in value.items() for text in each):
         raise ConfigurationError(
@@ -238,6 +245,15 @@ class RunConfig(BaseModel):
             "single (one question a call) or fused (one call for consecutive questions with the same knowledge)."
         ),
     ] = Questions.SINGLE
+    mechanism: Annotated[
+        Mechanism,
+        BeforeValidator(_mechanism),
+        Parameter(
+            f"{' or '.join(SETS)}, and switches that differ, as in paper,second_order=off "
+            f"({', '.join(Mechanism.model_fields)}).",
+            metavar="SET[,SWITCH=VALUE...]",
+        ),
+    ] = PAPER
     seed: Annotated[int, BeforeValidator(_seed), Parameter("Seed of the run.")] = 1
     label: Annotated[
         str,
@@ -250,8 +266,12 @@ class RunConfig(BaseModel):
         return {name: value for name, value in self.model_dump(mode="json").items() if name not in RESOLVED}
 
     def keywords(self) -> dict[str, Any]:
-        """Return these parameters as keywords of `RepuNetModel`, without the resolved ones."""
-        return {"rng" if name == "seed" else name: value for name, value in self.stored().items()}
+        """Return these parameters as keywords of `RepuNetModel`, scalars all, without the resolved ones."""
+        return {"rng" if name == "seed" else name: value for name, value in self.in_table().items()}
+
+    def in_table(self) -> dict[str, Any]:
+        """Return the entries of a manifest as scalars, the mechanism as its text."""
+        return {**self.stored(), "mechanism": str(self.mechanism)}
 
     def changed(self, values: Mapping[str, Any]) -> Self:
         """Return a copy with some values changed; fields that were set stay marked as set.
@@ -290,12 +310,15 @@ class RunConfig(BaseModel):
     def of_manifest(cls, manifest: Mapping[str, Any]) -> Self:
         """Read the parameters that a manifest holds as values; those in `RESOLVED` get their defaults.
 
-        A parameter that the run's version of this package did not have gets its default.
+        A parameter that the run's version of this package did not have gets its default; the mechanism of runs before
+        format 5 is `published`.
 
         Raises:
             ConfigurationError: If a parameter is missing or invalid.
         """
         known = {name: manifest[name] for name in cls.model_fields if name in manifest and name not in RESOLVED}
+        if known.get("mechanism") is None:
+            known["mechanism"] = PUBLISHED.model_dump(mode="json")
         for name in _IN_ALL_FORMATS:
             if name not in known:
                 raise ConfigurationError(f"{name} is missing")

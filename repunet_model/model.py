@@ -30,6 +30,7 @@ from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.backends.wrappers import service
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
 from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.mechanism import Mechanism
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import GIVEN, Persona, Population, describe, population
@@ -81,6 +82,7 @@ class RepuNetModel(SteppedModel):
         activation: str = "simultaneous",
         dialogue_turns: int = 2,
         questions: str = "single",
+        mechanism: str | Mapping[str, Any] | Mechanism = "paper",
         label: str = "",
         limits: Limits | None = None,
         rng: int | str | None = None,
@@ -102,6 +104,8 @@ class RepuNetModel(SteppedModel):
             dialogue_turns: Maximum turns of a dialogue, 2 to 10; the gossiper has the first, the listener the last.
             questions: "single" (one question per call, as in the paper) or "fused" (one call for a sequence of
                 questions from the same view).
+            mechanism: The switches of the mechanism: a text such as "paper", "published" or "paper,second_order=off",
+                a table of switches, or a `Mechanism`.
             label: A label that distinguishes the run in tables and reports.
             limits: Limits for requests to endpoints (concurrency, rates, budget), which several models may share;
                 None allows 32 concurrent requests. Limits do not change results.
@@ -124,6 +128,7 @@ class RepuNetModel(SteppedModel):
                 "activation": activation,
                 "dialogue_turns": dialogue_turns,
                 "questions": questions,
+                "mechanism": mechanism,
                 "seed": draw_seed() if rng is None or rng == "" else rng,
                 "label": label,
             }
@@ -205,7 +210,7 @@ class RepuNetModel(SteppedModel):
         served = {}
         for backend in self._respondents.distinct():
             if isinstance(backend, ReplayBackend):
-                backend.check(self.config.stored())
+                backend.check(self.config.in_table())
             served[id(backend)] = service(backend, self.limits, self._recorder.journal)
         return {name: served[id(self._respondents.of(name))] for name in names}
 

@@ -60,7 +60,7 @@ class ReplayBackend:
 
     def check(self, own: Mapping[str, Any]) -> None:
         """Compare a run's parameters, by manifest names, with the recorded; raise ConfigurationError if one differs."""
-        recorded = self._recording.run.manifest.config.stored()
+        recorded = self._recording.run.manifest.config.in_table()
         for name, value in own.items():
             if recorded[name] != value:
                 raise ConfigurationError(

@@ -233,8 +233,8 @@ def check_same(run: StepReader, wanted: Manifest) -> None:
     if run.manifest.parent is not None:
         raise ConfigurationError(f"{place} is a fork: continue it with resume, or choose another sim_name")
     entries = ("backend", "backend_for", "measures", "extensions")
-    stored = {**run.manifest.config.stored(), "stages": run.manifest.stages, "population": run.population["sha256"]}
-    described = {**wanted.config.stored(), "stages": wanted.stages, "population": wanted.data["population"]["sha256"]}
+    stored = {**run.manifest.config.in_table(), "stages": run.manifest.stages, "population": run.population["sha256"]}
+    described = {**wanted.config.in_table(), "stages": wanted.stages, "population": wanted.data["population"]["sha256"]}
     stored |= {name: run.manifest.data.get(name, wanted.data[name]) for name in entries}
     described |= json.loads(json.dumps({name: wanted.data[name] for name in entries}))
     for name, value in described.items():

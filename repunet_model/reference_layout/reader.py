@@ -49,7 +49,7 @@ OF_COMPLETED = {
 }
 """The columns of interactions that only completed encounters have."""
 
-_KEPT = {"dialogue_turns": 2, "questions": "single", "label": ""}
+_KEPT = {"dialogue_turns": 2, "questions": "single", "mechanism": "published", "label": ""}
 """Parameters stored by our export, with their values in runs of the published implementation."""
 
 NAMED = (("invest", "investment"), ("pd_game", "prisoners_dilemma"), ("sign", "sign_up"))

@@ -15,14 +15,19 @@ from typing import Any, Self, cast
 from repunet_model import extensions
 from repunet_model.config import RESOLVED, RunConfig, mode_of
 from repunet_model.errors import ConfigurationError
+from repunet_model.mechanism import Mechanism
 from repunet_model.questions.prompts import prompt_hash
 from repunet_model.storage.schema import Row
 
-FORMAT = 4
+FORMAT = 5
 """The layout version that is written."""
 
-READ_FORMATS = (3, FORMAT)
-"""The layout versions that are read. Format 3 lacks the population, the extensions and the changes of a fork."""
+READ_FORMATS = (3, 4, FORMAT)
+"""The layout versions that are read.
+
+Format 4 lacks the mechanism, which was `published`; format 3 also the population, the extensions and the changes of a
+fork.
+"""
 
 PACKAGES = ("mesa", "networkx", "numpy", "openai", "pydantic", "jinja2")
 """Other packages that results may depend on."""
@@ -175,11 +180,13 @@ class Manifest:
 
     def forked(self, run: str, step: int, step_hash: str, changes: Mapping[str, Any]) -> Self:
         """Create the manifest of a fork at a step of this run, whose manifest has the given hash."""
-        was = {name: self.data.get(name) for name, value in changes.items() if self.data.get(name) != value}
+        mechanism = self.config.stored()["mechanism"]  # Missing in data of older formats.
+        data = {**self.data, "mechanism": mechanism}
+        was = {name: data.get(name) for name, value in changes.items() if data.get(name) != value}
         parent = {"run": run, "step": step, "manifest": step_hash, "was": was}
         if self.parent is not None:
             parent["parent"] = self.parent
-        return type(self)({**self.data, **changes, "format": FORMAT, "parent": parent})
+        return type(self)({**data, **changes, "format": FORMAT, "parent": parent})
 
     def eras(self, last: int) -> Iterator[tuple[int, int, Self | None]]:
         """Yield, up to a step, the first and last step made under each manifest, and that manifest.
@@ -205,7 +212,7 @@ class Manifest:
         Runs with equal columns but for the seed are repetitions of each other. Backends are flattened: "backend" is a
         name, and "backend.NAME" a parameter of it.
         """
-        own = self.config.stored()
+        own = self.config.in_table()
         parent: Row = (self.parent if self.shared_steps else None) or {}
         return {
             "game": own.pop("game"),
@@ -249,4 +256,7 @@ def _before(parent: Mapping[str, Any]) -> str:
     if "was" not in parent:
         return "unknown"
     names = {*RunConfig.model_fields, *RESOLVED}
-    return " ".join(f"{name}={json.dumps(value)}" for name, value in parent["was"].items() if name in names)
+    was = {name: value for name, value in parent["was"].items() if name in names}
+    if "mechanism" in was:
+        was["mechanism"] = str(Mechanism.read(was["mechanism"]))
+    return " ".join(f"{name}={json.dumps(value)}" for name, value in was.items())

@@ -10,6 +10,7 @@ A file with a sweep::
     scenario = ["pd", "investment"]
     reputation = [true, false]
     gossip = [true, false]
+    mechanism = ["paper", {base = "published", second_order = "off"}]
     backend = "rules"
     n_agents = [20, 50]
 
@@ -39,6 +40,7 @@ from repunet_model.backends.setup import has_rules
 from repunet_model.config import FIELD_OF, RunConfig, mode_of, name_of
 from repunet_model.errors import ConfigurationError
 from repunet_model.jobs.job import LimitsTable, NewRun, RunName, Section, Steps, parsed, read_toml
+from repunet_model.mechanism import Mechanism
 from repunet_model.storage import to_json
 from repunet_model.util.text import check_name
 
@@ -81,7 +83,8 @@ class Grid:
 
     def stored(self) -> dict[str, Any]:
         """Return the grid in the form that the constructor takes."""
-        return {**{name_of(field): values for field, values in self.values.items()}, "rules": self.rules}
+        plain = {**self.values, "mechanism": [str(Mechanism.read(value)) for value in self.values["mechanism"]]}
+        return {**{name_of(field): values for field, values in plain.items()}, "rules": self.rules}
 
     def backends(self) -> list[str]:
         """Return every combination of a backend with parameters of the rules.
@@ -222,10 +225,10 @@ _IN_NAME = ("game", "reputation", "gossip", "seed")
 def _cell_name(point: RunConfig, seed: int) -> str:
     """Return the name of a cell; see the module docstring."""
     mode = mode_of(point.reputation, point.gossip).replace(" ", "_")
-    default = RunConfig().model_dump(mode="json")
+    default, own = (config.model_dump(mode="json") | config.in_table() for config in (RunConfig(), point))
     other = {
         name_of(field): value
-        for field, value in sorted(point.model_dump(mode="json").items())
+        for field, value in sorted(own.items())
         if field not in _IN_NAME and value != default[field]
     }
     mark = f"_{sha256(to_json(other).encode()).hexdigest()[:10]}" if other else ""

@@ -18,6 +18,7 @@ from repunet_model import RepuNetError, RepuNetModel
 from repunet_model.cli import main
 from repunet_model.config import RunConfig, name_of
 from repunet_model.errors import ConfigurationError
+from repunet_model.mechanism import Mechanism
 from repunet_model.storage.schema import TABLES
 
 NO_PARAMETERS = {"limits", "storage", "run_name"}
@@ -29,7 +30,7 @@ def test_the_model_takes_just_the_parameters_that_are_described() -> None:
     signature = inspect.signature(RepuNetModel).parameters
     assert set(signature) == keywords | NO_PARAMETERS
     for field, described in RunConfig.model_fields.items():
-        if field not in {"seed", "backend_for"}:
+        if field not in {"seed", "backend_for", "mechanism"}:
             assert signature[field].default == described.default, field
         assert f" {'rng' if field == 'seed' else field}: " in (RepuNetModel.__init__.__doc__ or "")
 
@@ -126,3 +127,23 @@ def test_an_export_of_step_0_has_the_headers_of_all_tables(
             frame = read(Path("out") / f"{name}.{layout}")
             assert frame.empty
             assert set(table.columns) <= set(frame.columns)
+
+
+def test_a_mechanism_is_given_as_text_as_a_table_and_as_an_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given: list[Any] = ["paper,second_order=off", Mechanism(second_order=False), {"second_order": "off"}]
+    models = [RepuNetModel(n_agents=4, rng=1, mechanism=each) for each in given]
+    assert {str(model.config.mechanism) for model in models} == {"paper,second_order=off"}
+    rows = mesa.batch_run(
+        RepuNetModel, {"n_agents": 4, "mechanism": given[:2]}, rng=[1], max_steps=1, display_progress=False
+    )
+    assert len(rows) == 2 * 4
+    Path("sweep.toml").write_text(
+        'steps = 1\n[grid]\nn_agents = 4\nmechanism = ["paper", "published", {second_order = "off"}]\n'
+    )
+    assert main(["sweep", "sweep.toml"]) == 0
+    assert main(["sweep", "sweep.toml"]) == 0
+    swept = pd.read_parquet("sim_storage/sweep/results.parquet")
+    assert set(swept["mechanism"]) == {"paper", "published", "paper,second_order=off"}

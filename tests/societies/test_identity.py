@@ -13,6 +13,7 @@ import pytest
 from repunet_model import RepuNetModel, extensions, load_run
 from repunet_model.cli import main
 from repunet_model.config import FULL, REPUTATION_ONLY
+from repunet_model.mechanism import Mechanism
 from repunet_model.report.evidence import read
 from repunet_model.report.page import lead
 from repunet_model.results.tables import joined, table_of
@@ -221,3 +222,30 @@ def test_names_are_the_same_by_every_door(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("REPUNET_STORAGE", "elsewhere")
     assert load_run("it").last_step == 1
     assert load_run(Path("elsewhere/it")).last_step == 1
+
+
+# The mechanism
+
+
+def test_runs_are_told_apart_by_every_switch_and_old_ones_have_the_published_mechanism() -> None:
+    for name, mechanism in (("old", "published"), ("new", "paper"), ("other", "paper,second_order=off")):
+        run("run", "-n", "4", "--steps", "1", "--seed", "1", "--mechanism", mechanism, "--sim-name", name)
+    stored = json.loads((STORED / "other" / "manifest.json").read_text(encoding="utf-8"))["mechanism"]
+    assert stored == Mechanism(second_order=False).model_dump(mode="json")
+    as_format_3(STORED / "old", ("population", "label", "extensions", "stages", "mechanism"))
+    columns = [
+        table_of(StepReader.open(STORED / name))["mechanism"].unique().tolist() for name in ("old", "new", "other")
+    ]
+    assert columns == [["published"], ["paper"], ["paper,second_order=off"]]
+    assert len(panels("old", "new", "other")) == 3
+    run("resume", "old", "--steps", "1")
+    run("fork", "old", "--set", "mechanism=paper,memory_shown=3", "--sim-name", "fork")
+    fork = StepReader.open(STORED / "fork")
+    assert str(fork.manifest.config.mechanism) == "paper,memory_shown=3"
+    assert fork.manifest.described(fork.population)["before_fork"] == 'mechanism="published"'
+    assert [str(era.config.mechanism) for *_, era in fork.manifest.eras(3) if era] == [
+        "published",
+        "paper,memory_shown=3",
+    ]
+    assert main(["run", "--mechanism", "paper,third_order=on"]) == 2
+    assert main(["fork", "old", "--set", "mechanism=second_order=off"]) == 2

@@ -14,6 +14,7 @@ from tests import ROOT, mesa_names
 
 LAYERS = [
     {"errors", "rng", "util", "extensions"},
+    {"mechanism"},
     {"config"},
     {"reputation", "network", "memory", "personas"},
     {"questions", "storage"},
