@@ -30,6 +30,7 @@ from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.backends.wrappers import service
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
 from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.games.base import Game
 from repunet_model.mechanism import Mechanism
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
@@ -75,6 +76,7 @@ class RepuNetModel(SteppedModel):
         game: str = "prisoners_dilemma",
         reputation: bool = True,
         gossip: bool = True,
+        game_parameters: str | Mapping[str, object] | None = None,
         n_agents: int | None = None,
         personas: str | Sequence[Persona] | Population = BUILT_IN,
         backend: str | Backend = "rules",
@@ -95,6 +97,8 @@ class RepuNetModel(SteppedModel):
             game: "prisoners_dilemma", "investment", "sign_up", or a game registered with `games.register`.
             reputation: Whether agents keep reputations.
             gossip: Whether agents gossip.
+            game_parameters: Payoffs and other constants of the game, as a text such as "temptation=4,reward=3" or a
+                mapping of names to numbers; None for the game's defaults (`games.parameters`).
             n_agents: Number of agents; None for the size of the persona set (20 for the built-in one).
             personas: "built-in", the path of a persona file, a sequence of personas, or a named population.
             backend: The backend of the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
@@ -121,6 +125,7 @@ class RepuNetModel(SteppedModel):
                 "game": game,
                 "reputation": reputation,
                 "gossip": gossip,
+                "game_parameters": {} if game_parameters is None else game_parameters,
                 "n_agents": n_agents,
                 "personas": GIVEN if isinstance(personas, list | tuple | Population) else personas,
                 "backend": backend if isinstance(backend, str) else GIVEN,
@@ -135,7 +140,7 @@ class RepuNetModel(SteppedModel):
         )
         super().__init__(rng=abs(config.seed))
         self.config = config
-        self._game = games.find(config.game)
+        self._game = games.find(config.game, config.game_parameters)
         chosen = population(personas, config.game, self._game.roles, config.n_agents)
         people = chosen.personas
         self.population = chosen.name
@@ -148,13 +153,23 @@ class RepuNetModel(SteppedModel):
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
         self._prompts = Prompts(
-            self._game.rules, reputation=config.reputation, gossip=config.gossip, random_pairs=self._game.random_pairs
+            self._game.rules,
+            self._game.parameters,
+            reputation=config.reputation,
+            gossip=config.gossip,
+            random_pairs=self._game.random_pairs,
         )
         self._streams = Streams(config.seed)
         self.network = SocialNetwork(persona.name for persona in people)
         self._standings = Standings()
         self._agents_by_name = {
-            persona.name: RepuNetAgent(self, persona, self._first_learned(persona), self._standings)
+            persona.name: RepuNetAgent(
+                self,
+                persona,
+                self._first_learned(persona),
+                self._standings,
+                self._game.parameters.start_resources,
+            )
             for persona in people
         }
         self._board: list[Notice] = []
@@ -191,6 +206,11 @@ class RepuNetModel(SteppedModel):
         """Whether some answers cost money or time."""
         return self._respondents.is_costly
 
+    @property
+    def game(self) -> Game:
+        """The game, with its parameters."""
+        return self._game
+
     def agent(self, name: str) -> RepuNetAgent:
         """Return an agent by name.
 
@@ -210,7 +230,7 @@ class RepuNetModel(SteppedModel):
         served = {}
         for backend in self._respondents.distinct():
             if isinstance(backend, ReplayBackend):
-                backend.check(self.config.in_table())
+                backend.check(self.config.in_table(), self._game.parameters.stored())
             served[id(backend)] = service(backend, self.limits, self._recorder.journal)
         return {name: served[id(self._respondents.of(name))] for name in names}
 
@@ -376,6 +396,7 @@ class RepuNetModel(SteppedModel):
             self._own_measures,
             [stage.name for stage in self._own_stages],
             self._used(),
+            game_parameters=self._game.parameters.stored(),
         )
 
     def _used(self) -> list[Callable[..., object]]:
@@ -425,6 +446,7 @@ class RepuNetModel(SteppedModel):
                 answering = backend if isinstance(backend, Respondents) else respondents(backend)
             model = cls(
                 **run.manifest.config.keywords(),
+                game_parameters=run.manifest.game_parameters,
                 personas=Population(run.population["name"], run.personas),
                 backend=answering.default,
                 backend_for=answering.by_name,

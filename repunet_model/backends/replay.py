@@ -58,11 +58,18 @@ class ReplayBackend:
         self.description = dict(description)
         self.reads_prompts = reads_prompts
 
-    def check(self, own: Mapping[str, Any]) -> None:
-        """Compare a run's parameters, by manifest names, with the recorded; raise ConfigurationError if one differs."""
-        recorded = self._recording.run.manifest.config.in_table()
+    def check(self, own: Mapping[str, Any], game_parameters: Mapping[str, Any]) -> None:
+        """Compare a run's parameters and those of its game with the recorded; raise ConfigurationError if one differs.
+
+        `own` are parameters by manifest names.
+        """
+        manifest = self._recording.run.manifest
+        recorded = manifest.config.in_table()
+        if own["game"] == recorded["game"]:
+            recorded |= {f"game.{name}": value for name, value in manifest.game_parameters.items()}
+            own = {**own, **{f"game.{name}": value for name, value in game_parameters.items()}}
         for name, value in own.items():
-            if recorded[name] != value:
+            if recorded.get(name, value) != value:
                 raise ConfigurationError(
                     f"the run {self._recording.path} was made with {name}={recorded[name]}, a replay with "
                     f"{name}={value} would be another one"

@@ -28,6 +28,8 @@ SECONDS_BETWEEN_LINES = 5.0
 def run_and_show(model: RepuNetModel, steps: int) -> None:
     """Run a model, then print its rates by step and its folder."""
     first = model.steps + 1
+    if caveat := model.game.caveat():
+        say(f"Note: {caveat}", stderr=True)
     with model:
         run_steps(model, steps, "step")
     from repunet_model.report.tables import rates_table, usage_table

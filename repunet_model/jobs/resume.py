@@ -15,8 +15,9 @@ from typing import Any
 from repunet_model import games, measures, populations, stages
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded, respondents
-from repunet_model.config import RunConfig, name_of, read_text, shown
+from repunet_model.config import OF_GAME, RunConfig, changeable, name_of, read_text, shown
 from repunet_model.errors import ConfigurationError
+from repunet_model.games.base import Game
 from repunet_model.model import RepuNetModel
 from repunet_model.personas import Population
 from repunet_model.storage import Manifest, StepReader
@@ -39,6 +40,7 @@ class Start:
         """Create the model, with backends from `who`; raise RepuNetError if it is invalid."""
         return RepuNetModel(
             **self.config.keywords(),
+            game_parameters=self.config.game_parameters,
             n_agents=self.config.n_agents,
             personas=self.personas,
             backend=who.default,
@@ -70,6 +72,7 @@ def start(
         stages.named(run.manifest.stages)
         stored = run.manifest.config.stored()
         config = config.changed({name: stored[name] for name in stored if name not in config.model_fields_set})
+        config = _with_game_of(run.manifest, config)
         if population is None and "personas" not in config.model_fields_set:
             personas = Population(run.population["name"], run.personas)
     return Start(config, personas, lambda: respondents(backend, config.backend_for, environment), steps)
@@ -87,7 +90,15 @@ def start_from(run: StepReader, config: RunConfig, storage: Path, environment: M
             )
     stored = run.manifest.config.stored()
     config = config.changed({name: stored[name] for name in stored if name not in config.model_fields_set})
+    config = _with_game_of(run.manifest, config)
     return start(config, storage, environment, populations.of_run(run, 0))
+
+
+def _with_game_of(manifest: Manifest, config: RunConfig) -> RunConfig:
+    """Give unset parameters of the game a run's values, if the game is the same."""
+    if config.game != manifest.config.game:
+        return config
+    return config.changed({"game_parameters": {**manifest.game_parameters, **config.game_parameters}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +142,11 @@ def resumed(
             raise ConfigurationError(
                 f"--{name_of(field).replace('_', '-')}: {path} has steps and its own agents; leave the option out"
             )
-        now[field] = wanted.stored()[field]
-    changes = {key: value for key, value in now.items() if was[key] != value}
+        if field == "game_parameters":
+            now[field] = _changed_game(manifest, wanted.game_parameters)
+        else:
+            now[field] = wanted.stored()[field]
+    changes = {key: value for key, value in now.items() if was.get(key) != value}
     is_fork = bool(changes) or not folder.is_last(run.last)
     if is_fork:
         changes |= _made_by(manifest, who)
@@ -146,9 +160,14 @@ def resumed(
 
 def fork_changes(manifest: Manifest, settings: Mapping[str, str], storage: Path) -> dict[str, Any]:
     """Return the manifest entries that a fork overrides, from settings as text; raise ConfigurationError if invalid."""
-    known = [field for field in RunConfig.model_fields if shown(field).may_change]
+    known = changeable()
     changed: dict[str, Any] = {}
+    of_game = {name.removeprefix(OF_GAME): text for name, text in settings.items() if name.startswith(OF_GAME)}
+    if of_game:
+        changed["game_parameters"] = _changed_game(manifest, of_game)
     for name, text in settings.items():
+        if name.startswith(OF_GAME):
+            continue
         if name not in known:
             raise ConfigurationError(f"{name}={text}: set {', '.join(known[:-1])} or {known[-1]}")
         if name == "backend":
@@ -156,6 +175,20 @@ def fork_changes(manifest: Manifest, settings: Mapping[str, str], storage: Path)
         else:
             changed |= {name: RunConfig.checked({name: read_text(name, text)}).stored()[name]}
     return changed | _made_by(manifest)
+
+
+def _game(manifest: Manifest) -> Game:
+    return games.find(manifest.config.game, manifest.game_parameters)
+
+
+def _changed_game(manifest: Manifest, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a run's game with some of them set; raise ConfigurationError if one is invalid."""
+    game = _game(manifest)
+    before = game.parameters
+    after = game.with_parameters({**before.stored(), **given}).parameters
+    if after.start_resources != before.start_resources:
+        raise ConfigurationError(f"{OF_GAME}start_resources: the agents have theirs already; leave it out")
+    return after.stored()
 
 
 def _made_by(manifest: Manifest, who: Respondents | None = None) -> dict[str, Any]:

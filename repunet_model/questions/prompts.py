@@ -54,9 +54,12 @@ _ENVIRONMENT.filters["said"] = said
 class Prompts:
     """Prompts of one run; `system` holds the rules of the game, which all agents and steps share."""
 
-    def __init__(self, rules: str, *, reputation: bool, gossip: bool, random_pairs: bool = False) -> None:
-        """Render the rules of a game, given as a Jinja2 template or the name of a packaged one."""
-        self.system = _template(rules).render(reputation=reputation, gossip=gossip, random_pairs=random_pairs).strip()
+    def __init__(
+        self, rules: str, parameters: object = None, *, reputation: bool, gossip: bool, random_pairs: bool = False
+    ) -> None:
+        """Render the rules of a game, given as a Jinja2 template or the name of a packaged one, with its parameters."""
+        mode = {"reputation": reputation, "gossip": gossip, "random_pairs": random_pairs}
+        self.system = _template(rules).render(parameters=parameters, **mode).strip()
 
     def user(self, question: Question[Any], persona: Persona, learned: str, options: Options) -> str:
         """Return the user part of a prompt: persona, view and question."""

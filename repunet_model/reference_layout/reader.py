@@ -132,6 +132,7 @@ def import_run(
         config,
         people.described(learned),
         respondents(backend).to_dict(),
+        game_parameters=find(reading.game, reading.kept("game_parameters", {})).parameters.stored(),
         imported={"from": reading.snapshot.source, "step": reading.step},
     )
     default = re.sub(r"[^A-Za-z0-9._-]+", "_", f"imported_{reading.snapshot.source.replace('/', '_')}")

@@ -69,6 +69,7 @@ class _Past:
     """A run up to a step; steps have the published numbers, in the rows of the tables too."""
 
     config: RunConfig
+    game_parameters: Row
     step: int
     people: list[Row]
     state: State
@@ -102,11 +103,11 @@ class _Past:
                 tables[table.name] += [{**row, **added} for row in each.rows(table)]
         names = {persona.name: position for position, persona in enumerate(run.personas)}
         people = [persona.model_dump(mode="json") for persona in run.personas]
-        return cls(config, start + step, people, run.step(step).state, tables, names)
+        return cls(config, run.manifest.game_parameters, start + step, people, run.step(step).state, tables, names)
 
     def files(self) -> Iterator[tuple[str, Any]]:
         """Yield the relative path of each file of the step folder, with its data or text."""
-        kept = {**self.config.stored(), "board": self.state["board"]}
+        kept = {**self.config.stored(), "game_parameters": self.game_parameters, "board": self.state["board"]}
         meta = {"persona_names": list(self.number), "step": self.step, EXTRA: kept}
         yield "reverie/meta.json", meta
         for persona, state in zip(self.people, self.state["agents"], strict=True):

@@ -50,8 +50,14 @@ def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respon
     if not asked or len(asked) > LONGEST_QUESTION:
         raise ConfigurationError(f"the question has {len(asked)} characters: ask in 1 to {LONGEST_QUESTION:,}")
     config = chronicle.manifest.config
-    game = games.find(config.game)
-    prompts = Prompts(game.rules, reputation=config.reputation, gossip=config.gossip, random_pairs=game.random_pairs)
+    game = games.find(config.game, chronicle.manifest.game_parameters)
+    prompts = Prompts(
+        game.rules,
+        game.parameters,
+        reputation=config.reputation,
+        gossip=config.gossip,
+        random_pairs=game.random_pairs,
+    )
     where = Coordinates(step, "interview", Interview.name, name, about=asked)
     digest = Streams(config.seed).digest(*where)
     by_role = chronicle.agent_state(name, step)["learned"]

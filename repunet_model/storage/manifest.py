@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from repunet_model import extensions
-from repunet_model.config import RESOLVED, RunConfig, mode_of
+from repunet_model.config import OF_GAME, RESOLVED, RunConfig, mode_of
 from repunet_model.errors import ConfigurationError
 from repunet_model.mechanism import Mechanism
 from repunet_model.questions.prompts import prompt_hash
@@ -86,6 +86,8 @@ class Manifest:
         measures: Iterable[str] = (),
         stages: Iterable[str] = (),
         used: Iterable[Callable[..., object]] = (),
+        *,
+        game_parameters: Mapping[str, Any],
         **more: Any,
     ) -> Self:
         """Create the manifest of a new run.
@@ -97,12 +99,14 @@ class Manifest:
             measures: Names of registered measures.
             stages: Names of registered stages, in their order.
             used: See `made_by`.
+            game_parameters: All parameters of its game.
             more: Further entries.
         """
         return cls(
             {
                 "format": FORMAT,
                 **config.stored(),
+                "game_parameters": dict(game_parameters),
                 "population": dict(population),
                 **answering,
                 "measures": sorted(measures),
@@ -121,7 +125,7 @@ class Manifest:
         """
         manifest = cls(data)
         _ = manifest.config
-        for name in ("backend", "backend_for"):
+        for name in ("backend", "backend_for", *(["game_parameters"] if data.get("game_parameters") else [])):
             if not isinstance(data.get(name), dict):
                 raise ConfigurationError(f"{name} is missing, or is not an object")
         parent = data.get("parent")
@@ -133,6 +137,11 @@ class Manifest:
     def config(self) -> RunConfig:
         """The parameters; those in `RESOLVED` have defaults here: see `backend`, `StepReader.population`."""
         return RunConfig.of_manifest(self.data)
+
+    @property
+    def game_parameters(self) -> dict[str, Any]:
+        """The parameters of the game; none before format 5, whose runs have the game's defaults."""
+        return cast("dict[str, Any]", self.data.get("game_parameters") or {})
 
     @property
     def mode(self) -> str:
@@ -206,16 +215,24 @@ class Manifest:
         if last > self.shared_steps:
             yield self.shared_steps + 1, last, self
 
-    def described(self, population: Mapping[str, Any]) -> dict[str, Any]:
+    def described(
+        self, population: Mapping[str, Any], game_parameters: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Return everything that identifies the run except its name, as columns of a table.
 
         Runs with equal columns but for the seed are repetitions of each other. Backends are flattened: "backend" is a
-        name, and "backend.NAME" a parameter of it.
+        name, and "backend.NAME" a parameter of it. So are the parameters of the game, as "game.NAME".
+
+        Args:
+            population: The identity of its agents: see `Population.described`.
+            game_parameters: All parameters of its game; None for the stored ones.
         """
+        game_parameters = self.game_parameters if game_parameters is None else game_parameters
         own = self.config.in_table()
         parent: Row = (self.parent if self.shared_steps else None) or {}
         return {
             "game": own.pop("game"),
+            **{f"{OF_GAME}{name}": value for name, value in game_parameters.items()},
             "mode": self.mode,
             **{name: None if value == "" else value for name, value in own.items()},
             "n_agents": population["agents"],
@@ -233,7 +250,7 @@ class Manifest:
             "version": self.data["repunet"],
             "parent": parent.get("run"),
             "parent_step": parent.get("step"),
-            "before_fork": _before(parent) if parent else None,
+            "before_fork": _before(parent, game_parameters) if parent else None,
         }
 
     @property
@@ -251,12 +268,15 @@ def _flat(prefix: str, described: Mapping[str, Any]) -> dict[str, Any]:
 _NOT_PARAMETERS = {"backend", "reads_prompts"}
 
 
-def _before(parent: Mapping[str, Any]) -> str:
-    """Return the parameters before a fork, in words."""
+def _before(parent: Mapping[str, Any], game_parameters: Mapping[str, Any]) -> str:
+    """Return the parameters before a fork, in words; `game_parameters` are those after it."""
     if "was" not in parent:
         return "unknown"
     names = {*RunConfig.model_fields, *RESOLVED}
     was = {name: value for name, value in parent["was"].items() if name in names}
     if "mechanism" in was:
         was["mechanism"] = str(Mechanism.read(was["mechanism"]))
+    for name, value in (was.pop("game_parameters", None) or {}).items():
+        if game_parameters.get(name) != value:
+            was[f"{OF_GAME}{name}"] = value
     return " ".join(f"{name}={json.dumps(value)}" for name, value in was.items())
