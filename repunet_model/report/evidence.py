@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from repunet_model import games
 from repunet_model.backends.asked import not_taken
-from repunet_model.config import MODES
+from repunet_model.config import MODES, OF_GAME
 from repunet_model.errors import ConfigurationError
 from repunet_model.measures import isolated
 from repunet_model.personas import Disposition, Persona
@@ -195,7 +195,7 @@ def _varying(runs: Sequence[Run]) -> list[str]:
 
 
 def _in_words(name: str, value: object) -> str:
-    label = name.removeprefix("backend.").replace("_", " ")
+    label = name.removeprefix("backend.").removeprefix(OF_GAME).replace("_", " ")
     return visible(f"no {label}" if value in ("", None) else f"{label} {value}")
 
 

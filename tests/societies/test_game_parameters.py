@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError
 from repunet_model.games import find
 from repunet_model.report.evidence import read
-from repunet_model.results.tables import identity
+from repunet_model.results.tables import identity, table_of
 from repunet_model.storage import StepReader
 from tests.conftest import complaint
+from tests.societies.test_identity import as_format_3
 
 STORED = Path("sim_storage")
 
@@ -187,7 +187,7 @@ def test_a_sweep_varies_them_for_the_games_that_have_them(capsys: pytest.Capture
     assert sorted(pd.read_parquet("sim_storage/options/results.parquet")["game.temptation"]) == [4, 5, 6]
     panels = read([StepReader.open(path) for path in (STORED / "options" / "runs").iterdir()]).panels
     assert sorted(panel.title for panel in panels) == [
-        f"Prisoner's dilemma, game temptation {number}" for number in (4, 5, 6)
+        f"Prisoner's dilemma, temptation {number}" for number in (4, 5, 6)
     ]
 
 
@@ -201,13 +201,15 @@ def test_batch_run_takes_texts_and_lists_of_mappings() -> None:
 
 def test_runs_of_earlier_formats_have_the_defaults() -> None:
     run("run -n 4 --steps 1 --sim-name old")
-    folder = STORED / "old"
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    columns = identity(StepReader.open(folder), StepReader.open(folder).manifest)
-    del manifest["game_parameters"]
-    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    old = StepReader.open(folder)
-    assert identity(old, old.manifest) == columns
+    new = StepReader.open(STORED / "old")
+    columns = identity(new, new.manifest)
+    as_format_3(STORED / "old", ("population", "label", "extensions", "stages", "mechanism", "game_parameters"))
+    old = StepReader.open(STORED / "old")
+    assert identity(old, old.manifest) == columns | {"population": "", "mechanism": "published"}
+    run("fork old --set game.temptation=4 --sim-name fork")
+    run("resume fork --steps 1")
+    fork = StepReader.open(STORED / "fork")
+    assert table_of(fork)["game.temptation"].tolist() == [5, 4]
 
 
 @pytest.mark.parametrize(
