@@ -23,7 +23,14 @@ class BackendError(RepuNetError):
 
 
 class EndpointError(BackendError):
-    """The endpoint refused a request permanently, or failed until the retries ran out."""
+    """The endpoint refused a request permanently, or failed until the retries ran out.
+
+    `may_have_cost` says whether the endpoint may have charged for a reply that was not counted.
+    """
+
+    def __init__(self, message: str, *, may_have_cost: bool = False) -> None:
+        super().__init__(message)
+        self.may_have_cost = may_have_cost
 
 
 class BudgetError(BackendError):

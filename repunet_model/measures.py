@@ -60,8 +60,8 @@ MEASURES = (
 None has the name of a parameter, since `mesa.batch_run` writes both into one row.
 """
 
-COSTS = ("attempts", "tokens", "usd")
-"""The columns of costs of a step: requests, tokens, and US dollars where prices are known."""
+COSTS = ("attempts", "tokens", "reasoning_tokens", "usd")
+"""The columns of costs of a step: requests, tokens, those of reasoning, and US dollars where prices are known."""
 
 _COLUMNS = ("run", "mode", "step", "seed", "rng", "population", "version")
 """Further columns of tables of runs, beside measures and parameters."""

@@ -22,7 +22,7 @@ import networkx as nx
 from repunet_model import config, extensions, games, measures, stages
 from repunet_model.agents import RepuNetAgent
 from repunet_model.backends import policies
-from repunet_model.backends.base import Backend, Usage
+from repunet_model.backends.base import Backend, Usage, stored_usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.replay import ReplayBackend
 from repunet_model.backends.sender.client import close_mailbox
@@ -35,7 +35,7 @@ from repunet_model.mechanism import Mechanism
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import GIVEN, Persona, Population, describe, population
-from repunet_model.questions.prompts import Prompts, prompt_hash
+from repunet_model.questions.prompts import prompt_hash
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
 from repunet_model.stages.step import in_order, run_step
@@ -64,6 +64,7 @@ class RepuNetModel(SteppedModel):
         measures: The measures of the last step: the game's rates, those of `measures.MEASURES`, and those registered.
         usage: Usage since this object was created.
         usage_by_question: Usage since this object was created, by name of the question.
+        usage_by_backend: Usage since this object was created, by label of the backend, such as "openai:gpt-4o-mini".
         step_usage: Usage of the last step.
         calls: Number of questions answered since this object was created, including the current step.
         datacollector: Measures by step, agents by step, and the tables `interactions` and `gossip`.
@@ -152,13 +153,7 @@ class RepuNetModel(SteppedModel):
         self._answering = self._services([persona.name for persona in people])
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
-        self._prompts = Prompts(
-            self._game.rules,
-            self._game.parameters,
-            reputation=config.reputation,
-            gossip=config.gossip,
-            random_pairs=self._game.random_pairs,
-        )
+        self._prompts = self._game.prompts(config)
         self._streams = Streams(config.seed)
         self.network = SocialNetwork(persona.name for persona in people)
         self._standings = Standings()
@@ -175,6 +170,7 @@ class RepuNetModel(SteppedModel):
         self._board: list[Notice] = []
         self.usage = Usage()
         self.usage_by_question: dict[str, Usage] = {}
+        self.usage_by_backend: dict[str, Usage] = {}
         self.calls = 0
         self.scores: dict[str, float] = {}
         self.measures: dict[str, float | None] = {}
@@ -210,6 +206,11 @@ class RepuNetModel(SteppedModel):
     def game(self) -> Game:
         """The game, with its parameters."""
         return self._game
+
+    @property
+    def costs_by_backend(self) -> dict[str, Usage]:
+        """`usage_by_backend` without the backends that cost nothing."""
+        return {label: usage for label, usage in sorted(self.usage_by_backend.items()) if usage.to_dict()}
 
     def agent(self, name: str) -> RepuNetAgent:
         """Return an agent by name.
@@ -314,7 +315,7 @@ class RepuNetModel(SteppedModel):
             outcomes = await run_step(world, kinds, self.config.activation)
             declared = [agent.declared for agent in self._agents_by_name.values()]
             self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
-            usage = {name: used.to_dict() for name, used in sorted(desk.usage.items())}
+            usage = stored_usage(desk.usage)
             done = Step.made(self.steps, self._state(), self.measures, usage, world.log, desk.rows)
             self._recorder.write(done)
         except BaseException as error:
@@ -329,10 +330,11 @@ class RepuNetModel(SteppedModel):
         for watcher in self.watchers:
             watcher(done)
 
-    def _count(self, question: str, usage: Usage, answered: bool) -> None:
+    def _count(self, question: str, backend: str, usage: Usage, answered: bool) -> None:
         """Add the usage of a call to the totals during a step."""
         self.usage.add(usage)
         self.usage_by_question.setdefault(question, Usage()).add(usage)
+        self.usage_by_backend.setdefault(backend, Usage()).add(usage)
         self.calls += answered
 
     def _collect(self, step: Step) -> None:
@@ -393,6 +395,7 @@ class RepuNetModel(SteppedModel):
             self.config,
             people.described({name: self._first_learned(agent.persona) for name, agent in agents.items()}),
             self._respondents.to_dict(),
+            self._prompts.system,
             self._own_measures,
             [stage.name for stage in self._own_stages],
             self._used(),

@@ -16,6 +16,7 @@ import asyncio
 import json
 import ssl
 import threading
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -186,6 +187,31 @@ def answer(body: Body) -> web.Response:
     )
 
 
+def uncounted(body: Body) -> web.Response:
+    """Return a chat completion that answers a request, with all numbers of tokens 0."""
+    reply = json.loads(answer(body).text or "")
+    return web.json_response({**reply, "usage": dict.fromkeys(reply["usage"], 0)})
+
+
+def restated(body: Body) -> web.Response:
+    """Return a chat completion with choices in capitals, quotation marks and another Unicode form, and "85 %"."""
+    return completion(json.dumps(_restated(reply_to(body), _schema(body))))
+
+
+def _restated(value: Any, schema: Body) -> Any:
+    schema = schema.get("anyOf", [schema])[0]
+    if "enum" in schema:
+        return unicodedata.normalize("NFD", f' "{value.upper()}." ')
+    if schema["type"] == "object":
+        return {name: _restated(each, schema["properties"][name]) for name, each in value.items()}
+    return f"{value} %" if schema["type"] == "integer" else value
+
+
+def page(text: str = "<!DOCTYPE html><title>Sign in</title>") -> web.Response:
+    """Return a page with HTTP 200, as a proxy or a wrong address gives it."""
+    return web.Response(text=text, content_type="text/html")
+
+
 def error(status: int, message: str, **details: Any) -> web.Response:
     """Return an error in the format of OpenAI's API, with details such as `param` and `code`."""
     return web.json_response({"error": {"message": message, **details}}, status=status)
@@ -262,10 +288,20 @@ class FaultKind(StrEnum):
     DRAFT = "draft in a thought"
     SPENT = "tokens used up in thinking"
     FILTER = "filter"
+    PAGE = "page"
+    STREAM = "event stream"
+    UNCOUNTED = "tokens counted as 0"
+    RESTATED = "choices in another form"
 
 
-SURVIVED = tuple(kind for kind in FaultKind if kind is not FaultKind.FILTER)
-"""The faults that a run survives; after any other it has to be gone on with."""
+LASTING = (FaultKind.FILTER, FaultKind.PAGE, FaultKind.STREAM)
+"""The faults that end a step, pages and streams only until the endpoint has answered; the run has to be resumed."""
+
+HARMLESS = (FaultKind.UNCOUNTED, FaultKind.RESTATED)
+"""The faults of replies that are used."""
+
+SURVIVED = tuple(kind for kind in FaultKind if kind not in {*LASTING, *HARMLESS})
+"""The faults after which a question is asked again."""
 
 
 class Faults:
@@ -349,6 +385,14 @@ class Faults:
                 return said({"content": "", "reasoning": text}, finish_reason="length")
             case FaultKind.FILTER:
                 return said({"content": None}, finish_reason="content_filter")
+            case FaultKind.PAGE:
+                return page()
+            case FaultKind.STREAM:
+                return web.Response(text='data: {"choices": []}\n\n', content_type="text/event-stream")
+            case FaultKind.UNCOUNTED:
+                return uncounted(body)
+            case FaultKind.RESTATED:
+                return restated(body)
 
 
 def rejecting(*parameters: str) -> Fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -96,3 +97,11 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     assert shown.err.startswith("error: ")
     assert set(Path().rglob("*")) == before
     return shown.err
+
+
+def decided(folder: Path) -> dict[str, object]:
+    """Return the calls of a run without the reasoning before them, and the state after each step."""
+    calls = [json.loads(line) for path in sorted(folder.rglob("calls.jsonl")) for line in path.read_text().splitlines()]
+    states = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("state.json"))}
+    assert states
+    return {"calls": [{name: call[name] for name in call if name != "thought"} for call in calls], **states}

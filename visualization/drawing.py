@@ -212,6 +212,7 @@ def agent(chronicle: Chronicle, step: int, name: str) -> Drawn:
     persona = chronicle.persona(name)
     state = chronicle.agent_state(name, step)
     network = chronicle.network(step)
+    made = chronicle.manifest.at(step)
     own = {key: _opinions(history) for key, history in chronicle.opinions_of(name, step).items()}
     details = [persona.disposition.value, persona.age, persona.gender, persona.country]
     return {
@@ -239,6 +240,7 @@ def agent(chronicle: Chronicle, step: int, name: str) -> Drawn:
         "avoids": [list(entry) for entry in network.blacklist(name)],
         "payoffs": _payoffs(chronicle, name, step),
         "calls": [_call(row) for row in chronicle.calls(step) if row["agent"] == name],
+        "system_prompt": made and made.system_prompt,
     }
 
 
@@ -280,6 +282,7 @@ def _call(row: Mapping[str, Any]) -> Drawn:
         "options": _options(row),
         "answer": [[in_words(field), str(value)] for field, value in row["answer"].items()],
         "prompt": row.get("prompt"),
+        "thought": row.get("thought"),
     }
 
 

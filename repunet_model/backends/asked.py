@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from repunet_model.backends.base import Usage
 from repunet_model.backends.dialect import lost
 from repunet_model.storage.manifest import Manifest
@@ -18,3 +21,10 @@ def not_taken(run: StepReader, manifest: Manifest, first: int = 1, last: int | N
     backends = {repr(described): described for described in (manifest.backend, *manifest.backend_for.values())}
     found = ", ".join(filter(None, (lost(asked, each) for each in backends.values() if "model" in each)))
     return {"not_taken": found} if found else {}
+
+
+def in_words(found: Sequence[str]) -> str:
+    """Summarise what was rejected in several runs, an entry for each run ("" for nothing), in words; "" if nothing."""
+    counts = Counter(filter(None, found))
+    lost = "; ".join(f"{words} (in {count} of {len(found)} runs)" for words, count in counts.items())
+    return f"The endpoint did not take: {lost}." if lost else ""

@@ -36,7 +36,8 @@ class Usage:
         mended: Values that were read though written in another form, such as " Cooperate." or "85 %".
         prompt_tokens: Prompt tokens that the endpoint reported, cached ones included.
         cached_tokens: Prompt tokens that the endpoint served from its cache.
-        completion_tokens: Completion tokens that the endpoint reported.
+        completion_tokens: Completion tokens that the endpoint reported, those of reasoning included.
+        reasoning_tokens: Completion tokens that the model spent on reasoning, as far as the endpoint reported them.
         seconds: Time spent waiting for the endpoint.
         usd: The price of the tokens in US dollars, of models with a known price.
         unpriced_tokens: Tokens of models without a known price.
@@ -55,6 +56,7 @@ class Usage:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
     seconds: float = 0.0
     usd: float = 0.0
     unpriced_tokens: int = 0
@@ -92,8 +94,9 @@ class Usage:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return the usage that `to_dict` stored."""
-        return cls(**{**data, "adaptations": frozenset(data.get("adaptations", ()))})
+        """Return the usage that `to_dict` stored, without its parts."""
+        own = {name: value for name, value in data.items() if name != BY_BACKEND}
+        return cls(**{**own, "adaptations": frozenset(data.get("adaptations", ()))})
 
     @classmethod
     def total(cls, by_question: Mapping[str, Mapping[str, Any]]) -> Self:
@@ -102,6 +105,36 @@ class Usage:
         for each in by_question.values():
             total.add(cls.from_dict(each))
         return total
+
+
+BY_BACKEND = "by_backend"
+"""The entry of a question's stored usage with its parts by the label of the backend."""
+
+
+def stored_usage(usage: Mapping[tuple[str, str], Usage]) -> dict[str, dict[str, Any]]:
+    """Return usage by question and label of the backend as plain data by question, with its parts by backend.
+
+    Backends that cost nothing have no part.
+    """
+    stored: dict[str, dict[str, Any]] = {}
+    for question in sorted({question for question, _ in usage}):
+        total, parts = Usage(), {}
+        for (name, label), each in sorted(usage.items()):
+            if name == question:
+                total.add(each)
+                if part := each.to_dict():
+                    parts[label] = part
+        stored[question] = total.to_dict() | ({BY_BACKEND: parts} if parts else {})
+    return stored
+
+
+def usage_by_backend(stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Usage]:
+    """Return the usage of a step, as `stored_usage` returned it, by the label of the backend."""
+    found: dict[str, Usage] = {}
+    for row in stored.values():
+        for label, part in row.get(BY_BACKEND, {}).items():
+            found.setdefault(label, Usage()).add(Usage.from_dict(part))
+    return found
 
 
 _COUNTS = tuple(field.name for field in fields(Usage) if field.name != "adaptations")
@@ -135,6 +168,7 @@ class Request[A: Answer]:
         usage: The cost so far; backends and wrappers add to it.
         earlier: The original cost of replies that were taken from the journal.
         mailbox: The file of replies that arrived after their process had ended; None for a run that is not stored.
+        thoughts: The reasoning before the last reply, if the endpoint returned it; stored, and in no prompt.
         receipts: Functions to call once a reply is recorded or discarded; then no other process needs to keep it.
     """
 
@@ -151,6 +185,7 @@ class Request[A: Answer]:
     usage: Usage = field(default_factory=Usage)
     earlier: Usage = field(default_factory=Usage)
     mailbox: Path | None = None
+    thoughts: list[str] = field(default_factory=list)
     receipts: list[Callable[[], None]] = field(default_factory=list)
 
     def random(self) -> Random:
@@ -233,19 +268,25 @@ _TEMPLATE_TOKENS = 32
 """The most tokens that a chat template adds to a message, and to a prompt."""
 
 
+def label_of(description: Mapping[str, Any]) -> str:
+    """Return what the backend with a description is called in tables of cost, such as openai:gpt-4o-mini."""
+    detail = description.get("endpoint") or description.get("model")
+    return ":".join(filter(None, (description.get("backend", ""), detail)))
+
+
 class Backend(Protocol):
     """The interface of backends, which answer questions.
 
     A backend makes one attempt at an answer; `backends.wrappers.service` adds retries, re-asking, limits and records
-    to costly backends.
+    to costly backends. A backend may also have `terms`: limits and a price of its own (`backends.limits.Terms`).
     """
 
     @property
     def description(self) -> dict[str, Any]:
         """The parameters that an outcome depends on, as plain data, without secrets.
 
-        "backend" is the backend's name, "model" the key of its price, "max_tokens" the longest reply; a backend without
-        a model has only the first.
+        "backend" is the backend's name, "endpoint" that of a named endpoint, "model" the key of its price, "max_tokens"
+        the longest reply; a backend without a model has only the first.
         """
 
     @property

@@ -23,25 +23,26 @@ _REASONS = {"max_tokens": "length", "model_length": "length", "safety": "content
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Token counts of the endpoint: `prompt` includes cached tokens, `completion` those of reasoning."""
+    """Token counts of the endpoint: `prompt` includes `cached` tokens, `completion` those of `reasoning`."""
 
     prompt: int
     completion: int
     cached: int
+    reasoning: int
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
     """Content of a chat completion; unknown texts, and a refusal that was not made, are empty.
 
-    `answer` is the text without the reasoning before it; `reasoning` is the number of characters of that reasoning.
-    `finish_reason` is OpenAI's. `failure` is the error that was sent in place of a reply.
+    `answer` is the text without the reasoning before it; `thought` is that reasoning. `finish_reason` is OpenAI's.
+    `failure` is the error that was sent in place of a reply.
     """
 
     answer: str
     finish_reason: str
     refusal: str
-    reasoning: int
+    thought: str
     failure: Any
     counted: Counted | None
     model: str
@@ -60,16 +61,16 @@ class Completion:
             text, refusal = _text_of(message.get("content")), message.get("refusal")
             if not text and message.get("tool_calls"):
                 text = _text_of(message["tool_calls"][0]["function"]["arguments"])
-            elsewhere = _thought_apart(message)
+            apart = _thought_apart(message)
         except (KeyError, IndexError, TypeError, AttributeError):
             raise ValueError("not a chat completion") from None
-        text = text.encode("utf-8", "replace").decode()
-        answer, thought = without_thoughts(text)
+        text, apart = (each.encode("utf-8", "replace").decode() for each in (text, apart))
+        answer, within = without_thoughts(text)
         return cls(
             answer=answer,
             finish_reason=_REASONS.get(reason, reason),
             refusal=str(refusal) if refusal and not text else "",
-            reasoning=elsewhere + thought,
+            thought="\n".join(filter(None, (apart, within))),
             failure=failure,
             counted=None if counted is not None and text and not counted.completion else counted,
             model=model if isinstance(model, str) else "",
@@ -81,9 +82,16 @@ def _counted(counts: object) -> Counted | None:
     prompt, completion, total = (_count(counts, f"{kind}_tokens") for kind in ("prompt", "completion", "total"))
     if not prompt or completion is None:
         return None
-    details = counts.get("prompt_tokens_details") if isinstance(counts, dict) else None
-    # Some endpoints count reasoning in the total only.
-    return Counted(prompt, max(completion, (total or 0) - prompt), min(_count(details, "cached_tokens") or 0, prompt))
+    cached, reasoning = (
+        _count(counts.get(f"{kind}_tokens_details") if isinstance(counts, dict) else None, f"{name}_tokens") or 0
+        for kind, name in (("prompt", "cached"), ("completion", "reasoning"))
+    )
+    # Some endpoints count reasoning in the total only, or beside the completion.
+    beside = (total or 0) - prompt - completion
+    if total is None and reasoning > completion:
+        beside = reasoning
+    completion, reasoning = completion + max(beside, 0), max(reasoning, beside)
+    return Counted(prompt, completion, min(cached, prompt), min(reasoning, completion))
 
 
 def _count(counts: object, name: str) -> int | None:
@@ -103,17 +111,17 @@ def _text_of(content: object) -> str:
     return json.dumps(content) if isinstance(content, dict) else ""
 
 
-def _thought_apart(message: dict[str, Any]) -> int:
-    """Return the number of characters of reasoning that a message holds outside its text."""
+def _thought_apart(message: dict[str, Any]) -> str:
+    """Return the reasoning that a message holds outside its text."""
     fields = (message.get(name) for name in ("reasoning_content", "reasoning"))
-    apart = max((len(field) for field in fields if isinstance(field, str)), default=0)
+    apart = max((field for field in fields if isinstance(field, str)), key=len, default="")
     content = message.get("content")
     parts = [part.get("thinking") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
-    return apart + sum(len(part if isinstance(part, str) else _text_of(part)) for part in parts)
+    return apart + "".join(part if isinstance(part, str) else _text_of(part) for part in parts)
 
 
-def without_thoughts(text: str) -> tuple[str, int]:
-    """Split off reasoning: return the answer and the number of characters before it.
+def without_thoughts(text: str) -> tuple[str, str]:
+    """Split off reasoning: return the answer and the reasoning before it, without the marks around it.
 
     A part that is JSON as a whole is the answer, since answers may quote marks. Otherwise the answer follows the last
     closing mark, and is empty if reasoning is still open there: a draft is no decision.
@@ -121,9 +129,13 @@ def without_thoughts(text: str) -> tuple[str, int]:
     starts = [0, *(mark.end() for mark in _END_OF_THOUGHT.finditer(text))]
     for start in starts:
         if _is_json(text[start:]):
-            return text[start:], start
+            return text[start:], _without_marks(text[:start])
     rest = text[starts[-1] :]
-    return ("", len(text)) if _THOUGHT.search(rest) else (rest, starts[-1])
+    return ("", _without_marks(text)) if _THOUGHT.search(rest) else (rest, _without_marks(text[: starts[-1]]))
+
+
+def _without_marks(thought: str) -> str:
+    return _THOUGHT.sub("", _END_OF_THOUGHT.sub("", thought)).strip()
 
 
 def json_in(text: str) -> str:

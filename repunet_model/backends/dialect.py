@@ -45,7 +45,7 @@ class Dialect:
         `complaint` is the error's message. If the endpoint has replied in this format (`is_proven`), the format stays.
         """
         about = f"{parameter or ''} {complaint}".lower()
-        if any(word in about for word in _OF_LENGTH):
+        if is_about_length(about):
             return None
         if self.has_system and is_about_system(about):
             return replace(self, has_system=False)
@@ -89,6 +89,11 @@ class Dialect:
         return [{"role": "user", "content": f"{rules['content']}\n\n{question['content']}"}, *rest]
 
 
+def is_about_length(complaint: str) -> bool:
+    """Whether an error message says that a request is too long for the model."""
+    return any(word in complaint.lower() for word in _OF_LENGTH)
+
+
 def is_about_system(complaint: str) -> bool:
     """Whether an error message says that a model's template has no system role."""
     return _SYSTEM.search(complaint.lower()) is not None
@@ -124,7 +129,7 @@ _WITH_SCHEMA = (ReplyFormat.JSON_SCHEMA, ReplyFormat.TOOL)
 
 _SYSTEM = re.compile(r"(?:system|developer) (?:role|message|prompt|instruction)|role\W+system\b|roles must alternate")
 
-_OF_LENGTH = ("too large", "too long", "context length", "maximum context")
+_OF_LENGTH = ("too large", "too long", "context length", "maximum context", "context size", "context window")
 """Words of messages about the size of a request, not its form."""
 
 _FORMAT_WORDS = ("response_format", "json_schema", "json_object", "schema", "structured output", "tool", "grammar")

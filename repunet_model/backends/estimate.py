@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from repunet_model.backends.base import Backend, Request
+from repunet_model.backends.limits import terms_of
 from repunet_model.backends.prices import Prices
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.backends.setup import Respondents
@@ -30,8 +30,7 @@ _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 def estimating(who: Respondents, prices: Prices) -> Respondents:
     """Return a mapping in which estimators, which count the cost at these prices, replace all language models."""
     stand_ins: dict[int, Backend] = {
-        id(backend): Meter(Estimator(backend.description), prices) if backend.asks_model else backend
-        for backend in who.distinct()
+        id(backend): Meter(Estimator(backend), prices) if backend.asks_model else backend for backend in who.distinct()
     }
     own = {name: stand_ins[id(backend)] for name, backend in who.by_name.items()}
     return Respondents(stand_ins[id(who.default)], own)
@@ -40,9 +39,10 @@ def estimating(who: Respondents, prices: Prices) -> Respondents:
 class Estimator(RulesBackend):
     """The rules backend with answers of realistic length and counted tokens, under the description of a model."""
 
-    def __init__(self, description: dict[str, Any]) -> None:
+    def __init__(self, model: Backend) -> None:
         super().__init__()
-        self.description = description
+        self.description = model.description
+        self.terms = terms_of(model)
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer by the rules in texts of realistic length, and add the estimated tokens to the request's usage."""

@@ -4,7 +4,8 @@ Concurrency is the number of pending requests. A rate counts a request from its 
 so that the endpoint never receives more in a minute, whatever the delays of the network; until the reply, it counts
 the largest possible number of tokens. A budget reserves the largest possible cost of a request before it is sent, so
 that it is never exceeded. It includes the stored cost of a resumed run, except for attempts that failed in transit,
-which are not stored.
+which are not stored. A named endpoint may have a concurrency and rates of its own (`Terms`), beside those of all
+requests.
 """
 
 from __future__ import annotations
@@ -13,16 +14,60 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from time import monotonic
 
-from repunet_model.backends.base import Usage
-from repunet_model.backends.prices import Prices
+from repunet_model.backends.base import Backend, Usage
+from repunet_model.backends.prices import Price, Prices
 from repunet_model.backends.waits import Waits
 from repunet_model.errors import BudgetError, ConfigurationError
 
 MINUTE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The limits and the price of a named endpoint; None is no limit, and the price of its model.
+
+    Backends that share equal terms within the same `Limits` share the limits.
+    """
+
+    name: str
+    concurrency: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    price: Price | None = None
+
+
+def terms_of(backend: Backend) -> Terms | None:
+    """Return the attribute `terms` of a backend; None if it has none."""
+    return getattr(backend, "terms", None)
+
+
+def price_of(backend: Backend, prices: Prices) -> Price | None:
+    """Return the price of a backend's tokens: that of its terms, else that of its model; None if it is unknown."""
+    terms = terms_of(backend)
+    return terms.price if terms is not None and terms.price is not None else prices.find(backend.description)
+
+
+class Pace:
+    """Limits on the concurrency of requests, and on requests and tokens in a minute; None is no limit."""
+
+    def __init__(
+        self,
+        concurrency: int | None,
+        requests_per_minute: int | None,
+        tokens_per_minute: int | None,
+        minute: float = MINUTE,
+    ) -> None:
+        """Set limits; `minute` is the length of the window of a rate, in seconds."""
+        self.places: AbstractAsyncContextManager[None] = (
+            nullcontext() if concurrency is None else asyncio.Semaphore(concurrency)
+        )
+        self.requests = Rate(requests_per_minute, minute)
+        self.tokens = Rate(tokens_per_minute, minute)
+        self.has_rates = requests_per_minute is not None or tokens_per_minute is not None
 
 
 class Limits:
@@ -66,13 +111,17 @@ class Limits:
             if isinstance(limit, bool) or not is_whole or not 0 < limit < math.inf:
                 kind = "number" if name == "budget_usd" else "whole number"
                 raise ConfigurationError(f"{name} is {limit!r}: must be a {kind} above 0")
-        self.places = asyncio.Semaphore(concurrency)
-        self.requests = Rate(requests_per_minute, minute)
-        self.tokens = Rate(tokens_per_minute, minute)
-        self.has_rates = requests_per_minute is not None or tokens_per_minute is not None
+        self.pace = Pace(concurrency, requests_per_minute, tokens_per_minute, minute)
+        self._own_paces: dict[Terms, Pace] = {}
+        self._minute = minute
         self.purse = Purse(budget_tokens, budget_usd)
         self.prices = prices or Prices.load()
         self.waits = Waits()
+
+    def pace_of(self, terms: Terms) -> Pace:
+        """Return the limits of a named endpoint, which all its backends share."""
+        own = (terms.concurrency, terms.requests_per_minute, terms.tokens_per_minute)
+        return self._own_paces.setdefault(terms, Pace(*own, self._minute))
 
 
 @dataclass(slots=True)

@@ -2,8 +2,8 @@
 
 The first question starts a server process (`backends.llama_server`), which listens on a free port of 127.0.0.1 and
 requires a random key. It ends with the backend or with the process of the run. It is used like any endpoint
-(`backends.openai`) and configured by the same LLM_* variables except LLM_MODEL, LLM_API_BASE and OPENAI_API_KEY;
-LLM_MAX_TOKENS is 512 by default.
+(`backends.openai`) and configured by the same LLM_* variables except LLM_MODEL, LLM_API_BASE, LLM_EXTRA and
+OPENAI_API_KEY; LLM_MAX_TOKENS is 512 by default.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ MAX_TOKENS = 512
 def settings(environment: Mapping[str, str] = os.environ) -> Endpoint:
     """Read sampling, reply format and timeout from LLM_* variables; raise ConfigurationError if one is invalid."""
     longest = environment.get("LLM_MAX_TOKENS", "").strip() or str(MAX_TOKENS)
-    own = {"LLM_MODEL": "", "LLM_API_BASE": "", "LLM_MAX_TOKENS": longest}
+    own = {"LLM_MODEL": "", "LLM_API_BASE": "", "LLM_EXTRA": "", "LLM_MAX_TOKENS": longest}
     endpoint = Endpoint.from_environment({**environment, **own})
     return replace(endpoint, most_tokens=min(endpoint.longest_reply, MOST_MAX_TOKENS))
 

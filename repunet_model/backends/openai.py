@@ -16,10 +16,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from repunet_model.backends.addresses import Addresses
 from repunet_model.backends.base import Request, Usage
 from repunet_model.backends.completion import Completion, complaint_of, json_in
-from repunet_model.backends.dialect import Dialect, is_about_system
-from repunet_model.backends.endpoint import MORE_ROOM, Endpoint, ReplyFormat
+from repunet_model.backends.dialect import Dialect, is_about_length, is_about_system
+from repunet_model.backends.endpoint import MORE_ROOM, Endpoint, ReplyFormat, is_loopback
+from repunet_model.backends.limits import Terms
 from repunet_model.backends.mending import mended
 from repunet_model.backends.notices import Notices
 from repunet_model.backends.sender.client import ProcessTransport
@@ -34,35 +36,43 @@ CONNECT_SECONDS = 10.0
 QUOTED_CHARACTERS = 80
 """Limit of the excerpt that an error message shows of a reply that is not JSON."""
 
-OPENAI_URL = "https://api.openai.com/v1"
-
 NO_KEY = "none"
 """Key sent to an endpoint that needs none."""
 
 
 class OpenAIBackend:
-    """Backend of one endpoint, described by its name, model and sampling parameters."""
+    """Backend of one endpoint, described by its name, model, sampling parameters and further fields of requests."""
 
     reads_prompts = True
     is_costly = True
     asks_model = True
 
-    def __init__(self, endpoint: Endpoint, key: str, transport: Transport | None = None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, key: str, transport: Transport | None = None, terms: Terms | None = None
+    ) -> None:
         """Create a backend; the transport is by default the sender process (`backends.sender`)."""
         self._transport = transport or ProcessTransport()
         self._endpoint = endpoint
         self._key = key
-        self._destination = Destination(
-            base_url=endpoint.base_url or OPENAI_URL,
-            key=key,
-            timeout=endpoint.timeout,
-            connect_timeout=min(CONNECT_SECONDS, endpoint.timeout),
-            trust_env=not endpoint.is_loopback,  # do not use a proxy to reach this machine
-        )
+        self.terms = terms
+        destinations = [
+            Destination(
+                base_url=url,
+                key=key,
+                timeout=endpoint.timeout,
+                connect_timeout=min(CONNECT_SECONDS, endpoint.timeout),
+                trust_env=not is_loopback(url),  # do not use a proxy to reach this machine
+                endpoint=endpoint.name,
+            )
+            for url in endpoint.urls
+        ]
+        self._addresses = Addresses(destinations)
         self._dialect = Dialect(endpoint.reply_format or ReplyFormat.JSON_SCHEMA)
         self._proven: ReplyFormat | None = None
         self._notices = Notices(self._place, endpoint.sampling.model)
-        self.description = {"backend": "openai", **asdict(endpoint.sampling)}
+        named = {"endpoint": endpoint.name} if endpoint.name else {}
+        extra = {"extra": dict(endpoint.extra)} if endpoint.extra else {}
+        self.description = {"backend": "openai", **named, **asdict(endpoint.sampling), **extra}
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Send the prompt once and read the reply; raise AdaptationError if the endpoint rejected the dialect."""
@@ -72,6 +82,7 @@ class OpenAIBackend:
         self._notices.take(said.model, None if said.counted is None else said.counted.prompt, len(request.prompt))
         text, count = mended(self._text(said, request), request.schema)
         request.usage.mended += count
+        request.thoughts[:] = [said.thought] if said.thought else []
         self._proven = dialect.reply_format
         try:
             return request.question.read(text)
@@ -83,12 +94,7 @@ class OpenAIBackend:
         try:
             body = json.loads(reply)
         except (ValueError, RecursionError):
-            kind = "an event stream" if reply.startswith(("data:", "event:", ":")) else "not JSON"
-            start = self._clean(reply)[:QUOTED_CHARACTERS]
-            raise TransientError(
-                f"{self._place}: not a chat completion but {kind}, which begins with {start!r}{self._address_hint()}",
-                may_have_cost=True,
-            ) from None
+            raise self._not_json(reply) from None
         try:
             said = Completion.of(body)
         except ValueError:
@@ -99,9 +105,23 @@ class OpenAIBackend:
             usage.prompt_tokens += said.counted.prompt
             usage.completion_tokens += said.counted.completion
             usage.cached_tokens += said.counted.cached
+            usage.reasoning_tokens += said.counted.reasoning
         if said.failure is not None:
             raise self._in_place_of_a_reply(said.failure, "an error in place of a reply", str(said.failure))
         return said
+
+    def _not_json(self, reply: str) -> TransientError | EndpointError:
+        """Classify a reply that is not JSON: final for a page or an event stream, unless the endpoint has answered."""
+        start = reply.lstrip()
+        is_page, is_stream = start.startswith("<"), start.startswith(("data:", "event:", ":"))
+        kind = "an event stream" if is_stream else "a page" if is_page else "not JSON"
+        message = (
+            f"{self._place}: not a chat completion but {kind}, which begins with "
+            f"{self._clean(reply)[:QUOTED_CHARACTERS]!r}{self._address_hint()}"
+        )
+        if (is_page or is_stream) and self._proven is None:
+            return EndpointError(message, may_have_cost=is_stream)
+        return TransientError(message, may_have_cost=True)
 
     def _in_place_of_a_reply(self, failure: object, kind: str, text: str) -> TransientError | EndpointError:
         """Classify an error that came with HTTP 200 by its code, or as HTTP 502 if the code is no HTTP status."""
@@ -119,7 +139,8 @@ class OpenAIBackend:
         started = time.perf_counter()
         request.usage.attempts += 1
         try:
-            return await self._transport.send(body, self._destination, request)
+            with self._addresses.one() as destination:
+                return await self._transport.send(body, destination, request)
         except RefusedError as error:
             complaint = complaint_of(error.text) or error.message
             if error.status in {400, 422} or (error.status >= 500 and is_about_system(complaint)):
@@ -136,8 +157,13 @@ class OpenAIBackend:
             raise self._failure(error.status, problem, error.code, stated(error.headers, error.text)) from error
         except LostError as error:
             reason = f"cannot be reached ({self._clean(str(error))})"
+            if error.is_insecure:
+                raise EndpointError(
+                    f"{self._place}: {reason}; name the file of its authority's certificate by SSL_CERT_FILE, or begin "
+                    "LLM_API_BASE with http:// if it has none"
+                ) from error
             if error.is_timeout:
-                reason = f"no reply within LLM_TIMEOUT={self._endpoint.timeout:g} s"
+                reason = f"no reply within {self._endpoint.setting('timeout')}={self._endpoint.timeout:g} s"
             raise TransientError(f"{self._place}: {reason}", may_have_cost=error.may_have_arrived) from error
         finally:
             request.usage.seconds += time.perf_counter() - started
@@ -167,7 +193,7 @@ class OpenAIBackend:
                 is_object = dialect.reply_format is ReplyFormat.JSON_OBJECT
                 form = {"response_format": {"type": "json_object"}} if is_object else {}
         kept = {name: value for name, value in sampling.items() if name not in dialect.left_out}
-        return {**kept, "messages": dialect.messages(messages), **form}
+        return {**kept, **self._endpoint.extra, "messages": dialect.messages(messages), **form}
 
     def _text(self, said: Completion, request: Request[Any]) -> str:
         """Return the JSON text of a completion; raise if it is filtered, refused, cut off or empty."""
@@ -178,7 +204,7 @@ class OpenAIBackend:
             )
         if said.refusal:
             raise InvalidReplyError("", f"you refused: {self._clean(said.refusal)}")
-        thought = f" after {said.reasoning:,} characters of reasoning" if said.reasoning else ""
+        thought = f" after {len(said.thought):,} characters of reasoning" if said.thought else ""
         if said.finish_reason == "length":
             limit = self._room(request)
             if not said.answer.strip():
@@ -188,18 +214,18 @@ class OpenAIBackend:
                     raise InvalidReplyError("", problem, room=min(limit * MORE_ROOM, most))
                 raise EndpointError(
                     f"{self._place}: the reply was cut off at {limit:,} tokens{thought} before the answer began; let "
-                    f"the model think less, or set LLM_MOST_TOKENS above {most} and go on"
+                    f"the model think less, or set {self._endpoint.setting('most_tokens')} above {most} and go on"
                 )
             raise InvalidReplyError(
                 "",
                 "the reply was cut off because it was too long; begin anew, and keep every text short",
-                f"replies are cut off at LLM_MAX_TOKENS={limit}: raise it; a run that has begun keeps it, and a fork "
-                "with --set backend=... takes the new one",
+                f"replies are cut off at {self._endpoint.setting('max_tokens')}={limit}: raise it; a run that has "
+                "begun keeps it, and a fork with --set backend=... takes the new one",
             )
         if not said.answer.strip():
             remedy = (
                 "the server may take the answer for reasoning: have it parse reasoning otherwise, or not at all"
-                if said.reasoning
+                if said.thought
                 else "going on asks again"
             )
             reason = said.finish_reason or "not told"
@@ -219,8 +245,8 @@ class OpenAIBackend:
         if wait is not None and wait > longest:
             back = (datetime.now() + timedelta(seconds=wait)).strftime("%Y-%m-%d %H:%M")
             return EndpointError(
-                f"{message}; it asks to wait {in_words(wait)}, longer than LLM_LONGEST_WAIT={longest:g} s: go on after "
-                f"{back}"
+                f"{message}; it asks to wait {in_words(wait)}, longer than "
+                f"{self._endpoint.setting('longest_wait')}={longest:g} s: go on after {back}"
             )
         return TransientError(
             message, wait, may_have_cost=status in {408, 502, 504}, is_limit=status == 429 and wait is None
@@ -230,8 +256,12 @@ class OpenAIBackend:
         """Return a suggestion that an HTTP error's message lacks, or an empty string."""
         if status in {404, 405}:
             return self._address_hint()
+        if is_about_length(complaint):
+            limit = self._endpoint.sampling.max_tokens
+            return f"; its context has to hold a prompt and LLM_MAX_TOKENS={limit}: lower that, or have it serve more"
         if status == 400 and "invalid argument" in complaint.lower():
-            return "; it may not take the form of replies: try LLM_REPLY_FORMAT=json_object, or text"
+            setting = self._endpoint.setting("reply_format")
+            return f"; it may not take the form of replies: try {setting}=json_object, or text"
         return ""
 
     def _address_hint(self) -> str:
@@ -239,17 +269,17 @@ class OpenAIBackend:
         url = self._endpoint.base_url
         if url is None or re.search(r"/v\d|/openai", urlsplit(url).path):
             return ""
-        return f"; the address has no /v1: perhaps LLM_API_BASE={url.rstrip('/')}/v1"
+        return f"; the address has no /v1: perhaps {self._endpoint.setting('base_url')}={url.rstrip('/')}/v1"
 
     @property
     def _place(self) -> str:
-        """The endpoint's address, without credentials and query, and the model, for messages."""
-        model = self._endpoint.sampling.model
-        if self._endpoint.base_url is None:
-            return f"the OpenAI endpoint, model {model}"
-        parts = urlsplit(self._endpoint.base_url)
-        port = f":{parts.port}" if parts.port else ""
-        return f"the endpoint {parts.scheme}://{parts.hostname}{port}{parts.path}, model {model}"
+        """The endpoint's name and addresses, without credentials and query, and the model, for messages."""
+        endpoint = self._endpoint
+        named = f" {endpoint.name!r}" if endpoint.name else ""
+        if endpoint.base_url is None:
+            return f"the OpenAI endpoint{named}, model {endpoint.sampling.model}"
+        addresses = " and ".join(map(_plain, endpoint.urls))
+        return f"the endpoint{f'{named} at' if named else ''} {addresses}, model {endpoint.sampling.model}"
 
     def _clean(self, message: str) -> str:
         """Reduce a foreign message to one line of at most 300 characters and mask the key."""
@@ -260,14 +290,33 @@ class OpenAIBackend:
         """Do nothing: all backends share the sender process, which stays open."""
 
 
-def connect(endpoint: Endpoint | None = None, environment: Mapping[str, str] = os.environ) -> OpenAIBackend:
-    """Create a backend, by default from the LLM_* variables; raise ConfigurationError if a key is missing or bad."""
+def _plain(url: str) -> str:
+    """Return an address without credentials and query."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+
+
+def connect(
+    endpoint: Endpoint | None = None,
+    environment: Mapping[str, str] = os.environ,
+    key: str = "OPENAI_API_KEY",
+    terms: Terms | None = None,
+) -> OpenAIBackend:
+    """Create a backend, by default from the LLM_* variables; raise ConfigurationError if a key is missing or bad.
+
+    `key` is the name of the key's variable, empty for a named endpoint without one.
+    """
     endpoint = endpoint or Endpoint.from_environment(environment)
-    key = environment.get("OPENAI_API_KEY", "").strip()
-    if not key and not endpoint.is_local:
+    value = environment.get(key, "").strip()
+    if not value and endpoint.name and key:
+        raise ConfigurationError(f"the endpoint {endpoint.name!r} needs its key: set the variable {key}")
+    if not value and not endpoint.is_local:
         raise ConfigurationError(
-            "OPENAI_API_KEY is not set: set it, or set LLM_API_BASE to a local endpoint, or use --backend rules"
+            f"the endpoint {endpoint.name!r} needs a key: name its variable as {endpoint.setting('key')}"
+            if endpoint.name
+            else "OPENAI_API_KEY is not set: set it, or set LLM_API_BASE to a local endpoint, or use --backend rules"
         )
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ConfigurationError("OPENAI_API_KEY holds blanks or characters that no key has: set it again")
-    return OpenAIBackend(endpoint, key or NO_KEY)
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise ConfigurationError(f"{key} holds blanks or characters that no key has: set it again")
+    return OpenAIBackend(endpoint, value or NO_KEY, terms=terms)

@@ -21,21 +21,31 @@ Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Price(BaseModel):
-    """The prices of a model's tokens, in US dollars per million; cached prompt tokens cost as others by default."""
+    """The prices of a model's tokens, in US dollars per million.
+
+    Cached tokens of a prompt, and reasoning tokens of a completion, cost as the others by default.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     prompt: Dollars
     completion: Dollars
     cached: Dollars | None = None
+    reasoning: Dollars | None = None
 
-    def of(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
-        """Return the price of a request in US dollars; `prompt_tokens` include the cached ones."""
+    def of(
+        self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0, reasoning_tokens: int = 0
+    ) -> float:
+        """Return the price of a request in US dollars; cached and reasoning tokens are included in the others."""
         cached = self.prompt if self.cached is None else self.cached
-        dollars = (
-            (prompt_tokens - cached_tokens) * self.prompt + cached_tokens * cached + completion_tokens * self.completion
-        )
+        reasoning = self.completion if self.reasoning is None else self.reasoning
+        dollars = (prompt_tokens - cached_tokens) * self.prompt + cached_tokens * cached
+        dollars += (completion_tokens - reasoning_tokens) * self.completion + reasoning_tokens * reasoning
         return dollars / _MILLION
+
+    def most(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Return the highest price of a request in US dollars, with or without reasoning."""
+        return max(self.of(prompt_tokens, completion_tokens, 0, reasoning) for reasoning in (0, completion_tokens))
 
 
 FREE = Price(prompt=0, completion=0)

@@ -84,6 +84,7 @@ class ReplayBackend:
                 f"{_difference(str(row.get('prompt')), request.prompt)}"
             )
         try:
+            request.thoughts[:] = [row["thought"]] if "thought" in row else []
             return request.question.read(json.dumps(row["answer"]))
         except ValueError as error:
             raise DivergenceError(

@@ -26,7 +26,7 @@ from typing import Any
 
 from repunet_model.backends.base import Request
 from repunet_model.backends.mind import Mind, Rules, answers, policy_for, score_of
-from repunet_model.questions.base import Answer, Credibility, Opinion
+from repunet_model.questions.base import UNCREDIBLE, Answer, Credibility, Opinion
 from repunet_model.questions.compound import Compound
 from repunet_model.questions.encounter import (
     ChoosePartner,
@@ -259,9 +259,10 @@ def choose_listener(question: ChooseListener, mind: Mind) -> ListenerAnswer:
 
 @answers(Tell)
 def tell(question: Tell, mind: Mind) -> MessageAnswer:
-    """Report the observation, or the gossip that was heard."""
-    if question.hearsay is not None:
-        return MessageAnswer(message=f"{question.hearsay.gossiper} says: {question.hearsay.summary}")
+    """Report the observation, or the gossip that was heard, and contradict gossip that is told in the other tone."""
+    if (heard := question.hearsay) is not None:
+        doubt = "" if heard.positive is (question.tone is Tone.POSITIVE) else " I do not believe it."
+        return MessageAnswer(message=f"{heard.gossiper} says: {heard.summary}{doubt}")
     return MessageAnswer(message=f"I met {question.subject}. {question.reason}")
 
 
@@ -273,12 +274,14 @@ def respond(question: Respond, mind: Mind) -> ResponseAnswer:
 
 @answers(Hear)
 def hear(question: Hear, mind: Mind) -> HearingAnswer:
-    """Believe gossipers with a good reputation; pass on credible gossip."""
+    """Believe gossipers with a good reputation; pass on credible gossip; contradict what is uncredible."""
     credibility = _credibility(question, mind, question.gossiper_opinion)
     passes = mind.feels(_BELIEF[credibility] - mind.rules.gossip_threshold)
+    opposite = Tone.NEGATIVE if question.tone is Tone.POSITIVE else Tone.POSITIVE
     return HearingAnswer(
         **_judgement(question, credibility),
         decision=Passing.PASS_ON if passes else Passing.KEEP,
+        tone=opposite if credibility in UNCREDIBLE else question.tone,
     )
 
 

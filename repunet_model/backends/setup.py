@@ -9,6 +9,7 @@ The names in `RepuNetModel(backend=...)` and `--backend`::
                              the same parameters
     human                    a human at the keyboard of this process (`backends.human`)
     openai, openai:MODEL     an endpoint, configured by OPENAI_API_KEY and the LLM_* variables (`backends.openai`)
+    openai:NAME              a named endpoint of the file in LLM_ENDPOINTS (`backends.endpoints`), before a model's name
     local:FILE, local        a GGUF file on this machine, by default that of LLM_GGUF (`backends.local`)
     replay:RUN               the recorded answers of the run in a folder (`backends.replay`)
 
@@ -25,12 +26,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from repunet_model.backends import extra as extra_fields
 from repunet_model.backends.base import Backend
 from repunet_model.backends.endpoint import Endpoint, Sampling
+from repunet_model.backends.endpoints import Environment
 from repunet_model.backends.human import HumanBackend
 from repunet_model.backends.local import LocalBackend, settings
 from repunet_model.backends.mind import Rules
-from repunet_model.backends.openai import connect
+from repunet_model.backends.openai import OpenAIBackend, connect
 from repunet_model.backends.policies import FixedPolicy, PlantedBackend
 from repunet_model.backends.replay import Recording, ReplayBackend
 from repunet_model.backends.rules import RulesBackend
@@ -102,12 +105,13 @@ def respondents(
         ConfigurationError: If a name is unknown, or a backend cannot be set up.
     """
     made: dict[str, Backend] = {}
+    known = Environment.of(environment)
 
     def make(given: str | Backend) -> Backend:
         if not isinstance(given, str):
             return given
         if given not in made:
-            made[given] = _kind(given).make(given.partition(":")[2], environment)
+            made[given] = _kind(given).make(given.partition(":")[2], known)
         return made[given]
 
     own = {name: make(given) for name, given in (backend_for or {}).items()}
@@ -115,9 +119,6 @@ def respondents(
         replayed = _replayed(backend.partition(":")[2])
         return Respondents(replayed.default, {**replayed.by_name, **own})
     return Respondents(make(backend), own)
-
-
-Environment = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +132,15 @@ class Kind:
         has_rules: Whether the part of the name after the colon holds parameters of the rules.
     """
 
-    make: Callable[[str, Environment], Backend]
-    restore: Callable[[dict[str, Any], Environment], Backend]
+    make: Callable[[str, Mapping[str, str]], Backend]
+    restore: Callable[[dict[str, Any], Mapping[str, str]], Backend]
     has_rules: bool = False
 
 
 def register(
     name: str,
-    make: Callable[[str, Environment], Backend],
-    restore: Callable[[dict[str, Any], Environment], Backend],
+    make: Callable[[str, Mapping[str, str]], Backend],
+    restore: Callable[[dict[str, Any], Mapping[str, str]], Backend],
 ) -> None:
     """Register a kind of backend.
 
@@ -168,7 +169,7 @@ def _kind(name: str) -> Kind:
     if kind not in _KINDS:
         raise ConfigurationError(
             f"unknown backend {name!r}: choose one of {', '.join(_KINDS)}, or rules:NAME=VALUE, openai:MODEL, "
-            "local:FILE, replay:RUN"
+            "openai:NAME of a file of endpoints, local:FILE, replay:RUN"
         )
     return _KINDS[kind]
 
@@ -241,6 +242,7 @@ def recorded(
         ConfigurationError: If a backend cannot be created from its description.
     """
     made: dict[str, Backend] = {}
+    known, others = Environment.of(environment), backend_for or {}
 
     def make(description: Mapping[str, Any]) -> Backend:
         key = repr(sorted(description.items()))
@@ -254,31 +256,53 @@ def recorded(
                         f"the run was made with the backend {name!r}: name the backend to go on with, or its file by "
                         "--extension"
                     )
-                made[key] = _KINDS[name].restore(parameters, environment)
+                made[key] = _KINDS[name].restore(parameters, known)
             except (KeyError, TypeError, ValueError) as error:  # the manifest of another version or program
                 raise ConfigurationError(f"the manifest describes no backend that is known here ({error})") from None
         return made[key]
 
-    own = {name: make(description) for name, description in manifest.backend_for.items()}
+    own = {name: make(description) for name, description in manifest.backend_for.items() if name not in others}
     default = default or make(manifest.backend)
-    return Respondents(default, {**own, **respondents(default, backend_for, environment).by_name})
+    return Respondents(default, {**own, **respondents(default, others, known).by_name})
 
 
-def _endpoint(model: str, environment: Environment) -> Backend:
+def _endpoint(name: str, environment: Mapping[str, str]) -> Backend:
+    """Return the endpoint with a name; without one, that of the LLM_* variables, where a name is that of a model."""
+    if name in (known := Environment.of(environment)).endpoints:
+        return _named(name, known)
     endpoint = Endpoint.from_environment(environment)
-    return connect(endpoint.of_model(model) if model else endpoint, environment)
+    return connect(endpoint.of_model(name) if name else endpoint, environment)
 
 
-def _same_endpoint(parameters: dict[str, Any], environment: Environment) -> Backend:
-    endpoint = Endpoint.from_environment(environment)
-    return connect(replace(endpoint, sampling=Sampling(**parameters)), environment)
+def _named(name: str, environment: Environment) -> OpenAIBackend:
+    table = environment.find(name)
+    return connect(table.settings(name), environment, table.key, table.terms(name))
 
 
-def _local(file: str, environment: Environment) -> Backend:
+def _same_endpoint(parameters: dict[str, Any], environment: Mapping[str, str]) -> Backend:
+    """Return the endpoint of a stored run; raise ConfigurationError if a named one is missing or has changed."""
+    if "endpoint" not in parameters:
+        extra = extra_fields.checked(parameters.pop("extra", {}))
+        endpoint = replace(Endpoint.from_environment(environment), sampling=Sampling(**parameters), extra=extra)
+        return connect(endpoint, environment)
+    name = parameters["endpoint"]
+    backend = _named(name, Environment.of(environment))
+    was, now = {"backend": "openai", "extra": {}, **parameters}, {"extra": {}, **backend.description}
+    if was != now:
+        differ = [key for key in sorted({*was, *now}) if was.get(key) != now.get(key)]
+        then, there = (", ".join(f"{key}={each.get(key)!r}" for key in differ) for each in (was, now))
+        raise ConfigurationError(
+            f"the run asked the endpoint {name!r} with {then}, and [endpoints.{name}] has {there}: set it back, or go "
+            f"on in a fork by --backend openai:{name} (or --backend-for)"
+        )
+    return backend
+
+
+def _local(file: str, environment: Mapping[str, str]) -> Backend:
     return LocalBackend(Path(file) if file else _gguf(environment), settings(environment))
 
 
-def _same_local(parameters: dict[str, Any], environment: Environment) -> Backend:
+def _same_local(parameters: dict[str, Any], environment: Mapping[str, str]) -> Backend:
     """Return the local model of a stored run; raise ConfigurationError if the file is another one."""
     sha256 = parameters.pop("sha256")
     backend = LocalBackend(_gguf(environment), replace(settings(environment), sampling=Sampling(**parameters)))

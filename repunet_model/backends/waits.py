@@ -86,20 +86,20 @@ class Waits:
     """Register of the waits under way."""
 
     def __init__(self) -> None:
-        self._ends: list[float] = []
+        self._under_way: list[tuple[float, str]] = []
 
-    @property
-    def seconds_left(self) -> float:
-        """Seconds until the last wait ends; 0 if there is none."""
-        return max((end - time.monotonic() for end in list(self._ends)), default=0.0)
+    def last(self) -> tuple[float, str]:
+        """Return the seconds until the last wait ends and its reason; 0 and an empty reason if there is none."""
+        end, reason = max(list(self._under_way), default=(0.0, ""))
+        return max(end - time.monotonic(), 0.0), reason
 
     @contextmanager
-    def waiting(self, seconds: float) -> Iterator[bool]:
+    def waiting(self, seconds: float, reason: str) -> Iterator[bool]:
         """Register a wait during the block; yield whether it ends over a second later than all others."""
-        end = time.monotonic() + seconds
-        is_news = seconds > self.seconds_left + 1.0
-        self._ends.append(end)
+        wait = (time.monotonic() + seconds, reason)
+        is_news = seconds > self.last()[0] + 1.0
+        self._under_way.append(wait)
         try:
             yield is_news
         finally:
-            self._ends.remove(end)
+            self._under_way.remove(wait)

@@ -15,12 +15,13 @@ from random import Random
 from typing import Any
 
 from repunet_model.backends.base import Backend, Correction, Request, Usage
-from repunet_model.backends.limits import Limits, Reservation
+from repunet_model.backends.limits import Limits, Pace, Reservation, price_of, terms_of
 from repunet_model.backends.prices import Price, Prices
 from repunet_model.backends.waits import Waits, in_words
 from repunet_model.errors import (
     AdaptationError,
     BackendError,
+    BudgetError,
     ConfigurationError,
     EndpointError,
     InvalidReplyError,
@@ -28,6 +29,7 @@ from repunet_model.errors import (
 )
 from repunet_model.questions.base import Answer
 from repunet_model.storage.journal import Journal
+from repunet_model.util.text import command
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,7 +51,10 @@ def service(backend: Backend, limits: Limits, journal: Journal) -> Backend:
     if not backend.is_costly:
         return backend
     recorded = Record(Meter(backend, limits.prices), journal)
-    return Reask(Recall(Retry(Gate(Budget(recorded, limits), limits), limits.waits), journal))
+    gated = Gate(Budget(recorded, limits), limits.pace)
+    if (terms := terms_of(backend)) is not None:  # what waits for a slow endpoint takes no place of the others
+        gated = Gate(gated, limits.pace_of(terms))
+    return Reask(Recall(Retry(gated, limits.waits), journal))
 
 
 class Wrapper:
@@ -61,6 +66,7 @@ class Wrapper:
         self.reads_prompts = inner.reads_prompts
         self.is_costly = inner.is_costly
         self.asks_model = inner.asks_model
+        self.terms = terms_of(inner)
 
     async def close(self) -> None:
         """Close the wrapped backend."""
@@ -104,7 +110,8 @@ class Record(Wrapper):
         except BackendError:
             self._release(request)  # the reply could not be parsed
             raise
-        self._write(request, before, text=answer.model_dump_json())
+        thought = {"thought": request.thoughts[-1]} if request.thoughts else {}
+        self._write(request, before, text=answer.model_dump_json(), **thought)
         return answer
 
     def _write(self, request: Request[Any], before: Usage, **reply: str | int) -> None:
@@ -139,6 +146,7 @@ class Recall(Wrapper):
         request.earlier.add(Usage.from_dict(row["usage"]))
         if answer is None:
             raise InvalidReplyError(row["text"], row["problem"], row["remedy"], room=row.get("room"))
+        request.thoughts[:] = [row["thought"]] if "thought" in row else []
         return answer
 
 
@@ -150,7 +158,7 @@ class Meter(Wrapper):
 
     def __init__(self, inner: Backend, prices: Prices) -> None:
         super().__init__(inner)
-        self._price = prices.find(inner.description)
+        self._price = price_of(inner, prices)
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer and add the cost, or the number of tokens if the model has no known price."""
@@ -167,7 +175,9 @@ class Meter(Wrapper):
             if self._price is None:
                 usage.unpriced_tokens += used.tokens
             else:
-                usage.usd += self._price.of(used.prompt_tokens, used.completion_tokens, used.cached_tokens)
+                usage.usd += self._price.of(
+                    used.prompt_tokens, used.completion_tokens, used.cached_tokens, used.reasoning_tokens
+                )
             if may_have_cost and not used.counted and self.asks_model:
                 most = most_of(request, self.description, self._price)
                 usage.assumed_tokens += max(most.tokens - used.tokens, 0)
@@ -181,11 +191,12 @@ class Budget(Wrapper):
         """Wrap a backend; raise ConfigurationError if a budget in dollars lacks the model's price."""
         super().__init__(inner)
         self._purse = limits.purse
-        self._price = limits.prices.find(inner.description)
+        self._price = price_of(inner, limits.prices)
         if self._price is None and limits.purse.usd is not None:
+            own = f"set endpoints.{self.terms.name}.prices, " if self.terms is not None else ""
             raise ConfigurationError(
                 f"a budget in dollars needs the price of {inner.description['model']!r}, which is not in "
-                f"{limits.prices.source}: name a file with it by LLM_PRICES, or set a budget in tokens"
+                f"{limits.prices.source}: {own}name a file with it by LLM_PRICES, or set a budget in tokens"
             )
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
@@ -205,26 +216,26 @@ def most_of(request: Request[Any], description: Mapping[str, Any], price: Price 
     """Return the highest possible cost of an attempt, in tokens and dollars (0 without a price)."""
     prompt = request.most_prompt_tokens()
     completion = int(description.get("max_tokens", 0)) if request.room is None else request.room
-    return Reservation(prompt + completion, price.of(prompt, completion) if price is not None else 0.0)
+    return Reservation(prompt + completion, price.most(prompt, completion) if price is not None else 0.0)
 
 
 class Gate(Wrapper):
     """Wrapper that delays requests to a model to keep the limits on concurrency and rates."""
 
-    def __init__(self, inner: Backend, limits: Limits) -> None:
+    def __init__(self, inner: Backend, pace: Pace) -> None:
         super().__init__(inner)
-        self._limits = limits
+        self._pace = pace
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer as soon as the limits allow it."""
         if not self.asks_model:
             return await self._inner.answer(request)
-        limits = self._limits
-        async with limits.places:
-            if not limits.has_rates:
+        pace = self._pace
+        async with pace.places:
+            if not pace.has_rates:
                 return await self._inner.answer(request)
             most = most_of(request, self.description).tokens
-            async with limits.tokens.slot(most) as tokens, limits.requests.slot(1) as requests:
+            async with pace.tokens.slot(most) as tokens, pace.requests.slot(1) as requests:
                 before = request.usage.copy()
                 tokens.amount = requests.amount = 0
                 try:
@@ -265,10 +276,17 @@ class Retry(Wrapper):
                 wait = max(wait, error.retry_after or 0.0)
                 retry += 1
                 request.usage.retries += 1
-                with self._waits.waiting(wait) as is_news:
+                with self._waits.waiting(wait, str(error)) as is_news:
                     if is_news and wait >= WORTH_TELLING:
                         _LOG.warning("Waiting %s: %s", in_words(wait), error)
                     await sleep(wait)
+
+
+def _to_try(description: Mapping[str, Any]) -> str:
+    """Return the advice to try the endpoint of a backend; none for a backend that has no name."""
+    name = description.get("backend", "")
+    model = f":{description['model']}" if name == "openai" else ""
+    return f"; to try the endpoint: {command(f'doctor --backend {name}{model}')}" if name else ""
 
 
 class Reask(Wrapper):
@@ -290,7 +308,15 @@ class Reask(Wrapper):
         self._jitter = Random()  # affects waits only, never outcomes
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer with a valid reply; raise BackendError if no reply was valid."""
+        """Answer with a valid reply; raise BackendError, which points to `doctor`, if no reply was valid."""
+        try:
+            return await self._ask(request)
+        except BackendError as error:
+            if isinstance(error, BudgetError) or not self.asks_model:
+                raise
+            raise type(error)(f"{error}{_to_try(self.description)}") from error
+
+    async def _ask[A: Answer](self, request: Request[A]) -> A:
         tries, was_asked = 0, False
         request = replace(request, room=self._room)
         while True:

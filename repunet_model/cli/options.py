@@ -17,6 +17,7 @@ from repunet_model.mechanism import Mechanism
 from repunet_model.util.text import at_step, scenario, yes_or_no
 
 if TYPE_CHECKING:
+    from repunet_model.backends.endpoints import Environment
     from repunet_model.backends.limits import Limits
     from repunet_model.storage import StepReader
 
@@ -188,6 +189,17 @@ Gguf = Annotated[
 ]
 
 
+EndpointFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--endpoints",
+        envvar="LLM_ENDPOINTS",
+        metavar="FILE",
+        help="Named endpoints (TOML), each a table [endpoints.NAME] and a backend openai:NAME.",
+    ),
+]
+
+
 def limits_of(limits: Mapping[str, Any], prices: Path | None) -> Limits:
     """Create the limits of requests from the values of options."""
     from repunet_model.backends.limits import Limits
@@ -196,10 +208,14 @@ def limits_of(limits: Mapping[str, Any], prices: Path | None) -> Limits:
     return Limits(**limits, prices=Prices.load(prices))
 
 
-def environment(reply_format: str | None = None, gguf: Path | None = None) -> dict[str, str]:
-    """Return the environment, with variables replaced by options."""
-    options = {"LLM_REPLY_FORMAT": reply_format, "LLM_GGUF": gguf}
-    return {**os.environ, **{name: str(value) for name, value in options.items() if value is not None}}
+def environment(
+    reply_format: str | None = None, gguf: Path | None = None, endpoints: Path | None = None
+) -> Environment:
+    """Return the environment, with variables replaced by options, and named endpoints."""
+    from repunet_model.backends.endpoints import VARIABLE, Environment
+
+    options = {"LLM_REPLY_FORMAT": reply_format, "LLM_GGUF": gguf, VARIABLE: endpoints}
+    return Environment({**os.environ, **{name: str(value) for name, value in options.items() if value is not None}})
 
 
 def is_given(context: typer.Context, name: str) -> bool:

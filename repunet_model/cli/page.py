@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from repunet_model.cli.app import app
-from repunet_model.cli.options import Gguf, PriceFile, ReplyFormat, RunAtStep, Storage, environment, open_at_step
+from repunet_model.cli.options import (
+    EndpointFile,
+    Gguf,
+    PriceFile,
+    ReplyFormat,
+    RunAtStep,
+    Storage,
+    environment,
+    open_at_step,
+)
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import say
 from repunet_model.util.text import path_of, to_install
@@ -47,6 +56,7 @@ def ask(
     prices: PriceFile = None,
     reply_format: ReplyFormat = None,
     gguf: Gguf = None,
+    endpoints: EndpointFile = None,
 ) -> None:
     """Ask an agent of a stored run anything; its model answers from what it holds. Nothing is written into the run."""
     from repunet_model.backends.limits import Limits
@@ -58,7 +68,7 @@ def ask(
     run, step = open_at_step(run_step, storage)
     chronicle = Chronicle.of_run(run, step)
     chronicle.persona(name)
-    who = talking(chronicle.manifest, name, environment(reply_format, gguf))
+    who = talking(chronicle.manifest, name, environment(reply_format, gguf, endpoints))
     try:
         limits = Limits(prices=Prices.load(prices))
         for line in interview(chronicle, step, name, question, who, limits).text.split("\n"):

@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from repunet_model.backends.waits import in_words
 from repunet_model.errors import RepuNetError
 from repunet_model.util.screen import make_console, say
 from repunet_model.util.text import to_go_on
 
 if TYPE_CHECKING:
-    from repunet_model.backends.limits import Limits
+    from repunet_model.backends.base import Usage
+    from repunet_model.backends.waits import Waits
     from repunet_model.jobs.job import JobOutcome, Runner
     from repunet_model.model import RepuNetModel
     from repunet_model.storage import RunFolder
 
 SECONDS_BETWEEN_LINES = 5.0
 """The interval of progress lines without a terminal."""
+
+REASON = 80
+"""Limit of the characters that a progress line shows of the reason for a wait."""
 
 
 def run_and_show(model: RepuNetModel, steps: int) -> None:
@@ -38,9 +43,16 @@ def run_and_show(model: RepuNetModel, steps: int) -> None:
     console.print(rates_table(model, first))
     if model.usage.attempts:
         console.print(usage_table(model.usage_by_question, "What the questions cost"))
-    if model.usage.adaptations:
-        console.print(f"The endpoint was asked: {', '.join(sorted(model.usage.adaptations))}.", highlight=False)
+    if len(by_backend := model.costs_by_backend) > 1:
+        console.print(usage_table(by_backend, "What the backends cost", "backend"))
+    say_how_asked(model.usage)
     console.print(f"Run: {folder_of(model).path}", soft_wrap=True)
+
+
+def say_how_asked(usage: Usage) -> None:
+    """Print the departures from the default form of requests, if any."""
+    if usage.adaptations:
+        say(f"The endpoint was asked: {', '.join(sorted(usage.adaptations))}.")
 
 
 def run_steps(model: RepuNetModel, steps: int, label: str) -> None:
@@ -109,7 +121,7 @@ def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Cal
         max_refresh = 0.2
 
         def render(self, task: display.Task) -> Text:
-            return Text(f"{model.calls:,} calls · {spending(model.usage)}{waiting(model.limits)}")
+            return Text(f"{model.calls:,} calls · {spending(model.usage)}{waiting(model.limits.waits)}")
 
     bar = (display.TextColumn(label), display.BarColumn(), display.MofNCompleteColumn())
     with display.Progress(*bar, Counters(), display.TimeRemainingColumn(), console=console) as progress:
@@ -117,10 +129,10 @@ def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Cal
         yield lambda: progress.update(task, completed=model.steps)
 
 
-def waiting(limits: Limits) -> str:
-    """Return how long an endpoint still has to be waited for; empty if for less than a second."""
-    seconds = limits.waits.seconds_left
-    return f" · waiting, {seconds:.0f} s left" if seconds >= 1.0 else ""
+def waiting(waits: Waits) -> str:
+    """Return how long an endpoint still has to be waited for, and why; empty if for less than a second."""
+    seconds, reason = waits.last()
+    return f" · waiting, {in_words(seconds)} left: {reason:.{REASON}}" if seconds >= 1.0 else ""
 
 
 @contextmanager
@@ -166,7 +178,8 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[JobOu
     def total() -> str:
         calls, usage = jobs.total()
         left = "" if jobs.seconds_left is None else f", {jobs.seconds_left:.0f} s left"
-        return f"{jobs.steps_done}/{jobs.steps_wanted} steps, {calls:,} calls, {spending(usage)}{left}"
+        counts = f"{jobs.steps_done}/{jobs.steps_wanted} steps, {calls:,} calls, {spending(usage)}{left}"
+        return f"{counts}{waiting(jobs.waits)}"
 
     if not console.is_terminal:
         yield note

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from repunet_model.cli.app import app
 from repunet_model.cli.options import (
+    EndpointFile,
     From,
     Gguf,
     PriceFile,
@@ -31,6 +31,7 @@ from repunet_model.cli.progress import (
     folder_of,
     quietly_imported,
     run_and_show,
+    say_how_asked,
     showing_jobs,
     showing_progress,
     stopping_jobs,
@@ -59,13 +60,14 @@ def run(
     prices: PriceFile = None,
     reply_format: ReplyFormat = None,
     gguf: Gguf = None,
+    endpoints: EndpointFile = None,
 ) -> None:
     """Run one society and store every step. A replay takes what is not given from the run that it repeats."""
     with quietly_imported():
         from repunet_model.jobs.resume import resumed, start, start_from
 
         limited = limits_of(limits, prices)
-        where = environment(reply_format, gguf)
+        where = environment(reply_format, gguf, endpoints)
         if source is None:
             begun = start(config, storage, where)
         else:
@@ -101,6 +103,7 @@ def make_seed(
         ),
     ] = None,
     storage: Storage = Path("sim_storage"),
+    endpoints: EndpointFile = None,
 ) -> None:
     """Make a run without steps: a population to start from, in any mode (run --from NAME)."""
     with quietly_imported():
@@ -115,7 +118,7 @@ def make_seed(
             people = populations.of_run(stored, step)
             if "game" not in config.model_fields_set:
                 config = config.changed({"game": stored.manifest.config.game})
-        begun = start(config, storage, environment(None), people)
+        begun = start(config, storage, environment(endpoints=endpoints), people)
         model = begun.make(begun.who(), None, storage=storage, run_name=sim_name)
     with model:
         say(f"Seed: {folder_of(model).path} ({len(model.agents)} agents)")
@@ -142,6 +145,7 @@ def resume(
     prices: PriceFile = None,
     reply_format: ReplyFormat = None,
     gguf: Gguf = None,
+    endpoints: EndpointFile = None,
 ) -> None:
     """Go on with a stored run. Budgets are for the whole run.
 
@@ -164,7 +168,7 @@ def resume(
             storage,
             config=RunConfig.checked(backends),
             name=sim_name,
-            environment=environment(reply_format, gguf),
+            environment=environment(reply_format, gguf, endpoints),
             limits=limits_of(limits, prices),
         )
     _go_on(taken_up, steps)
@@ -183,6 +187,7 @@ def fork(
     ] = None,
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the fork.")] = None,
     storage: Storage = Path("sim_storage"),
+    endpoints: EndpointFile = None,
 ) -> None:
     """Make a run that shares another's past up to a step, and differs from then on in what is set."""
     path, step = at_step(run_folder, storage)
@@ -191,7 +196,8 @@ def fork(
         from repunet_model.storage import StepReader
 
         stored = StepReader.open(path, step)
-        changed = fork_changes(stored.manifest, dict(assignment("--set", change) for change in changes or ()), storage)
+        settings = dict(assignment("--set", change) for change in changes or ())
+        changed = fork_changes(stored.manifest, settings, storage, environment(endpoints=endpoints))
         new = stored.folder.fork(stored.last, storage, sim_name, changed)
     say(f"Fork: {new.path}")
     say(f"Go on with: {to_go_on(new.path, 5)}")
@@ -199,7 +205,7 @@ def fork(
 
 @app.command()
 @config_options(backend="openai")
-def estimate(config: RunConfig, steps: Steps = 5, prices: PriceFile = None) -> None:
+def estimate(config: RunConfig, steps: Steps = 5, prices: PriceFile = None, endpoints: EndpointFile = None) -> None:
     """Predict calls, tokens and cost of a run from its prompts, without asking anybody."""
     with quietly_imported():
         from repunet_model.backends.estimate import CHARACTERS_PER_SENTENCE, CHARACTERS_PER_TOKEN, estimating
@@ -207,9 +213,8 @@ def estimate(config: RunConfig, steps: Steps = 5, prices: PriceFile = None) -> N
         from repunet_model.jobs.resume import start
         from repunet_model.report.tables import usage_table
 
-        without_key = {**os.environ, "OPENAI_API_KEY": os.environ.get("OPENAI_API_KEY") or "none"}
         table = Prices.load(prices)
-        begun = start(config, Path(), without_key)
+        begun = start(config, Path(), environment(endpoints=endpoints).without_keys())
         model = begun.make(estimating(begun.who(), table), None)
     with showing_progress(model, steps, "estimating") as done:
         while model.steps < steps:
@@ -217,6 +222,8 @@ def estimate(config: RunConfig, steps: Steps = 5, prices: PriceFile = None) -> N
             done()
     console = make_console()
     console.print(usage_table(model.usage_by_question, f"Estimated cost of {steps} steps"))
+    if len(by_backend := model.costs_by_backend) > 1:
+        console.print(usage_table(by_backend, "The same by backend", "backend"))
     per_step = model.usage.tokens / steps
     console.print(
         f"About {model.usage.attempts / steps:,.0f} calls and {per_step:,.0f} tokens a step. An estimate: the rules "
@@ -262,6 +269,7 @@ def batch(
     logs: Annotated[Path, typer.Option(help="Folder of the logs, one a job.")] = Path("outputs"),
     storage: Storage = Path("sim_storage"),
     prices: PriceFile = None,
+    endpoints: EndpointFile = None,
 ) -> None:
     """Run a list of jobs side by side, under one gate and one budget. Run again, it completes what is not done."""
     with quietly_imported():
@@ -269,11 +277,12 @@ def batch(
         from repunet_model.jobs.batch import Batch, Plan
         from repunet_model.jobs.job import outcomes_table
 
-        plan = Plan.load(jobs, storage, Prices.load(prices))
+        plan = Plan.load(jobs, storage, Prices.load(prices), environment(endpoints=endpoints))
     all_jobs = Batch(plan, logs)
     with showing_jobs(all_jobs) as note, stopping_jobs(all_jobs):
         outcomes = all_jobs.run(note)
     console = make_console()
+    say_how_asked(all_jobs.total()[1])
     console.print(outcomes_table(outcomes))
     console.print(f"Runs: {storage}, logs: {logs}", soft_wrap=True, highlight=False)
     exit_unless_done(outcomes)

@@ -43,6 +43,9 @@ def show(
     run_folder: RunAtStep,
     step: Annotated[int | None, typer.Option(min=0, help="Which step; by default the last.")] = None,
     agent: Annotated[str | None, typer.Option(metavar="NAME", help="One agent, up to the step.")] = None,
+    thoughts: Annotated[
+        bool, typer.Option("--thoughts", help="The models' reasoning before their replies, too, where it was returned.")
+    ] = False,
     storage: Storage = Path("sim_storage"),
 ) -> None:
     """Read a stored run: what was said, decided and thought of whom."""
@@ -51,7 +54,10 @@ def show(
 
     run, shown = open_at_step(run_folder, storage, step)
     with understood(run.folder):
-        lines = list(describe.of_step(run, shown) if agent is None else describe.of_agent(run, agent, shown))
+        if agent is None:
+            lines = list(describe.of_step(run, shown, thoughts=thoughts))
+        else:
+            lines = list(describe.of_agent(run, agent, shown, thoughts=thoughts))
     for line in lines:
         say(line)
 

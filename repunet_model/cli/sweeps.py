@@ -10,9 +10,11 @@ import typer
 
 from repunet_model.cli.app import app
 from repunet_model.cli.options import (
+    EndpointFile,
     PriceFile,
     Storage,
     config_options,
+    environment,
     is_given,
     limit_options,
 )
@@ -29,6 +31,8 @@ from repunet_model.util.screen import make_console, say
 from repunet_model.util.text import at_step, check_name, command
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from repunet_model.jobs.job import JobOutcome, Runner
 
 Workers = Annotated[
@@ -80,6 +84,7 @@ def sweep(
     *,
     limits: dict[str, Any],
     prices: PriceFile = None,
+    endpoints: EndpointFile = None,
 ) -> None:
     """Run a grid of parameters with many seeds, and gather one table. Run again, it completes what is not whole.
 
@@ -104,11 +109,12 @@ def sweep(
             "rules": _values("--rules", rules),
         }
         wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, grid, limits)
-    prepared = running.prepare(wanted, storage, Prices.load(prices))
+    prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
     for caveat in prepared.caveats():
         say(f"Note: {caveat}", stderr=True)
     folder, table, others = running.complete(prepared, _watch, workers=workers, scheduler=scheduler)
     console = make_console()
+    _say_what_was_not_taken(table)
     whole = len(prepared.cells) - len(others)
     console.print(f"{whole} of {len(prepared.cells)} runs are whole", highlight=False)
     _show(others)
@@ -129,6 +135,7 @@ def questions(
     *,
     limits: dict[str, Any],
     prices: PriceFile = None,
+    endpoints: EndpointFile = None,
 ) -> None:
     """Compare one question a call with fused questions over the same seeds: what a step costs, and what comes of it.
 
@@ -141,7 +148,9 @@ def questions(
         from repunet_model.sweep.grid import Sweep
     given = {name_of(field): getattr(config, field) for field in config.model_fields_set}
     wanted = Sweep.of_values(check_name(name), steps, seeds, {**given, "questions": ["single", "fused"]}, limits)
-    folder, table, others = running.complete(running.prepare(wanted, storage, Prices.load(prices)), _watch)
+    prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
+    folder, table, others = running.complete(prepared, _watch)
+    _say_what_was_not_taken(table)
     _show(others)
     if not others:
         make_console().print(questions_table(table))
@@ -153,6 +162,14 @@ def _watch(runner: Runner) -> Sequence[JobOutcome]:
     """Run jobs to their end under a progress display."""
     with showing_jobs(runner, seconds=SECONDS_BETWEEN_LINES) as note, stopping_jobs(runner):
         return runner.run(note)
+
+
+def _say_what_was_not_taken(table: pd.DataFrame) -> None:
+    """Print the sampling parameters that endpoints rejected in the runs of a table, if any."""
+    from repunet_model.backends.asked import in_words
+
+    if "not_taken" in table:
+        say(in_words(list(table.groupby("run")["not_taken"].first().fillna(""))))
 
 
 def _show(others: Sequence[JobOutcome]) -> None:

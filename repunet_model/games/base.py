@@ -15,11 +15,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, Self
 
+from repunet_model.config import RunConfig
 from repunet_model.games.parameters import GameParameters
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Disposition
 from repunet_model.questions.base import Answer, Opinion, Question
+from repunet_model.questions.prompts import Prompts
 from repunet_model.storage.schema import Column
 
 
@@ -181,6 +183,16 @@ class Game(ABC):
     def caveat(self) -> str:
         """Return what users should know of these parameters, such as that they make no dilemma; empty by default."""
         return ""
+
+    def prompts(self, config: RunConfig) -> Prompts:
+        """Return the prompts of a run."""
+        return Prompts(
+            self.rules,
+            self.parameters,
+            reputation=config.reputation,
+            gossip=config.gossip,
+            random_pairs=self.random_pairs,
+        )
 
     def may_pick(self, network: SocialNetwork, chooser: str) -> list[str]:
         """Return the agents that a chooser may pick by reputation: by default those it is tied to."""

@@ -6,7 +6,11 @@
 
     [defaults]                      # for jobs without these keys
     steps = 10
-    backend = "openai:gpt-4o-mini"
+    backend = "openai:small"
+
+    [endpoints.small]               # named endpoints, beside those of --endpoints (`backends.endpoints`)
+    base_url = "http://127.0.0.1:8000/v1"
+    model = "qwen2.5-7b-instruct"
 
     [[jobs]]
     sim_name = "trust"
@@ -23,6 +27,7 @@ steps counts towards the budget.
 
 from __future__ import annotations
 
+import os
 import threading
 import traceback
 from asyncio import CancelledError
@@ -37,9 +42,12 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from repunet_model import games
+from repunet_model.backends import endpoints
 from repunet_model.backends.base import Usage
+from repunet_model.backends.endpoints import Environment
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.prices import Prices
+from repunet_model.backends.waits import Waits
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.jobs.job import (
     Job,
@@ -52,12 +60,12 @@ from repunet_model.jobs.job import (
     check_same,
     new_job,
     parsed,
-    read_toml,
     stored_job,
 )
 from repunet_model.model import RepuNetModel
 from repunet_model.storage import StepReader
 from repunet_model.util import files
+from repunet_model.util.files import read_toml
 from repunet_model.util.text import one_line, to_go_on, visible
 
 OFFLINE_AT_ONCE = 2
@@ -70,6 +78,7 @@ POLL = 0.1
 class _File(Section):
     limits: LimitsTable = LimitsTable()
     defaults: dict[str, Any] = Field(default_factory=dict)
+    endpoints: dict[str, Any] = Field(default_factory=dict)
     jobs: Annotated[list[dict[str, Any]], Field(min_length=1)]
 
 
@@ -83,8 +92,17 @@ class Plan:
     storage: Path
 
     @classmethod
-    def load(cls, file: Path, storage: Path, prices: Prices | None = None) -> Self:
-        """Read and validate a file of jobs, writing nothing; a ConfigurationError names the job and the key."""
+    def load(
+        cls,
+        file: Path,
+        storage: Path,
+        prices: Prices | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> Self:
+        """Read and validate a file of jobs, writing nothing; a ConfigurationError names the job and the key.
+
+        `environment` configures endpoints and keys, beside the file's own endpoints.
+        """
         content = parsed(_File, read_toml(file), str(file))
         if "sim_name" in content.defaults:
             raise ConfigurationError(f"{file}: defaults: sim_name: unknown; each job has a name of its own")
@@ -93,11 +111,12 @@ class Plan:
             limits = Limits(**content.limits.model_dump(), prices=prices)
         except ConfigurationError as error:
             raise ConfigurationError(f"{file}: limits: {error}") from None
+        known = Environment.of(environment).with_endpoints(endpoints.parsed(content.endpoints, str(file)))
         jobs: list[Job] = []
         for number, table in enumerate(content.jobs, start=1):
             name = table.get("sim_name", table.get("resume"))
             where = f"{file}: job {number}" + (f" ({name!r})" if isinstance(name, str) else "")
-            job = _job(table, content.defaults, where, storage, limits)
+            job = _job(table, content.defaults, where, storage, limits, known)
             # Some file systems ignore case.
             if any(job.name.casefold() == other.name.casefold() for other in jobs):
                 key = "resume" if "resume" in table else "sim_name"
@@ -106,14 +125,21 @@ class Plan:
         return cls(jobs, limits, content.limits.concurrency, storage)
 
 
-def _job(table: Mapping[str, Any], defaults: Mapping[str, Any], where: str, storage: Path, limits: Limits) -> Job:
+def _job(
+    table: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    where: str,
+    storage: Path,
+    limits: Limits,
+    environment: Mapping[str, str],
+) -> Job:
     """Validate the table of a job, including backends and personas."""
     if "resume" in table:
         steps = {"steps": defaults["steps"]} if "steps" in defaults else {}
-        return stored_job(parsed(ResumedRun, {**steps, **table}, where), where, storage)
+        return stored_job(parsed(ResumedRun, {**steps, **table}, where), where, storage, environment)
     if "sim_name" not in table:
         raise ConfigurationError(f"{where}: sim_name: is missing")
-    return new_job(NewRun.of_table({**defaults, **table}, where), where, storage, limits)
+    return new_job(NewRun.of_table({**defaults, **table}, where), where, storage, limits, environment)
 
 
 @dataclass(slots=True)
@@ -167,6 +193,11 @@ class Batch:
         done = self.steps_done
         new = done - self._steps_before
         return (monotonic() - self._started) / new * (self.steps_wanted - done) if new else None
+
+    @property
+    def waits(self) -> Waits:
+        """The waits for endpoints that are under way."""
+        return self._plan.limits.waits
 
     def total(self) -> tuple[int, Usage]:
         """Return the number of questions answered since the start, and their cost."""

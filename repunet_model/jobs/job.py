@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-import tomllib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +21,7 @@ from rich.table import Table
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded
+from repunet_model.backends.waits import Waits
 from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.jobs.resume import Start, check_nobody_types, start
@@ -117,16 +118,6 @@ class Job:
     described: Manifest | None
 
 
-def read_toml(file: Path) -> dict[str, Any]:
-    """Parse a TOML file; raise ConfigurationError if it cannot be read or parsed."""
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{file} is no TOML: {error}") from None
-
-
 def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> T:
     """Validate data; raise ConfigurationError, which names the first invalid key."""
     try:
@@ -144,10 +135,12 @@ def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> 
         raise ConfigurationError(f"{where}: {first_problem(error)}; it is {first['input']!r:.60}") from None
 
 
-def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
+def new_job(
+    wanted: NewRun, where: str, storage: Path, limits: Limits, environment: Mapping[str, str] = os.environ
+) -> Job:
     """Validate a new run with backends and personas, writing nothing; a ConfigurationError begins with `where`."""
     try:
-        begun = start(wanted.config, storage)
+        begun = start(wanted.config, storage, environment)
         answering = begun.who()
         check_nobody_types(answering)
         with begun.make(answering, limits) as described:
@@ -163,15 +156,16 @@ def new_job(wanted: NewRun, where: str, storage: Path, limits: Limits) -> Job:
         raise ConfigurationError(f"{where}: {error}") from None
 
 
-def stored_job(wanted: ResumedRun, where: str, storage: Path) -> Job:
+def stored_job(wanted: ResumedRun, where: str, storage: Path, environment: Mapping[str, str] = os.environ) -> Job:
     """Validate a job that continues a stored run; raise ConfigurationError, beginning with `where`, if it cannot."""
     try:
         manifest = RunFolder.open(storage / wanted.resume).manifest()
-        answering = recorded(manifest)
+        who = partial(recorded, manifest, environment=environment)
+        answering = who()
         check_nobody_types(answering)
     except RepuNetError as error:
         raise ConfigurationError(f"{where}: resume: {error}") from None
-    return Job(wanted.resume, wanted.steps, None, partial(recorded, manifest), answering.is_costly, described=None)
+    return Job(wanted.resume, wanted.steps, None, who, answering.is_costly, described=None)
 
 
 class Result(StrEnum):
@@ -215,6 +209,10 @@ class Runner(Protocol):
     @property
     def seconds_left(self) -> float | None:
         """The estimated remaining time; None if unknown."""
+
+    @property
+    def waits(self) -> Waits:
+        """The waits for endpoints that are under way."""
 
     def total(self) -> tuple[int, Usage]:
         """Return the number of questions answered since the start, and their cost."""

@@ -17,7 +17,6 @@ from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.config import OF_GAME, RunConfig, changeable, name_of, read_text, shown
 from repunet_model.errors import ConfigurationError
-from repunet_model.games.base import Game
 from repunet_model.model import RepuNetModel
 from repunet_model.personas import Population
 from repunet_model.storage import Manifest, StepReader
@@ -149,7 +148,7 @@ def resumed(
     changes = {key: value for key, value in now.items() if was.get(key) != value}
     is_fork = bool(changes) or not folder.is_last(run.last)
     if is_fork:
-        changes |= _made_by(manifest, who)
+        changes |= _consequences(manifest, changes, who)
         folder = folder.fork(run.last, storage, name, changes)
     elif name is not None:
         raise ConfigurationError(
@@ -158,7 +157,9 @@ def resumed(
     return Resumed(RepuNetModel.load(folder.path, backend=who, limits=limits), is_fork)
 
 
-def fork_changes(manifest: Manifest, settings: Mapping[str, str], storage: Path) -> dict[str, Any]:
+def fork_changes(
+    manifest: Manifest, settings: Mapping[str, str], storage: Path, environment: Mapping[str, str] = os.environ
+) -> dict[str, Any]:
     """Return the manifest entries that a fork overrides, from settings as text; raise ConfigurationError if invalid."""
     known = changeable()
     changed: dict[str, Any] = {}
@@ -171,19 +172,15 @@ def fork_changes(manifest: Manifest, settings: Mapping[str, str], storage: Path)
         if name not in known:
             raise ConfigurationError(f"{name}={text}: set {', '.join(known[:-1])} or {known[-1]}")
         if name == "backend":
-            changed[name] = respondents(replayable(text, storage)).to_dict()["backend"]
+            changed[name] = respondents(replayable(text, storage), None, environment).to_dict()["backend"]
         else:
             changed |= {name: RunConfig.checked({name: read_text(name, text)}).stored()[name]}
-    return changed | _made_by(manifest)
-
-
-def _game(manifest: Manifest) -> Game:
-    return games.find(manifest.config.game, manifest.game_parameters)
+    return changed | _consequences(manifest, changed)
 
 
 def _changed_game(manifest: Manifest, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a run's game with some of them set; raise ConfigurationError if one is invalid."""
-    game = _game(manifest)
+    game = games.find(manifest.config.game, manifest.game_parameters)
     before = game.parameters
     after = game.with_parameters({**before.stored(), **given}).parameters
     if after.start_resources != before.start_resources:
@@ -191,11 +188,16 @@ def _changed_game(manifest: Manifest, given: Mapping[str, Any]) -> dict[str, Any
     return after.stored()
 
 
-def _made_by(manifest: Manifest, who: Respondents | None = None) -> dict[str, Any]:
-    """Return the versions that a fork's manifest records."""
+def _consequences(manifest: Manifest, changes: Mapping[str, Any], who: Respondents | None = None) -> dict[str, Any]:
+    """Return further entries of a fork's manifest: its versions, and the prompts under the changed parameters."""
+    config = RunConfig.of_manifest({**manifest.data, **changes})
+    game = games.find(config.game, changes.get("game_parameters", manifest.game_parameters))
     backends = () if who is None else map(type, who.distinct())
     own_measures, own_stages = measures.named(manifest.measures).values(), stages.named(manifest.stages)
-    return made_by([type(games.find(manifest.config.game)), *backends, *own_measures, *own_stages])
+    return {
+        "system_prompt": game.prompts(config).system,
+        **made_by([type(game), *backends, *own_measures, *own_stages]),
+    }
 
 
 def check_nobody_types(who: Respondents) -> None:

@@ -103,7 +103,8 @@ class Tell(Question[MessageAnswer]):
     Attributes:
         account: The account of the gossiper's encounter; empty for second-order gossip.
         conduct: The gossiper's evaluation of the subject; None without one and for second-order gossip.
-        hearsay: The gossip that the gossiper heard; None for first-order gossip.
+        hearsay: The gossip that the gossiper heard; None for first-order gossip. The gossiper's tone may differ from
+            the one it heard.
     """
 
     name: ClassVar[str] = "tell"
@@ -164,9 +165,10 @@ class JudgementAnswer(Answer):
 
 
 class HearingAnswer(JudgementAnswer):
-    """A judgement of first-order gossip, with the decision to pass it on or not."""
+    """A judgement of first-order gossip, with the decision to pass it on or not, and the tone of doing so."""
 
     decision: Passing
+    tone: Annotated[Tone, Field(description="your own tone about the person: praise is positive, a complaint negative")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +176,7 @@ class Judge[A: JudgementAnswer](Question[A]):
     """Base class of the two questions that end a dialogue.
 
     Attributes:
-        tone: The tone that the gossiper intends; the prompt does not show it.
+        tone: The tone in which the gossiper means to tell it; the prompt does not show it.
         uncredible_share: Share of earlier gossip that the listener judged uncredible; None before the first gossip
             and in a run without reputation.
     """
@@ -190,7 +192,7 @@ class Judge[A: JudgementAnswer](Question[A]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hear(Judge[HearingAnswer]):
-    """The listener's judgement of first-order gossip, and the decision to pass it on or not."""
+    """The listener's judgement of first-order gossip, whether it passes it on, and in which tone."""
 
     name: ClassVar[str] = "hear"
     template: ClassVar[str] = "hear.j2"

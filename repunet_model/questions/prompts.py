@@ -16,6 +16,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from repunet_model.network import BLACKLIST_LENGTH
 from repunet_model.personas import Persona
 from repunet_model.questions.base import Options, Question, said
 from repunet_model.questions.compound import Compound, options_of
@@ -58,8 +59,14 @@ class Prompts:
         self, rules: str, parameters: object = None, *, reputation: bool, gossip: bool, random_pairs: bool = False
     ) -> None:
         """Render the rules of a game, given as a Jinja2 template or the name of a packaged one, with its parameters."""
-        mode = {"reputation": reputation, "gossip": gossip, "random_pairs": random_pairs}
-        self.system = _template(rules).render(parameters=parameters, **mode).strip()
+        given = {
+            "reputation": reputation,
+            "gossip": gossip,
+            "random_pairs": random_pairs,
+            "parameters": parameters,
+            "blacklist": BLACKLIST_LENGTH,
+        }
+        self.system = _template(rules).render(given).strip()
 
     def user(self, question: Question[Any], persona: Persona, learned: str, options: Options) -> str:
         """Return the user part of a prompt: persona, view and question."""

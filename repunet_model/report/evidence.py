@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from repunet_model import games
 from repunet_model.backends.asked import not_taken
+from repunet_model.backends.base import Usage, usage_by_backend
 from repunet_model.config import MODES, OF_GAME
 from repunet_model.errors import ConfigurationError
 from repunet_model.measures import isolated
@@ -47,6 +48,7 @@ class Run:
             the final phase; None without any) and gossip (number of messages it told).
         gossip: Numbers of messages.
         graph: The ties after the last step.
+        costs: The usage of its own steps by label of the backend.
     """
 
     stored: StepReader
@@ -55,6 +57,7 @@ class Run:
     agents: pd.DataFrame
     gossip: Gossip
     graph: nx.DiGraph[str]
+    costs: Mapping[str, Usage]
 
     @property
     def mode(self) -> str:
@@ -221,11 +224,14 @@ def _read(run: StepReader) -> Run:
         raise ConfigurationError(f"{run.folder.path} has no step of its own to report: run some first")
     interactions: list[InteractionRow] = []
     messages: list[GossipRow] = []
+    costs: dict[str, Usage] = {}
     if run.manifest.imported is not None:
         interactions += run.step(0).rows(INTERACTIONS)
         messages += run.step(0).rows(GOSSIP)
     for step in run.steps(run.manifest.shared_steps + 1):
         messages += step.rows(GOSSIP)
+        for label, usage in usage_by_backend(step.usage).items():
+            costs.setdefault(label, Usage()).add(usage)
         if step.number > run.last - PHASE:
             interactions += step.rows(INTERACTIONS)
     first = int(measures["step"].iloc[-1]) - PHASE
@@ -243,6 +249,7 @@ def _read(run: StepReader) -> Run:
         _agents(run.personas, last.state, graph, cooperation, Counter(row["gossiper"] for row in messages)),
         Counter((row["tone"], row["order"], row["credibility"]) for row in messages),
         graph,
+        costs,
     )
 
 

@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from repunet_model.backends.asked import in_words
+from repunet_model.backends.base import Usage
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.report.drawing import save
 from repunet_model.report.evidence import Evidence, Run
@@ -101,6 +103,7 @@ def write(
             page = _template().render(
                 title=title,
                 lead=lead(evidence),
+                not_taken=in_words([run.parameters.get("not_taken", "") for run in evidence.runs]),
                 not_whole=not_whole,
                 sections=[*before, *sections, *(_drawn(*each, place) for each in after), _runs_section(evidence)],
                 made=_made(evidence.runs),
@@ -159,19 +162,20 @@ def _backend(run: Run) -> str:
         past = f"the published implementation up to step {imported['step']}"
         return f"{past}, then {name}" if run.stored.last else past
     model = run.parameters.get("backend.model")
-    return f"{name} ({model})" if model else f"the backend {name}"
+    endpoint = run.parameters.get("backend.endpoint")
+    return f"{name}{f':{endpoint}' if endpoint else ''} ({model})" if model else f"the backend {name}"
 
 
 def _tables_of(picture: Picture, evidence: Evidence) -> list[Table]:
     """Return the table below a picture; of several pictures of a kind, the first has the table of all panels."""
     tables = {
-        "cooperation": final_table,
-        "contrasts": contrast_table,
-        "gossip_and_score": _regression_table,
-        "costs": _cost_table,
+        "cooperation": [final_table],
+        "contrasts": [contrast_table],
+        "gossip_and_score": [_regression_table],
+        "costs": [_cost_table, _backends_table],
     }
-    table = tables.get(picture.name.removesuffix("_1"))
-    return [table(evidence)] if table else []
+    found = (table(evidence) for table in tables.get(picture.name.removesuffix("_1"), ()))
+    return [table for table in found if table.rows]
 
 
 def estimate_in_words(value: Estimate) -> tuple[str, str]:
@@ -238,13 +242,32 @@ def _regression_table(evidence: Evidence) -> Table:
 def _cost_table(evidence: Evidence) -> Table:
     rows = []
     for panel, mode, runs in evidence.cells():
-        calls, attempts, tokens, usd = (
+        *counts, usd = (
             math.fsum(float(run.measures[name].sum()) for run in runs if name in run.measures)
-            for name in ("calls", "attempts", "tokens", "usd")
+            for name in ("calls", "attempts", "tokens", "reasoning_tokens", "usd")
         )
-        rows.append([panel.title, mode, f"{calls:,.0f}", f"{attempts:,.0f}", f"{tokens:,.0f}", f"{usd:,.4f}"])
-    caption = "Questions answered, requests sent to endpoints, their tokens and their known price, all seeds together."
-    return Table(caption, ["scenario", "mode", "questions", "requests", "tokens", "US dollars"], rows, words=2)
+        rows.append([panel.title, mode, *(f"{count:,.0f}" for count in counts), f"{usd:,.4f}"])
+    caption = (
+        "Questions answered, requests sent to endpoints, their tokens (with those of reasoning) and their known price, "
+        "all seeds together."
+    )
+    headings = ["scenario", "mode", "questions", "requests", "tokens", "of reasoning", "US dollars"]
+    return Table(caption, headings, rows, words=2)
+
+
+def _backends_table(evidence: Evidence) -> Table:
+    """Build the table of costs by backend; it has no rows unless backends cost anything."""
+    rows = []
+    for panel, mode, runs in evidence.cells():
+        total: dict[str, Usage] = {}
+        for run in runs:
+            for label, usage in run.costs.items():
+                total.setdefault(label, Usage()).add(usage)
+        for label, usage in sorted(total.items()):
+            usd = "unknown" if usage.unpriced_tokens else f"{usage.usd:,.4f}"
+            rows.append([panel.title, mode, visible(label), f"{usage.attempts:,}", f"{usage.tokens:,}", usd])
+    caption = "Requests by backend, their tokens and their price, all seeds together."
+    return Table(caption, ["scenario", "mode", "backend", "requests", "tokens", "US dollars"], rows, words=3)
 
 
 def _runs_section(evidence: Evidence) -> Section:

@@ -43,8 +43,8 @@ def rates_table(model: RepuNetModel, first: int) -> Table:
     return table
 
 
-def usage_table(usage: Mapping[str, Usage], title: str) -> Table:
-    """Build the table of requests, tokens and cost by question."""
+def usage_table(usage: Mapping[str, Usage], title: str, by: str = "question") -> Table:
+    """Build the table of requests, tokens and cost by question, or `by` something else."""
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     counts = {
         "sent": "attempts",
@@ -55,6 +55,7 @@ def usage_table(usage: Mapping[str, Usage], title: str) -> Table:
         "prompt": "prompt_tokens",
         "cached": "cached_tokens",
         "reply": "completion_tokens",
+        "reasoning": "reasoning_tokens",
     }
     total = Usage()
     for each in usage.values():
@@ -62,7 +63,7 @@ def usage_table(usage: Mapping[str, Usage], title: str) -> Table:
     shown = {
         heading: name for heading, name in counts.items() if getattr(total, name) or heading in {"sent", "re-asked"}
     }
-    table.add_column("question")
+    table.add_column(by, overflow="fold")
     for heading in (*shown, "USD"):
         table.add_column(heading, justify="right")
     for question, each in sorted(usage.items()):

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, cast
 
 from repunet_model import games, measures, stages
 from repunet_model.backends.asked import not_taken
+from repunet_model.backends.base import Usage, usage_by_backend
 from repunet_model.config import parts_in_words
 from repunet_model.errors import ConfigurationError
 from repunet_model.questions.base import said
 from repunet_model.reputation import score_of
-from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES
+from repunet_model.storage import to_json
+from repunet_model.storage.schema import CALLS, DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES
 from repunet_model.util.text import one_line
 
 if TYPE_CHECKING:
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
     from repunet_model.storage.schema import CallRow, GossipRow, RecordRow, TieRow
 
 
-def of_step(run: StepReader, number: int) -> Iterator[str]:
-    """Yield the choices, encounters with judgements, gossip, records and ties of a step; for step 0, the personas."""
+def of_step(run: StepReader, number: int, *, thoughts: bool = False) -> Iterator[str]:
+    """Yield the choices, encounters with judgements, gossip, records and ties of a step; for step 0, the personas.
+
+    With `thoughts`, the models' reasoning follows.
+    """
     yield _heading(run, f"step {number}", number)
     if caveat := games.find(run.manifest.config.game, run.manifest.game_parameters).caveat():
         yield f"  {caveat}"
@@ -47,16 +52,16 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
     events: dict[str, Event] = {}
     for name, event in step.events():
         events.setdefault(name, event)  # further ones are of registered stages, which follow the encounter
-    thoughts: dict[str, list[CallRow]] = {}
+    about_it: dict[str, list[CallRow]] = {}
     for call in calls:
         if call["stage"] == "encounter":
-            thoughts.setdefault(call["agent"], []).append(call)
+            about_it.setdefault(call["agent"], []).append(call)
     for met in step.rows(INTERACTIONS):
         yield f"  {met['first']} and {met['second']}: {met['course']}"
         for name, other in ((met["first"], met["second"]), (met["second"], met["first"])):
             yield f"    {name}: {one_line(events[name].text)}"
-            for thought in thoughts.get(name, ()):
-                yield from _thoughts(thought, other)
+            for call in about_it.get(name, ()):
+                yield from _conclusions(call, other)
         for speaker, text in cast("Row", met).get("conversation") or ():
             yield f"    {speaker}: {said(text)}"
     if gossip := step.rows(GOSSIP):
@@ -69,10 +74,28 @@ def of_step(run: StepReader, number: int) -> Iterator[str]:
     yield from ("", "Ties")
     yield from (f"  {_tie(row)}" for row in step.rows(TIES))
     yield f"  nobody is tied to: {', '.join(measures.isolated(step.network.graph)) or '-'}"
+    yield from _costs(step)
+    if thoughts:
+        yield from ("", "Reasoning before replies", *(_reasoning(step) or [NO_REASONING]))
 
 
-def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:
-    """Yield an agent's state after step `last`, opinions by and about it, and history; or raise ConfigurationError."""
+def _costs(step: Step) -> Iterator[str]:
+    """Yield the cost of a step by question and by backend, unless there is none."""
+    by_question = {name: Usage.from_dict(row) for name, row in step.usage.items()}
+    for by, usages in (("question", by_question), ("backend", usage_by_backend(step.usage))):
+        if any(usage.attempts for usage in usages.values()):
+            yield from ("", f"Cost by {by}")
+        for name, usage in usages.items():
+            if usage.attempts:
+                price = "price unknown" if usage.unpriced_tokens else f"${usage.usd:,.4f}"
+                yield f"  {name}: {usage.attempts:,} requests, {usage.tokens:,} tokens, {price}"
+
+
+def of_agent(run: StepReader, name: str, last: int, *, thoughts: bool = False) -> Iterator[str]:
+    """Yield an agent's state after step `last`, opinions by and about it, and history; or raise ConfigurationError.
+
+    With `thoughts`, its model's reasoning follows.
+    """
     people = {persona.name: persona for persona in run.personas}
     if name not in people:
         raise ConfigurationError(f"no agent is called {name!r} in {run.folder.path}: there are {', '.join(people)}")
@@ -108,6 +131,39 @@ def of_agent(run: StepReader, name: str, last: int) -> Iterator[str]:
     yield from (f"  {holder}: {_record(record)}" for (holder, _), record in of_it.items())
     yield from ("", "What it went through")
     yield from past
+    yield from _prompts(run, name, last)
+    if thoughts:
+        found = [line for step in run.steps(1, last) for line in _reasoning(step, name)]
+        yield from ("", "Reasoning before its replies", *(found or [NO_REASONING]))
+
+
+def _prompts(run: StepReader, name: str, step: int) -> Iterator[str]:
+    """Yield the prompts that were read for an agent in a step, in full, with the replies; nothing without any."""
+    calls = [call for call in run.step(step).rows(CALLS) if call["agent"] == name and "prompt" in call]
+    if not calls:
+        return
+    made = run.manifest.at(step)
+    system = None if made is None else made.system_prompt
+    yield from ("", f"What every prompt of step {step} began with")
+    yield from (f"  {line}" for line in (system or "It was not stored by the version that made the step.").split("\n"))
+    yield from ("", f"What it was asked in step {step}, and what it replied")
+    for call in calls:
+        yield f"  {call['question'].replace('_', ' ')}{' about ' if call['about'] else ''}{call['about']}"
+        yield from (f"    {line}" for line in call["prompt"].split("\n"))
+        yield f"    {to_json(call['answer'])}"
+
+
+NO_REASONING = "  the endpoint returned none"
+
+
+def _reasoning(step: Step, name: str = "") -> list[str]:
+    """Return the reasoning that models returned in a step, of one agent or of all."""
+    return [
+        f"  Round {step.number}: {call['agent']}, {call['question'].replace('_', ' ')}"
+        f"{' about ' + call['about'] if call['about'] else ''}: {said(call['thought'])}"
+        for call in step.rows(CALLS)
+        if "thought" in call and name in {"", call["agent"]}
+    ]
 
 
 def _registered_tables(step: Step) -> Iterator[str]:
@@ -119,7 +175,7 @@ def _registered_tables(step: Step) -> Iterator[str]:
         yield from (f"  {table.in_words(row)}" for row in rows if table.in_words is not None)
 
 
-def _thoughts(call: CallRow, other: str) -> Iterator[str]:
+def _conclusions(call: CallRow, other: str) -> Iterator[str]:
     """Yield the decisions and judgements in an answer, with reasons."""
     answer = call["answer"]
     if call["question"] == "evaluate":
@@ -141,7 +197,7 @@ def _heading(run: StepReader, what: str, step: int) -> str:
     config = run.manifest.config
     parts = ""
     if run.last:
-        made = next((era for first, last, era in run.manifest.eras(run.last) if first <= max(step, 1) <= last), None)
+        made = run.manifest.at(step)
         config = config if made is None else made.config
         parts = f", {parts_in_words(config.reputation, config.gossip)}"
     return f"{run.folder.path.name}, {what} ({config.game}{parts})"

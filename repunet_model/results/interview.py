@@ -17,7 +17,6 @@ from repunet_model.chronicle import Chronicle
 from repunet_model.errors import ConfigurationError
 from repunet_model.questions.base import Coordinates
 from repunet_model.questions.interview import Interview
-from repunet_model.questions.prompts import Prompts
 from repunet_model.rng import Streams
 from repunet_model.storage import Manifest
 from repunet_model.storage.journal import Journal
@@ -50,14 +49,7 @@ def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respon
     if not asked or len(asked) > LONGEST_QUESTION:
         raise ConfigurationError(f"the question has {len(asked)} characters: ask in 1 to {LONGEST_QUESTION:,}")
     config = chronicle.manifest.config
-    game = games.find(config.game, chronicle.manifest.game_parameters)
-    prompts = Prompts(
-        game.rules,
-        game.parameters,
-        reputation=config.reputation,
-        gossip=config.gossip,
-        random_pairs=game.random_pairs,
-    )
+    prompts = games.find(config.game, chronicle.manifest.game_parameters).prompts(config)
     where = Coordinates(step, "interview", Interview.name, name, about=asked)
     digest = Streams(config.seed).digest(*where)
     by_role = chronicle.agent_state(name, step)["learned"]

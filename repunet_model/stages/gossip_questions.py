@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from repunet_model.questions.base import UNCREDIBLE, Candidate, Line
 from repunet_model.questions.compound import FlowQuestion, QuestionFlow
@@ -71,7 +71,7 @@ def tell_at_once(side: Side) -> QuestionFlow[None]:
         side.first_words = yield from telling(side, first_hand(side, side.wish), condition="you want to talk about it")
 
 
-def passes_on(judgement: JudgementAnswer) -> bool:
+def passes_on(judgement: JudgementAnswer) -> TypeGuard[HearingAnswer]:
     """Whether a listener passes the gossip on."""
     return isinstance(judgement, HearingAnswer) and judgement.decision is Passing.PASS_ON
 
@@ -133,12 +133,12 @@ def first_hand(side: Side, wish: WishAnswer) -> Story:
     )
 
 
-def second_hand(message: Message, judgement: JudgementAnswer) -> Story:
-    """Return the story with which the listener passes a message on."""
+def second_hand(message: Message, judgement: HearingAnswer) -> Story:
+    """Return the story with which the listener passes a message on, in the tone of the listener."""
     return Story(
         subject=message.story.subject,
         subject_role=message.story.subject_role,
-        tone=message.story.tone,
+        tone=judgement.tone,
         source=f"{message.listener} < {message.gossiper.name}",
         hearsay=_hearsay(message, judgement),
     )

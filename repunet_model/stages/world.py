@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repunet_model.backends.base import Backend, Request, Usage
+from repunet_model.backends.base import Backend, Request, Usage, label_of
 from repunet_model.questions.base import Answer, Coordinates, Question
 from repunet_model.questions.compound import Compound
 from repunet_model.questions.prompts import Prompts
@@ -54,6 +54,8 @@ class Call:
             row["parts"] = {ask.part: [ask.question.name, ask.about, ask.source] for ask in self.request.question.asks}
         if self.with_prompt:
             row |= {"request": self.request.fingerprint, "prompt": self.request.prompt}
+        if self.request.thoughts:
+            row["thought"] = self.request.thoughts[-1]
         return row
 
 
@@ -61,19 +63,20 @@ class Call:
 class Desk:
     """Desk that sends the questions of one step to backends and keeps the answers.
 
-    `on_call` is called after each call with question name, usage, and whether it was answered. `mailbox` is the file of
-    unread replies, None if the run is not stored. A reused reply counts in `usage` as it first did, but not in `spent`.
+    `on_call` is called after each call with question name, label of the backend, usage, and whether it was answered.
+    `mailbox` is the file of unread replies, None if the run is not stored. `usage` is by question and label; a reused
+    reply counts in it as it first did, but not in `spent`.
     """
 
     step: int
     streams: Streams
     prompts: Prompts
     answering: Mapping[str, Backend]
-    on_call: Callable[[str, Usage, bool], None]
+    on_call: Callable[[str, str, Usage, bool], None]
     stages: Sequence[str]
     mailbox: Path | None = None
     calls: dict[Coordinates, Call] = field(default_factory=dict, init=False)
-    usage: defaultdict[str, Usage] = field(default_factory=lambda: defaultdict(Usage), init=False)
+    usage: defaultdict[tuple[str, str], Usage] = field(default_factory=lambda: defaultdict(Usage), init=False)
     spent: Usage = field(default_factory=Usage, init=False)
     _last: Cause | None = field(default=None, init=False)
 
@@ -99,8 +102,9 @@ class Desk:
         try:
             answer = await backend.answer(request)
         finally:
-            self.on_call(question.name, request.usage, answer is not None)
-            usage = self.usage[question.name]
+            label = label_of(backend.description)
+            self.on_call(question.name, label, request.usage, answer is not None)
+            usage = self.usage[question.name, label]
             usage.add(request.usage)
             self.spent.add(request.usage)
             usage.add(request.earlier)

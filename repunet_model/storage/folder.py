@@ -3,7 +3,7 @@
 Layout::
 
     <storage>/<run>/
-        manifest.json              the run: parameters, seed, backends, versions, its parent if it is a fork
+        manifest.json              the run: parameters, seed, backends, versions, system prompt, the parent of a fork
         manifest.sha256            its hash
         step_0/                    the seed run: personas.json, state.json
         step_<N>/                  the rows of step N and the small state after it

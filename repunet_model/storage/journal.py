@@ -44,6 +44,8 @@ class Journal:
                     raise TypeError("not a reply")
                 if "problem" in row and not isinstance(row["problem"] + row["remedy"], str):
                     raise TypeError("not a problem of a reply")
+                if not isinstance(row.get("thought", ""), str):
+                    raise TypeError("not a thought")
                 if not isinstance(row.get("room", 1), int):
                     raise TypeError("not a number of tokens")
                 if row["at"][0] > step:

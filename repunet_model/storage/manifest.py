@@ -83,6 +83,7 @@ class Manifest:
         config: RunConfig,
         population: Mapping[str, Any],
         answering: Mapping[str, Any],
+        system_prompt: str,
         measures: Iterable[str] = (),
         stages: Iterable[str] = (),
         used: Iterable[Callable[..., object]] = (),
@@ -96,6 +97,7 @@ class Manifest:
             config: Its parameters.
             population: The identity of its agents: see `Population.described`.
             answering: Descriptions of its backends, under "backend" and "backend_for".
+            system_prompt: The system half of its prompts (`Prompts.system`), which all calls share.
             measures: Names of registered measures.
             stages: Names of registered stages, in their order.
             used: See `made_by`.
@@ -111,6 +113,7 @@ class Manifest:
                 **answering,
                 "measures": sorted(measures),
                 "stages": list(stages),
+                "system_prompt": system_prompt,
                 **more,
                 **made_by(used),
             }
@@ -173,6 +176,11 @@ class Manifest:
         return list(self.data.get("stages", ()))
 
     @property
+    def system_prompt(self) -> str | None:
+        """The system half of all prompts; None in a run that an earlier version made, which did not store it."""
+        return self.data.get("system_prompt")
+
+    @property
     def parent(self) -> Row | None:
         """For a fork: run, step and hash of its parent, the entries it changed ("was"), and the parent's parent."""
         return self.data.get("parent")
@@ -214,6 +222,11 @@ class Manifest:
                 yield 1, min(last, self.shared_steps), None
         if last > self.shared_steps:
             yield self.shared_steps + 1, last, self
+
+    def at(self, step: int) -> Self | None:
+        """Return the manifest under which a step was made: see `eras`."""
+        *_, (_, _, manifest) = self.eras(max(step, 1))
+        return manifest
 
     def described(
         self, population: Mapping[str, Any], game_parameters: Mapping[str, Any] | None = None
@@ -260,9 +273,19 @@ class Manifest:
 
 
 def _flat(prefix: str, described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the description of a backend as columns."""
-    parameters = {f"{prefix}.{name}": value for name, value in described.items() if name not in _NOT_PARAMETERS}
-    return {prefix: described["backend"], **parameters}
+    """Return the description of a backend as columns; each further field of its requests has one."""
+    columns = {prefix: described["backend"]}
+    for name, value in described.items():
+        if name == "extra" and isinstance(value, dict):
+            columns |= {f"{prefix}.extra.{field}": _cell(each) for field, each in value.items()}
+        elif name not in _NOT_PARAMETERS:
+            columns[f"{prefix}.{name}"] = value
+    return columns
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as a cell of a table: lists and objects as JSON."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
 
 
 _NOT_PARAMETERS = {"backend", "reads_prompts"}

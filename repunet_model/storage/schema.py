@@ -208,6 +208,7 @@ class CallRow(TypedDict, total=False):
     parts: Annotated[dict[str, list[str]], "for a compound call: question, about and source of each part"]
     request: Annotated[str, "hash of all that the reply may depend on, where a prompt was read"]
     prompt: Annotated[str, "the agent's part of the prompt, where it was read"]
+    thought: Annotated[str, "the model's reasoning before its reply, where the endpoint returned it"]
 
 
 INTERACTIONS = Table("interactions", InteractionRow, "an encounter")

@@ -20,6 +20,9 @@ A file with a sweep::
     [grid.rules]                        # parameters of the backend rules, by their names
     learning_rate = [0.2, 0.4]
 
+    [endpoints.small]                   # named endpoints, for backend = "openai:small", as in a file of jobs
+    model = "qwen2.5-7b-instruct"
+
     [limits]                            # all runs together, as in a file of jobs
     budget_usd = 5
 
@@ -40,12 +43,15 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field
 
 from repunet_model import games
+from repunet_model.backends import endpoints
+from repunet_model.backends.endpoints import NamedEndpoint
 from repunet_model.backends.setup import has_rules
 from repunet_model.config import FIELD_OF, RunConfig, mode_of, name_of
 from repunet_model.errors import ConfigurationError
-from repunet_model.jobs.job import LimitsTable, NewRun, RunName, Section, Steps, parsed, read_toml
+from repunet_model.jobs.job import LimitsTable, NewRun, RunName, Section, Steps, parsed
 from repunet_model.mechanism import Mechanism
 from repunet_model.storage import to_json
+from repunet_model.util.files import read_toml
 from repunet_model.util.text import check_name
 
 
@@ -158,6 +164,7 @@ class _File(Section):
     steps: Steps = 30
     seeds: str | list[int] = "1"
     grid: dict[str, Any] = Field(default_factory=dict)
+    endpoints: dict[str, Any] = Field(default_factory=dict)
     limits: LimitsTable = Field(default_factory=LimitsTable)
 
 
@@ -171,6 +178,7 @@ class Sweep:
         seeds: The seeds.
         grids: The grids; a cell that occurs in two grids is run once.
         limits: The limits on all runs together.
+        endpoints: Named endpoints of its file.
     """
 
     name: str
@@ -178,6 +186,7 @@ class Sweep:
     seeds: Sequence[int]
     grids: Sequence[Grid]
     limits: LimitsTable = field(default_factory=LimitsTable)
+    endpoints: Mapping[str, NamedEndpoint] = field(default_factory=dict)
 
     def cells(self) -> list[NewRun]:
         """Return the distinct runs, in the order of the grids; raise ConfigurationError if a grid is invalid."""
@@ -211,7 +220,8 @@ class Sweep:
                 name = check_name(file.stem)
             except ConfigurationError as error:
                 raise ConfigurationError(f"{file}: {error}, as name or --name") from None
-        return cls(name, content.steps, seeds, [grid], content.limits)
+        own = endpoints.parsed(content.endpoints, str(file))
+        return cls(name, content.steps, seeds, [grid], content.limits, own)
 
     @classmethod
     def of_values(

@@ -6,7 +6,7 @@ The results are the same byte for byte, since a run depends on its parameters al
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from repunet_model import games
+from repunet_model.backends.endpoints import Environment
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.prices import Prices
 from repunet_model.errors import ConfigurationError
@@ -70,8 +71,10 @@ class Prepared:
         return max(1, min(os.cpu_count() or 1, len(self.cells), work // WORTH_A_WORKER))
 
 
-def prepare(sweep: Sweep, storage: Path, prices: Prices | None = None) -> Prepared:
-    """Validate all cells of a sweep without writing anything.
+def prepare(
+    sweep: Sweep, storage: Path, prices: Prices | None = None, environment: Mapping[str, str] = os.environ
+) -> Prepared:
+    """Validate all cells of a sweep without writing anything; `environment` configures endpoints and keys.
 
     Raises:
         ConfigurationError: If a cell cannot be run; the message names it.
@@ -82,7 +85,8 @@ def prepare(sweep: Sweep, storage: Path, prices: Prices | None = None) -> Prepar
         raise ConfigurationError(f"limits: {error}") from None
     cells = sweep.cells()
     runs = storage / sweep.name / "runs"
-    return Prepared(sweep, storage, cells, [new_job(cell, cell.name, runs, limits) for cell in cells], limits)
+    known = Environment.of(environment).with_endpoints(sweep.endpoints)
+    return Prepared(sweep, storage, cells, [new_job(cell, cell.name, runs, limits, known) for cell in cells], limits)
 
 
 def complete(

@@ -21,6 +21,7 @@ from time import monotonic
 from repunet_model import extensions
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
+from repunet_model.backends.waits import Waits
 from repunet_model.config import BUILT_IN
 from repunet_model.errors import ConfigurationError
 from repunet_model.jobs.batch import POLL, Batch, Plan
@@ -113,6 +114,11 @@ class Spread:
         if not run:
             return None
         return (monotonic() - self._started) / len(run) * (len(self._wanted) - len(self._outcomes))
+
+    @property
+    def waits(self) -> Waits:
+        """No waits: distributed jobs ask no endpoint."""
+        return Waits()
 
     def total(self) -> tuple[int, Usage]:
         """Return the number of answered questions; distributed jobs have no cost."""

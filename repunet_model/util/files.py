@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,16 @@ def content(path: Path) -> bytes:
             return path.read_bytes()
         except FileNotFoundError:
             raise StorageError(f"{path} is missing") from None
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Parse a TOML file; raise ConfigurationError if it cannot be read or parsed."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{file} is no TOML: {error}") from None
 
 
 def parsed(text: bytes, path: Path) -> Any:

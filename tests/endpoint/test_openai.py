@@ -17,11 +17,16 @@ from repunet_model.backends import wrappers
 from repunet_model.backends.base import Request
 from repunet_model.backends.endpoint import Endpoint as Settings
 from repunet_model.backends.limits import Limits
+from repunet_model.chronicle import Chronicle
 from repunet_model.cli import main
 from repunet_model.errors import TransientError
 from repunet_model.questions.base import Answer
+from repunet_model.storage import StepReader
+from repunet_model.storage.schema import CALLS
 from repunet_model.testing import Endpoint, completion, endpoint, reply_to
 from tests.conftest import MODE_NAMES, MODES, complaint, contents, until
+from tests.societies.test_identity import as_format_3
+from visualization import drawing
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +66,63 @@ def test_every_mode_runs_against_an_endpoint_with_20_calls_at_once(
     assert len(calls) == len(running.requests)
     sent = Counter(body["messages"][1]["content"] for body in running.requests)
     assert Counter(call["prompt"] for call in calls) == sent
+
+
+def told(folder: Path) -> Counter[tuple[str | None, str]]:
+    """Return the prompts of a stored run, each in its two halves."""
+    run = StepReader.open(folder)
+    prompts: Counter[tuple[str | None, str]] = Counter()
+    for step in run.steps(1):
+        manifest = run.manifest.at(step.number)
+        assert manifest is not None
+        prompts.update((manifest.system_prompt, call["prompt"]) for call in step.rows(CALLS))
+    return prompts
+
+
+def test_every_prompt_is_in_the_run_folder_in_both_halves_and_is_shown(
+    local_endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli_run(True, True, tmp_path, steps=2) == 0
+    sent = [tuple(message["content"] for message in body["messages"]) for body in local_endpoint.requests]
+    assert told(tmp_path / "it") == Counter(sent)
+    ((system, _), *_) = sent
+    assert (tmp_path / "it" / "manifest.json").read_text().count(json.dumps(system, ensure_ascii=False)) == 1
+    assert sum(system[:80] in path.read_text() for path in (tmp_path / "it").rglob("*.json*")) == 1
+    capsys.readouterr()
+    assert main(["show", "it", "--agent", "Emma Dubois", "--storage", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert (
+        "\nWhat every prompt of step 2 began with\n  People meet in pairs, round after round, and play a game." in shown
+    )
+    asked = [call for call in StepReader.open(tmp_path / "it").step(2).rows(CALLS) if call["agent"] == "Emma Dubois"]
+    assert len(asked) > 5
+    for text in (system, *(call["prompt"] for call in asked)):
+        assert all(f"  {line}\n" in shown for line in text.split("\n"))
+    drawn = drawing.agent(Chronicle.of_run(StepReader.open(tmp_path / "it")), 2, "Emma Dubois")
+    assert drawn["system_prompt"] == system
+    assert {call["prompt"] for call in drawn["calls"]} == {call["prompt"] for call in asked}
+
+
+def test_a_fork_in_another_mode_has_the_prompts_of_both(local_endpoint: Endpoint, tmp_path: Path) -> None:
+    assert cli_run(True, True, tmp_path, steps=1) == 0
+    changes = ["--set", "reputation=n", "--set", "gossip=n", "--sim-name", "fork"]
+    assert main(["fork", "it", *changes, "--storage", str(tmp_path)]) == 0
+    assert main(["resume", "fork", "--steps", "1", "--storage", str(tmp_path)]) == 0
+    sent = Counter(tuple(message["content"] for message in body["messages"]) for body in local_endpoint.requests)
+    assert told(tmp_path / "fork") == sent
+    assert len({system for system, _ in sent}) == 2
+
+
+def test_a_run_that_did_not_store_what_prompts_begin_with_is_read(
+    local_endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli_run(True, True, tmp_path, steps=1) == 0
+    as_format_3(tmp_path / "it")
+    capsys.readouterr()
+    assert main(["check", "it", "--storage", str(tmp_path)]) == 0
+    assert main(["show", "it", "--agent", "Emma Dubois", "--storage", str(tmp_path)]) == 0
+    assert "\n  It was not stored by the version that made the step.\n" in capsys.readouterr().out
+    assert drawing.agent(Chronicle.of_run(StepReader.open(tmp_path / "it")), 1, "Emma Dubois")["system_prompt"] is None
 
 
 def test_requests_carry_the_parameters_and_the_schema(

@@ -135,7 +135,8 @@ def test_a_refusal_says_when_to_come_again(local_endpoint: Endpoint) -> None:
 
         async def answer[A: Answer](self, request: Request[A]) -> A:
             try:
-                await self._transport.send({}, self._destination, request)
+                with self._addresses.one() as destination:
+                    await self._transport.send({}, destination, request)
             except RefusedError as error:
                 self.refusals.append(error)
             raise EndpointError("enough")

@@ -84,7 +84,7 @@ def test_a_human_plays_one_step_without_reputation(types: Typist, capsys: pytest
     for rows in asked.values():
         for row in rows:
             assert row["prompt"] in shown
-    assert shown.count("Partners change each round") == 1
+    assert shown.count("Pairs are formed anew each round") == 1
     assert "  1  " + choice["options"]["decision"][0] + "\n  2  " + choice["options"]["decision"][1] in shown
     model = RepuNetModel.load("sim_storage/demo")
     assert str(model.agent(AKIKO).learned["player"]) == "You trust people. You always did."

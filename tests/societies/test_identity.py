@@ -172,10 +172,14 @@ def test_from_a_later_step_it_is_the_run_itself_and_another_mode_is_a_fork() -> 
 # Runs of format 3
 
 
-def as_format_3(folder: Path, without: tuple[str, ...] = ("population", "label", "extensions", "stages")) -> None:
+LATER = ("population", "label", "extensions", "stages", "system_prompt")
+"""Entries of manifests that format 3 did not have."""
+
+
+def as_format_3(folder: Path) -> None:
     """Rewrite a run as the version before wrote it."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    old: dict[str, Any] = {name: value for name, value in manifest.items() if name not in without} | {"format": 3}
+    old: dict[str, Any] = {name: value for name, value in manifest.items() if name not in LATER} | {"format": 3}
     if "parent" in old:
         old["parent"] = {name: old["parent"][name] for name in ("run", "step", "manifest")}
     text = json.dumps(old, ensure_ascii=False, indent=2) + "\n"

@@ -11,8 +11,8 @@ import pytest
 from repunet_model.backends.prices import Prices
 from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError
-from repunet_model.jobs.job import read_toml
 from repunet_model.util import files
+from repunet_model.util.files import read_toml
 from repunet_model.util.screen import escape_unknown, make_console, say
 from repunet_model.util.text import at_step, check_name, is_file_name, path_of, program
 

@@ -58,7 +58,7 @@ class Sender:
     async def send(self, body: Mapping[str, Any], destination: Destination, request: Request[Any]) -> str:
         """Return a reply that arrived for an earlier process, or send the body; see `Transport`."""
         text = json.dumps(body, ensure_ascii=False)
-        digest = sha256(f"{destination.base_url}\n{text}".encode()).hexdigest()
+        digest = sha256(f"{destination.endpoint or destination.base_url}\n{text}".encode()).hexdigest()
         mailbox = request.mailbox
         if mailbox is not None and (replies := (await self._opened(mailbox)).get(digest)):
             request.receipts.append(partial(self._settled.setdefault(mailbox, []).append, digest))

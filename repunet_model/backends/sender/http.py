@@ -15,6 +15,9 @@ from repunet_model.backends.sender.transport import Destination
 
 _OF_WAITING = ("retry-after", "x-ratelimit-", "date")
 
+_NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}
+"""OpenSSL's reasons for a failed connection to a server that speaks plain HTTP."""
+
 
 async def send(destination: Destination, body: bytes) -> dict[str, Any]:
     """Send a body of JSON once.
@@ -56,7 +59,10 @@ def _loss(error: openai.APIConnectionError) -> dict[str, Any]:
         causes.append(cause)
     for cause in causes:
         if isinstance(cause, aiohttp.ClientConnectorError):
-            return {"reason": cause.os_error.strerror or str(cause), "may_have_arrived": False}
+            loss = {"reason": cause.os_error.strerror or str(cause), "may_have_arrived": False}
+            if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+                return loss | {"reason": getattr(cause.os_error, "verify_message", str(cause)), "is_insecure": True}
+            return loss | {"is_insecure": getattr(cause.os_error, "reason", "") in _NO_TLS}
     is_timeout = any(isinstance(cause, TimeoutError) for cause in causes)
     return {"reason": str(causes[-1]), "is_timeout": is_timeout}
 

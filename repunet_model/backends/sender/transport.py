@@ -18,6 +18,7 @@ class Destination:
     """The address of an endpoint and the parameters of the connection.
 
     Timeouts are in seconds; `path` follows `base_url`; `trust_env` applies the proxy settings of the environment.
+    `endpoint` is the name of a named endpoint, whose addresses all give the same replies.
     """
 
     base_url: str
@@ -26,6 +27,7 @@ class Destination:
     connect_timeout: float
     trust_env: bool
     path: str = "/chat/completions"
+    endpoint: str = ""
 
 
 @dataclass(eq=False)
@@ -55,10 +57,13 @@ class RefusedError(Exception):
 class LostError(Exception):
     """The lack of a reply to a request, which may or may not have arrived at the endpoint."""
 
-    def __init__(self, reason: str, *, is_timeout: bool = False, may_have_arrived: bool = True) -> None:
+    def __init__(
+        self, reason: str, *, is_timeout: bool = False, may_have_arrived: bool = True, is_insecure: bool = False
+    ) -> None:
         super().__init__(reason)
         self.is_timeout = is_timeout
         self.may_have_arrived = may_have_arrived
+        self.is_insecure = is_insecure  # the certificate is not trusted, or the server does not speak TLS
 
 
 class Transport(Protocol):
