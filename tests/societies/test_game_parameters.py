@@ -79,7 +79,7 @@ def test_a_payoff_is_paid_for_its_moves_alone_and_said(name: str, backend: str |
         assert set(payoffs(model)) == {4.25}
         assert "Points: you 4.25, they 4.25." in model.agents.to_list()[0].memory.snapshot()[0].text
     else:
-        mixed = {"backend": "always_cooperate", "backend_for": {"Aisha Ibrahim": "always_defect"}}
+        mixed: dict[str, Any] = {"backend": "always_cooperate", "backend_for": {"Aisha Ibrahim": "always_defect"}}
         before, after = (
             society("prisoners_dilemma", **mixed),
             society("prisoners_dilemma", game_parameters=changed, **mixed),
@@ -203,7 +203,7 @@ def test_runs_of_earlier_formats_have_the_defaults() -> None:
     run("run -n 4 --steps 1 --sim-name old")
     new = StepReader.open(STORED / "old")
     columns = identity(new, new.manifest)
-    as_format_3(STORED / "old", ("population", "label", "extensions", "stages", "mechanism", "game_parameters"))
+    as_format_3(STORED / "old")
     old = StepReader.open(STORED / "old")
     assert identity(old, old.manifest) == columns | {"population": "", "mechanism": "published"}
     run("fork old --set game.temptation=4 --sim-name fork")

@@ -172,7 +172,7 @@ def test_from_a_later_step_it_is_the_run_itself_and_another_mode_is_a_fork() -> 
 # Runs of format 3
 
 
-LATER = ("population", "label", "extensions", "stages", "system_prompt")
+LATER = ("population", "label", "extensions", "stages", "system_prompt", "mechanism", "game_parameters")
 """Entries of manifests that format 3 did not have."""
 
 
@@ -228,7 +228,7 @@ def test_runs_are_told_apart_by_every_switch_and_old_ones_have_the_published_mec
         run("run", "-n", "4", "--steps", "1", "--seed", "1", "--mechanism", mechanism, "--sim-name", name)
     stored = json.loads((STORED / "other" / "manifest.json").read_text(encoding="utf-8"))["mechanism"]
     assert stored == Mechanism(second_order=False).model_dump(mode="json")
-    as_format_3(STORED / "old", ("population", "label", "extensions", "stages", "mechanism"))
+    as_format_3(STORED / "old")
     columns = [
         table_of(StepReader.open(STORED / name))["mechanism"].unique().tolist() for name in ("old", "new", "other")
     ]
