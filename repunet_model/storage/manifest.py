@@ -258,7 +258,7 @@ class Manifest:
                 for name, value in _flat(f"backend_for.{agent}", described).items()
             },
             "prompts": self.data["prompts"][:SHOWN_DIGITS] if self.reads_prompts else None,
-            "extensions": " ".join(f"{name}:{digest}" for name, digest in self.data.get("extensions", {}).items())
+            "extensions": " ".join(f"{name}:{digest}" for name, digest in (self.data.get("extensions") or {}).items())
             or None,
             "version": self.data["repunet"],
             "parent": parent.get("run"),
