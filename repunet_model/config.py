@@ -237,6 +237,18 @@ class RunConfig(BaseModel):
             may_change=False,
         ),
     ] = BUILT_IN
+    network: Annotated[
+        str,
+        BeforeValidator(_text),
+        Parameter(
+            "Ties at the start: none, complete, ring:k=2, erdos_renyi:p=0.2, watts_strogatz:k=4,p=0.1, "
+            "barabasi_albert:m=2, block:within=0.4,between=0.05 (by disposition), edges:FILE, ties:FILE or "
+            "graphml:FILE.",
+            metavar="NETWORK",
+            is_resolved=True,
+            may_change=False,
+        ),
+    ] = "none"
     backend: Annotated[
         str,
         BeforeValidator(_text),

@@ -31,6 +31,7 @@ from repunet_model.backends.wrappers import service
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.games.base import Game
+from repunet_model.initial_network import InitialNetwork
 from repunet_model.mechanism import Mechanism
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
@@ -80,6 +81,7 @@ class RepuNetModel(SteppedModel):
         game_parameters: str | Mapping[str, object] | None = None,
         n_agents: int | None = None,
         personas: str | Sequence[Persona] | Population = BUILT_IN,
+        network: str | InitialNetwork = "none",
         backend: str | Backend = "rules",
         backend_for: Mapping[str, str | Backend] | None = None,
         activation: str = "simultaneous",
@@ -102,6 +104,8 @@ class RepuNetModel(SteppedModel):
                 mapping of names to numbers; None for the game's defaults (`games.parameters`).
             n_agents: Number of agents; None for the size of the persona set (20 for the built-in one).
             personas: "built-in", the path of a persona file, a sequence of personas, or a named population.
+            network: The ties at the start: "none", or as in `repunet_model.initial_network`, such as
+                "watts_strogatz:k=4,p=0.1" or "edges:FILE".
             backend: The backend of the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
                 the LLM_* variables), another name of `backends.setup`, or a backend object.
             backend_for: Other backends for single agents, by name of the agent.
@@ -129,6 +133,7 @@ class RepuNetModel(SteppedModel):
                 "game_parameters": {} if game_parameters is None else game_parameters,
                 "n_agents": n_agents,
                 "personas": GIVEN if isinstance(personas, list | tuple | Population) else personas,
+                "network": str(network) if isinstance(network, InitialNetwork) else network,
                 "backend": backend if isinstance(backend, str) else GIVEN,
                 "backend_for": _names(backend_for),
                 "activation": activation,
@@ -142,6 +147,7 @@ class RepuNetModel(SteppedModel):
         super().__init__(rng=abs(config.seed))
         self.config = config
         self._game = games.find(config.game, config.game_parameters)
+        self._initial = network if isinstance(network, InitialNetwork) else InitialNetwork.read(config.network)
         chosen = population(personas, config.game, self._game.roles, config.n_agents)
         people = chosen.personas
         self.population = chosen.name
@@ -156,6 +162,7 @@ class RepuNetModel(SteppedModel):
         self._prompts = self._game.prompts(config)
         self._streams = Streams(config.seed)
         self.network = SocialNetwork(persona.name for persona in people)
+        self._initial.tie(self.network, people, self._game.roles, self._streams)
         self._standings = Standings()
         self._agents_by_name = {
             persona.name: RepuNetAgent(
@@ -231,7 +238,7 @@ class RepuNetModel(SteppedModel):
         served = {}
         for backend in self._respondents.distinct():
             if isinstance(backend, ReplayBackend):
-                backend.check(self.config.in_table(), self._game.parameters.stored())
+                backend.check(self.config.in_table(), self._game.parameters.stored(), self._initial.described)
             served[id(backend)] = service(backend, self.limits, self._recorder.journal)
         return {name: served[id(self._respondents.of(name))] for name in names}
 
@@ -400,6 +407,7 @@ class RepuNetModel(SteppedModel):
             [stage.name for stage in self._own_stages],
             self._used(),
             game_parameters=self._game.parameters.stored(),
+            network=self._initial.described,
         )
 
     def _used(self) -> list[Callable[..., object]]:
@@ -451,6 +459,7 @@ class RepuNetModel(SteppedModel):
                 **run.manifest.config.keywords(),
                 game_parameters=run.manifest.game_parameters,
                 personas=Population(run.population["name"], run.personas),
+                network=InitialNetwork.restored(run.manifest.network),
                 backend=answering.default,
                 backend_for=answering.by_name,
                 limits=limits,

@@ -240,7 +240,7 @@ def check_same(run: StepReader, wanted: Manifest) -> None:
     place = run.folder.path
     if run.manifest.parent is not None:
         raise ConfigurationError(f"{place} is a fork: continue it with resume, or choose another sim_name")
-    entries = ("game_parameters", "backend", "backend_for", "measures", "extensions")
+    entries = ("game_parameters", "network", "backend", "backend_for", "measures", "extensions")
     stored = {**run.manifest.config.in_table(), "stages": run.manifest.stages, "population": run.population["sha256"]}
     described = {**wanted.config.in_table(), "stages": wanted.stages, "population": wanted.data["population"]["sha256"]}
     stored |= {name: run.manifest.data.get(name, wanted.data[name]) for name in entries}

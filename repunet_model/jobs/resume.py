@@ -17,6 +17,7 @@ from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.config import OF_GAME, RunConfig, changeable, name_of, read_text, shown
 from repunet_model.errors import ConfigurationError
+from repunet_model.initial_network import InitialNetwork
 from repunet_model.model import RepuNetModel
 from repunet_model.personas import Population
 from repunet_model.storage import Manifest, StepReader
@@ -30,6 +31,7 @@ class Start:
 
     config: RunConfig
     personas: str | Population
+    network: str | InitialNetwork
     who: Callable[[], Respondents]
     replayed_steps: int | None = None
 
@@ -42,6 +44,7 @@ class Start:
             game_parameters=self.config.game_parameters,
             n_agents=self.config.n_agents,
             personas=self.personas,
+            network=self.network,
             backend=who.default,
             backend_for=who.by_name,
             limits=limits,
@@ -55,14 +58,16 @@ def start(
     storage: Path,
     environment: Mapping[str, str] = os.environ,
     population: Population | None = None,
+    network: InitialNetwork | None = None,
 ) -> Start:
     """Prepare a new model; a replay takes unset parameters from the replayed run, which is in `storage`.
 
-    `environment` configures endpoints and keys; `population` replaces the personas that the parameters name. Raises
-    RepuNetError if a run to replay cannot be read, or has a stage that is not registered.
+    `environment` configures endpoints and keys; `population` and `network` replace those that the parameters name.
+    Raises RepuNetError if a run to replay cannot be read, or has a stage that is not registered.
     """
     backend = replayable(config.backend, storage)
     personas: str | Population = config.personas if population is None else population
+    ties: str | InitialNetwork = config.network if network is None else network
     steps = None
     kind, _, replayed = backend.partition(":")
     if kind == "replay" and replayed:
@@ -74,7 +79,9 @@ def start(
         config = _with_game_of(run.manifest, config)
         if population is None and "personas" not in config.model_fields_set:
             personas = Population(run.population["name"], run.personas)
-    return Start(config, personas, lambda: respondents(backend, config.backend_for, environment), steps)
+        if "network" not in config.model_fields_set:
+            ties = _network_of(run)
+    return Start(config, personas, ties, lambda: respondents(backend, config.backend_for, environment), steps)
 
 
 def start_from(run: StepReader, config: RunConfig, storage: Path, environment: Mapping[str, str]) -> Start:
@@ -90,7 +97,13 @@ def start_from(run: StepReader, config: RunConfig, storage: Path, environment: M
     stored = run.manifest.config.stored()
     config = config.changed({name: stored[name] for name in stored if name not in config.model_fields_set})
     config = _with_game_of(run.manifest, config)
-    return start(config, storage, environment, populations.of_run(run, 0))
+    network = None if "network" in config.model_fields_set else _network_of(run)
+    return start(config, storage, environment, populations.of_run(run, 0), network)
+
+
+def _network_of(run: StepReader) -> InitialNetwork:
+    """Return the initial network of a stored run."""
+    return InitialNetwork.of_run(run.manifest.network, run.step(0).state["network"]["ties"])
 
 
 def _with_game_of(manifest: Manifest, config: RunConfig) -> RunConfig:

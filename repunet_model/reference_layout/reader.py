@@ -135,6 +135,7 @@ def import_run(
         respondents(backend).to_dict(),
         game.prompts(config).system,
         game_parameters=game.parameters.stored(),
+        network=reading.kept("network", {"kind": "none"}),
         imported={"from": reading.snapshot.source, "step": reading.step},
     )
     default = re.sub(r"[^A-Za-z0-9._-]+", "_", f"imported_{reading.snapshot.source.replace('/', '_')}")

@@ -89,6 +89,7 @@ class Manifest:
         used: Iterable[Callable[..., object]] = (),
         *,
         game_parameters: Mapping[str, Any],
+        network: Mapping[str, Any],
         **more: Any,
     ) -> Self:
         """Create the manifest of a new run.
@@ -102,6 +103,7 @@ class Manifest:
             stages: Names of registered stages, in their order.
             used: See `made_by`.
             game_parameters: All parameters of its game.
+            network: The description of its ties at the start.
             more: Further entries.
         """
         return cls(
@@ -110,6 +112,7 @@ class Manifest:
                 **config.stored(),
                 "game_parameters": dict(game_parameters),
                 "population": dict(population),
+                "network": dict(network),
                 **answering,
                 "measures": sorted(measures),
                 "stages": list(stages),
@@ -128,7 +131,7 @@ class Manifest:
         """
         manifest = cls(data)
         _ = manifest.config
-        for name in ("backend", "backend_for", *(["game_parameters"] if data.get("game_parameters") else [])):
+        for name in ("backend", "backend_for", *(name for name in ("game_parameters", "network") if data.get(name))):
             if not isinstance(data.get(name), dict):
                 raise ConfigurationError(f"{name} is missing, or is not an object")
         parent = data.get("parent")
@@ -145,6 +148,11 @@ class Manifest:
     def game_parameters(self) -> dict[str, Any]:
         """The parameters of the game; none before format 5, whose runs have the game's defaults."""
         return cast("dict[str, Any]", self.data.get("game_parameters") or {})
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The description of the ties at the start; there were none before format 5."""
+        return cast("dict[str, Any]", self.data.get("network") or {"kind": "none"})
 
     @property
     def mode(self) -> str:
@@ -251,6 +259,7 @@ class Manifest:
             "n_agents": population["agents"],
             "population": population["name"],
             "population_hash": population["sha256"],
+            **_of_network(self.network),
             **_flat("backend", self.backend),
             **{
                 name: value
@@ -281,6 +290,14 @@ def _flat(prefix: str, described: Mapping[str, Any]) -> dict[str, Any]:
         elif name not in _NOT_PARAMETERS:
             columns[f"{prefix}.{name}"] = value
     return columns
+
+
+def _of_network(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of an initial network as columns; a file is identified by its content, not its name."""
+    known = {name: value for name, value in described.items() if name not in ("kind", "file")}
+    if "sha256" in known:
+        known["sha256"] = known["sha256"][:SHOWN_DIGITS]
+    return {"network": described["kind"], **{f"network.{name}": value for name, value in known.items()}}
 
 
 def _cell(value: Any) -> Any:
