@@ -51,9 +51,7 @@ def test_degrees_are_those_of_networkx_for_the_seed(text: str, expected: nx.Grap
     degrees = sorted(degree for _, degree in expected.degree())
     assert sorted(degree for _, degree in graph.out_degree()) == degrees
     assert sorted(degree for _, degree in graph.in_degree()) == degrees
-    assert nx.is_isomorphic(
-        nx.relabel_nodes(graph.to_undirected(), {name: NAMES.index(name) for name in NAMES}), expected
-    )
+    assert nx.faster_could_be_isomorphic(graph.to_undirected(), expected)  # Equal degrees and triangles of all nodes.
     assert nx.overall_reciprocity(graph) == 1 if graph.edges else True
     assert nx.transitivity(graph.to_undirected()) == pytest.approx(nx.transitivity(expected))
 
