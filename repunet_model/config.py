@@ -229,10 +229,11 @@ class RunConfig(BaseModel):
         str,
         BeforeValidator(_text),
         Parameter(
-            "Persona file (JSON): a list of personas; or learned texts by name, for the built-in ones; or either of "
+            "built-in (ten altruistic, ten self-interested), rational (the same people, all self-interested), or a "
+            "persona file (JSON): a list of personas; or learned texts by name, for the built-in ones; or either of "
             "these by scenario.",
             options=("--personas", "--persona-file"),
-            metavar="FILE",
+            metavar="SET|FILE",
             is_resolved=True,
             may_change=False,
         ),

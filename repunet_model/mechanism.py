@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
@@ -229,7 +229,8 @@ class Mechanism(BaseModel):
                 if getattr(self, field) != getattr(base, field)
             ]
             texts.append([name, *other])
-        return ",".join(min(texts, key=len))
+        nearest = min(texts, key=len)
+        return ",".join(nearest)
 
     @classmethod
     def read(cls, value: object) -> Self:
@@ -281,6 +282,7 @@ class Mechanism(BaseModel):
         is_shown = self.gossip_memory is GossipMemory.ALWAYS or (
             self.gossip_memory is GossipMemory.WITHOUT_RECORDS and not peers
         )
+        partners = self.partners if peers else Partners(self.partners_without_records)
         return self.model_copy(
             update={
                 "self_records": self.self_records and reputation,
@@ -288,7 +290,7 @@ class Mechanism(BaseModel):
                 "first_order": first_order,
                 "second_order": self.second_order and first_order,
                 "gossip_memory": GossipMemory.ALWAYS if is_shown and first_order else GossipMemory.NEVER,
-                "partners": self.partners if peers else Partners(self.partners_without_records),
+                "partners": partners if self.partner_probability else Partners.RANDOM,
                 "tie_after_gossip": self.tie_after_gossip and first_order,
                 "tie_after_news": self.tie_after_news and peers,
             }
@@ -301,7 +303,7 @@ def _range(field: str) -> tuple[float, float, Any]:
     low = next(each.ge for each in described.metadata if isinstance(each, Ge))
     high = next(each.le for each in described.metadata if isinstance(each, Le))
     assert isinstance(described.annotation, type)
-    return low, high, described.annotation
+    return cast("float", low), cast("float", high), described.annotation
 
 
 def _in_words(value: object) -> str:

@@ -33,12 +33,13 @@ from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.games.base import Game
 from repunet_model.initial_network import InitialNetwork
 from repunet_model.mechanism import Mechanism
-from repunet_model.memory import Event
+from repunet_model.memory import Memory
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import GIVEN, Persona, Population, describe, population
 from repunet_model.questions.prompts import prompt_hash
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
+from repunet_model.stability import MEASURE, StabilityRule, Stopped
 from repunet_model.stages.step import in_order, run_step
 from repunet_model.stages.world import Desk, StepContext
 from repunet_model.stepping import SteppedModel
@@ -103,7 +104,8 @@ class RepuNetModel(SteppedModel):
             game_parameters: Payoffs and other constants of the game, as a text such as "temptation=4,reward=3" or a
                 mapping of names to numbers; None for the game's defaults (`games.parameters`).
             n_agents: Number of agents; None for the size of the persona set (20 for the built-in one).
-            personas: "built-in", the path of a persona file, a sequence of personas, or a named population.
+            personas: "built-in" (ten altruistic, ten self-interested), "rational" (all self-interested), the path of a
+                persona file, a sequence of personas, or a named population.
             network: The ties at the start: "none", or as in `repunet_model.initial_network`, such as
                 "watts_strogatz:k=4,p=0.1" or "edges:FILE".
             backend: The backend of the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
@@ -159,9 +161,10 @@ class RepuNetModel(SteppedModel):
         self._answering = self._services([persona.name for persona in people])
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
+        self._mechanism = self._game.mechanism(config)
         self._prompts = self._game.prompts(config)
         self._streams = Streams(config.seed)
-        self.network = SocialNetwork(persona.name for persona in people)
+        self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._initial.tie(self.network, people, self._game.roles, self._streams)
         self._standings = Standings()
         self._agents_by_name = {
@@ -186,6 +189,7 @@ class RepuNetModel(SteppedModel):
         self._start_collecting()
         self._committed = self._state()
         self.watchers: list[Watcher] = []
+        self._shared_steps = 0
         if storage is not None:
             self._recorder.keep_in(self._create_folder(storage, run_name), step=0)
 
@@ -270,6 +274,25 @@ class RepuNetModel(SteppedModel):
         )
         self.datacollector.collect(self)
 
+    def stable(self, rule: StabilityRule) -> Stopped | None:
+        """Return where the run is stable by a rule, and note it in the folder of a stored run.
+
+            rule = StabilityRule()
+            while model.steps < 100 and not model.stable(rule):
+                model.step()
+
+        Returns:
+            None if it is not stable yet.
+
+        Raises:
+            StorageError: If the note cannot be written.
+        """
+        first = self._shared_steps + 1
+        found = Stopped.of(rule, self.datacollector.model_vars[MEASURE][first:], first)
+        if found is not None:
+            self._recorder.note_stop(found)
+        return found
+
     def close(self) -> None:
         """Close the connections of the backends and release the lock of the run folder."""
         event_loop.run(self._respondents.close())
@@ -288,7 +311,7 @@ class RepuNetModel(SteppedModel):
 
     async def _whole_step(self) -> None:
         """Decide, apply, collect and store a step atomically; `steps` already counts it."""
-        memories = {name: agent.memory.snapshot() for name, agent in self._agents_by_name.items()}
+        memories = {name: agent.memory.copy() for name, agent in self._agents_by_name.items()}
         kinds = in_order(self._own_stages)
         desk = Desk(
             self.steps,
@@ -302,8 +325,7 @@ class RepuNetModel(SteppedModel):
         world = StepContext(
             step=self.steps,
             game=self._game,
-            reputation=self.config.reputation,
-            gossip=self.config.gossip,
+            mechanism=self._mechanism,
             fused=self.config.questions is Questions.FUSED,
             dialogue_turns=self.config.dialogue_turns,
             agents=self._agents_by_name,
@@ -350,11 +372,11 @@ class RepuNetModel(SteppedModel):
                 self.datacollector.add_table_row(table.name, row)
         self.datacollector.collect(self)
 
-    def _roll_back(self, step: int, memories: Mapping[str, tuple[Event, ...]]) -> None:
+    def _roll_back(self, step: int, memories: Mapping[str, Memory]) -> None:
         """Undo the changes of a failed step."""
         self._restore(self._committed)
         for name, agent in self._agents_by_name.items():
-            agent.memory.replace(memories[name])
+            agent.memory = memories[name]
             agent.ledger.forget(step)
 
     def _measure(self, rates: Mapping[str, float | None], log: StepLog, calls: int) -> None:
@@ -384,7 +406,7 @@ class RepuNetModel(SteppedModel):
 
     def _restore(self, state: State) -> None:
         """Set the state from the data of `_state`."""
-        self.network = SocialNetwork.from_dict(state["network"])
+        self.network = SocialNetwork.from_dict(state["network"], self._mechanism.blacklist_length)
         self._board = list(state["board"])
         self._restore_agents(state)
 
@@ -473,6 +495,7 @@ class RepuNetModel(SteppedModel):
             extensions.check(run.manifest.data.get("extensions", {}), model._used())
             with _uncollected():
                 model._fold(run, last)
+            model._shared_steps = run.manifest.shared_steps
             model._recorder.keep_in(run.folder, last)
             for row in model._recorder.journal.rows():
                 model.limits.purse.count(Usage.from_dict(row["usage"]))
@@ -485,6 +508,8 @@ class RepuNetModel(SteppedModel):
                 self._agents_by_name[holder].ledger.add(update)
             for name, event in step.events():
                 self._agents_by_name[name].memory.add(event)
+            for listener, message in step.heard():
+                self._agents_by_name[listener].memory.hear(message)
             self._committed = step.state
             if step.number in {0, last}:
                 self._restore(step.state)

@@ -18,8 +18,6 @@ from repunet_model.errors import ConfigurationError
 if TYPE_CHECKING:
     from repunet_model.storage.schema import NetworkState
 
-BLACKLIST_LENGTH = 5
-
 
 def _refuse(*_: object, **__: object) -> None:
     raise ConfigurationError("the graph of a model is read-only: ties change in steps; change a copy (graph.copy())")
@@ -33,12 +31,13 @@ class SocialNetwork:
             it, since it counts mutual ties.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], blacklist_length: int | None = None) -> None:
+        """Create a network without ties; a blacklist holds the last `blacklist_length` entries, None: all."""
         self.graph: nx.DiGraph[str] = nx.DiGraph()
         self.graph.add_nodes_from(names)
         self._position = {name: position for position, name in enumerate(self.graph)}
         self._blacklists: dict[str, deque[tuple[str, str]]] = {
-            name: deque(maxlen=BLACKLIST_LENGTH) for name in self.graph
+            name: deque(maxlen=blacklist_length) for name in self.graph
         }
         self._mutual: Counter[str] = Counter()
 
@@ -73,7 +72,7 @@ class SocialNetwork:
         return sorted(names, key=self._position.__getitem__)
 
     def blacklist(self, agent: str) -> tuple[tuple[str, str], ...]:
-        """Return the last five (name, role) pairs that an agent cut a tie to, oldest first."""
+        """Return the last (name, role) pairs that an agent cut a tie to, oldest first."""
         return tuple(self._blacklists[agent])
 
     def is_blacklisted(self, agent: str, other: str, role: str) -> bool:
@@ -96,7 +95,7 @@ class SocialNetwork:
             self._mutual[role] += self.is_bound(other, agent, role)
 
     def unbind(self, agent: str, other: str, role: str) -> None:
-        """Cut a tie in a role and put the other on the blacklist, which holds the last five entries."""
+        """Cut a tie in a role and put the other on the blacklist."""
         before = self.graph.edges[agent, other]["roles"]
         roles = tuple(r for r in before if r != role)
         self._mutual[role] -= role in before and self.is_bound(other, agent, role)
@@ -129,9 +128,9 @@ class SocialNetwork:
         }
 
     @classmethod
-    def from_dict(cls, data: NetworkState) -> Self:
-        """Create a network from the data of `to_dict`."""
-        network = cls(data["blacklists"])
+    def from_dict(cls, data: NetworkState, blacklist_length: int | None = None) -> Self:
+        """Create a network from the data of `to_dict`; blacklists keep their last `blacklist_length` entries."""
+        network = cls(data["blacklists"], blacklist_length)
         for agent, other, roles in data["ties"]:
             for role in roles:
                 network.bind(agent, other, role)

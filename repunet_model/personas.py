@@ -1,8 +1,9 @@
 """Personas: the initial properties of agents.
 
 A persona has a name, age, gender, country, disposition and, for each role, an initial `learned` text. The built-in set
-(20 personas, Ren et al. 2026) is stored in `seeds/`, with a text for each disposition and game. A persona file (JSON)
-has one of three forms::
+(20 personas, Ren et al. 2026) is stored in `seeds/`, with a text for each disposition and game: "built-in" has ten
+altruistic and ten self-interested ones, as in the paper; in "rational" all are self-interested, as the investors of the
+published code's later seed. A persona file (JSON) has one of three forms::
 
     [{"name": ..., "disposition": ..., ...}, ...]       personas
     {NAME: LEARNED, ...}                                the built-in set, with initial texts for the named personas
@@ -34,7 +35,7 @@ from pydantic import (
     ValidationError,
 )
 
-from repunet_model.config import BUILT_IN
+from repunet_model.config import BUILT_IN, PERSONA_SETS, RATIONAL
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.text import SCENARIOS, first_problem, one_line, without_marks
 
@@ -111,12 +112,12 @@ def describe(disposition: Disposition, game: str) -> str:
         ) from None
 
 
-def built_in(game: str) -> list[Persona]:
-    """Return the 20 built-in personas with their dispositions in a game."""
-    return [
-        Persona.model_validate({**row, "disposition": row["disposition"].get(game, row["disposition"]["default"])})
-        for row in seed_data("personas.json")
-    ]
+def built_in(name: str = BUILT_IN) -> list[Persona]:
+    """Return the 20 built-in personas: ten altruistic, ten self-interested; in the set "rational" all of the latter."""
+    people = [Persona.model_validate(row) for row in seed_data("personas.json")]
+    if name == RATIONAL:
+        people = [person.model_copy(update={"disposition": Disposition.SELF_INTERESTED}) for person in people]
+    return people
 
 
 GIVEN = "given"
@@ -148,7 +149,7 @@ def population(
     """Return the personas of a run.
 
     Args:
-        personas: "built-in", the path of a persona file, personas, or a population.
+        personas: "built-in", "rational", the path of a persona file, personas, or a population.
         game: The name of the game.
         roles: The roles of the game.
         n_agents: The number of agents; None for that of the set. A larger number repeats the built-in personas with a
@@ -158,8 +159,8 @@ def population(
         ConfigurationError: If the set is invalid, has fewer than two or too few personas, a name twice, or a learned
             text for a role that the game does not have.
     """
-    if personas == BUILT_IN:
-        return Population(BUILT_IN, _stretched(game, n_agents))
+    if isinstance(personas, str) and personas in PERSONA_SETS:
+        return Population(personas, _stretched(personas, n_agents))
     name, where, content = GIVEN, "personas", personas
     if isinstance(personas, Population):
         name, content = personas.name, personas.personas
@@ -167,7 +168,7 @@ def population(
         name, where = Path(personas).stem, f"persona file {personas}"
         where, content = _of_game(_content(Path(personas), where), game, where)
     if isinstance(content, dict):
-        chosen = _taught(content, game, n_agents, where)
+        chosen = _taught(content, n_agents, where)
     elif isinstance(content, list | tuple):
         chosen = validated(content, where)
     else:
@@ -181,9 +182,9 @@ def validated(rows: Sequence[Any], where: str) -> list[Persona]:
     return _parsed(TypeAdapter(list[Persona]), list(rows), where)
 
 
-def _stretched(game: str, n_agents: int | None) -> list[Persona]:
-    """Return the built-in set, repeated with a number after the names if more agents are wanted."""
-    base = built_in(game)
+def _stretched(name: str, n_agents: int | None) -> list[Persona]:
+    """Return a built-in set, repeated with a number after the names if more agents are wanted."""
+    base = built_in(name)
     wanted = len(base) if n_agents is None else n_agents
     return [
         persona if again == 0 else persona.model_copy(update={"name": f"{persona.name} {again + 1}"})
@@ -192,10 +193,10 @@ def _stretched(game: str, n_agents: int | None) -> list[Persona]:
     ][:wanted]
 
 
-def _taught(learned: Mapping[str, Any], game: str, n_agents: int | None, where: str) -> list[Persona]:
+def _taught(learned: Mapping[str, Any], n_agents: int | None, where: str) -> list[Persona]:
     """Return the built-in set with initial texts from a file."""
-    chosen = _stretched(game, n_agents)
-    known = {persona.name for persona in (*built_in(game), *chosen)}
+    chosen = _stretched(BUILT_IN, n_agents)
+    known = {persona.name for persona in (*built_in(), *chosen)}
     if not learned:
         raise ConfigurationError(f"{where}: names nobody")
     for name in learned:

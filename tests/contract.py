@@ -231,7 +231,7 @@ class GameContract(ABC):
     ) -> None:
         people = [
             person.model_copy(update={"learned": f"You begin here. {mark(person.name)}"}).model_dump(mode="json")
-            for person in built_in(self.game)[:8]
+            for person in built_in()[:8]
         ]
         file = tmp_path / "personas.json"
         file.write_text(json.dumps(people))
@@ -243,4 +243,4 @@ class GameContract(ABC):
     def test_the_rules_come_first_and_are_the_same_for_all_agents_and_steps(self) -> None:
         prompts = {request.messages()[0]["content"] for request in self.overheard(True, True).requests}
         assert len(prompts) == 1
-        assert not any(person.name in prompt for person in built_in(self.game) for prompt in prompts)
+        assert not any(person.name in prompt for person in built_in() for prompt in prompts)

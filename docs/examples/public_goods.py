@@ -106,7 +106,7 @@ same moment. The pot grows by the factor {{ parameters.growth }} and is split ev
             Contribute(
                 partner=player.partner,
                 partner_opinion=player.partner_opinion,
-                events=player.last_events(5),
+                events=player.last_events(),
                 parameters=self.parameters,
             )
         )

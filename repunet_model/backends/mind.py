@@ -17,7 +17,8 @@ from typing import Any
 from repunet_model.errors import ConfigurationError
 from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Persona
-from repunet_model.questions.base import Answer, Candidate, Opinion, Question
+from repunet_model.questions.base import Answer, Candidate, Credibility, Opinion, Question
+from repunet_model.questions.encounter import Hearsay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,10 @@ class Rules:
                 raise ConfigurationError(f"rules.{name} is {getattr(self, name)}: must be from {low} to {high}")
 
 
+BELIEF = {credibility: step / 4 for step, credibility in enumerate(Credibility)}
+"""The effect of gossip, by its credibility, as a share of that of fully believed gossip."""
+
+
 @dataclass(frozen=True)
 class Mind:
     """An offline agent that answers a question: its parameters, persona and the source of its random stream."""
@@ -106,19 +111,38 @@ class Mind:
         weights = [math.exp(self.rules.social_precision * (score - max(scores))) for score in scores]
         return self.random.choices(people, weights)[0]
 
-    def expects_cooperation(self, opinion: Opinion | None, events: Sequence[Event]) -> float:
+    def expects_cooperation(
+        self, opinion: Opinion | None, events: Sequence[Event], heard: Sequence[Hearsay] = ()
+    ) -> float:
         """Return the expected probability that a partner cooperates.
 
+        A record stands for all that is known of its subject. Without one, each encounter counts once, and each message
+        about the partner as much as the agent believes it.
+
         Args:
-            opinion: The agent's opinion of the partner; None in a run without reputation.
+            opinion: The agent's opinion of the partner; None where it keeps no records of others.
             events: The agent's last encounters, with any partner.
+            heard: The gossip about the partner that the question shows.
         """
         if opinion is not None and opinion.record is not None:
             return (1.0 + opinion.score) / 2.0
         first = self.rules.altruist_expectation if self.is_altruist else self.rules.expectation
         seen = [event.partner_cooperated for event in events if event.partner_cooperated is not None]
-        weight = self.rules.expectation_weight
-        return (weight * first + sum(seen)) / (weight + len(seen))
+        weight = self.rules.expectation_weight + len(seen)
+        hopes = self.rules.expectation_weight * first + sum(seen)
+        for message in heard:
+            belief = self.rules.hearsay * BELIEF[message.credibility]
+            weight += belief
+            hopes += belief * message.positive
+        return hopes / weight
+
+    def weighs(self, heard: Sequence[Hearsay]) -> float:
+        """Return gossip about an agent as a score in [-1, 1]: the mean of praise (1) and complaints (-1), as believed.
+
+        0 without gossip. Fully believed gossip counts for the share `hearsay` of an observation.
+        """
+        signs = [BELIEF[message.credibility] * (1.0 if message.positive else -1.0) for message in heard]
+        return self.rules.hearsay * sum(signs) / len(signs) if signs else 0.0
 
     def values_reputation(self, stake: float) -> float:
         """Return the later value of a good instead of a bad act, in points, through the agent's reputation.

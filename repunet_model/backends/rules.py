@@ -13,7 +13,7 @@ and choice rule are in `backends.mind`.
 - Altruists also value the partner's points, in proportion to the cooperation that they expect (conditional
   cooperation; Fischbacher, Gächter & Fehr 2001), and so become wary when exploited.
 - The expected cooperation of a partner comes from its reputation, or without one from the last encounters with any
-  partner (generalized reciprocity; Pfeiffer et al. 2005).
+  partner (generalized reciprocity; Pfeiffer et al. 2005), and from the gossip about it that a question shows.
 
 `answers` registers the policy for a question; a game registers the policies for its own questions.
 """
@@ -25,7 +25,7 @@ from dataclasses import asdict
 from typing import Any
 
 from repunet_model.backends.base import Request
-from repunet_model.backends.mind import Mind, Rules, answers, policy_for, score_of
+from repunet_model.backends.mind import BELIEF, Mind, Rules, answers, policy_for, score_of
 from repunet_model.questions.base import UNCREDIBLE, Answer, Credibility, Opinion
 from repunet_model.questions.compound import Compound
 from repunet_model.questions.encounter import (
@@ -50,6 +50,7 @@ from repunet_model.questions.gossip import (
     ChooseListener,
     Hear,
     HearingAnswer,
+    HearOnly,
     HearSecondHand,
     Judge,
     JudgementAnswer,
@@ -99,10 +100,6 @@ class RulesBackend:
 def _impression(level: Level) -> float:
     """Return a level as a number in [-1, 1]."""
     return (LEVELS.index(level) - 2) / 2
-
-
-_BELIEF = {credibility: step / 4 for step, credibility in enumerate(Credibility)}
-"""The effect of gossip on an opinion, by its credibility, as a share of that of fully believed gossip."""
 
 
 def _news_impression(news: News) -> float:
@@ -158,7 +155,7 @@ def update_record(question: UpdateRecord, mind: Mind) -> RecordAnswer:
         ground = f"Seen: {question.conduct.value} conduct."
     if question.hearsay is not None:
         target = 1.0 if question.hearsay.positive else -1.0
-        score += rate * mind.rules.hearsay * _BELIEF[question.hearsay.credibility] * (target - score)
+        score += rate * mind.rules.hearsay * BELIEF[question.hearsay.credibility] * (target - score)
         ground = f"Heard from {question.hearsay.gossiper}: {question.hearsay.credibility.value}."
     if question.news is not None:
         score += rate * mind.rules.hearsay * (_news_impression(question.news) - score)
@@ -229,7 +226,7 @@ def _attraction(
     if conduct is not None:
         signs.append(_impression(conduct))
     if hearsay is not None:
-        signs.append(_BELIEF[hearsay.credibility] * (1.0 if hearsay.positive else -1.0))
+        signs.append(BELIEF[hearsay.credibility] * (1.0 if hearsay.positive else -1.0))
     if news is not None:
         signs.append(_news_impression(news))
     if opinion is not None:
@@ -276,13 +273,19 @@ def respond(question: Respond, mind: Mind) -> ResponseAnswer:
 def hear(question: Hear, mind: Mind) -> HearingAnswer:
     """Believe gossipers with a good reputation; pass on credible gossip; contradict what is uncredible."""
     credibility = _credibility(question, mind, question.gossiper_opinion)
-    passes = mind.feels(_BELIEF[credibility] - mind.rules.gossip_threshold)
+    passes = mind.feels(BELIEF[credibility] - mind.rules.gossip_threshold)
     opposite = Tone.NEGATIVE if question.tone is Tone.POSITIVE else Tone.POSITIVE
     return HearingAnswer(
         **_judgement(question, credibility),
         decision=Passing.PASS_ON if passes else Passing.KEEP,
         tone=opposite if credibility in UNCREDIBLE else question.tone,
     )
+
+
+@answers(HearOnly)
+def hear_only(question: HearOnly, mind: Mind) -> JudgementAnswer:
+    """Believe gossipers with a good reputation."""
+    return JudgementAnswer(**_judgement(question, _credibility(question, mind, question.gossiper_opinion)))
 
 
 @answers(HearSecondHand)
@@ -294,7 +297,7 @@ def hear_second_hand(question: HearSecondHand, mind: Mind) -> JudgementAnswer:
 
 def _judgement(question: Judge[Any], credibility: Credibility) -> dict[str, Any]:
     return {
-        "reply": "I will keep that in mind." if _BELIEF[credibility] >= 0.5 else "I am not sure about that.",
+        "reply": "I will keep that in mind." if BELIEF[credibility] >= 0.5 else "I am not sure about that.",
         "summary": f"{question.subject} deserves {'praise' if question.tone is Tone.POSITIVE else 'a warning'}.",
         "credibility": credibility,
     }

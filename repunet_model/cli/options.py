@@ -14,6 +14,7 @@ import typer
 from repunet_model.config import RunConfig, bounds, kind_of, name_of, read_text, shown
 from repunet_model.errors import ConfigurationError
 from repunet_model.mechanism import Mechanism
+from repunet_model.stability import StabilityRule
 from repunet_model.util.text import at_step, scenario, yes_or_no
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from repunet_model.storage import StepReader
 
 type Command = Callable[..., None]
+
+_STABLE = StabilityRule()
 
 
 def _parser[T](parse: Callable[[str], T]) -> Callable[[str], T]:
@@ -45,6 +48,16 @@ RunAtStep = Annotated[
 ]
 
 Steps = Annotated[int, typer.Option(min=1, help="How many steps.")]
+
+UntilStable = Annotated[
+    bool,
+    typer.Option(
+        "--until-stable",
+        help="End a run when it is stable; --steps is then the most that it may have. Stable: the mean cooperation "
+        f"rate of the last {_STABLE.window} steps differs from that of the {_STABLE.window} before by less than "
+        f"{_STABLE.tolerance:g}, and there are at least {_STABLE.least} steps.",
+    ),
+]
 
 From = Annotated[
     str | None,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from repunet_model.backends.waits import Waits
     from repunet_model.jobs.job import JobOutcome, Runner
     from repunet_model.model import RepuNetModel
+    from repunet_model.stability import StabilityRule
     from repunet_model.storage import RunFolder
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -30,13 +31,14 @@ REASON = 80
 """Limit of the characters that a progress line shows of the reason for a wait."""
 
 
-def run_and_show(model: RepuNetModel, steps: int) -> None:
-    """Run a model, then print its rates by step and its folder."""
+def run_and_show(model: RepuNetModel, steps: int, rule: StabilityRule | None = None) -> None:
+    """Run a model for some steps or until it is stable by a rule, then print its rates by step and its folder."""
     first = model.steps + 1
     if caveat := model.game.caveat():
         say(f"Note: {caveat}", stderr=True)
     with model:
-        run_steps(model, steps, "step")
+        run_steps(model, steps, "step", rule)
+        found = None if rule is None else model.stable(rule)
     from repunet_model.report.tables import rates_table, usage_table
 
     console = make_console()
@@ -46,6 +48,12 @@ def run_and_show(model: RepuNetModel, steps: int) -> None:
     if len(by_backend := model.costs_by_backend) > 1:
         console.print(usage_table(by_backend, "What the backends cost", "backend"))
     say_how_asked(model.usage)
+    if rule is not None:
+        console.print(
+            f"Not stable after {model.steps} steps." if found is None else f"The run is {found}.",
+            soft_wrap=True,
+            highlight=False,
+        )
     console.print(f"Run: {folder_of(model).path}", soft_wrap=True)
 
 
@@ -55,10 +63,14 @@ def say_how_asked(usage: Usage) -> None:
         say(f"The endpoint was asked: {', '.join(sorted(usage.adaptations))}.")
 
 
-def run_steps(model: RepuNetModel, steps: int, label: str) -> None:
+def run_steps(model: RepuNetModel, steps: int, label: str, rule: StabilityRule | None = None) -> None:
     """Run steps under a progress display; raise RepuNetError with the command to go on if one fails or is stopped."""
-    with telling_how_to_go_on(model, model.steps + steps, lambda left: to_go_on(folder_of(model).path, left)):
-        advance(model, steps, label)
+
+    def going_on(left: int) -> str:
+        return to_go_on(folder_of(model).path, left, until_stable=rule is not None)
+
+    with telling_how_to_go_on(model, model.steps + steps, going_on):
+        advance(model, steps, label, rule)
 
 
 @contextmanager
@@ -74,8 +86,8 @@ def telling_how_to_go_on(model: RepuNetModel, last: int, command: Callable[[int]
         ) from error
 
 
-def advance(model: RepuNetModel, steps: int, label: str = "step") -> None:
-    """Run some steps under a progress display; errors are not changed."""
+def advance(model: RepuNetModel, steps: int, label: str = "step", rule: StabilityRule | None = None) -> None:
+    """Run some steps, or until the run is stable by a rule, under a progress display; errors are not changed."""
     last = model.steps + steps
 
     def explain() -> None:
@@ -86,7 +98,7 @@ def advance(model: RepuNetModel, steps: int, label: str = "step") -> None:
 
     # On Ctrl-C, explain that pending paid replies are awaited and that a second Ctrl-C drops them.
     with showing_progress(model, last, label) as done, _on_interrupt(explain):
-        while model.steps < last:
+        while model.steps < last and not (rule and model.stable(rule)):
             model.step()
             done()
 

@@ -17,6 +17,7 @@ from repunet_model.cli.options import (
     RunAtStep,
     Steps,
     Storage,
+    UntilStable,
     assignment,
     by_name,
     config_options,
@@ -38,6 +39,7 @@ from repunet_model.cli.progress import (
 )
 from repunet_model.config import RunConfig, changeable
 from repunet_model.errors import ConfigurationError
+from repunet_model.stability import StabilityRule
 from repunet_model.util.screen import make_console, say
 from repunet_model.util.text import at_step, command, quoted, to_go_on
 
@@ -52,6 +54,7 @@ def run(
     config: RunConfig,
     context: typer.Context,
     steps: Steps = 5,
+    until_stable: UntilStable = False,
     source: From = None,
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run.")] = None,
     storage: Storage = Path("sim_storage"),
@@ -64,6 +67,7 @@ def run(
 ) -> None:
     """Run one society and store every step. A replay takes what is not given from the run that it repeats."""
     with quietly_imported():
+        from repunet_model.jobs.job import rule_for
         from repunet_model.jobs.resume import resumed, start, start_from
 
         limited = limits_of(limits, prices)
@@ -76,17 +80,19 @@ def run(
                 taken_up = resumed(
                     stored.folder.path, step, storage, config=config, name=sim_name, environment=where, limits=limited
                 )
-                return _go_on(taken_up, steps)
+                return _go_on(taken_up, steps, until_stable)
             begun = start_from(stored, config, storage, where)
+        most = steps if is_given(context, "steps") else begun.replayed_steps or steps
+        rule = rule_for(until_stable, most, "--until-stable")
         model = begun.make(begun.who(), limited, storage=storage, run_name=sim_name)
-    run_and_show(model, steps if is_given(context, "steps") else begun.replayed_steps or steps)
+    run_and_show(model, most, rule)
     return None
 
 
-def _go_on(taken_up: Resumed, steps: int) -> None:
+def _go_on(taken_up: Resumed, steps: int, until_stable: bool) -> None:
     if taken_up.is_fork:
         say(f"Fork: {folder_of(taken_up.model).path}", stderr=True)
-    run_and_show(taken_up.model, steps)
+    run_and_show(taken_up.model, steps, StabilityRule() if until_stable else None)
 
 
 @app.command("seed")
@@ -130,6 +136,7 @@ def make_seed(
 def resume(
     run_folder: RunAtStep = "",
     steps: Steps = 5,
+    until_stable: UntilStable = False,
     backend: Annotated[str | None, typer.Option(help="Who answers from now on; another than before forks.")] = None,
     backend_for: Annotated[
         list[str] | None,
@@ -171,7 +178,7 @@ def resume(
             environment=environment(reply_format, gguf, endpoints),
             limits=limits_of(limits, prices),
         )
-    _go_on(taken_up, steps)
+    _go_on(taken_up, steps, until_stable)
 
 
 @app.command()

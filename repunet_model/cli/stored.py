@@ -23,10 +23,12 @@ def check(
     storage: Storage = Path("sim_storage"),
 ) -> None:
     """Compare every file of a stored run with the hashes that were written with it. Exit code 1 if any differs."""
-    from repunet_model.storage import RunFolder
+    from repunet_model.storage import RunFolder, stopping
 
     folder = RunFolder.open(path_of(run_folder, storage))
     damages = list(folder.damages())
+    if not damages and (damage := stopping.damage(folder)):
+        damages = [damage]
     for damage in damages:
         say(damage)
     if damages:
@@ -35,7 +37,8 @@ def check(
             go_on = "it cannot be gone on with, since every step rests on the manifest and on step 0"
         say(f"{len(damages)} damages; {go_on}")
         raise typer.Exit(1)
-    say(f"{folder.path}: whole, {folder.steps()[-1]} steps")
+    found = stopping.noted(folder)
+    say(f"{folder.path}: whole, {folder.steps()[-1]} steps{'' if found is None else f'; {found}'}")
 
 
 @app.command()

@@ -13,6 +13,7 @@ from repunet_model.cli.options import (
     EndpointFile,
     PriceFile,
     Storage,
+    UntilStable,
     config_options,
     environment,
     is_given,
@@ -27,6 +28,7 @@ from repunet_model.cli.progress import (
 )
 from repunet_model.config import RunConfig, name_of
 from repunet_model.errors import ConfigurationError
+from repunet_model.stability import OPTION
 from repunet_model.util.screen import make_console, say
 from repunet_model.util.text import at_step, check_name, command
 
@@ -68,6 +70,7 @@ def sweep(
             help="A parameter of the scenario, as in temptation=4,5,6; may be given more than once.",
         ),
     ] = None,
+    until_stable: UntilStable = False,
     rules: Annotated[
         list[str] | None,
         typer.Option(
@@ -97,7 +100,11 @@ def sweep(
     if file is not None:
         options = [
             *config,
-            *(option for option in ("seeds", "steps", "game_set", "rules", *limits) if is_given(context, option)),
+            *(
+                option
+                for option in ("seeds", "steps", OPTION, "game_set", "rules", *limits)
+                if is_given(context, option)
+            ),
         ]
         if options:
             raise ConfigurationError(f"--{options[0].replace('_', '-')}: {file} says what the sweep is; write it there")
@@ -108,7 +115,7 @@ def sweep(
             "game": _values("--game-set", game_set),
             "rules": _values("--rules", rules),
         }
-        wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, grid, limits)
+        wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, grid, limits, until_stable)
     prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
     for caveat in prepared.caveats():
         say(f"Note: {caveat}", stderr=True)
@@ -128,7 +135,7 @@ def sweep(
 @limit_options
 def questions(
     config: RunConfig,
-    seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9; intervals need five.")] = "1-5",
+    seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9; intervals need two.")] = "1-5",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has.")] = 5,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the sweep of these runs.")] = "questions",
     storage: Storage = Path("sim_storage"),
@@ -230,6 +237,7 @@ def report(
 def study(
     seeds: Annotated[str, typer.Option(help="As in 1-20; at least two.")] = "1-20",
     steps: Annotated[int, typer.Option(min=2, help="How many steps each run has.")] = 30,
+    until_stable: UntilStable = False,
     trajectories: Annotated[int, typer.Option(min=2, help="Random starts of the screening.")] = 6,
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of its sweeps: NAME and NAME-screening.")] = "study",
     storage: Storage = Path("sim_storage"),
@@ -263,8 +271,8 @@ def study(
         raise ConfigurationError(f"--seeds {seeds}: name at least two")
     few = numbers[: screening.SEEDS]
     values = {"scenario": list(GAMES), "reputation": [True, False], "gossip": [True, False]}
-    main_sweep = Sweep.of_values(check_name(name), steps, numbers, values)
-    screen = screening.sweep(f"{name}-screening", list(GAMES), steps, few, trajectories)
+    main_sweep = Sweep.of_values(check_name(name), steps, numbers, values, until_stable=until_stable)
+    screen = screening.sweep(f"{name}-screening", list(GAMES), steps, few, trajectories, until_stable)
     gathered = []
     for wanted in (main_sweep, screen):
         prepared = running.prepare(wanted, storage)
@@ -280,7 +288,8 @@ def study(
     screened = screening.screened(screened_table, evidence, trajectories)
     last = (screening.section(screened), screening.picture(screened, len(few)))
     page.write(evidence, out, "RepuNet: the study", before=[claims.section(findings)], after=[last])
-    again = command(f"study --seeds {seeds} --steps {steps} --trajectories {trajectories} --results {results}")
+    length = f"--steps {steps}{' --until-stable' if until_stable else ''}"
+    again = command(f"study --seeds {seeds} {length} --trajectories {trajectories} --results {results}")
     writing.write(results, again, out, evidence, findings, screened, len(few))
     for line in (*claims.lines(findings), "", *screening.sentences(screened), ""):
         say(line)

@@ -17,10 +17,12 @@ from typing import Any, ClassVar, Protocol, Self
 
 from repunet_model.config import RunConfig
 from repunet_model.games.parameters import GameParameters
+from repunet_model.mechanism import Mechanism, Partners
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Disposition
 from repunet_model.questions.base import Answer, Opinion, Question
+from repunet_model.questions.encounter import Hearsay
 from repunet_model.questions.prompts import Prompts
 from repunet_model.storage.schema import Column
 
@@ -71,8 +73,12 @@ class Player(Resident, Protocol):
     def partner_opinion(self) -> Opinion | None:
         """The agent's opinion of the partner; None in a run without reputation."""
 
-    def last_events(self, count: int) -> tuple[Event, ...]:
-        """Return the agent's last encounters in its present role, with any partner."""
+    @property
+    def partner_gossip(self) -> tuple[Hearsay, ...]:
+        """The last gossip about the partner that the agent heard, if the mechanism shows it in choices."""
+
+    def last_events(self) -> tuple[Event, ...]:
+        """Return the agent's last encounters in its present role, with any partner: those a choice may show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +157,7 @@ class Game(ABC):
         facts: The columns that an outcome adds to the table of interactions, by the names of `Outcome.facts`.
         rates: The names of the values that `measure` returns; the first is "cooperation_rate".
         choices: The questions that make the cooperative choice, for planted agents (`backends.policies`).
-        random_pairs: Whether pairs are random even with reputation.
+        random_pairs: Whether pairs are random, whatever the mechanism.
         has_rounds: Whether all agents declare a choice in public in steps 1, 6, 11, ...
         publishes_evaluations: Whether evaluations are public: with reputation and gossip, all agents read them in
             steps 6, 11, ...
@@ -184,15 +190,20 @@ class Game(ABC):
         """Return what users should know of these parameters, such as that they make no dilemma; empty by default."""
         return ""
 
+    def mechanism(self, config: RunConfig) -> Mechanism:
+        """Return the switches as they act in a run: what its mode and this game leave without effect is off."""
+        acting = config.mechanism.within(reputation=config.reputation, gossip=config.gossip)
+        if self.has_random_pairs(acting):
+            acting = acting.model_copy(update={"partners": Partners.RANDOM})
+        return acting
+
+    def has_random_pairs(self, mechanism: Mechanism) -> bool:
+        """Whether pairs are random, whatever the switches of partner choice say: `random_pairs` by default."""
+        return self.random_pairs
+
     def prompts(self, config: RunConfig) -> Prompts:
         """Return the prompts of a run."""
-        return Prompts(
-            self.rules,
-            self.parameters,
-            reputation=config.reputation,
-            gossip=config.gossip,
-            random_pairs=self.random_pairs,
-        )
+        return Prompts(self.rules, self.mechanism(config), self.parameters)
 
     def may_pick(self, network: SocialNetwork, chooser: str) -> list[str]:
         """Return the agents that a chooser may pick by reputation: by default those it is tied to."""

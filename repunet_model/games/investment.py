@@ -32,10 +32,10 @@ from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.memory import Event
 from repunet_model.personas import Words
 from repunet_model.questions.base import REASON, Answer, Opinion, Question, free_text, said
+from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 
 CENT = Decimal("0.01")
-EVENTS_SHOWN = 5
 
 
 class InvestmentParameters(GameParameters):
@@ -70,6 +70,7 @@ class ProposePlan(Question[PlanAnswer]):
     investor_opinion: Opinion | None
     events: tuple[Event, ...]
     parameters: InvestmentParameters
+    heard: tuple[Hearsay, ...] = ()
 
 
 class Deal(StrEnum):
@@ -102,6 +103,7 @@ class Invest(Question[InvestAnswer]):
     trustee_opinion: Opinion | None
     events: tuple[Event, ...]
     parameters: InvestmentParameters
+    heard: tuple[Hearsay, ...] = ()
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Limit the amount to the investor's resources."""
@@ -136,6 +138,7 @@ class Allocate(Question[AllocationAnswer]):
     own_opinion: Opinion | None
     investor_opinion: Opinion | None
     parameters: InvestmentParameters
+    heard: tuple[Hearsay, ...] = ()
 
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Limit the reported outcome to ten times the true one."""
@@ -185,7 +188,8 @@ class Investment(Game):
                 investor=investor.name,
                 own_opinion=trustee.own_opinion,
                 investor_opinion=trustee.partner_opinion,
-                events=trustee.last_events(EVENTS_SHOWN),
+                events=trustee.last_events(),
+                heard=trustee.partner_gossip,
                 parameters=self.parameters,
             )
         )
@@ -196,7 +200,8 @@ class Investment(Game):
                 resources=investor.resources,
                 own_opinion=investor.own_opinion,
                 trustee_opinion=investor.partner_opinion,
-                events=investor.last_events(EVENTS_SHOWN),
+                events=investor.last_events(),
+                heard=investor.partner_gossip,
                 parameters=self.parameters,
             )
         )
@@ -347,7 +352,7 @@ def propose_plan(question: ProposePlan, mind: Mind) -> PlanAnswer:
 @answers(Invest)
 def invest(question: Invest, mind: Mind) -> InvestAnswer:
     """Accept if a unit is expected to return more than a unit, and invest more the more it is expected to return."""
-    trust = mind.expects_cooperation(question.trustee_opinion, question.events)
+    trust = mind.expects_cooperation(question.trustee_opinion, question.events, question.heard)
     gain = float(question.parameters.growth) * question.promised / 100 * (trust + (1 - trust) * SKIMMED) - 1
     accepted = mind.chooses(gain)
     amount = max(float(CENT), math.floor(float(question.resources) * mind.accepts(gain) * 100) / 100)
@@ -407,8 +412,7 @@ def never_invest(question: Invest) -> InvestAnswer:
 def invest_unless_cheated(question: Invest) -> InvestAnswer:
     """Invest everything, unless this trustee broke its promise in their last deal.
 
-    A refused trustee cannot make up for it: it is refused until that deal is no longer among the investor's last five
-    encounters.
+    A refused trustee cannot make up for it: it is refused until that deal is no longer among the encounters shown.
     """
     if reciprocates(question.trustee, question.events):
         return InvestAnswer(

@@ -1,8 +1,8 @@
 """The prisoner's dilemma: two players cooperate or defect simultaneously.
 
 Payoffs (`PrisonersDilemmaParameters`) are in units of resources, by default those of Axelrod (1984). Both always play.
-A choice is based on the agent's learned text, its own reputation and the partner's, and its last five encounters with
-any partner. The cooperation rate is cooperations / choices in the step.
+A choice is based on the agent's learned text, its own reputation and the partner's, and its last encounters with any
+partner. The cooperation rate is cooperations / choices in the step.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Words
 from repunet_model.questions.base import REASON, Answer, Opinion, Question, free_text
+from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 from repunet_model.util.causality import together
-
-EVENTS_SHOWN = 5
 
 
 class Move(StrEnum):
@@ -79,6 +78,7 @@ class ChooseMove(Question[MoveAnswer]):
     partner_opinion: Opinion | None
     events: tuple[Event, ...]
     parameters: PrisonersDilemmaParameters
+    heard: tuple[Hearsay, ...] = ()
 
 
 class PrisonersDilemma(Game):
@@ -124,7 +124,8 @@ class PrisonersDilemma(Game):
                 partner=player.partner,
                 own_opinion=player.own_opinion,
                 partner_opinion=player.partner_opinion,
-                events=player.last_events(EVENTS_SHOWN),
+                events=player.last_events(),
+                heard=player.partner_gossip,
                 parameters=self.parameters,
             )
         )
@@ -160,7 +161,7 @@ def _past(move: Move) -> str:
 def choose_move(question: ChooseMove, mind: Mind) -> MoveAnswer:
     """Weigh the present cost of cooperation against its value to the partner and to the agent's own reputation."""
     cc, cd, dc, dd = (float(question.parameters.payoff(*moves)) for moves in product(Move, repeat=2))
-    hope = mind.expects_cooperation(question.partner_opinion, question.events)
+    hope = mind.expects_cooperation(question.partner_opinion, question.events, question.heard)
     advantage = hope * (cc - dc) + (1 - hope) * (cd - dd)
     if mind.is_altruist:
         advantage += mind.rules.altruism * hope * (hope * (cc - cd) + (1 - hope) * (dc - dd))
@@ -188,7 +189,7 @@ def always_defect(question: ChooseMove) -> MoveAnswer:
 def tit_for_tat(question: ChooseMove) -> MoveAnswer:
     """Cooperate first, then repeat this partner's last move (Axelrod 1984).
 
-    Partners change, and a choice is based on the last five encounters: a partner that is not among them is met with
+    Partners change, and a choice is based on the last encounters: a partner that is not among them is met with
     cooperation.
     """
     if reciprocates(question.partner, question.events):

@@ -33,8 +33,10 @@ from repunet_model.games.base import (
     share,
 )
 from repunet_model.games.parameters import GameParameters, Number
+from repunet_model.mechanism import Mechanism
 from repunet_model.personas import Words
 from repunet_model.questions.base import MESSAGE, REASON, Answer, Line, Opinion, Question, free_text, said
+from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 from repunet_model.util.causality import together
 
@@ -100,6 +102,7 @@ class Meeting[A: Answer](Question[A]):
     own_choice: bool
     partner_choice: bool
     partner_opinion: Opinion | None
+    heard: tuple[Hearsay, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +166,6 @@ class SignUpGame(Game):
     }
     rates = ("cooperation_rate", "talk_rate")
     choices = (SignUp,)
-    random_pairs = True
     has_rounds = True
 
     def caveat(self) -> str:
@@ -172,6 +174,10 @@ class SignUpGame(Game):
         if 0 < comfort < relief:
             return ""
         return f"no dilemma for the offline rules, which needs 0 < comfort < relief: comfort {comfort}, relief {relief}"
+
+    def has_random_pairs(self, mechanism: Mechanism) -> bool:
+        """Whether the switch `random_sign_up` is on."""
+        return mechanism.random_sign_up
 
     async def declare(self, resident: Resident) -> Declaration:
         """Ask whether to sign up."""
@@ -223,6 +229,7 @@ class SignUpGame(Game):
             "own_choice": own,
             "partner_choice": other,
             "partner_opinion": player.partner_opinion,
+            "heard": player.partner_gossip,
         }
 
     def _account(self, player: Player, what: str) -> PlayerOutcome:
@@ -271,9 +278,11 @@ def sign_up(question: SignUp, mind: Mind) -> DeclarationAnswer:
 
 @answers(WantToTalk)
 def want_to_talk(question: WantToTalk, mind: Mind) -> WillingnessAnswer:
-    """Talk to partners with a good reputation; without reputation, prefer those with the same choice."""
+    """Talk to partners with a good reputation; without records, prefer those with the same choice or praised ones."""
     alike = 0.5 if question.own_choice == question.partner_choice else 0.0
-    value = alike if question.partner_opinion is None else question.partner_opinion.score
+    value = alike + mind.weighs(question.heard)
+    if question.partner_opinion is not None:
+        value = question.partner_opinion.score
     talks = mind.feels(value - mind.rules.tie_threshold)
     return WillingnessAnswer(
         reason=f"I value a talk with {question.partner} at {value:+.2f}.",

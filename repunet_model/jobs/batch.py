@@ -18,7 +18,8 @@
 
     [[jobs]]
     resume = "earlier"              # continues a stored run
-    steps = 20                      # up to this step
+    steps = 60                      # up to this step at most
+    until_stable = true             # ends before that if it is stable (see stability.py)
 
 `steps` is the final number of steps of a run, so that a file can be run again: complete runs are skipped, others
 continue from their last step, and a job fails if the stored run of its name has other parameters. The cost of stored
@@ -63,7 +64,8 @@ from repunet_model.jobs.job import (
     stored_job,
 )
 from repunet_model.model import RepuNetModel
-from repunet_model.storage import StepReader
+from repunet_model.stability import OPTION
+from repunet_model.storage import StepReader, stopping
 from repunet_model.util import files
 from repunet_model.util.files import read_toml
 from repunet_model.util.text import one_line, to_go_on, visible
@@ -135,8 +137,8 @@ def _job(
 ) -> Job:
     """Validate the table of a job, including backends and personas."""
     if "resume" in table:
-        steps = {"steps": defaults["steps"]} if "steps" in defaults else {}
-        return stored_job(parsed(ResumedRun, {**steps, **table}, where), where, storage, environment)
+        inherited = {name: defaults[name] for name in ("steps", OPTION) if name in defaults}
+        return stored_job(parsed(ResumedRun, {**inherited, **table}, where), where, storage, environment)
     if "sim_name" not in table:
         raise ConfigurationError(f"{where}: sim_name: is missing")
     return new_job(NewRun.of_table({**defaults, **table}, where), where, storage, limits, environment)
@@ -144,7 +146,10 @@ def _job(
 
 @dataclass(slots=True)
 class _Running:
-    """The state of a job; `has_run` if its run exists with its parameters, `calls` as of when the model was closed."""
+    """The state of a job; `has_run` if its run exists with its parameters, `calls` as of when the model was closed.
+
+    `stable_after` is the step after which its run was stable, None if it is not yet or need not be.
+    """
 
     job: Job
     model: RepuNetModel | None = None
@@ -152,11 +157,17 @@ class _Running:
     steps: int = 0
     interrupts: int = 0
     calls: int = 0
+    stable_after: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run is complete."""
+        return self.stable_after is not None or self.steps >= self.job.steps
 
     def outcome(self, result: Result, reason: str = "") -> JobOutcome:
         """Return the outcome of the job."""
         calls = self.calls if self.model is None else self.model.calls
-        return JobOutcome(self.job.name, self.job.steps, result, self.steps, reason, calls)
+        return JobOutcome(self.job.name, self.job.steps, result, self.steps, reason, calls, self.stable_after)
 
 
 class Batch:
@@ -184,8 +195,8 @@ class Batch:
 
     @property
     def steps_done(self) -> int:
-        """The number of completed steps."""
-        return sum(min(each.steps, each.job.steps) for each in self._running)
+        """The number of completed steps; a complete run counts with all that it might have had."""
+        return sum(each.job.steps if each.is_over else each.steps for each in self._running)
 
     @property
     def seconds_left(self) -> float | None:
@@ -257,7 +268,10 @@ class Batch:
             if job.described is not None:
                 check_same(run, job.described)
             each.steps = run.last
-            if each.steps >= job.steps and not job.is_costly:
+            if job.rule is not None and (found := stopping.stopped(run, job.rule)) and found.step <= job.steps:
+                stopping.note(run.folder, found)
+                each.stable_after = found.step
+            if each.is_over and not job.is_costly:
                 # It has no cost to count, so its steps need not be read.
                 run.folder.check_chain(0, each.steps)
                 return each.outcome(Result.DONE)
@@ -265,7 +279,7 @@ class Batch:
         except RepuNetError as error:
             return self._failed(each, str(error))
         each.has_run = True
-        if each.steps < job.steps:
+        if not each.is_over:
             return None
         self._let_go(each)
         return each.outcome(Result.DONE)
@@ -281,10 +295,13 @@ class Batch:
                 assert job.start is not None  # a stored run was loaded before
                 each.model = job.start.make(job.who(), self._plan.limits, self._plan.storage, job.name)
                 each.has_run = True
-            while each.steps < job.steps and not self._stops:
+            while not each.is_over and not self._stops:
                 each.model.step()
                 each.steps = each.model.steps
                 self._log(job, _step_line(each.model))
+                if job.rule is not None and (found := each.model.stable(job.rule)):
+                    each.stable_after = found.step
+                    self._log(job, str(found))
         except CancelledError:
             pass
         except RepuNetError as error:
@@ -294,7 +311,7 @@ class Batch:
             return self._failed(each, f"{type(error).__name__}: {error}", traceback.format_exc())
         finally:
             self._let_go(each)
-        if each.steps >= job.steps:
+        if each.is_over:
             return each.outcome(Result.DONE)
         return self._failed(each, "interrupted", result=Result.STOPPED)
 
@@ -314,7 +331,8 @@ class Batch:
         job = each.job
         how = ""
         if each.has_run and (self._plan.storage / job.name / "manifest.json").is_file():
-            going_on = to_go_on(self._plan.storage / job.name, job.steps - each.steps)
+            path = self._plan.storage / job.name
+            going_on = to_go_on(path, job.steps - each.steps, until_stable=job.rule is not None)
             how = f"; the run is whole up to step {each.steps}, go on with: {going_on}"
         try:
             self._log(job, f"error: {one_line(reason)}{how}", *details.splitlines())

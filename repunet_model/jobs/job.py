@@ -25,6 +25,7 @@ from repunet_model.backends.waits import Waits
 from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.jobs.resume import Start, check_nobody_types, start
+from repunet_model.stability import OPTION, StabilityRule
 from repunet_model.storage import Manifest, RunFolder, StepReader
 from repunet_model.util.text import check_name, first_problem
 
@@ -61,6 +62,7 @@ class LimitsTable(Section):
 class _NewRunKeys(Section):
     sim_name: RunName
     steps: Steps = 5
+    until_stable: bool = False
 
 
 def game_table(value: object, where: str) -> Mapping[str, Any]:
@@ -72,12 +74,16 @@ def game_table(value: object, where: str) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A job that creates a run; without `sets_steps`, `steps` is a default, and a replay is as long as its original."""
+    """A job that creates a run; without `sets_steps`, `steps` is a default, and a replay is as long as its original.
+
+    With `until_stable` the run ends when it is stable, and has at most so many steps.
+    """
 
     name: str
     steps: int
     config: RunConfig
     sets_steps: bool = True
+    until_stable: bool = False
 
     @classmethod
     def of_table(cls, table: Mapping[str, Any], where: str) -> Self:
@@ -88,7 +94,7 @@ class NewRun:
             others["game_parameters"] = game_table(others.pop("game"), where)
         config = RunConfig.checked(others, where)
         keys = parsed(_NewRunKeys, own, where)
-        return cls(keys.sim_name, keys.steps, config, "steps" in own)
+        return cls(keys.sim_name, keys.steps, config, "steps" in own, keys.until_stable)
 
 
 class ResumedRun(Section):
@@ -96,6 +102,7 @@ class ResumedRun(Section):
 
     resume: RunName
     steps: Steps = 5
+    until_stable: bool = False
 
     @property
     def name(self) -> str:
@@ -107,7 +114,8 @@ class ResumedRun(Section):
 class Job:
     """A validated job; `is_costly` if any agent asks an endpoint.
 
-    `start` is None for a stored run; `described` is the manifest that a stored run must match, None for any.
+    `start` is None for a stored run; `described` is the manifest that a stored run must match, None for any; `rule` is
+    the rule by which the run ends before its last step, None to run all.
     """
 
     name: str
@@ -116,6 +124,7 @@ class Job:
     who: Callable[[], Respondents]
     is_costly: bool
     described: Manifest | None
+    rule: StabilityRule | None = None
 
 
 def parsed[T: BaseModel](kind: type[T], data: Mapping[str, Any], where: str) -> T:
@@ -143,14 +152,17 @@ def new_job(
         begun = start(wanted.config, storage, environment)
         answering = begun.who()
         check_nobody_types(answering)
+        steps = wanted.steps if wanted.sets_steps or begun.replayed_steps is None else begun.replayed_steps
+        rule = rule_for(wanted.until_stable, steps)
         with begun.make(answering, limits) as described:
             return Job(
                 name=wanted.name,
-                steps=wanted.steps if wanted.sets_steps or begun.replayed_steps is None else begun.replayed_steps,
+                steps=steps,
                 start=begun,
                 who=begun.who,
                 is_costly=answering.is_costly,
                 described=described.manifest(),
+                rule=rule,
             )
     except RepuNetError as error:
         raise ConfigurationError(f"{where}: {error}") from None
@@ -165,7 +177,28 @@ def stored_job(wanted: ResumedRun, where: str, storage: Path, environment: Mappi
         check_nobody_types(answering)
     except RepuNetError as error:
         raise ConfigurationError(f"{where}: resume: {error}") from None
-    return Job(wanted.resume, wanted.steps, None, who, answering.is_costly, described=None)
+    return Job(
+        name=wanted.resume,
+        steps=wanted.steps,
+        start=None,
+        who=who,
+        is_costly=answering.is_costly,
+        described=None,
+        rule=StabilityRule() if wanted.until_stable else None,
+    )
+
+
+def rule_for(until_stable: bool, steps: int, name: str = OPTION) -> StabilityRule | None:
+    """Return the rule by which a new run of at most `steps` steps ends; None if it has them all.
+
+    Raises:
+        ConfigurationError: If a run of so many steps is never stable.
+    """
+    if not until_stable:
+        return None
+    rule = StabilityRule()
+    rule.check(steps, name)
+    return rule
 
 
 class Result(StrEnum):
@@ -178,7 +211,10 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """The picklable outcome of a job: its run has `steps` of `wanted` steps; `calls` were answered since it began."""
+    """The picklable outcome of a job: its run has `steps` of `wanted` steps; `calls` were answered since it began.
+
+    `stable_after` is the step after which the run was stable, if that is why it ended.
+    """
 
     name: str
     wanted: int
@@ -186,9 +222,16 @@ class JobOutcome:
     steps: int
     reason: str = ""
     calls: int = 0
+    stable_after: int | None = None
+
+    @property
+    def last(self) -> int:
+        """The last step of a complete run that counts."""
+        return self.wanted if self.stable_after is None else self.stable_after
 
     def __str__(self) -> str:
-        return self.result.value + (f": {self.reason}" if self.reason else "")
+        reason = self.reason or ("" if self.stable_after is None else f"stable after step {self.stable_after}")
+        return self.result.value + (f": {reason}" if reason else "")
 
 
 class Runner(Protocol):

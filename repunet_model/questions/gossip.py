@@ -173,12 +173,13 @@ class HearingAnswer(JudgementAnswer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge[A: JudgementAnswer](Question[A]):
-    """Base class of the two questions that end a dialogue.
+    """Base class of the questions that end a dialogue.
 
     Attributes:
         tone: The tone in which the gossiper means to tell it; the prompt does not show it.
         uncredible_share: Share of earlier gossip that the listener judged uncredible; None before the first gossip
-            and in a run without reputation.
+            and where agents keep no records of others.
+        opinion: The listener's opinion of the subject; None unless the mechanism shows it.
     """
 
     gossiper: str
@@ -197,6 +198,15 @@ class Hear(Judge[HearingAnswer]):
     name: ClassVar[str] = "hear"
     template: ClassVar[str] = "hear.j2"
     answer: ClassVar[type[Answer]] = HearingAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HearOnly(Judge[JudgementAnswer]):
+    """The listener's judgement of first-order gossip where there is no second order."""
+
+    name: ClassVar[str] = "hear_only"
+    template: ClassVar[str] = "hear_second_hand.j2"
+    answer: ClassVar[type[Answer]] = JudgementAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

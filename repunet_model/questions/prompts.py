@@ -16,7 +16,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from repunet_model.network import BLACKLIST_LENGTH
+from repunet_model.mechanism import Mechanism
 from repunet_model.personas import Persona
 from repunet_model.questions.base import Options, Question, said
 from repunet_model.questions.compound import Compound, options_of
@@ -55,16 +55,19 @@ _ENVIRONMENT.filters["said"] = said
 class Prompts:
     """Prompts of one run; `system` holds the rules of the game, which all agents and steps share."""
 
-    def __init__(
-        self, rules: str, parameters: object = None, *, reputation: bool, gossip: bool, random_pairs: bool = False
-    ) -> None:
-        """Render the rules of a game, given as a Jinja2 template or the name of a packaged one, with its parameters."""
+    def __init__(self, rules: str, mechanism: Mechanism, parameters: object = None) -> None:
+        """Render the rules of a game, given as a Jinja2 template or the name of a packaged one.
+
+        Args:
+            rules: The template, which may read `mechanism`, `parameters`, and in short `reputation` and `gossip`.
+            mechanism: The switches as they act in the run (`Game.mechanism`).
+            parameters: The parameters of the game.
+        """
         given = {
-            "reputation": reputation,
-            "gossip": gossip,
-            "random_pairs": random_pairs,
+            "mechanism": mechanism,
+            "reputation": mechanism.self_records or mechanism.peer_records,
+            "gossip": mechanism.first_order,
             "parameters": parameters,
-            "blacklist": BLACKLIST_LENGTH,
         }
         self.system = _template(rules).render(given).strip()
 

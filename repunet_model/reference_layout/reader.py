@@ -235,7 +235,7 @@ class _Reading:
         if self.told.personas is not None:
             given = population(str(self.told.personas), self.game, find(self.game).roles, None)
             return {persona.name: persona for persona in given.personas}
-        known = {persona.name: persona for persona in built_in(self.game)}
+        known = {persona.name: persona for persona in built_in()}
         taken = [name for name in self.snapshot.names if name in known and not self._kept_persona(name)]
         if taken:
             self.report.say(

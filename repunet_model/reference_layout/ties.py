@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from repunet_model.games.base import Game
-from repunet_model.network import BLACKLIST_LENGTH, SocialNetwork
+from repunet_model.mechanism import PUBLISHED
+from repunet_model.network import SocialNetwork
 from repunet_model.reference_layout.files import Person, Report, Snapshot
 from repunet_model.reference_layout.history import History
 
@@ -42,7 +43,7 @@ class Ties:
                     else:
                         network.bind(person.name, other, role)
             data = network.to_dict()
-            data["blacklists"][person.name] = avoided[-BLACKLIST_LENGTH:]
+            data["blacklists"][person.name] = avoided[-PUBLISHED.blacklist_length :]
             network = SocialNetwork.from_dict(data)
         if bare and len(set(self.game.roles)) > 1:
             self.report.say("scratch.json", f"{bare} ties are bare names without a role", "see the rule for bare names")

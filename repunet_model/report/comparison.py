@@ -34,7 +34,7 @@ def comparison_figure(models: Mapping[str, RepuNetModel], path: Path) -> None:
         nodes = _draw_society(ax, model)
         ax.set_title(f"{label}, step {model.steps}", color=colour, fontweight="bold")
     bar = figure.colorbar(nodes, ax=axes[1:], orientation="horizontal", shrink=0.5, aspect=40, pad=0.01)
-    bar.set_label(f"how often an agent cooperated in the last {PHASE} steps")
+    bar.set_label(f"how often an agent cooperated in {_last_steps(models)}")
     bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     figure.legend(handles=network_legend(), loc="outside lower center", ncols=4, frameon=False)
     figure.suptitle(_headline(models), fontsize=15, fontweight="bold")
@@ -58,8 +58,13 @@ def _headline(models: Mapping[str, RepuNetModel]) -> str:
     parts = []
     for label, model in models.items():
         rates = model.datacollector.get_model_vars_dataframe()["cooperation_rate"]
-        parts.append(f"{share_in_words(rates.tail(PHASE).mean())} {label}")
-    return f"Cooperation in the last {PHASE} steps: {', '.join(parts)}"
+        parts.append(f"{share_in_words(rates.iloc[1:].tail(PHASE).mean())} {label}")
+    return f"Cooperation in {_last_steps(models)}: {', '.join(parts)}"
+
+
+def _last_steps(models: Mapping[str, RepuNetModel]) -> str:
+    steps = next(iter(models.values())).steps
+    return f"steps {max(steps - PHASE, 0) + 1} to {steps}"
 
 
 def _draw_cooperation(ax: Axes, models: Mapping[str, RepuNetModel]) -> None:

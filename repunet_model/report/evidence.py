@@ -6,7 +6,7 @@ The runs of a panel differ only in mode and seed, so that modes can be compared 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,9 @@ from repunet_model.results.tables import PHASE, cooperation_by_agent, identity, 
 from repunet_model.storage import StepReader, understood
 from repunet_model.storage.schema import GOSSIP, INTERACTIONS, GossipRow, InteractionRow, State
 from repunet_model.util.text import visible
+
+FIRST = PHASE // 2
+"""The number of steps of the first phase, which runs of fewer than `FIRST + PHASE` steps do not have."""
 
 EXPLOITS_BELOW = 0.5
 """An exploiter is an agent whose cooperation rate in the final phase is below this."""
@@ -91,17 +94,28 @@ class Run:
         known = self.agents.dropna(subset=["cooperation"])
         return dict(zip(known["name"], known["cooperation"].astype(float), strict=True))
 
-    def mean_of(self, measure: str, first: bool = False) -> float | None:
-        """Return the mean of a measure over the final phase, or over the first half as many steps.
+    def phase(self, first: bool = False) -> tuple[int, int] | None:
+        """Return the first and the last step of the final phase, or of the first one.
 
         Returns:
-            None if it was not measured in these steps.
+            None for the first phase if the final one would overlap it.
         """
-        if measure not in self.measures:
+        steps = self.measures["step"].astype(int).tolist()
+        if first and len(steps) < FIRST + PHASE:
             return None
-        values = self.measures[measure]
-        phase = (values.head(PHASE // 2) if first else values.tail(PHASE)).dropna()
-        return float(phase.mean()) if len(phase) else None
+        return (steps[0], steps[FIRST - 1]) if first else (steps[-PHASE:][0], steps[-1])
+
+    def mean_of(self, measure: str, first: bool = False) -> float | None:
+        """Return the mean of a measure over the final phase, or over the first one.
+
+        Returns:
+            None if it was not measured in these steps, or there is no such phase.
+        """
+        ends = self.phase(first)
+        if measure not in self.measures or ends is None:
+            return None
+        values = self.measures.loc[self.measures["step"].between(*ends), measure].dropna()
+        return float(values.mean()) if len(values) else None
 
 
 @dataclass(frozen=True)
@@ -132,10 +146,34 @@ class Panel:
         frames = (run.measures for runs in self.runs.values() for run in runs)
         return any(measure in frame and bool(frame[measure].notna().any()) for frame in frames)
 
+    @property
+    def all_runs(self) -> list[Run]:
+        """The runs of all modes."""
+        return [run for runs in self.runs.values() for run in runs]
+
     def by_seed(self, mode: str, measure: str, first: bool = False) -> dict[int, float]:
         """Return `Run.mean_of` for each run that has the measure, by seed."""
         found = {run.seed: run.mean_of(measure, first) for run in self.runs.get(mode, ())}
         return {seed: value for seed, value in found.items() if value is not None}
+
+
+def phase_in_words(runs: Iterable[Run], first: bool = False) -> str:
+    """Name the steps of the final phase of some runs, or of the first one; empty if no run has it."""
+    phases = {ends for run in runs if (ends := run.phase(first)) is not None}
+    if not phases:
+        return ""
+    if len(phases) == 1:
+        (start, end), *_ = phases
+        return f"step {end}" if start == end else f"steps {start} to {end}"
+    (count, *others), ends_of = {end - start + 1 for start, end in phases}, [end for _, end in phases]
+    own = f"the first {count}" if first else f"the last {f'{count}' if not others else f'{PHASE} at most'}"
+    return f"{own} steps of each run, which end with steps {min(ends_of)} to {max(ends_of)}"
+
+
+def lengths_in_words(runs: Iterable[Run]) -> str:
+    """Say that runs end with different steps; empty if they do not."""
+    lasts = {run.last_step for run in runs}
+    return f"Runs are of unequal length: they end with steps {min(lasts)} to {max(lasts)}." if len(lasts) > 1 else ""
 
 
 @dataclass(frozen=True)

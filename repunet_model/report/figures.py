@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from repunet_model.config import FULL, GOSSIP_ONLY, NEITHER, REPUTATION_ONLY
+from repunet_model.config import FULL
 from repunet_model.personas import Disposition
 from repunet_model.questions.base import Credibility
+from repunet_model.report.contrasts import contrasts_of
 from repunet_model.report.drawing import (
     BLUE,
     GREY,
@@ -25,18 +26,9 @@ from repunet_model.report.drawing import (
     tidy_axes,
 )
 from repunet_model.report.evidence import Panel, Run
-from repunet_model.report.statistics import Contrast, Line, bands, contrast, regression
+from repunet_model.report.statistics import Line, bands, regression
 from repunet_model.results.tables import PHASE, cooperation_by_agent
 from repunet_model.storage.schema import INTERACTIONS
-
-CONTRASTS = (
-    (FULL, NEITHER),
-    (REPUTATION_ONLY, NEITHER),
-    (GOSSIP_ONLY, NEITHER),
-    (FULL, REPUTATION_ONLY),
-    (FULL, GOSSIP_ONLY),
-)
-"""Compared modes: the effect of both mechanisms, of each alone, and of each added to the other."""
 
 SHOWN_AGENTS = 3000
 """The largest number of points in a scatter plot; the line is fitted to all agents."""
@@ -88,25 +80,18 @@ def cooperation(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
     return _grid_of_lines(panels, modes, {"cooperation_rate": "cooperation rate"}, 3.6)
 
 
-def contrasts_of(panel: Panel) -> list[tuple[str, Contrast]]:
-    """Return the contrasts in final cooperation between modes with common seeds, by label."""
-    rates = {mode: panel.by_seed(mode, "cooperation_rate") for mode in panel.runs}
-    found = ((f"{a} − {b}", contrast(rates.get(a, {}), rates.get(b, {}))) for a, b in CONTRASTS)
-    return [(label, difference) for label, difference in found if difference is not None]
-
-
 def contrasts(panels: Sequence[Panel]) -> Figure:
     """Draw the differences between modes in final cooperation."""
     figure, axes = _figure(1, len(panels), 2.6)
     for ax, panel in zip(axes[0], panels, strict=True):
         found = contrasts_of(panel)
-        for place, (_, each) in enumerate(reversed(found)):
-            difference = each.difference
+        for place, each in enumerate(reversed(found)):
+            difference = each.contrast.difference
             if difference.low is not None and difference.high is not None:
                 ax.plot([difference.low, difference.high], [place, place], color="black", linewidth=2)
             ax.plot(difference.mean, place, "o", color="black")
         ax.axvline(0, color=GREY, linewidth=1)
-        ax.set_yticks(range(len(found)), [name.replace(" − ", "\n− ") for name, _ in reversed(found)], fontsize=8)
+        ax.set_yticks(range(len(found)), [each.label.replace(" − ", "\n− ") for each in reversed(found)], fontsize=8)
         ax.tick_params("y", labelleft=bool(ax is axes[0, 0]))
         ax.set_title(panel.title, fontsize=10)
         ax.set_xlabel("difference in cooperation rate")
@@ -168,7 +153,7 @@ def networks(panels: Sequence[Panel]) -> Figure:
             ax.set_title(f"{panel.title}\n{label}step {at}, seed {run.seed}", fontsize=9)
     assert drawn is not None
     bar = figure.colorbar(drawn, ax=axes, orientation="horizontal", shrink=0.4, aspect=50, pad=0.01)
-    bar.set_label(f"share of cooperative choices in the {PHASE} steps up to then", fontsize=9)
+    bar.set_label(f"share of cooperative choices in the up to {PHASE} steps until then", fontsize=9)
     bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     figure.legend(handles=network_legend(), loc="outside lower center", ncols=4, frameon=False)
     return figure

@@ -3,7 +3,7 @@
 OUT/
     index.html          the report; opens without a network, prints on A4
     NAME.png, NAME.svg  each picture
-    report.json         the runs it was made from
+    report.json         the runs it was made from, and the statistics of final cooperation
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from repunet_model.backends.asked import in_words
 from repunet_model.backends.base import Usage
 from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.report.contrasts import contrasts_of, statistics_of, unequal_in_words
 from repunet_model.report.drawing import save
-from repunet_model.report.evidence import Evidence, Run
-from repunet_model.report.figures import contrasts_of, gossip_line
+from repunet_model.report.evidence import FIRST, Evidence, Run, lengths_in_words, phase_in_words
+from repunet_model.report.figures import gossip_line
 from repunet_model.report.pictures import Picture, pictures
-from repunet_model.report.statistics import Estimate, estimate
+from repunet_model.report.statistics import METHOD, Estimate, estimate
 from repunet_model.results.tables import PHASE
+from repunet_model.storage import stopping
 from repunet_model.storage.manifest import made_by
 from repunet_model.util import files
 from repunet_model.util.text import visible
@@ -110,7 +112,8 @@ def write(
             )
             (place / "index.html").write_text(page, encoding="utf-8", newline="\n")
             names = [str(run.stored.folder.path) for run in evidence.runs]
-            made = json.dumps({"runs": names, **made_by()}, indent=2) + "\n"
+            content = {"runs": names, "statistics": statistics_of(evidence), **made_by()}
+            made = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
             (place / MARKER).write_text(made, encoding="utf-8", newline="\n")
             if out.exists():
                 out.rename(Path(temporary) / "earlier")
@@ -191,30 +194,48 @@ def final_table(evidence: Evidence) -> Table:
         first, last = (panel.by_seed(mode, "cooperation_rate", first=first) for first in (True, False))
         if last:
             final = estimate(list(last.values()))
-            start = np.mean([*first.values()]) if first else math.nan
-            rows.append([panel.title, mode, f"{start:.3f}", *estimate_in_words(final), str(final.n)])
+            start = f"{np.mean([*first.values()]):.3f}" if first else "–"
+            rows.append([panel.title, mode, start, *estimate_in_words(final), str(final.n)])
+    first_steps, last_steps = (phase_in_words(evidence.runs, first) for first in (True, False))
     caption = (
-        f"Mean cooperation rate of the first {PHASE // 2} and of the last {PHASE} steps; interval: 95 % bootstrap "
-        "(BCa) over seeds, from five seeds on."
-    )
+        f"Mean cooperation rate. Last steps: {last_steps}. First steps: {first_steps or 'none'}"
+        f"{_without_first(evidence)}. Interval: 95 % over seeds ({METHOD}). {lengths_in_words(evidence.runs)}"
+    ).strip()
     return Table(caption, ["scenario", "mode", "first steps", "last steps", "95 % interval", "seeds"], rows, words=2)
+
+
+def _without_first(evidence: Evidence) -> str:
+    """Say which runs have no first steps; empty if all have."""
+    if all(run.phase(first=True) for run in evidence.runs):
+        return ""
+    return f"; a run of fewer than {FIRST + PHASE} steps has none, since they would be among its last"
 
 
 def contrast_table(evidence: Evidence) -> Table:
     """Build the table of differences between modes, paired by seed."""
     rows = []
-    for panel in evidence.panels:
-        for name, each in contrasts_of(panel):
-            effect = "–" if each.effect is None else f"{each.effect:.2f}"
-            mean, interval = estimate_in_words(each.difference)
-            rows.append([panel.title, name, mean, interval, effect, f"{each.above:.0%}", str(each.difference.n)])
+    found = [(panel, each) for panel in evidence.panels for each in contrasts_of(panel)]
+    for panel, each in found:
+        effect = "–" if each.contrast.effect is None else f"{each.contrast.effect:.2f}"
+        mean, interval = estimate_in_words(each.contrast.difference)
+        tests = (_p_in_words(each.contrast.p), _p_in_words(each.adjusted))
+        above = f"{each.contrast.above:.0%}"
+        rows.append([panel.title, each.label, mean, interval, *tests, effect, above, str(len(each.runs))])
+    steps = phase_in_words(run for _, each in found for pair in each.runs for run in pair)
     caption = (
-        f"Differences in the mean cooperation rate of the last {PHASE} steps, paired by seed; effect: mean difference "
-        "in standard deviations of the differences (Cohen's d for pairs); above: share of seeds with a positive "
-        "difference."
-    )
-    headings = ["scenario", "contrast", "difference", "95 % interval", "effect", "above", "seeds"]
+        f"Differences in the mean cooperation rate of {steps or 'the last steps'}, paired by seed. Interval and p: "
+        f"{METHOD} for pairs, not adjusted; p, Holm: adjusted for the contrasts of the scenario by Holm's method; "
+        "effect: mean difference in standard deviations of the differences, corrected for small samples (Hedges' g); "
+        f"above: share of seeds with a positive difference. {unequal_in_words([each for _, each in found])}"
+    ).strip()
+    headings = ["scenario", "contrast", "difference", "95 % interval", "p", "p, Holm", "effect", "above", "seeds"]
     return Table(caption, headings, rows, words=2)
+
+
+def _p_in_words(p: float | None) -> str:
+    if p is None:
+        return "–"
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def _regression_table(evidence: Evidence) -> Table:
@@ -223,7 +244,7 @@ def _regression_table(evidence: Evidence) -> Table:
             panel.title,
             f"{line.slope:+.4f}",
             f"{line.low:+.4f} to {line.high:+.4f}",
-            f"{line.p:.3f}" if line.p >= 0.001 else "< 0.001",
+            _p_in_words(line.p),
             f"{line.r_squared:.3f}",
             str(line.agents),
             str(line.runs),
@@ -233,8 +254,8 @@ def _regression_table(evidence: Evidence) -> Table:
     ]
     caption = (
         "Score at the end on the number of messages told, ordinary least squares over agents; errors are clustered by "
-        "run (robust, HC3, for a single run). A slope is no cause: who is thought well of may also be tied to more "
-        "people."
+        "run (robust, HC3, for a single run); p is not adjusted for the number of lines. A slope is no cause: who is "
+        "thought well of may also be tied to more people."
     )
     return Table(caption, ["scenario", "slope", "95 % interval", "p", "R²", "agents", "seeds"], rows)
 
@@ -287,7 +308,23 @@ def _runs_section(evidence: Evidence) -> Section:
         for run in evidence.runs
         if run.shared_steps
     ]
+    if (stopped := _stopped_in_words(evidence)) is not None:
+        texts.append(stopped)
     return Section("runs", "Runs", texts, tables=tables)
+
+
+def _stopped_in_words(evidence: Evidence) -> str | None:
+    """Say how many runs ended since they were stable, and by which rule; None if none did."""
+    noted = [(run, stopping.noted(run.stored.folder)) for run in evidence.runs]
+    found = [stopped for run, stopped in noted if stopped is not None and stopped.step == run.stored.last]
+    if not found:
+        return None
+    rule, steps = found[0].rule, [stopped.step for stopped in found]
+    return (
+        f"{len(found)} of {len(noted)} runs ended as stable, after steps {min(steps)} to {max(steps)}: the mean "
+        f"cooperation rates of their last {rule.window} steps and of the {rule.window} before are less than "
+        f"{rule.tolerance:g} apart, and they have at least {rule.least} steps."
+    )
 
 
 def _ranges(seeds: Sequence[int]) -> str:

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from repunet_model.config import FULL, MODES
 from repunet_model.report import figures
-from repunet_model.report.evidence import Evidence, Panel
-from repunet_model.results.tables import PHASE
+from repunet_model.report.contrasts import contrasts_of, unequal_in_words
+from repunet_model.report.evidence import Evidence, Panel, lengths_in_words, phase_in_words
+from repunet_model.report.statistics import METHOD
 
 ACROSS = 3
 """The number of panels in a row."""
@@ -51,13 +52,15 @@ def _of_cooperation(panels: Sequence[Panel], modes: Sequence[str]) -> Iterator[P
         f"The cooperation rate in each step, by mode. {_bands_in_words(panels)}",
         figures.cooperation(panels, modes),
     )
-    if pairs := {each.difference.n for panel in panels for _, each in figures.contrasts_of(panel)}:
+    if compared := [each for panel in panels for each in contrasts_of(panel)]:
+        steps = phase_in_words(run for each in compared for pair in each.runs for run in pair)
         yield Picture(
             "contrasts",
             "What the modes change in the end",
-            f"Difference between two modes in the mean cooperation rate of the last {PHASE} steps, paired by seed "
-            f"({counted(pairs)}). Dots are mean differences, lines their 95 % bootstrap intervals (BCa, from five "
-            "seeds on); to the right of the line at 0 the mode named first has more cooperation.",
+            f"Difference between two modes in the mean cooperation rate of {steps}, paired by seed "
+            f"({counted({each.contrast.difference.n for each in compared})}). Dots are mean differences, lines their "
+            f"95 % intervals ({METHOD}; not adjusted for the number of contrasts); to the right of the line at 0 the "
+            f"mode named first has more cooperation. {unequal_in_words(compared)}".strip(),
             figures.contrasts(panels),
         )
 
@@ -161,8 +164,10 @@ def _bands_in_words(panels: Sequence[Panel]) -> str:
     most = max(len(runs) for panel in panels for runs in panel.runs.values())
     if most == 1:
         return f"Lines are single runs ({seeds_of(panels)}), so there are no bands."
-    return f"Lines are means over {seeds_of(panels)} a mode, bands their 95 % intervals in each step (Student's t)."
+    words = f"Lines are means over {seeds_of(panels)} a mode, bands their 95 % intervals in each step ({METHOD})."
+    lengths = lengths_in_words(run for panel in panels for run in panel.all_runs)
+    return f"{words} {lengths} A line goes on with the runs that are left." if lengths else words
 
 
 def _whiskers_in_words(panels: Sequence[Panel]) -> str:
-    return f"Bars are means over {seeds_of(panels)} a mode, whiskers their 95 % intervals (Student's t)."
+    return f"Bars are means over {seeds_of(panels)} a mode, whiskers their 95 % intervals ({METHOD})."

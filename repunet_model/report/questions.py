@@ -24,7 +24,7 @@ def questions_table(results: pd.DataFrame) -> Table:
         title="A step, one question a call and fused", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )
     table.add_column("mean over steps and seeds")
-    for heading in ("single", "fused", "fused - single", "95 % interval"):
+    for heading in ("single", "fused", "fused - single", "95 % interval (t)"):
         table.add_column(heading, justify="right")
     for measure in (*games.find(results["game"].iloc[0]).rates, *COMPARED):
         values = results.groupby(["questions", "seed"])[measure].mean()

@@ -14,10 +14,15 @@ from scipy import stats
 LEVEL = 0.95
 """The confidence level of every interval."""
 
-LEAST_FOR_BOOTSTRAP = 5
-"""The smallest number of values for a bootstrap interval."""
+METHOD = "Student's t"
+"""The method of every interval of a mean, and of the tests of contrasts.
 
-RESAMPLES = 9_999
+Means over seeds are means of many choices, for which it holds the level from two runs on. A bootstrap does not: with
+five runs an interval by BCa of 95 % holds the true mean in about 82 % (`tests/unit/test_statistics.py`).
+"""
+
+LEAST_ALIKE = 5
+"""The smallest number of equal values that count as an estimate without error."""
 
 NO_DIFFERENCE = 1e-9
 """A smaller spread of values is rounding error and counts as 0."""
@@ -46,7 +51,7 @@ class Estimate:
 
     Attributes:
         mean: The mean.
-        low: The lower end of the 95 % bootstrap interval; None for too few runs.
+        low: The lower end of its 95 % interval (`METHOD`); None for too few runs.
         high: The upper end.
         n: The number of runs.
     """
@@ -62,18 +67,21 @@ class Estimate:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Return the mean of the values of independent runs, with its bootstrap interval (BCa; Efron 1987; fixed seed)."""
+    """Return the mean of the values of independent runs with its interval.
+
+    A single value has no interval, nor have fewer than `LEAST_ALIKE` equal ones; that of more equal ones is a point.
+    """
     data = np.asarray(values, dtype=float)
     mean = float(data.mean())
-    if len(data) < LEAST_FOR_BOOTSTRAP:
-        return Estimate(mean, None, None, len(data))
-    if np.ptp(data) < NO_DIFFERENCE:
-        return Estimate(mean, mean, mean, len(data))
-    drawn = stats.bootstrap(
-        (data,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="BCa", rng=np.random.default_rng(1)
-    )
-    interval = drawn.confidence_interval
-    return Estimate(mean, float(interval.low), float(interval.high), len(data))
+    if _are_alike(data):
+        end = mean if len(data) >= LEAST_ALIKE else None
+        return Estimate(mean, end, end, len(data))
+    centre, half = bands(data[:, None])
+    return Estimate(mean, float(centre[0] - half[0]), float(centre[0] + half[0]), len(data))
+
+
+def _are_alike(data: NDArray[np.float64]) -> bool:
+    return bool(np.ptp(data) < NO_DIFFERENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +90,15 @@ class Contrast:
 
     Attributes:
         difference: The mean of the differences.
-        effect: The mean difference in standard deviations of the differences (Cohen's d for pairs); None if all
-            differences are equal, or for a single one.
+        p: The p-value of no mean difference, two-sided (t-test for pairs); None if all differences are equal, or for a
+            single one.
+        effect: The mean difference in standard deviations of the differences, corrected for small samples (Hedges' g
+            for pairs); None if all differences are equal, or for fewer than three.
         above: The share of seeds with a positive difference.
     """
 
     difference: Estimate
+    p: float | None
     effect: float | None
     above: float
 
@@ -99,16 +110,35 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int,
 
 def contrast(first: Mapping[int, float], second: Mapping[int, float]) -> Contrast | None:
     """Return the contrast between two modes in a measure by seed; None without a common seed."""
-    differences = list(paired(first, second).values())
-    if not differences:
+    differences = np.array(list(paired(first, second).values()))
+    if not len(differences):
         return None
-    spread = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
-    average = math.fsum(differences) / len(differences)
-    return Contrast(
-        estimate(differences),
-        average / spread if spread > NO_DIFFERENCE else None,
-        sum(difference > 0 for difference in differences) / len(differences),
-    )
+    p = None if _are_alike(differences) else float(stats.ttest_1samp(differences, 0.0).pvalue)
+    above = float((differences > 0).mean())
+    return Contrast(estimate(differences.tolist()), p, hedges_g(differences), above)
+
+
+def hedges_g(differences: NDArray[np.float64]) -> float | None:
+    """Return the standardised mean of differences (Cohen's d for pairs) without its bias in small samples.
+
+    The factor is exact (Hedges 1981): Γ(m/2) / (√(m/2) Γ((m − 1)/2)) for m = n − 1.
+    """
+    freedom = len(differences) - 1
+    if freedom < 2 or _are_alike(differences):
+        return None
+    gammas = math.lgamma(freedom / 2) - math.lgamma((freedom - 1) / 2)
+    return float(differences.mean() / differences.std(ddof=1)) * math.exp(gammas) / math.sqrt(freedom / 2)
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """Return the p-values of a family adjusted for their number (Holm 1979); None stands for no test."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return list(values)
+    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415 - takes seconds
+
+    adjusted = iter(multipletests(known, alpha=1 - LEVEL, method="holm")[1].tolist())
+    return [None if value is None else next(adjusted) for value in values]
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class Draft:
 
     @property
     def own_opinion(self) -> Opinion | None:
-        """The agent's opinion of itself; None in a run without reputation."""
+        """The agent's opinion of itself; None where agents keep no records of themselves."""
         return self.opinion(self.name, self.role)
 
     @property
@@ -91,8 +91,10 @@ class Draft:
         return self.agent.ledger.record(subject, role)
 
     def opinion(self, subject: str, role: str) -> Opinion | None:
-        """Return the opinion of an agent in a role; None in a run without reputation."""
-        return Opinion(self.record(subject, role)) if self.world.reputation else None
+        """Return the opinion of an agent in a role; None where agents keep no records of itself or of others."""
+        mechanism = self.world.mechanism
+        is_kept = mechanism.self_records if subject == self.name else mechanism.peer_records
+        return Opinion(self.record(subject, role)) if is_kept else None
 
     def write(self, record: ReputationRecord, cause: Cause, source: str = "") -> None:
         """Set a record."""
@@ -121,8 +123,8 @@ class Draft:
         return tuple(found[name] for name in sorted(found))
 
     def uncredible_share(self) -> float | None:
-        """Return the share of gossip that the agent judged uncredible; None before the first and without reputation."""
-        if not self.world.reputation:
+        """Return the share of gossip that the agent judged uncredible; None before the first and without records."""
+        if not self.world.mechanism.peer_records:
             return None
         judged = [uncredible for layer in self._layers() for uncredible in layer._heard]
         heard = self.agent.gossip_heard + len(judged)

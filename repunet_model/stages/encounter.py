@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from repunet_model.games.base import EncounterStatus, Outcome, PlayerOutcome
+from repunet_model.mechanism import GossipMemory
 from repunet_model.memory import Event
-from repunet_model.questions.base import Line, Opinion
-from repunet_model.questions.encounter import EvaluationAnswer
+from repunet_model.questions.base import Credibility, Line, Opinion
+from repunet_model.questions.encounter import EvaluationAnswer, Hearsay
 from repunet_model.questions.gossip import WishAnswer
 from repunet_model.reputation import Level
 from repunet_model.stages.draft import Draft
@@ -63,9 +64,20 @@ class Side(Draft):
         """The agent's opinion of the partner."""
         return self.opinion(self.partner, self.partner_role)
 
-    def last_events(self, count: int) -> tuple[Event, ...]:
-        """Return the agent's last events in its present role, oldest first."""
-        return self.agent.memory.last(count, self.role)
+    def last_events(self) -> tuple[Event, ...]:
+        """Return the agent's last events in its present role, as many as the mechanism shows, oldest first."""
+        return self.agent.memory.last(self.world.mechanism.memory_shown, self.role)
+
+    @property
+    def partner_gossip(self) -> tuple[Hearsay, ...]:
+        """The last gossip about the partner that the agent heard and the mechanism shows, oldest first."""
+        mechanism = self.world.mechanism
+        if mechanism.gossip_memory is not GossipMemory.ALWAYS:
+            return ()
+        about = self.agent.memory.heard_about(self.partner, self.partner_role, mechanism.gossip_shown)
+        return tuple(
+            Hearsay(each.gossiper, each.summary, each.positive, Credibility(each.credibility)) for each in about
+        )
 
     @property
     def completed(self) -> bool:

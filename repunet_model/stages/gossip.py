@@ -4,6 +4,7 @@ First order: an agent that wants to gossip picks a listener, other than the subj
 a tie; without one the wish lapses. The two talk for at most `dialogue_turns` turns; the gossiper has the first and the
 listener the last. The listener summarises the gossip, judges its credibility, decides whether to pass it on, updates
 its record of the subject and reconsiders its tie. Second order: it tells one more listener, who does not pass it on.
+The mechanism says which of these there are.
 
 Messages are ordered by their encounters, second-order messages after first-order ones. A listener hears its messages
 in this order, and each builds on the earlier ones. Everything else is concurrent: a side looks for a listener as soon
@@ -32,12 +33,14 @@ from repunet_model.stages.gossip_questions import (
     concluding,
     first_hand,
     judging,
+    opinion_of_subject,
     passes_on,
     second_hand,
     speaking,
     telling,
 )
-from repunet_model.storage.schema import GOSSIP
+from repunet_model.storage.reader import heard_in
+from repunet_model.storage.schema import GOSSIP, GossipRow
 from repunet_model.util.causality import Milestone, follow_from_last, task_group, together
 
 if TYPE_CHECKING:
@@ -64,7 +67,7 @@ class Gossip(SideStage):
     @classmethod
     def takes_part(cls, world: StepContext) -> bool:
         """Whether agents gossip."""
-        return world.gossip
+        return world.mechanism.first_order
 
     async def decide(self, side: Side) -> None:
         """Let a side find a listener and speak, if it wishes to gossip."""
@@ -188,7 +191,7 @@ class Gossip(SideStage):
                     gossiper=gossiper.name,
                     subject=story.subject,
                     dialogue=message.dialogue,
-                    opinion=listener.opinion(story.subject, story.subject_role),
+                    opinion=opinion_of_subject(listener, story),
                 ),
                 about=story.subject,
                 source=f"{story.source} #{len(message.dialogue) + 1}",
@@ -200,30 +203,29 @@ class Gossip(SideStage):
             message.dialogue = (*message.dialogue, answer)
 
     def apply(self, encounters: Sequence[Encounter]) -> None:
-        """Apply records, ties and judgements, and log every message."""
+        """Apply records, ties and judgements; log every message, which its listener remembers."""
         for message in self._told:
             story, onward = message.story, message.onward.message
-            self.world.log.add(
-                GOSSIP,
-                {
-                    "step": self.world.step,
-                    "order": 1 if message.is_first_hand else 2,
-                    "gossiper": message.gossiper.name,
-                    "gossiper_role": message.gossiper.role,
-                    "listener": message.listener,
-                    "subject": story.subject,
-                    "subject_role": story.subject_role,
-                    "origin": story.told_by,
-                    "tone": story.tone.value,
-                    "dialogue": [
-                        *([line.speaker, line.text] for line in message.dialogue),
-                        [message.listener, message.judged.reply],
-                    ],
-                    "summary": message.judged.summary,
-                    "credibility": message.judged.credibility.value,
-                    "passed_on_to": onward.listener if onward is not None else "",
-                },
-            )
+            row: GossipRow = {
+                "step": self.world.step,
+                "order": 1 if message.is_first_hand else 2,
+                "gossiper": message.gossiper.name,
+                "gossiper_role": message.gossiper.role,
+                "listener": message.listener,
+                "subject": story.subject,
+                "subject_role": story.subject_role,
+                "origin": story.told_by,
+                "tone": story.tone.value,
+                "dialogue": [
+                    *([line.speaker, line.text] for line in message.dialogue),
+                    [message.listener, message.judged.reply],
+                ],
+                "summary": message.judged.summary,
+                "credibility": message.judged.credibility.value,
+                "passed_on_to": onward.listener if onward is not None else "",
+            }
+            self.world.log.add(GOSSIP, row)
+            self.world.agents[message.listener].memory.hear(heard_in(row))
         for name in self.world.network.in_order(self._queues):
             for message in self._queues[name]:
                 message.hearer.commit()

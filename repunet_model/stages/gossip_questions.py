@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from repunet_model.questions.base import UNCREDIBLE, Candidate, Line
+from repunet_model.questions.base import UNCREDIBLE, Candidate, Line, Opinion
 from repunet_model.questions.compound import FlowQuestion, QuestionFlow
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.questions.gossip import (
     ChooseListener,
     Hear,
     HearingAnswer,
+    HearOnly,
     HearSecondHand,
+    Judge,
     JudgementAnswer,
     ListenerAnswer,
     MessageAnswer,
@@ -59,7 +61,7 @@ def wish_to_gossip(side: Side) -> QuestionFlow[None]:
         account=side.account.text,
         conduct=side.conduct,
         conduct_reason=side.conduct_reason,
-        opinion=side.partner_opinion,
+        opinion=side.partner_opinion if side.world.mechanism.wish_sees_record else None,
     )
     answer: WishAnswer = yield FlowQuestion("wish", question, about=side.partner)
     side.wish = answer
@@ -202,6 +204,13 @@ def telling(gossiper: Draft, story: Story, condition: str = "") -> QuestionFlow[
     return listener, (yield from speaking(gossiper, listener, story, condition=condition))
 
 
+def opinion_of_subject(listener: Draft, story: Story) -> Opinion | None:
+    """Return the opinion of the subject that a listener sees while it hears about it."""
+    if not listener.world.mechanism.judgement_sees_record:
+        return None
+    return listener.opinion(story.subject, story.subject_role)
+
+
 def judging(listener: Draft, message: Message) -> QuestionFlow[JudgementAnswer]:
     """Ask the listener for reply, summary and credibility, and for first-order gossip whether to pass it on."""
     story, gossiper = message.story, message.gossiper
@@ -212,12 +221,16 @@ def judging(listener: Draft, message: Message) -> QuestionFlow[JudgementAnswer]:
         "tone": story.tone,
         "dialogue": message.dialogue,
         "uncredible_share": listener.uncredible_share(),
-        "opinion": listener.opinion(story.subject, story.subject_role),
+        "opinion": opinion_of_subject(listener, story),
     }
+    question: Judge[Any]
     if story.hearsay is not None:
         origin = story.told_by
-        view |= {"origin": origin, "origin_opinion": listener.opinion(origin, gossiper.role)}
-    question = Hear(**view) if message.is_first_hand else HearSecondHand(**view)
+        question = HearSecondHand(**view, origin=origin, origin_opinion=listener.opinion(origin, gossiper.role))
+    elif listener.world.mechanism.second_order:
+        question = Hear(**view)
+    else:
+        question = HearOnly(**view)
     answer: JudgementAnswer = yield FlowQuestion("judgement", question, about=story.subject, source=story.source)
     listener.judge_gossip(uncredible=answer.credibility in UNCREDIBLE)
     return answer
@@ -226,7 +239,9 @@ def judging(listener: Draft, message: Message) -> QuestionFlow[JudgementAnswer]:
 def concluding(listener: Draft, message: Message, judgement: JudgementAnswer) -> QuestionFlow[None]:
     """Ask the listener to update its record, then its tie."""
     story, hearsay = message.story, _hearsay(message, judgement)
-    if listener.world.reputation:
+    mechanism = listener.world.mechanism
+    if mechanism.peer_records:
         cause = Cause.FIRST_ORDER_GOSSIP if message.is_first_hand else Cause.SECOND_ORDER_GOSSIP
         yield from update_from_gossip(listener, story.subject, story.subject_role, hearsay, cause, story.source)
-    yield from rewire_after_gossip(listener, story.subject, story.subject_role, hearsay, story.source)
+    if mechanism.tie_after_gossip:
+        yield from rewire_after_gossip(listener, story.subject, story.subject_role, hearsay, story.source)

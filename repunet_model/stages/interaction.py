@@ -23,6 +23,7 @@ from repunet_model.storage.schema import INTERACTIONS, InteractionRow
 from repunet_model.util.causality import together
 
 if TYPE_CHECKING:
+    from repunet_model.mechanism import Mechanism
     from repunet_model.stages.world import StepContext
 
 Concern = Callable[[Side], QuestionFlow[None]]
@@ -58,7 +59,7 @@ class Appraisal(SideStage):
 
     def __init__(self, world: StepContext) -> None:
         super().__init__(world)
-        self._concerns = aftermath(reputation=world.reputation, gossip=world.gossip, fused=world.fused)
+        self._concerns = aftermath(world.mechanism, fused=world.fused)
 
     async def decide(self, side: Side) -> None:
         """Ask a side all its questions."""
@@ -106,18 +107,19 @@ class Appraisal(SideStage):
             self.world.log.add(INTERACTIONS, cast("InteractionRow", {**row, **encounter.outcome.facts}))
 
 
-def aftermath(
-    *, reputation: bool, gossip: bool, fused: bool
-) -> Mapping[EncounterStatus, tuple[tuple[Concern, ...], ...]]:
+def aftermath(mechanism: Mechanism, *, fused: bool) -> Mapping[EncounterStatus, tuple[tuple[Concern, ...], ...]]:
     """Return the groups of questions by course; fused, they include the listener and opening of gossip."""
-    wish: tuple[Concern, ...] = ((wish_to_gossip, tell_at_once) if fused else (wish_to_gossip,)) if gossip else ()
+
+    def only(*concerns: tuple[Concern, bool]) -> tuple[Concern, ...]:
+        return tuple(concern for concern, is_on in concerns if is_on)
+
+    records = only((update_self, mechanism.self_records), (update_partner, mechanism.peer_records))
+    learned = only((reflect, mechanism.rewrite_learned))
+    tie = only((rewire, mechanism.tie_after_encounter))
+    wish = only((wish_to_gossip, mechanism.first_order), (tell_at_once, mechanism.first_order and fused))
     return {
-        EncounterStatus.COMPLETED: (
-            (evaluate,),
-            *(((update_self, update_partner),) if reputation else ()),
-            (reflect, rewire, *wish),
-        ),
-        EncounterStatus.REFUSED: ((rewire, *wish),),
+        EncounterStatus.COMPLETED: ((evaluate,), records, (*learned, *tie, *wish)),
+        EncounterStatus.REFUSED: ((*tie, *wish),),
         EncounterStatus.NOT_HELD: (),
     }
 

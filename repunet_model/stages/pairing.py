@@ -1,15 +1,16 @@
 """The pairing stage.
 
-The population is shuffled: half the agents choose, half are chosen; with an odd number, one agent pauses. With
-reputation, choosers act by descending score. If any free agent is among those the game allows, a chooser picks one of
-these by opinion with probability one half; otherwise a free agent is drawn at random. Without reputation, and in games
-with random pairs, all pairs are random.
+The population is shuffled: half the agents choose, half are chosen; with an odd number, one agent pauses. The mechanism
+says how they meet. At random: all pairs are random. By reputation: choosers act by descending score; if any free agent
+is among those the game allows, a chooser picks one of these by opinion with the probability of the mechanism, otherwise
+a free agent is drawn. Among ties: the same in the order of the shuffle, and one of these is drawn as well.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from repunet_model.mechanism import Partners
 from repunet_model.questions.base import Candidate
 from repunet_model.questions.encounter import ChoosePartner
 from repunet_model.stages.base import Stage
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from repunet_model.stages.world import StepContext
 
 Pair = tuple[str, str]
-
-PICK_PROBABILITY = 0.5
 
 
 class Pairing(Stage):
@@ -37,18 +36,21 @@ class Pairing(Stage):
         world.random("pairing").shuffle(names)
         half = len(names) // 2
         choosers, free = names[:half], names[half : 2 * half]
-        if not world.reputation or world.game.random_pairs:
+        mechanism = world.mechanism
+        if mechanism.partners is Partners.RANDOM:
             for pair in zip(choosers, free, strict=True):
                 yield pair
             return
         chooser_role = world.game.roles[0]
-        choosers.sort(key=lambda name: world.standings.score(name, chooser_role) or 0.0, reverse=True)
+        if mechanism.partners is Partners.REPUTATION:
+            choosers.sort(key=lambda name: world.standings.score(name, chooser_role) or 0.0, reverse=True)
         position = {name: place for place, name in enumerate(free)}
         for chooser in choosers:
             random = world.random("pairing", chooser)
             bound = [name for name in world.game.may_pick(world.network, chooser) if name in position]
-            if bound and random.random() < PICK_PROBABILITY:
-                chosen = await _pick(world, chooser, bound)
+            if bound and random.random() < mechanism.partner_probability:
+                by_reputation = mechanism.partners is Partners.REPUTATION
+                chosen = await _pick(world, chooser, bound) if by_reputation else random.choice(bound)
             else:
                 chosen = random.choice(free)
             place = position.pop(chosen)

@@ -1,8 +1,9 @@
 """The opening stages of a step: public rounds, and the reactions of agents to public news.
 
-In a game with rounds, all agents declare a choice in public in steps 1, 6, 11, ...; with reputation, each agent then
-updates its records of known agents and reconsiders its ties to them. In a game with public evaluations, with
-reputation and gossip, agents do the same in steps 6, 11, ... from all evaluations since the last time.
+In a game with rounds, all agents declare a choice in public in steps 1, 6, 11, ... (the period is a switch of the
+mechanism); each agent that keeps records of others then updates those of known agents and reconsiders its ties to them.
+In a game with public evaluations, with such records and gossip, agents do the same in steps 6, 11, ... from all
+evaluations since the last time.
 """
 
 from __future__ import annotations
@@ -29,8 +30,6 @@ from repunet_model.util.causality import together
 if TYPE_CHECKING:
     from repunet_model.stages.world import StepContext
 
-PERIOD = 5
-
 MOST_AT_ONCE = 10
 """Maximum number of subjects in one call, which keeps replies within the limits of models."""
 
@@ -48,7 +47,7 @@ def _citizens(world: StepContext) -> list[Draft]:
 
 def _opens(world: StepContext) -> bool:
     """Whether a step opens with public news."""
-    return (world.step - 1) % PERIOD == 0
+    return (world.step - 1) % world.mechanism.public_period == 0
 
 
 class PublicRound(PopulationStage):
@@ -120,7 +119,8 @@ class TakeIn(PopulationStage):
 
     def _conclude(self, citizen: Draft, subject: Subject, news: News, suffix: str = "") -> QuestionFlow[None]:
         yield from update_from_news(citizen, f"record{suffix}", *subject, news, self.cause)
-        yield from rewire_after_news(citizen, f"tie{suffix}", *subject, news)
+        if citizen.world.mechanism.tie_after_news:
+            yield from rewire_after_news(citizen, f"tie{suffix}", *subject, news)
 
     def apply(self) -> None:
         """Apply records and ties."""
@@ -135,8 +135,8 @@ class ReadChoices(TakeIn):
 
     @classmethod
     def takes_part(cls, world: StepContext) -> bool:
-        """Whether this step has a round and agents keep reputations."""
-        return PublicRound.takes_part(world) and world.reputation
+        """Whether this step has a round and agents keep records of others."""
+        return PublicRound.takes_part(world) and world.mechanism.peer_records
 
     def _news_source(self) -> NewsSource:
         """Return the choice of a subject beside the choice of the reader."""
@@ -182,8 +182,8 @@ class ReadEvaluations(TakeIn):
         return read
 
     async def decide(self) -> None:
-        """Let all agents react, if they keep reputations and gossip."""
-        if self.world.reputation and self.world.gossip:
+        """Let all agents react, if they keep records of others and gossip."""
+        if self.world.mechanism.peer_records and self.world.mechanism.first_order:
             await super().decide()
 
     def apply(self) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from repunet_model.agents import RepuNetAgent
     from repunet_model.games.base import Game
+    from repunet_model.mechanism import Mechanism
     from repunet_model.network import SocialNetwork
     from repunet_model.reputation import Standings
 
@@ -137,6 +138,7 @@ class StepContext:
     """The state that a step reads and changes.
 
     Attributes:
+        mechanism: The switches as they act in the mode and game of the run.
         fused: Whether sequences of questions are asked in one call.
         agents: The agents by name, in the order of the population.
         standings: The mean scores of agents over all records.
@@ -146,8 +148,7 @@ class StepContext:
 
     step: int
     game: Game
-    reputation: bool
-    gossip: bool
+    mechanism: Mechanism
     fused: bool
     dialogue_turns: int
     agents: Mapping[str, RepuNetAgent]

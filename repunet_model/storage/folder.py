@@ -16,6 +16,7 @@ Layout::
         replies.jsonl              while a step is under way or has failed: the replies it has so far
         replies_unread.jsonl       replies that arrived after the process that requested them had ended
         usage_failed.jsonl         usage of failed steps, if any failed
+        stopped.json               where and why the run ended, if it was run until it is stable
 
 A step is written to a temporary folder, synced, and renamed; so is a new run. Two runs with equal parameters and equal
 replies have equal bytes in every file whose name does not begin with "usage". Every file is compared with its hash when

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self, cast
 
-from repunet_model.memory import Event
+from repunet_model.memory import Event, Heard
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Persona, Population, validated
 from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
@@ -20,9 +20,11 @@ from repunet_model.storage.manifest import Manifest
 from repunet_model.storage.schema import (
     CALLS,
     EVENTS,
+    GOSSIP,
     RECORDS,
     TABLES,
     CallRow,
+    GossipRow,
     RecordRow,
     Row,
     State,
@@ -103,6 +105,11 @@ class Step:
         for row in self._table(EVENTS.name):
             yield row["agent"], Event.from_dict({name: value for name, value in row.items() if name != "agent"})
 
+    def heard(self) -> Iterator[tuple[str, Heard]]:
+        """Yield the messages of gossip, each with the name of its listener."""
+        rows: Iterable[GossipRow] = self._table(GOSSIP.name)
+        return ((row["listener"], heard_in(row)) for row in rows)
+
     def asked(self) -> Iterator[CallRow]:
         """Yield a row for each answered question; a compound call yields its parts."""
         return asked(self._table(CALLS.name))
@@ -116,6 +123,18 @@ class Step:
 def update_of(row: RecordRow, step: int) -> RecordUpdate:
     """Return the ledger update of a row of records."""
     return RecordUpdate(step, Cause(row["cause"]), row["source"], ReputationRecord.from_dict(row))
+
+
+def heard_in(row: GossipRow) -> Heard:
+    """Return a row of gossip as its listener remembers it."""
+    return Heard(
+        row["gossiper"],
+        row["subject"],
+        row["subject_role"],
+        row["summary"],
+        positive=row["tone"] == "positive",
+        credibility=row["credibility"],
+    )
 
 
 class StepReader:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from repunet_model.stability import Stopped
+from repunet_model.storage import stopping
 from repunet_model.storage.folder import RunFolder
 from repunet_model.storage.journal import Journal, remove
 from repunet_model.storage.reader import Step
@@ -51,6 +53,11 @@ class Recorder:
         if self.folder is not None and usage:
             with contextlib.suppress(OSError, ValueError):
                 self.folder.note_failure(step, str(error), dict(usage))
+
+    def note_stop(self, found: Stopped) -> None:
+        """Note where the run ended as stable, if it is stored; raise StorageError if that fails."""
+        if self.folder is not None:
+            stopping.note(self.folder, found)
 
     def forget_replies(self) -> None:
         """Forget the replies of a completed step."""

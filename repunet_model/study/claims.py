@@ -1,8 +1,8 @@
 """The claims of Ren et al. (AAMAS 2026) as questions, and the answers that runs give.
 
-Each question asks for the sign of a number measured in every run. The answer is "yes" if the 95 % bootstrap interval
-over seeds lies above 0, "no" if it lies below, "not shown" if it contains 0, and "no difference" if all numbers are 0.
-Answers hold for the backends of the runs.
+Each question asks for the sign of a number measured in every run. The answer is "yes" if the 95 % interval over
+seeds (Student's t) lies above 0, "no" if it lies below, "not shown" if it contains 0, and "no difference" if all
+numbers are 0. Answers hold for the backends of the runs.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from itertools import product
 from repunet_model.config import FULL, NEITHER, REPUTATION_ONLY
 from repunet_model.report.evidence import EXPLOITS_BELOW, Evidence, Panel, Run
 from repunet_model.report.page import Section, Table, estimate_in_words
-from repunet_model.report.statistics import Estimate, estimate, paired
-from repunet_model.results.tables import PHASE
+from repunet_model.report.statistics import METHOD, Estimate, estimate, paired
 
 MARGIN = 0.1
 """Cooperation that declines by less than this counts as persisting."""
@@ -72,7 +71,7 @@ def _excess_of_praise(run: Run) -> float | None:
     return told["positive"] / total - 0.5 if total else None
 
 
-_FIRST, _LAST = f"first {PHASE // 2} steps", f"last {PHASE} steps"
+_FIRST, _LAST = "first steps", "last steps"
 _EXPLOITERS = f"agents that chose cooperatively in fewer than {EXPLOITS_BELOW:.0%} of their choices of the {_LAST}"
 
 CLAIMS = (
@@ -153,8 +152,9 @@ def table(found: Sequence[Finding]) -> Table:
         numbers = ("–", "–", "0") if measured is None else (*estimate_in_words(measured), str(measured.n))
         rows.append([finding.claim.text, finding.scenario, finding.verdict, *numbers])
     caption = (
-        "Yes: the 95 % bootstrap interval of the mean over seeds lies above 0; no: below 0; not shown: it holds 0; no "
-        "difference: all seeds give 0. Seeds: runs that have the number."
+        f"Yes: the 95 % interval of the mean over seeds ({METHOD}) lies above 0; no: below 0; not shown: it holds 0; "
+        "no difference: all seeds give 0. Intervals are not adjusted for the number of questions. Seeds: runs that "
+        "have the number."
     )
     return Table(caption, ["question", "scenario", "answer", "mean", "95 % interval", "seeds"], rows, words=3)
 

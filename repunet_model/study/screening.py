@@ -60,7 +60,9 @@ def points(trajectories: int) -> NDArray[np.float64]:
     return drawn
 
 
-def sweep(name: str, scenarios: Sequence[str], steps: int, seeds: Sequence[int], trajectories: int) -> Sweep:
+def sweep(
+    name: str, scenarios: Sequence[str], steps: int, seeds: Sequence[int], trajectories: int, until_stable: bool = False
+) -> Sweep:
     """Return the sweep over all points, with reputation and gossip and with neither."""
     backends = [
         "rules:" + ",".join(f"{parameter}={value!r}" for parameter, value in zip(RANGES, point, strict=True))
@@ -77,7 +79,7 @@ def sweep(name: str, scenarios: Sequence[str], steps: int, seeds: Sequence[int],
         )
         for mode in (FULL, NEITHER)
     ]
-    return Sweep(name, steps, seeds, grids)
+    return Sweep(name, steps, seeds, grids, until_stable=until_stable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def screened(results: pd.DataFrame, evidence: Evidence, trajectories: int) -> li
     """Return the screening of each scenario, from the table of its sweep; the study's runs give the noise."""
     drawn = points(trajectories)
     columns = [f"backend.{name}" for name in RANGES]
-    last = results[results["step"] > results["step"].max() - PHASE]
+    ends = results.groupby(["game", "mode", "seed", *columns])["step"].transform("max")
+    last = results[results["step"] > ends - PHASE]
     final = last.groupby(["game", "mode", "seed", *columns])["cooperation_rate"].mean().reset_index()
     found = []
     for panel in evidence.panels:

@@ -3,7 +3,7 @@
 The layout of the folder::
 
     <storage>/<sweep>/
-        sweep.json                 grids, seeds, steps and versions
+        sweep.json                 grids, seeds, steps, whether runs end when they are stable, and versions
         runs/<run>/                a run folder for each cell, for `show`, `check`, `resume` and `fork`
         logs/<run>.log             the log of each run
         results.parquet            all parameters and measures of all complete runs by step
@@ -30,7 +30,8 @@ from filelock import FileLock, Timeout
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.jobs.job import JobOutcome, NewRun, Result, Section, Steps, parsed
 from repunet_model.results.tables import joined, table_of
-from repunet_model.storage import Row, StepReader
+from repunet_model.stability import StabilityRule
+from repunet_model.storage import Row, StepReader, stopping
 from repunet_model.storage.manifest import made_by
 from repunet_model.sweep.grid import Grid, Sweep
 from repunet_model.util import files
@@ -44,6 +45,7 @@ class Stored(Section):
     """The entries of `sweep.json` that determine the runs."""
 
     steps: Steps
+    until_stable: bool = False  # missing where an earlier version wrote it
     seeds: list[int]
     grids: list[dict[str, Any]]
 
@@ -89,10 +91,10 @@ class SweepFolder:
                     f"{FORMAT}: use version {content.get('repunet')} of this package, which made it, or choose "
                     "another name (--name)"
                 )
-            known = {name: content[name] for name in Stored.model_fields}
+            known = {name: content[name] for name in Stored.model_fields if name in content}
             stored = parsed(Stored, known, str(file))
             grids = [Grid(grid, str(file)) for grid in stored.grids]
-            return cls(path, Sweep(path.name, stored.steps, stored.seeds, grids))
+            return cls(path, Sweep(path.name, stored.steps, stored.seeds, grids, until_stable=stored.until_stable))
         except (KeyError, TypeError, ConfigurationError) as error:
             raise StorageError(f"{file} is damaged: {error}") from error
 
@@ -113,6 +115,7 @@ class SweepFolder:
         content = {
             "format": FORMAT,
             "steps": sweep.steps,
+            "until_stable": sweep.until_stable,
             "seeds": list(sweep.seeds),
             "grids": [grid.stored() for grid in sweep.grids],
             **made_by(),
@@ -141,8 +144,9 @@ class SweepFolder:
             shutil.rmtree(part, ignore_errors=True)
 
     def whole_runs(self) -> list[StepReader]:
-        """Return the complete runs, in the order of the cells."""
-        return [StepReader.open(self.runs / cell.name) for cell in self.sweep.cells() if self._is_whole(cell)]
+        """Return the complete runs up to their last step that counts, in the order of the cells."""
+        ends = ((cell, self._end(cell)) for cell in self.sweep.cells())
+        return [StepReader.open(self.runs / cell.name, end) for cell, end in ends if end is not None]
 
     def failures(self) -> list[Row]:
         """Return run, steps, result ("missing" if never started) and error of each incomplete run."""
@@ -155,11 +159,17 @@ class SweepFolder:
         return [
             known.get(cell.name, {"run": cell.name, "steps": 0, "result": "missing", "error": ""})
             for cell in self.sweep.cells()
-            if not self._is_whole(cell)
+            if self._end(cell) is None
         ]
 
-    def _is_whole(self, cell: NewRun) -> bool:
-        return (self.runs / cell.name / f"step_{cell.steps}").is_dir()
+    def _end(self, cell: NewRun) -> int | None:
+        """Return the last step that counts of the run of a cell; None if the run is not complete."""
+        path = self.runs / cell.name
+        if cell.until_stable and path.is_dir():
+            found = stopping.stopped(StepReader.open(path), StabilityRule())
+            if found is not None and found.step <= cell.steps:
+                return found.step
+        return cell.steps if (path / f"step_{cell.steps}").is_dir() else None
 
     def gather(self, outcomes: Sequence[JobOutcome]) -> tuple[pd.DataFrame, list[JobOutcome]]:
         """Write the results of all complete runs, and the failures.
@@ -181,7 +191,7 @@ class SweepFolder:
             try:
                 run = StepReader.open(self.runs / outcome.name)
                 if outcome.result is Result.DONE:
-                    tables.append(table_of(run, outcome.wanted))
+                    tables.append(table_of(run, outcome.last))
                 else:
                     others.append(replace(outcome, steps=run.last))
             except RepuNetError as error:
@@ -206,6 +216,11 @@ def _check_grown(stored: Sweep, wanted: Sweep, path: Path) -> None:
         raise ConfigurationError(
             f"{path} is another sweep: its runs have {stored.steps} steps, not {wanted.steps}; choose another name "
             "(--name)"
+        )
+    if wanted.until_stable and not stored.until_stable:
+        raise ConfigurationError(
+            f"{path} is another sweep: its runs have all {stored.steps} steps, and do not end when they are stable; "
+            "choose another name (--name)"
         )
     missing = {cell.name for cell in stored.cells()} - {cell.name for cell in wanted.cells()}
     if missing:

@@ -3,7 +3,7 @@
 A file with a sweep::
 
     name = "temptation"
-    steps = 30
+    steps = 30                          # of every run; with until_stable = true the most that it may have
     seeds = "1-20"                      # or "1,3,7-9", or [1, 2, 3]
 
     [grid]                              # a value or a list of values; other parameters have defaults
@@ -162,6 +162,7 @@ class _Tables(Section):
 class _File(Section):
     name: RunName | None = None
     steps: Steps = 30
+    until_stable: bool = False
     seeds: str | list[int] = "1"
     grid: dict[str, Any] = Field(default_factory=dict)
     endpoints: dict[str, Any] = Field(default_factory=dict)
@@ -179,6 +180,7 @@ class Sweep:
         grids: The grids; a cell that occurs in two grids is run once.
         limits: The limits on all runs together.
         endpoints: Named endpoints of its file.
+        until_stable: Whether a run ends when it is stable, and `steps` is the most that it may have.
     """
 
     name: str
@@ -187,6 +189,7 @@ class Sweep:
     grids: Sequence[Grid]
     limits: LimitsTable = field(default_factory=LimitsTable)
     endpoints: Mapping[str, NamedEndpoint] = field(default_factory=dict)
+    until_stable: bool = False
 
     def cells(self) -> list[NewRun]:
         """Return the distinct runs, in the order of the grids; raise ConfigurationError if a grid is invalid."""
@@ -195,7 +198,8 @@ class Sweep:
             for point in grid.points():
                 for seed in self.seeds:
                     name = _cell_name(point, seed)
-                    found.setdefault(name, NewRun(name, self.steps, point.changed({"seed": seed})))
+                    config = point.changed({"seed": seed})
+                    found.setdefault(name, NewRun(name, self.steps, config, until_stable=self.until_stable))
         return list(found.values())
 
     @classmethod
@@ -221,7 +225,7 @@ class Sweep:
             except ConfigurationError as error:
                 raise ConfigurationError(f"{file}: {error}, as name or --name") from None
         own = endpoints.parsed(content.endpoints, str(file))
-        return cls(name, content.steps, seeds, [grid], content.limits, own)
+        return cls(name, content.steps, seeds, [grid], content.limits, own, content.until_stable)
 
     @classmethod
     def of_values(
@@ -231,9 +235,12 @@ class Sweep:
         seeds: str | Sequence[int],
         values: Mapping[str, Any],
         limits: Mapping[str, Any] | None = None,
+        until_stable: bool = False,
     ) -> Self:
         """Return a sweep of one grid, from values as in a file; raise ConfigurationError if one is invalid."""
-        return cls(name, steps, seeds_of(seeds), [Grid(values)], LimitsTable(**(limits or {})))
+        return cls(
+            name, steps, seeds_of(seeds), [Grid(values)], LimitsTable(**(limits or {})), until_stable=until_stable
+        )
 
 
 def seeds_of(given: str | Sequence[int]) -> list[int]:

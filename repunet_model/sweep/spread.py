@@ -22,7 +22,7 @@ from repunet_model import extensions
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.waits import Waits
-from repunet_model.config import BUILT_IN
+from repunet_model.config import PERSONA_SETS
 from repunet_model.errors import ConfigurationError
 from repunet_model.initial_network import at_home
 from repunet_model.jobs.batch import POLL, Batch, Plan
@@ -105,8 +105,9 @@ class Spread:
 
     @property
     def steps_done(self) -> int:
-        """The number of steps of the runs that have ended."""
-        return sum(min(each.steps, each.wanted) for each in list(self._outcomes.values()))
+        """The number of steps of the runs that have ended; a stable one counts with all that it might have had."""
+        ended = list(self._outcomes.values())
+        return sum(min(each.steps, each.wanted) if each.stable_after is None else each.wanted for each in ended)
 
     @property
     def seconds_left(self) -> float | None:
@@ -184,6 +185,6 @@ def _stopped(wanted: NewRun) -> JobOutcome:
 def _at_home(wanted: NewRun) -> NewRun:
     """Make paths of the files of personas and network absolute, for workers in another folder."""
     changes = {"network": at_home(wanted.config.network)}
-    if wanted.config.personas != BUILT_IN:
+    if wanted.config.personas not in PERSONA_SETS:
         changes["personas"] = str(Path(wanted.config.personas).resolve())
     return replace(wanted, config=wanted.config.changed(changes))

@@ -134,9 +134,9 @@ def quoted(path: Path) -> str:
     return shlex.quote(text)
 
 
-def to_go_on(path: Path, steps: int) -> str:
-    """Return the command that resumes a run for some steps."""
-    return command(f"resume {quoted(path)} --steps {steps}")
+def to_go_on(path: Path, steps: int, *, until_stable: bool = False) -> str:
+    """Return the command that resumes a run for some steps, or until it is stable."""
+    return command(f"resume {quoted(path)} --steps {steps}{' --until-stable' if until_stable else ''}")
 
 
 def program() -> str:

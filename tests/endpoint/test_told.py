@@ -20,6 +20,7 @@ from repunet_model.backends.base import Request
 from repunet_model.backends.human import HumanBackend
 from repunet_model.chronicle import Chronicle
 from repunet_model.cli import main
+from repunet_model.mechanism import PAPER
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Disposition, Persona
 from repunet_model.questions.base import Answer, Coordinates, Question
@@ -261,7 +262,7 @@ class NameAll(Question[ListAnswer]):
 
 
 def asked(question: Question[Any]) -> Request[Any]:
-    prompts = Prompts("You are one of a town.", reputation=True, gossip=True)
+    prompts = Prompts("You are one of a town.", PAPER)
     ann = Persona(name="Ann", disposition=Disposition.ALTRUISTIC)
     where = Coordinates(1, "encounter", question.name, "Ann")
     return Request(where, question, ann, "You like tea.", bytes(32), prompts, {"backend": "human"})

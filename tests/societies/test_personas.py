@@ -173,7 +173,7 @@ def test_a_mapping_of_names_teaches_the_built_in_personas_that_it_names() -> Non
     texts = started({EMMA: "You are cautious."})
     usual = {name: roles for name, roles in texts.items() if name != EMMA}
     assert texts[EMMA] == {"player": "You are cautious."}
-    assert list(texts) == [persona.name for persona in built_in("prisoners_dilemma")]
+    assert list(texts) == [persona.name for persona in built_in()]
     assert usual == {a.name: a.learned for a in RepuNetModel(rng=1).agents if a.name != EMMA}
 
 

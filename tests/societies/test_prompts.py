@@ -10,8 +10,9 @@ import pytest
 import repunet_model
 from repunet_model import RepuNetModel
 from repunet_model.backends.base import Request
+from repunet_model.config import RunConfig
 from repunet_model.games import GAMES
-from repunet_model.network import BLACKLIST_LENGTH
+from repunet_model.mechanism import PAPER, Mechanism
 from repunet_model.personas import Disposition, Persona
 from repunet_model.questions.base import Answer, Credibility, Question, said
 from repunet_model.questions.encounter import UpdateRecord
@@ -58,7 +59,7 @@ def test_what_people_write_goes_into_a_prompt_as_it_is_and_is_never_rendered() -
 
 def test_a_prompt_with_an_unknown_name_is_an_error() -> None:
     with pytest.raises(Exception, match="'weather' is undefined"):
-        Prompts("It is {{ weather }}.", reputation=True, gossip=True)
+        Prompts("It is {{ weather }}.", PAPER)
 
 
 def test_a_quoted_text_cannot_close_its_quotation() -> None:
@@ -67,9 +68,9 @@ def test_a_quoted_text_cannot_close_its_quotation() -> None:
     assert quoting == []
 
 
-def rules(game: str, *, reputation: bool = True, gossip: bool = True) -> str:
-    found = GAMES[game]
-    return Prompts(found.rules, reputation=reputation, gossip=gossip, random_pairs=found.random_pairs).system
+def rules(game: str, *, reputation: bool = True, gossip: bool = True, mechanism: Mechanism = PAPER) -> str:
+    config = RunConfig(game=game, reputation=reputation, gossip=gossip, mechanism=mechanism)
+    return GAMES[game].prompts(config).system
 
 
 def prompts(contract: GameContract, question: str) -> list[str]:
@@ -94,12 +95,14 @@ def test_the_rules_say_that_people_may_meet_again_and_they_do(reputation: bool, 
 
 
 def test_the_rules_say_what_follows_from_a_cut_where_something_follows() -> None:
-    until = f"for a while: until the one who cut has cut {BLACKLIST_LENGTH} more ties."
+    until = "for a while: until the one who cut has cut 5 more ties."
     for reputation, gossip in MODES:
         told = {game: rules(game, reputation=reputation, gossip=gossip) for game in GAMES}
         assert f"After a cut the two make no deal in the roles of that tie {until}" in told["investment"]
         assert f"After a cut the two do not talk {until}" in told["sign_up"]
         assert "After a cut" not in told["prisoners_dilemma"]
+    assert "has cut 1 more tie." in rules("investment", mechanism=Mechanism(blacklist_length=1))
+    assert "After a cut" not in rules("investment", mechanism=Mechanism(blacklist_length=0))
 
 
 def test_the_role_of_a_tie_is_that_of_the_other() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError
+from repunet_model.memory import Memory
 from repunet_model.model import RepuNetModel
 from repunet_model.reference_layout import Imported, Told, export_step, import_run
 from repunet_model.storage import RunFolder, StepReader, to_json
@@ -189,7 +190,7 @@ def test_a_failed_step_keeps_the_imported_past(tmp_path: Path) -> None:
     made = Made(1)
     made.hold("Ann", "Trustee_1", entry("Bob", 1, "trustee", "(0.4, 0.3, 0.2, 0.1, 0)"))
     model = RepuNetModel.load(made.read(tmp_path).folder.path)
-    model._roll_back(1, dict.fromkeys(made.names, ()))
+    model._roll_back(1, {name: Memory() for name in made.names})
     assert model.agent("Ann").ledger.record("Bob", "trustee") is not None
 
 

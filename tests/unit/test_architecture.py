@@ -15,7 +15,7 @@ from tests import ROOT, mesa_names
 LAYERS = [
     {"errors", "rng", "util", "extensions"},
     {"mechanism"},
-    {"config"},
+    {"config", "stability"},
     {"reputation", "network", "memory", "personas"},
     {"questions", "storage"},
     {"backends", "populations", "initial_network"},
