@@ -84,6 +84,9 @@ def sweep(
     storage: Storage = Path("sim_storage"),
     workers: Workers = None,
     scheduler: Scheduler = None,
+    report_in: Annotated[
+        Path | None, typer.Option("--report", metavar="DIR", help="Then write a report of the whole runs there.")
+    ] = None,
     *,
     limits: dict[str, Any],
     prices: PriceFile = None,
@@ -93,6 +96,10 @@ def sweep(
 
     Give a file, or the grid by options.
     """
+    if report_in is not None:
+        from repunet_model.report.page import check_place
+
+        check_place(report_in)
     with quietly_imported():
         from repunet_model.backends.prices import Prices
         from repunet_model.sweep import running
@@ -127,6 +134,8 @@ def sweep(
     _show(others)
     files = f"{folder.path / 'results.parquet'} and results.csv, {len(table):,} rows"
     console.print(f"Results: {files}", soft_wrap=True, highlight=False)
+    if report_in is not None:
+        report([str(folder.path.absolute())], report_in, f"RepuNet: {wanted.name}", storage)
     exit_unless_done(others)
 
 

@@ -186,7 +186,7 @@ class Evidence:
     def panels(self) -> list[Panel]:
         """The runs by panel."""
         games_of = {str(run.parameters["game"]) for run in self.runs}
-        apart = {game: _varying([run for run in self.runs if run.parameters["game"] == game]) for game in games_of}
+        apart = {game: varying([run for run in self.runs if run.parameters["game"] == game]) for game in games_of}
         found: dict[tuple[str, str], dict[str, list[Run]]] = {}
         for run in self.runs:
             game = str(run.parameters["game"])
@@ -222,7 +222,7 @@ _NOT_APART = {"run", "game", "mode", "reputation", "gossip", "seed", "parent"}
 """Columns in which the runs of a panel may differ; forks are distinguished by the parameters that they changed."""
 
 
-def _varying(runs: Sequence[Run]) -> list[str]:
+def varying(runs: Sequence[Run]) -> list[str]:
     """Return the parameters, except mode and seed, that differ between runs of one scenario."""
     names = dict.fromkeys(name for run in runs for name in run.parameters if name not in _NOT_APART)
 
@@ -235,8 +235,13 @@ def _varying(runs: Sequence[Run]) -> list[str]:
     return varying
 
 
+def label_of(name: str) -> str:
+    """Return the column of a parameter in words."""
+    return name.removeprefix("backend.").removeprefix(OF_GAME).replace("_", " ")
+
+
 def _in_words(name: str, value: object) -> str:
-    label = name.removeprefix("backend.").removeprefix(OF_GAME).replace("_", " ")
+    label = label_of(name)
     return visible(f"no {label}" if value in ("", None) else f"{label} {value}")
 
 
