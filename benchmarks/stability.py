@@ -20,6 +20,7 @@ twice the window and twice the least number of steps does what the defaults do f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,7 +59,7 @@ def simulated(
     pairs = draw.uniform(0.05, 0.95, (count * 20, 2))
     plateau, start = pairs[abs(pairs[:, 0] - pairs[:, 1]) >= 0.3][:count].T
     amplitude = abs(start - plateau)
-    true = np.exp(draw.uniform(*np.log(times), count))
+    true = np.exp(draw.uniform(math.log(times[0]), math.log(times[1]), count))
     steps = np.arange(1, LENGTH + 1)
     exponential = np.exp(-steps / (true / np.log(amplitude / SETTLED))[:, None])
     middle = draw.uniform(1, 3, count)

@@ -170,7 +170,7 @@ def of_graph(graph: nx.DiGraph[str]) -> dict[str, float | None]:
 
 
 def of_step(log: StepLog, calls: int) -> dict[str, Any]:
-    """Measure the rows of a step; `calls` is the number of its answered questions."""
+    """Measure the rows of a step; `calls` is the number of its answered calls, of which a fused one counts once."""
     return {**gossip_counts(log.rows(GOSSIP)), "gossip_lapsed": log.lapsed, "calls": calls}
 
 

@@ -68,7 +68,8 @@ class RepuNetModel(SteppedModel):
         usage_by_question: Usage since this object was created, by name of the question.
         usage_by_backend: Usage since this object was created, by label of the backend, such as "openai:gpt-4o-mini".
         step_usage: Usage of the last step.
-        calls: Number of questions answered since this object was created, including the current step.
+        calls: Number of calls answered since this object was created, including the current step; a fused call counts
+            once.
         datacollector: Measures by step, agents by step, and the tables `interactions` and `gossip`.
         limits: Limits for requests to endpoints.
         watchers: Called with each completed step, on the thread of the event loop.

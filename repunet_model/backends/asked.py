@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from repunet_model.backends.base import Usage
+from repunet_model.backends.base import Usage, label_of, usage_by_backend
 from repunet_model.backends.dialect import lost
 from repunet_model.storage.manifest import Manifest
 from repunet_model.storage.reader import StepReader
@@ -15,11 +15,13 @@ def not_taken(run: StepReader, manifest: Manifest, first: int = 1, last: int | N
     """Return the sampling parameters rejected in steps first to last (or the end) as {"not_taken": words}, or {}."""
     if not manifest.reads_prompts:
         return {}
-    asked: set[str] = set()
+    asked: dict[str, Usage] = {}
     for step in run.steps(first, last):
-        asked |= Usage.total(step.usage).adaptations
-    backends = {repr(described): described for described in (manifest.backend, *manifest.backend_for.values())}
-    found = ", ".join(filter(None, (lost(asked, each) for each in backends.values() if "model" in each)))
+        for label, usage in usage_by_backend(step.usage).items():
+            asked.setdefault(label, Usage()).add(usage)
+    described = (each for each in (manifest.backend, *manifest.backend_for.values()) if "model" in each)
+    by_backend = {repr(each): (asked.get(label_of(each), Usage()).adaptations, each) for each in described}
+    found = ", ".join(filter(None, (lost(adaptations, each) for adaptations, each in by_backend.values())))
     return {"not_taken": found} if found else {}
 
 

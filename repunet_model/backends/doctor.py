@@ -12,11 +12,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from hashlib import sha256
 from typing import Annotated, Any, ClassVar
 
 from repunet_model.backends.base import Backend, Correction, Request, Usage
 from repunet_model.backends.dialect import lost
+from repunet_model.backends.endpoint import setting_of
+from repunet_model.backends.limits import price_of
 from repunet_model.backends.prices import Prices
 from repunet_model.backends.sender.transport import LostError, RefusedError
 from repunet_model.backends.wrappers import Meter
@@ -96,14 +99,7 @@ async def examine(backend: Backend, prices: Prices) -> tuple[list[Finding], Usag
         async with asyncio.timeout(SECONDS):
             await examination.make()
     except TimeoutError:
-        examination.findings.append(
-            Finding(
-                "latency",
-                f"no reply within {SECONDS:g} s",
-                "a run waits for LLM_TIMEOUT seconds; a server that loads a model answers later: try again",
-                is_fault=not examination.has_answered,
-            )
-        )
+        examination.give_up()
     finally:
         await backend.close()
     return examination.findings, examination.usage
@@ -112,10 +108,11 @@ async def examine(backend: Backend, prices: Prices) -> tuple[list[Finding], Usag
 class _Examination:
     def __init__(self, backend: Backend, prices: Prices) -> None:
         self._backend = Meter(backend, prices)
-        self._price = prices.find(backend.description)
+        self._price = price_of(backend, prices)
         self._source = prices.source
         self._described = backend.description
-        self.has_answered = False
+        self._setting = partial(setting_of, str(backend.description.get("endpoint", "")))
+        self._answered: Request[Any] | None = None
         self.findings: list[Finding] = []
         self.usage = Usage()
 
@@ -126,11 +123,11 @@ class _Examination:
             try:
                 await self._ask(request)
             except BackendError as error:
-                self.findings += _faults(error)
+                self.findings += self._faults(error)
                 return
             finally:
                 self.usage.add(request.usage)
-            self.has_answered = True
+            self._answered = request
             if self.usage.attempts >= REQUESTS:
                 break
         self.findings += self._abilities(request)
@@ -163,6 +160,37 @@ class _Examination:
         if self.usage.attempts + request.usage.attempts >= REQUESTS:
             raise error
 
+    def _faults(self, error: BackendError) -> list[Finding]:
+        """Return the findings about an endpoint that did not answer."""
+        reached, address = Finding("reached", "yes"), f"correct {self._setting('base_url')}"
+        match error.__cause__:
+            case LostError(is_insecure=is_insecure, is_timeout=is_timeout):
+                is_told = is_insecure or is_timeout  # with the setting to change
+                return [_fault("reached", error, "" if is_told else f"start the server, or {address}")]
+            case RefusedError(status=401 | 403):
+                return [reached, _fault("key", error, f"set {self._setting('key')} to a key of this provider")]
+            case RefusedError(status=404 | 405):
+                remedy = f"set {self._setting('model')} to a model that it serves, or {address}"
+                return [reached, _fault("model", error, remedy)]
+            case RefusedError(status=402 | 429):
+                return [reached, _fault("quota", error, "wait, or see to the account's limits")]
+            case RefusedError(status=status) if status < 500:
+                return [reached, _fault("request", error, "change the setting that it names")]
+            case RefusedError():
+                return [reached, _fault("server", error, "look at the server's log, or try again later")]
+        if isinstance(error, InvalidReplyError):
+            remedy = error.remedy or f"try {self._setting('reply_format')}=json_object, text or tool"
+            return [reached, _fault("reply format", error, remedy)]
+        return [reached, _fault("replies", error, address if "not a chat completion" in str(error) else "")]
+
+    def give_up(self) -> None:
+        """Add what is known after the time for all calls is over."""
+        if self._answered is not None and not self.findings:
+            self.findings += self._abilities(self._answered)
+        remedy = f"a run waits for {self._setting('timeout')}; a server that loads a model answers later: try again"
+        told = f"no reply to the last call within {SECONDS:g} s in all"
+        self.findings.append(Finding("time", told, remedy, is_fault=self._answered is None))
+
     def _abilities(self, answered: Request[Any]) -> list[Finding]:
         """Return the findings about an endpoint that has answered, with the last question."""
         total, last = self.usage, answered.usage
@@ -183,7 +211,9 @@ class _Examination:
             ),
             Finding("usage", f"counted: {counts} for the last call")
             if last.counted
-            else Finding("usage", "not counted", "a budget takes each reply for the longest: lower LLM_MAX_TOKENS"),
+            else Finding(
+                "usage", "not counted", f"budgets assume the longest reply: lower {self._setting('max_tokens')}"
+            ),
             *_reasoning(answered),
             Finding("latency", f"{last.seconds / last.attempts:.1f} s for the last call"),
             self._cost(last, counts),
@@ -214,7 +244,11 @@ class _Examination:
             return Finding("context", f"{int(told[1].replace(',', '')):,} tokens")
         if longest is not None:
             return Finding("context", f"not told; a reply may have {int(longest[1].replace(',', '')):,} tokens")
-        return Finding("context", "not told", "a prompt may have 2,000 tokens: it has to hold those and LLM_MAX_TOKENS")
+        return Finding(
+            "context",
+            "not told",
+            f"a prompt may have 2,000 tokens: it has to hold those and {self._setting('max_tokens')}",
+        )
 
 
 _CONTEXT = re.compile(r"context (?:length|size|window)(?: is| of|:)?\D{0,20}?(\d[\d,]{2,})", re.IGNORECASE)
@@ -236,29 +270,6 @@ def _reasoning(answered: Request[Any]) -> list[Finding]:
     counted = f"{count} of {answered.usage.completion_tokens} tokens of the reply" if count else "not counted apart"
     returned = f"{length:,} characters are returned" if length else "not returned"
     return [Finding("reasoning", f"{counted}; {returned}")] if count or length else []
-
-
-def _faults(error: BackendError) -> list[Finding]:
-    """Return the findings about an endpoint that did not answer."""
-    reached = Finding("reached", "yes")
-    match error.__cause__:
-        case LostError(is_insecure=is_insecure, is_timeout=is_timeout):
-            is_told = is_insecure or is_timeout  # with the variable to set
-            return [_fault("reached", error, "" if is_told else "start the server, or correct LLM_API_BASE")]
-        case RefusedError(status=401 | 403):
-            return [reached, _fault("key", error, "set OPENAI_API_KEY to a key of this provider")]
-        case RefusedError(status=404 | 405):
-            return [reached, _fault("model", error, "set LLM_MODEL to a model that it serves, or correct LLM_API_BASE")]
-        case RefusedError(status=402 | 429):
-            return [reached, _fault("quota", error, "wait, or see to the account's limits")]
-        case RefusedError(status=status) if status < 500:
-            return [reached, _fault("request", error, "change the setting that it names")]
-        case RefusedError():
-            return [reached, _fault("server", error, "look at the server's log, or try again later")]
-    if isinstance(error, InvalidReplyError):
-        return [reached, _fault("reply format", error, error.remedy or "try --reply-format json_object, text or tool")]
-    is_elsewhere = "not a chat completion" in str(error)
-    return [reached, _fault("replies", error, "correct LLM_API_BASE" if is_elsewhere else "")]
 
 
 def _fault(what: str, error: BackendError, remedy: str) -> Finding:

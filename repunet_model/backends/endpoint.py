@@ -108,8 +108,8 @@ class Endpoint:
             raise ConfigurationError(f"LLM_MOST_TOKENS is {self.most_tokens}: must be from 1 to {MOST_REPLY_TOKENS}")
 
     def setting(self, name: str) -> str:
-        """Return what a setting is called where the user sets it: a variable, or a key of a file of endpoints."""
-        return f"endpoints.{self.name}.{name}" if self.name else _VARIABLE_OF.get(name, f"LLM_{name.upper()}")
+        """Return what a setting is called where the user sets it; see `setting_of`."""
+        return setting_of(self.name, name)
 
     @property
     def longest_reply(self) -> int:
@@ -211,6 +211,12 @@ _VARIABLES: dict[str, type] = {
 
 _OF_ENDPOINT = ("reply_format", "timeout", "longest_wait", "most_tokens", "extra")
 """Settings that are no sampling parameters."""
+
+
+def setting_of(endpoint: str, name: str) -> str:
+    """Return what a setting is called where the user sets it: a key of a named endpoint's table, or a variable."""
+    return f"endpoints.{endpoint}.{name}" if endpoint else _VARIABLE_OF.get(name, f"LLM_{name.upper()}")
+
 
 _VARIABLE_OF = {"base_url": "LLM_API_BASE", "key": "OPENAI_API_KEY"}
 """Variables that are not called as the setting."""

@@ -160,7 +160,7 @@ class OpenAIBackend:
             if error.is_insecure:
                 raise EndpointError(
                     f"{self._place}: {reason}; name the file of its authority's certificate by SSL_CERT_FILE, or begin "
-                    "LLM_API_BASE with http:// if it has none"
+                    f"{self._endpoint.setting('base_url')} with http:// if it has none"
                 ) from error
             if error.is_timeout:
                 reason = f"no reply within {self._endpoint.setting('timeout')}={self._endpoint.timeout:g} s"
@@ -257,8 +257,8 @@ class OpenAIBackend:
         if status in {404, 405}:
             return self._address_hint()
         if is_about_length(complaint):
-            limit = self._endpoint.sampling.max_tokens
-            return f"; its context has to hold a prompt and LLM_MAX_TOKENS={limit}: lower that, or have it serve more"
+            limit = f"{self._endpoint.setting('max_tokens')}={self._endpoint.sampling.max_tokens}"
+            return f"; its context has to hold a prompt and {limit}: lower that, or have it serve more"
         if status == 400 and "invalid argument" in complaint.lower():
             setting = self._endpoint.setting("reply_format")
             return f"; it may not take the form of replies: try {setting}=json_object, or text"

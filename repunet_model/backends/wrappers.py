@@ -14,7 +14,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from repunet_model.backends.base import Backend, Correction, Request, Usage
+from repunet_model.backends.base import Backend, Correction, Request, Usage, label_of
 from repunet_model.backends.limits import Limits, Pace, Reservation, price_of, terms_of
 from repunet_model.backends.prices import Price, Prices
 from repunet_model.backends.waits import Waits, in_words
@@ -285,8 +285,8 @@ class Retry(Wrapper):
 def _to_try(description: Mapping[str, Any]) -> str:
     """Return the advice to try the endpoint of a backend; none for a backend that has no name."""
     name = description.get("backend", "")
-    model = f":{description['model']}" if name == "openai" else ""
-    return f"; to try the endpoint: {command(f'doctor --backend {name}{model}')}" if name else ""
+    backend = label_of(description) if name == "openai" else name
+    return f"; to try the endpoint: {command(f'doctor --backend {backend}')}" if name else ""
 
 
 class Reask(Wrapper):

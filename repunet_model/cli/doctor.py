@@ -7,16 +7,17 @@ from typing import Annotated
 import typer
 
 from repunet_model.cli.app import app
-from repunet_model.cli.options import Gguf, PriceFile, ReplyFormat, environment
+from repunet_model.cli.options import EndpointFile, Gguf, PriceFile, ReplyFormat, environment
 from repunet_model.util.screen import make_console, say
 
 
 @app.command()
 def doctor(
-    backend: Annotated[str, typer.Option(help="Whose endpoint: openai, openai:MODEL, local.")] = "openai",
+    backend: Annotated[str, typer.Option(help="Whose endpoint: openai, openai:MODEL, openai:NAME, local.")] = "openai",
     prices: PriceFile = None,
     reply_format: ReplyFormat = None,
     gguf: Gguf = None,
+    endpoints: EndpointFile = None,
 ) -> None:
     """Try an endpoint in five small calls and 30 seconds at most: what it can do, and how to mend what it cannot.
 
@@ -31,7 +32,7 @@ def doctor(
     from repunet_model.backends.setup import respondents
     from repunet_model.util import event_loop
 
-    asked = respondents(backend, environment=environment(reply_format, gguf)).default
+    asked = respondents(backend, environment=environment(reply_format, gguf, endpoints)).default
     if not asked.asks_model:
         say(f"The backend {backend!r} asks no endpoint: there is nothing to try.")
         return

@@ -211,7 +211,7 @@ class Batch:
         return self._plan.limits.waits
 
     def total(self) -> tuple[int, Usage]:
-        """Return the number of questions answered since the start, and their cost."""
+        """Return the number of calls answered since the start, and their cost."""
         with self._totals:
             calls, usage = self._calls, self._usage.copy()
             for each in self._running:

@@ -258,7 +258,7 @@ class Runner(Protocol):
         """The waits for endpoints that are under way."""
 
     def total(self) -> tuple[int, Usage]:
-        """Return the number of questions answered since the start, and their cost."""
+        """Return the number of calls answered since the start, and their cost."""
 
     def stop(self) -> None:
         """Start nothing new, and end running jobs as soon as that loses nothing; the second time, at once."""

@@ -107,7 +107,7 @@ def write(
                 lead=lead(evidence),
                 not_taken=in_words([run.parameters.get("not_taken", "") for run in evidence.runs]),
                 not_whole=not_whole,
-                sections=[*before, *sections, *(_drawn(*each, place) for each in after), _runs_section(evidence)],
+                sections=[*before, *sections, *(_drawn(*each, place) for each in after), runs_section(evidence)],
                 made=_made(evidence.runs),
             )
             (place / "index.html").write_text(page, encoding="utf-8", newline="\n")
@@ -291,7 +291,7 @@ def _backends_table(evidence: Evidence) -> Table:
     return Table(caption, ["scenario", "mode", "backend", "requests", "tokens", "US dollars"], rows, words=3)
 
 
-def _runs_section(evidence: Evidence) -> Section:
+def runs_section(evidence: Evidence) -> Section:
     """Describe the runs: the seeds of each cell, shared parameters, and steps copied by forks."""
     values = {
         name: {run.parameters.get(name) for run in evidence.runs}

@@ -90,7 +90,7 @@ class StepLog:
     """The rows that a step adds to a run, by table, in the order in which they are applied.
 
     Attributes:
-        lapsed: The number of wishes to gossip without a listener.
+        lapsed: The number of times that an agent wanted to gossip, or to pass gossip on, and had no listener.
     """
 
     def __init__(self) -> None:

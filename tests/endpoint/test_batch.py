@@ -220,7 +220,7 @@ JOB = '[[jobs]]\nsim_name = "a"\n'
         ("jobs = []", "jobs: List should have at least 1 item"),
         ("jobs = [", "is no TOML"),
         ("[[jobs]]", "job 1: sim_name: is missing"),
-        (JOB + "[other]", "other: unknown; known are limits, defaults, jobs"),
+        (JOB + "[other]", "other: unknown; known are limits, defaults, endpoints, jobs"),
         (JOB + 'mood = "good"', "job 1 ('a'): mood: unknown; known are"),
         (JOB + 'steps = "3"', "job 1 ('a'): steps: Input should be a valid integer"),
         (JOB + "steps = 0", "job 1 ('a'): steps: "),

@@ -94,7 +94,7 @@ def test_what_is_not_counted_or_told_or_priced_is_advised_on(tried: Tried) -> No
     code, _, shown = tried(lambda number, body: uncounted(body), "--backend", "openai:unheard-of")
     rows = table(shown)
     assert code == 0
-    assert rows["usage"] == ["!", "not counted", "a budget takes each reply for the longest: lower LLM_MAX_TOKENS"]
+    assert rows["usage"] == ["!", "not counted", "budgets assume the longest reply: lower LLM_MAX_TOKENS"]
     assert rows["context"][:2] == ["!", "not told"]
     assert rows["dollars a call"][1:] == [
         *("unknown", "its price is not in the packaged prices: name a file by --prices"),
@@ -117,7 +117,7 @@ def test_a_reply_that_does_not_fit_is_asked_for_again_as_in_a_run(tried: Tried) 
         (lambda: error(429, "Try again in 40 s"), "quota", "wait", 1),
         (lambda: error(400, "tokens exceed the context size"), "request", "LLM_MAX_TOKENS=4096: lower that", 1),
         (lambda: page(), "replies", "correct LLM_API_BASE", 1),
-        (lambda: completion("I would share."), "reply format", "try --reply-format", 5),
+        (lambda: completion("I would share."), "reply format", "try LLM_REPLY_FORMAT=json_object", 5),
         (lambda: completion("", finish_reason="length"), "replies", "set LLM_MOST_TOKENS", 2),
     ],
 )
@@ -146,11 +146,52 @@ def test_an_endpoint_that_is_not_there_is_not_reached(
 
 
 def test_an_endpoint_that_does_not_answer_in_time_is_given_up(tried: Tried, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried()  # from now on, the sender is there
     monkeypatch.setattr(doctor, "SECONDS", 2.0)
     code, running, shown = tried(lambda number, body: Hang(30.0))
     assert code == 2
     assert len(running.requests) == 1
-    assert "no reply within 2 s" in table(shown)["latency"][1]
+    assert list(table(shown)) == ["time"]
+    assert "no reply to the last call within 2 s in all" in table(shown)["time"][1]
+
+
+def test_what_was_found_out_before_the_time_was_over_is_shown(tried: Tried, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried()  # from now on, the sender is there
+    monkeypatch.setattr(doctor, "SECONDS", 4.0)
+    code, running, shown = tried(lambda number, body: Hang(30.0) if number else None)
+    rows = table(shown)
+    assert code == 0
+    assert len(running.requests) == 2
+    assert rows["reply format"] == ["yes", "json_schema"]
+    assert rows["time"][0] == "!"
+
+
+def test_a_named_endpoint_is_tried_with_its_key_model_and_price(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "endpoints.toml"
+    monkeypatch.setenv("SMALL_API_KEY", "sk-small")
+    is_ill = False
+    with endpoint(fault=lambda number, body: error(404, "no such model") if is_ill else None) as running:
+        prices = "{ prompt = 1000.0, completion = 1000.0 }"
+        file.write_text(
+            f'[endpoints.small]\nbase_url = "{running.url}"\nkey = "SMALL_API_KEY"\nmodel = "tiny"\nprices = {prices}\n'
+        )
+        words = ["doctor", "--backend", "openai:small", "--endpoints", str(file)]
+        assert main(words) == 0
+        rows = table(capsys.readouterr().out)
+        is_ill = True
+        assert main(words) == 2
+        faulty = table(capsys.readouterr().out)
+        run = ["run", "-n", "2", *words[1:], "--storage", str(tmp_path / "storage")]
+        assert main(run) == 2
+    assert running.keys == {"Bearer sk-small"}
+    assert rows["model"][1] == "tiny"
+    assert rows["dollars a call"][1].startswith("$0.05")
+    assert (
+        faulty["model"][2] == "set endpoints.small.model to a model that it serves, or correct endpoints.small.base_url"
+    )
+    assert "; to try the endpoint: repunet doctor --backend openai:small; " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("backend", ["rules", "always_defect", "human"])

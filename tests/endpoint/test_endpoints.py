@@ -6,7 +6,6 @@ import asyncio
 import csv
 import json
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,7 +108,8 @@ def test_each_request_reaches_its_endpoint_and_one_that_is_down_stops_the_run_un
         assert mixed("it", "--budget-usd", "100") == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert f"the endpoint 'large' at {large.url}, model great-1: HTTP 503, down for repairs" in line
-    assert "gave up after 6 attempts; the run is whole up to step" in line
+    assert "gave up after 6 attempts; to try the endpoint: " in line
+    assert "doctor --backend openai:large; the run is whole up to step" in line
     done = len(list(Path("sim_storage/it").glob("step_*"))) - 1
     # the same requests again at new addresses: what was answered is not asked
     answered = [json.dumps(body) for running in (small, large) for body in running.answered]
@@ -157,9 +157,8 @@ def test_costs_are_told_by_backend_in_usage_show_and_report(
     for label, running in (("openai:small", small), ("openai:large", large)):
         cost, requests = f"{usd[label]:,.4f}", f"{len(running.requests):,}"
         assert f"  {label}: {requests} requests, {running.tokens:,} tokens, ${cost}" in shown
-        assert re.search(
-            rf"{label}</td>\s*<td[^>]*>{requests}</td>\s*<td[^>]*>{running.tokens:,}</td>\s*<td[^>]*>{cost}", page
-        )
+        row = "</td><td>".join((label, requests, f"{running.tokens:,}", cost))
+        assert row in page.replace(' class="n"', "")
 
 
 def test_keys_and_addresses_are_in_no_file_log_or_message(
@@ -244,21 +243,28 @@ def test_an_endpoint_that_has_changed_goes_on_in_a_fork_alone(
 # What a table says
 
 
-def test_settings_limits_and_form_of_requests_are_those_of_each_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_limits_and_form_of_requests_are_those_of_each_endpoint(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("LLM_TEMPERATURE", "1.5")
-    with endpoint(0.02, fault=rejecting("json_schema")) as small, endpoint(0.02) as large:
-        extra = 'concurrency = 1\nextra = { reasoning_effort = "low", provider = { order = ["a", "b"] } }'
-        write(tables(small.url, large.url, extra, "max_tokens = 300\ntop_p = 0.5"))
+    with endpoint(0.02, fault=rejecting("json_schema", "frequency_penalty")) as small, endpoint(0.02) as large:
+        extra = 'extra = { reasoning_effort = "low", provider = { order = ["a", "b"] } }\nconcurrency = 1'
+        extra += "\nfrequency_penalty = 1"
+        write(tables(small.url, large.url, extra, "max_tokens = 300\ntop_p = 0.5\nfrequency_penalty = 1.5"))
         assert mixed("it", steps=1) == 0
     assert small.most_at_once == 1 < large.most_at_once
     for body in small.requests:
         assert (body["temperature"], body["max_tokens"], body["top_p"]) == (0.7, 4096, 1.0)
         assert (body["reasoning_effort"], body["provider"]) == ("low", {"order": ["a", "b"]})
     assert {body["response_format"]["type"] for body in small.answered} == {"json_object"}
+    assert not any("frequency_penalty" in body for body in small.answered)
     for body in large.requests:
         assert (body["temperature"], body["max_tokens"], body["top_p"]) == (0.0, 300, 0.5)
         assert body["response_format"]["type"] == "json_schema"
         assert "reasoning_effort" not in body
+    capsys.readouterr()
+    assert main(["show", "it"]) == 0
+    assert "the endpoint did not take: frequency_penalty=1.0\n" in capsys.readouterr().out
 
 
 def test_a_rate_holds_for_one_endpoint_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,6 +324,19 @@ def test_one_budget_covers_all_endpoints(monkeypatch: pytest.MonkeyPatch) -> Non
     assert usd["openai:large"] > 0
     assert sum(usd.values()) == pytest.approx(limits.purse.spent_usd)
     assert sum(usd.values()) <= 0.8
+
+
+def test_the_doctor_tries_a_named_endpoint(elsewhere: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
+    with endpoint() as small, endpoint(fault=lambda *_: error(401, "unknown key")) as large:
+        words = ["doctor", "--endpoints", str(write(tables(small.url, large.url)))]
+        assert main([*words, "--backend", "openai:small"]) == 0
+        shown = capsys.readouterr().out
+        assert "Usable." in shown
+        assert "little-1" in shown
+        assert "unknown" not in shown
+        assert small.keys == {f"Bearer {KEYS['SMALL_KEY']}"}
+        assert main([*words, "--backend", "openai:large"]) == 2
+        assert "endpoints.large.key" in "".join(capsys.readouterr().out.split())
 
 
 def test_an_estimate_needs_no_keys_and_knows_the_prices(

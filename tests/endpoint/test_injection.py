@@ -28,7 +28,7 @@ from repunet_model.storage.schema import TABLES
 from repunet_model.testing import Body, completion, endpoint, reply_to
 from repunet_model.util.text import without_marks
 from tests import hostile
-from tests.conftest import MODE_NAMES, MODES, complaint, contents
+from tests.conftest import MODE_NAMES, MODES, complaint, contents, decided
 from tests.societies import test_games
 
 GAMES = {
@@ -265,7 +265,7 @@ def test_an_answer_may_quote_the_mark_that_ends_thoughts(tmp_path: Path, monkeyp
         with endpoint(fault=fault) as running:
             monkeypatch.setenv("LLM_API_BASE", running.url)
             assert society(2, storage=str(tmp_path), run_name=name).usage.reasks == 0
-    assert contents(tmp_path / "plain") == contents(tmp_path / "thinking")
+    assert decided(tmp_path / "plain") == decided(tmp_path / "thinking")
 
 
 # Persona files

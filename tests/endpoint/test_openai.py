@@ -199,7 +199,7 @@ def test_limits_overloads_and_broken_replies_are_waited_out(monkeypatch: pytest.
     failures = [
         lambda: web.json_response({"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "1"}),
         lambda: web.json_response({"error": {"message": "overloaded"}}, status=503),
-        lambda: web.Response(text="<html>gateway</html>", content_type="text/html"),
+        lambda: web.Response(text="<html>gateway</html>", status=502, content_type="text/html"),
         lambda: web.Response(text="{", content_type="application/json"),
     ]
 

@@ -5,26 +5,29 @@ from __future__ import annotations
 import base64
 import json
 import re
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from repunet_model import RepuNetModel
 from repunet_model.cli import main
 from repunet_model.config import FULL, NEITHER
 from repunet_model.reference_layout import import_run
-from repunet_model.report.evidence import read
-from repunet_model.report.statistics import Estimate, bands, contrast, estimate, regression
+from repunet_model.report import page
+from repunet_model.report.contrasts import statistics_of
+from repunet_model.report.evidence import Evidence, read
+from repunet_model.report.page import contrast_table, final_table
+from repunet_model.report.pictures import pictures
+from repunet_model.report.statistics import Estimate, bands, regression
 from repunet_model.results.tables import measures_of
 from repunet_model.storage import RunFolder, StepReader
 from repunet_model.study import claims, screening
 from repunet_model.study.claims import verdict
+from repunet_model.sweep.folder import SweepFolder, is_sweep
 from tests.conftest import complaint
 from tests.societies.test_reference_layout import DATA, WITH, WITHOUT, content, needs_data
 
@@ -66,6 +69,92 @@ def test_a_sweep_becomes_figures_and_a_page() -> None:
     both, neither = (means["prisoners_dilemma", mode] for mode in ("reputation and gossip", "neither"))
     cells = [f'<td class="n">{(both - neither).mean():.3f}</td>', "<td>reputation and gossip − neither</td>"]
     assert all(cell in page for cell in cells)
+    written = json.loads(Path("report/report.json").read_text())["statistics"]
+    assert [each["kind"] for each in written] == ["mean"] * 8 + ["contrast"] * 10
+    assert next(each["estimate"] for each in written if each["kind"] == "contrast") == pytest.approx(
+        (both - neither).mean()
+    )
+
+
+def evidence_of(*names: str) -> Evidence:
+    """Read stored runs, and those of sweeps, by name."""
+    paths = [Path("sim_storage", name) for name in names]
+    runs: list[StepReader] = []
+    for path in paths:
+        runs += SweepFolder.open(path).whole_runs() if is_sweep(path) else [StepReader.open(path)]
+    return read(runs)
+
+
+def captions(evidence: Evidence) -> tuple[str, str]:
+    """Return the captions of the pictures of cooperation and of contrasts."""
+    cooperation, contrasts = islice(pictures(evidence), 2)
+    assert (cooperation.name, contrasts.name) == ("cooperation", "contrasts")
+    return cooperation.caption, contrasts.caption
+
+
+def test_captions_name_the_steps_that_were_used_and_statistics_are_those_of_the_table() -> None:
+    words = ["sweep", "--reputation", "y,n", "--seeds", "1-3", "-n", "4", "--workers", "1"]
+    assert main([*words, "--steps", "4", "--name", "short"]) == 0
+    assert main([*words, "--steps", "16", "--name", "long"]) == 0
+    short, long = evidence_of("short"), evidence_of("long")
+    assert "in the mean cooperation rate of steps 1 to 4, paired by seed (3 seeds)" in captions(short)[1]
+    assert (
+        "Last steps: steps 1 to 4. First steps: none; a run of fewer than 15 steps has none"
+        in final_table(short).caption
+    )
+    assert "Last steps: steps 7 to 16. First steps: steps 1 to 5. Interval" in final_table(long).caption
+    assert "cooperation rate of steps 7 to 16, paired by seed" in contrast_table(long).caption
+
+    statistics = statistics_of(long)
+    assert [each.get("mode") for each in statistics] == [FULL, "gossip only", None]
+    effect = statistics[-1]
+    results = pd.read_parquet("sim_storage/long/results.parquet")
+    final = results[results["step"] > 6].groupby(["mode", "seed"])["cooperation_rate"].mean()
+    tested = stats.ttest_rel(final[FULL], final["gossip only"])
+    interval = tested.confidence_interval(0.95)
+    assert (effect["kind"], effect["contrast"]) == ("contrast", f"{FULL} − gossip only")
+    assert effect["estimate"] == pytest.approx((final[FULL] - final["gossip only"]).mean())
+    assert effect["interval"] == pytest.approx([interval.low, interval.high])
+    assert (effect["p"], effect["p_adjusted"]) == (pytest.approx(tested.pvalue), pytest.approx(tested.pvalue))
+    assert (effect["method"], effect["n"], effect["seeds"]) == ("Student's t", 3, [1, 2, 3])
+    assert (effect["steps"], effect["unequal_pairs"]) == ("steps 7 to 16", 0)
+
+
+def test_runs_of_unequal_length_are_not_compared_silently() -> None:
+    for reputation, lengths in (("y", (16, 18)), ("n", (16, 16))):
+        for seed, steps in enumerate(lengths, start=1):
+            words = ["run", "--reputation", reputation, "--seed", str(seed), "--steps", str(steps), "-n", "4"]
+            assert main([*words, "--sim-name", f"{reputation}{seed}"]) == 0
+    evidence = evidence_of("y1", "y2", "n1", "n2")
+    cooperation, contrasts = captions(evidence)
+    for caption in (contrasts, contrast_table(evidence).caption):
+        assert "of the last 10 steps of each run, which end with steps 16 to 18, paired by seed" in caption
+        assert "In 1 of 2 pairs the runs are of unequal length, and each is measured by its own last steps." in caption
+    assert "Runs are of unequal length: they end with steps 16 to 18." in cooperation
+    assert statistics_of(evidence)[-1]["unequal_pairs"] == 1
+
+
+def test_runs_that_ended_as_stable_are_complete_and_said_to_be_stable(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "--seeds", "1-2", "-n", "4", "--workers", "1", "--steps", "60", "--until-stable"]
+    assert main(words) == 0
+    ends = {path.name: RunFolder(path).steps()[-1] for path in Path("sim_storage/sweep/runs").iterdir()}
+    assert all(30 <= end < 60 for end in ends.values())
+    results = pd.read_parquet("sim_storage/sweep/results.parquet")
+    assert results.groupby("run")["step"].max().to_dict() == ends
+    bytes_before = Path("sim_storage/sweep/results.parquet").read_bytes()
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "2 of 2 runs are whole" in capsys.readouterr().out
+    assert {path.name: RunFolder(path).steps()[-1] for path in Path("sim_storage/sweep/runs").iterdir()} == ends
+    assert Path("sim_storage/sweep/results.parquet").read_bytes() == bytes_before
+    assert main(["resume", f"./sim_storage/sweep/runs/{min(ends)}", "--steps", "1"]) == 0
+    evidence = evidence_of("sweep")
+    assert {run.stored.name: run.last_step for run in evidence.runs} == ends
+    said = page.runs_section(evidence).texts
+    assert said == [
+        f"2 of 2 runs ended as stable, after steps {min(ends.values())} to {max(ends.values())}: the mean cooperation "
+        "rates of their last 10 steps and of the 10 before are less than 0.08 apart, and they have at least 30 steps."
+    ]
 
 
 def test_a_single_run_has_a_report_without_bands() -> None:
@@ -187,37 +276,6 @@ def test_bands_are_intervals_of_the_mean_by_student() -> None:
     assert (centre[0] - half[0], centre[0] + half[0]) == pytest.approx((low, high))
     assert np.isnan([centre[1], half[1], half[2]]).all()
     assert centre[2] == 0.5
-
-
-@given(st.lists(st.floats(-1, 1), min_size=5, max_size=25))
-def test_a_bootstrap_interval_holds_the_mean(values: list[float]) -> None:
-    found = estimate(values)
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low - 1e-9 <= found.mean <= found.high + 1e-9
-    assert min(values) - 1e-9 <= found.low
-    assert found.high <= max(values) + 1e-9
-
-
-def test_a_bootstrap_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    draws = np.random.default_rng(1)
-    found = [estimate(draws.normal(0.3, 1, 20).tolist()) for _ in range(200)]
-    covered = sum(each.low <= 0.3 <= each.high for each in found if each.low is not None and each.high is not None)
-    assert 0.88 <= covered / 200 <= 0.99
-
-
-def test_contrasts_are_paired_by_seed() -> None:
-    first, second = {1: 0.5, 2: 0.7, 3: 0.9, 9: 1.0}, {3: 0.3, 2: 0.5, 1: 0.2, 8: 0.0}
-    found = contrast(first, second)
-    assert found is not None
-    differences = [0.3, 0.2, 0.6]
-    assert found.difference.mean == pytest.approx(np.mean(differences))
-    assert found.effect == pytest.approx(np.mean(differences) / np.std(differences, ddof=1))
-    assert (found.difference.n, found.difference.low, found.above) == (3, None, 1.0)
-    assert contrast({1: 0.5}, {2: 0.5}) is None
-    equal = contrast(dict.fromkeys(range(6), 0.5), dict.fromkeys(range(6), 0.5))
-    assert equal is not None
-    assert (equal.effect, equal.difference.low, equal.difference.high) == (None, 0.0, 0.0)
 
 
 def test_a_regression_has_the_slope_of_the_data_and_errors_clustered_by_run() -> None:
