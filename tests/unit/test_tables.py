@@ -26,6 +26,7 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.games import GAMES, find
 from repunet_model.games.parameters import limits
 from repunet_model.games.prisoners_dilemma import ChooseMove, Move, PrisonersDilemmaParameters, choose_move
+from repunet_model.initial_network import InitialNetwork
 from repunet_model.measures import MEASURES
 from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Persona, built_in
@@ -199,6 +200,13 @@ def test_choices_by_the_rules_are_those_of_the_formula(
     persona = Persona(name="Ann", disposition=disposition)
     for number, move in ((probability - 1e-12, Move.COOPERATE), (probability + 1e-12, Move.DEFECT)):
         assert choose_move(question, Mind(rules, persona, partial(Drawn, number))).decision is move
+
+
+def test_initial_networks() -> None:
+    named = [name for row in table("initial network") for name in row[0].split(", ")]
+    with pytest.raises(ConfigurationError) as failure:
+        InitialNetwork.read("?")
+    assert named == re.sub(r":FILE|or ", "", str(failure.value).partition("choose ")[2]).split(", ")
 
 
 def test_games() -> None:
