@@ -21,7 +21,17 @@ from repunet_model.cli.options import (
     limit_options,
 )
 from repunet_model.cli.progress import exit_unless_done, quietly_imported, showing_count
-from repunet_model.cli.sweeps import Scheduler, Workers, say_what_was_not_taken, show_incomplete, stored_runs, watch
+from repunet_model.cli.sweeps import (
+    GameSet,
+    Scheduler,
+    Workers,
+    say_caveats,
+    say_what_was_not_taken,
+    show_incomplete,
+    stored_runs,
+    values_of,
+    watch,
+)
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import say
 from repunet_model.util.text import check_name, command, quoted
@@ -39,7 +49,7 @@ _OF_THE_MACHINE = ("storage", "workers", "scheduler", "prices", "endpoints")
 
 
 @app.command()
-@config_options(without=("seed", "backend_for"), many=True)
+@config_options(without=("seed", "backend_for", "game_parameters"), many=True)
 @limit_options
 def study(
     config: dict[str, list[Any]],
@@ -49,6 +59,7 @@ def study(
     ] = "1-20",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has.")] = 30,
     until_stable: UntilStable = False,
+    game_set: GameSet = None,
     trajectories: Annotated[
         int | None,
         typer.Option(
@@ -126,7 +137,9 @@ def study(
     if followed is None:
         named, numbers = check_name(name), seeds_of(seeds)
         wanted = Study.of_values(
-            lambda grid: Sweep.of_values(named, steps, numbers, grid, limits, until_stable), config, trajectories
+            lambda grid: Sweep.of_values(named, steps, numbers, grid, limits, until_stable),
+            {**config, "game": values_of("--game-set", game_set)},
+            trajectories,
         )
     else:
         given = {option: value for option, value in limits.items() if is_given(context, option)}
@@ -135,6 +148,7 @@ def study(
         return _write_plan(plan, wanted, storage, table, where.without_keys())
     others = read(found) if (found := stored_runs(runs or (), storage)[0]) else None
     prepared = [running.prepare(each, storage, table, where) for each in wanted.sweeps()]
+    say_caveats(prepared[0])
     before = begin(wanted, followed, storage)
     gathered = []
     for each in prepared:
