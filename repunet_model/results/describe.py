@@ -74,7 +74,10 @@ def of_step(run: StepReader, number: int, *, thoughts: bool = False) -> Iterator
     yield from (f"  {row['holder']} of {_record(row)}" for row in step.rows(RECORDS))
     yield from ("", "Ties")
     yield from (f"  {_tie(row)}" for row in step.rows(TIES))
-    yield f"  nobody is tied to: {', '.join(measures.isolated(step.network.graph)) or '-'}"
+    if step.measures.get("ties", 0) is None:
+        yield "  which ties there are after the step is not known"
+    else:
+        yield f"  nobody is tied to: {', '.join(measures.isolated(step.network.graph)) or '-'}"
     yield from _costs(step)
     if thoughts:
         yield from ("", "Reasoning before replies", *(_reasoning(step) or [NO_REASONING]))
