@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 import mesa
 
 from repunet_model.errors import ConfigurationError
-from repunet_model.games.base import START_RESOURCES
 from repunet_model.memory import Memory
 from repunet_model.personas import Persona
 from repunet_model.reputation import ReputationLedger, Standings
@@ -49,12 +48,19 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         gossip_uncredible: The number of those it judged uncredible or very uncredible.
     """
 
-    def __init__(self, model: Surroundings, persona: Persona, learned: Mapping[str, str], standings: Standings) -> None:
+    def __init__(
+        self,
+        model: Surroundings,
+        persona: Persona,
+        learned: Mapping[str, str],
+        standings: Standings,
+        resources: Decimal,
+    ) -> None:
         """Create an agent before its first step; learned texts are by role, its ledger counts in the standings."""
         super().__init__(model)
         self.persona = persona
         self.learned = dict(learned)
-        self.resources = START_RESOURCES
+        self.resources = resources
         self.payoff: Decimal | None = None
         self.ledger = ReputationLedger(standings)
         self.memory = Memory()

@@ -40,6 +40,8 @@ def run_and_show(
     `endpoints` is the file of its endpoints, for the command to go on.
     """
     first = model.steps + 1
+    if caveat := model.game.caveat():
+        say(f"Note: {caveat}", stderr=True)
     with model:
         run_steps(model, steps, "step", rule, endpoints)
         found = None if rule is None else model.stable(rule)

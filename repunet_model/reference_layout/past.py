@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from repunet_model import measures, mechanism
-from repunet_model.games.base import START_RESOURCES, EncounterStatus
+from repunet_model.games.base import EncounterStatus
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Persona
 from repunet_model.reference_layout.files import Person, Snapshot, plain
@@ -60,7 +60,7 @@ class Past:
         first = self.published.snapshots[min(self.published.snapshots)]
         learned = {person.name: person.scratch.by_role(self.game.roles) for person in first.people}
         society = FoldedSociety(self.game, self.personas, learned)
-        earned = dict.fromkeys(self.published.names, START_RESOURCES)
+        earned = dict.fromkeys(self.published.names, self.game.parameters.start_resources)
         self._report_gaps()
         logs = self._logs()
         for step in range(self.published.step + 1):
@@ -122,7 +122,8 @@ class Past:
     def _report_gaps(self) -> None:
         last, there = self.published.step, self.published.snapshots
         if 0 not in there:
-            done = f"{START_RESOURCES} units each and nobody tied, with `learned` of step {min(there)}"
+            units = self.game.parameters.start_resources
+            done = f"{units} units each and nobody tied, with `learned` of step {min(there)}"
             self.report.say(self.published.source, "step 0 has no folder", done)
         if untold := [step for step in range(1, last + 1) if step not in there]:
             what = f"{len(untold)} of {last} steps have no folder ({ranges(untold)})"

@@ -98,7 +98,7 @@ def import_run(
     reading = _Reading(published, told or Told(), report)
     own = restored(published)
     if own is None:
-        config, personas = reading.config(seed), reading.personas()
+        config, personas, resolved = reading.config(seed), reading.personas(), {}
         steps = list(Past(reading.history, personas, config.seed, config.reputation).steps())
         # Equal agents make runs comparable; what they had learned at first is not always told.
         named = sorted((persona.name, persona.disposition) for persona in personas)
@@ -109,13 +109,16 @@ def import_run(
     else:
         kept, steps = own
         config, population = reading.config(seed, kept["config"]), kept["population"]
-        personas = validated(kept["personas"], published.source)
+        personas, resolved = validated(kept["personas"], published.source), kept
+    game = find(config.game, resolved.get("game_parameters", {}))
     (first, tables), *later = steps
     manifest = Manifest.of_run(
         config,
         population,
         respondents(backend).to_dict(),
-        find(config.game).prompts(config).system,
+        game.prompts(config).system,
+        game_parameters=game.parameters.stored(),
+        network=resolved.get("network", {"kind": "none"}),
         imported={"from": published.source, "step": published.step},
     )
     documents = {

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from repunet_model import games
 from repunet_model.backends.asked import not_taken
 from repunet_model.backends.base import Usage, usage_by_backend
-from repunet_model.config import MODES
+from repunet_model.config import MODES, OF_GAME
 from repunet_model.errors import ConfigurationError
 from repunet_model.measures import isolated
 from repunet_model.personas import Disposition, Persona
-from repunet_model.results.tables import PHASE, cooperation_by_agent, measures_of
+from repunet_model.results.tables import PHASE, cooperation_by_agent, identity, measures_of
 from repunet_model.storage import StepReader, understood
 from repunet_model.storage.schema import GOSSIP, INTERACTIONS, GossipRow, InteractionRow, State
 from repunet_model.util.text import visible
@@ -203,7 +203,7 @@ class Evidence:
     def panels(self) -> list[Panel]:
         """The runs by panel."""
         games_of = {str(run.parameters["game"]) for run in self.runs}
-        apart = {game: _varying([run for run in self.runs if run.parameters["game"] == game]) for game in games_of}
+        apart = {game: varying([run for run in self.runs if run.parameters["game"] == game]) for game in games_of}
         found: dict[tuple[str, str], dict[str, list[Run]]] = {}
         for run in self.runs:
             game = str(run.parameters["game"])
@@ -239,7 +239,7 @@ _NOT_APART = {"run", "game", "mode", "reputation", "gossip", "seed", "parent"}
 """Columns in which the runs of a panel may differ; forks are distinguished by the parameters that they changed."""
 
 
-def _varying(runs: Sequence[Run]) -> list[str]:
+def varying(runs: Sequence[Run]) -> list[str]:
     """Return the parameters, except mode and seed, that differ between runs of one scenario."""
     names = dict.fromkeys(name for run in runs for name in run.parameters if name not in _NOT_APART)
 
@@ -252,8 +252,13 @@ def _varying(runs: Sequence[Run]) -> list[str]:
     return varying
 
 
+def label_of(name: str) -> str:
+    """Return the column of a parameter in words."""
+    return name.removeprefix("backend.").removeprefix(OF_GAME).replace("_", " ")
+
+
 def _in_words(name: str, value: object) -> str:
-    label = name.removeprefix("backend.").replace("_", " ")
+    label = label_of(name)
     return visible(f"no {label}" if value in ("", None) else f"{label} {value}")
 
 
@@ -296,7 +301,7 @@ def _read(run: StepReader) -> Run:
         run,
         {
             "run": run.folder.path.name,
-            **run.manifest.described(run.population),
+            **identity(run, run.manifest),
             **not_taken(run, run.manifest, run.manifest.shared_steps + 1),
         },
         measures,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from repunet_model import measures
-from repunet_model.games.base import START_RESOURCES, EncounterStatus, Game, Outcome
+from repunet_model.games.base import EncounterStatus, Game, Outcome
 from repunet_model.memory import Event, Memory
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Persona
@@ -61,7 +61,7 @@ class FoldedSociety:
         self._standings = Standings()
         self.network = SocialNetwork(persona.name for persona in personas)
         self.members = {
-            persona.name: Member(persona, _first(persona, learned), ReputationLedger(self._standings))
+            persona.name: Member(persona, _first(game, persona, learned), ReputationLedger(self._standings))
             for persona in personas
         }
 
@@ -112,10 +112,10 @@ class FoldedSociety:
         }
 
 
-def _first(persona: Persona, learned: Mapping[str, Mapping[str, str]]) -> AgentState:
+def _first(game: Game, persona: Persona, learned: Mapping[str, Mapping[str, str]]) -> AgentState:
     return {
         "name": persona.name,
-        "resources": str(START_RESOURCES),
+        "resources": str(game.parameters.start_resources),
         "payoff": None,
         "learned": dict(learned[persona.name]),
         "declared": None,

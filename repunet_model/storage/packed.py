@@ -25,6 +25,8 @@ def pack(run: StepReader, step: int, more: Iterable[str] = ()) -> Row:
     tables = [*(name for name, table in TABLES.items() if table.is_built_in and table is not CALLS), *more]
     return {
         "config": run.manifest.config.stored(),
+        "game_parameters": run.manifest.game_parameters,
+        "network": run.manifest.network,
         "population": run.population,
         "personas": [persona.model_dump(mode="json") for persona in run.personas],
         "steps": [
