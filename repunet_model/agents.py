@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from repunet_model.network import SocialNetwork
     from repunet_model.storage.schema import AgentState
 
-START_RESOURCES = Decimal(10)
-
 
 class Surroundings(Protocol):
     """The part of a model that an agent reads."""
@@ -50,12 +48,19 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         gossip_uncredible: The number of those it judged uncredible or very uncredible.
     """
 
-    def __init__(self, model: Surroundings, persona: Persona, learned: Mapping[str, str], standings: Standings) -> None:
+    def __init__(
+        self,
+        model: Surroundings,
+        persona: Persona,
+        learned: Mapping[str, str],
+        standings: Standings,
+        resources: Decimal,
+    ) -> None:
         """Create an agent before its first step; learned texts are by role, its ledger counts in the standings."""
         super().__init__(model)
         self.persona = persona
         self.learned = dict(learned)
-        self.resources = START_RESOURCES
+        self.resources = resources
         self.payoff: Decimal | None = None
         self.ledger = ReputationLedger(standings)
         self.memory = Memory()

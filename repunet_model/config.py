@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 
 from repunet_model.errors import ConfigurationError
 from repunet_model.mechanism import PAPER, PUBLISHED, SETS, Mechanism
-from repunet_model.util.text import SCENARIOS, first_problem, whole, yes_or_no
+from repunet_model.util.text import SCENARIOS, assignments, first_problem, whole, yes_or_no
 
 BUILT_IN, RATIONAL = "built-in", "rational"
 """The names of the two sets of built-in personas: half of them altruistic, and all self-interested."""
@@ -29,6 +29,9 @@ BUILT_IN, RATIONAL = "built-in", "rational"
 PERSONA_SETS = (BUILT_IN, RATIONAL)
 
 LONGEST_LABEL = 100
+
+OF_GAME = "game."
+"""The beginning of the name of a game's parameter in settings of forks and in tables."""
 
 
 class Mode(NamedTuple):
@@ -172,6 +175,18 @@ def _mechanism(value: object) -> Mechanism:
     return Mechanism.read(value)
 
 
+def _game_parameters(value: object, info: ValidationInfo) -> dict[str, Any]:
+    """Return values by name, from a text or a mapping; the game checks them."""
+    if isinstance(value, str):
+        return dict(assignments(value, info.field_name or ""))
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ConfigurationError(
+            f"{info.field_name} is {value!r}: must be a text such as 'temptation=4,reward=3', or a mapping of names to "
+            "numbers (in batch_run, a text, or a list of such mappings)"
+        )
+    return dict(value)
+
+
 def _by_name(value: object, info: ValidationInfo) -> dict[str, str]:
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for each in value.items() for text in each):
         raise ConfigurationError(
@@ -194,6 +209,16 @@ class RunConfig(BaseModel):
     ] = "prisoners_dilemma"
     reputation: Annotated[bool, BeforeValidator(_flag), Parameter("Keep reputations.")] = True
     gossip: Annotated[bool, BeforeValidator(_flag), Parameter("Gossip.")] = True
+    game_parameters: Annotated[
+        dict[str, Any],
+        BeforeValidator(_game_parameters),
+        Parameter(
+            "A payoff or another constant of the scenario, as in temptation=4; may be given more than once.",
+            options=("--game-set",),
+            metavar="NAME=VALUE",
+            is_resolved=True,
+        ),
+    ] = {}
     n_agents: Annotated[
         int | None,
         Ge(2),
@@ -213,6 +238,18 @@ class RunConfig(BaseModel):
             may_change=False,
         ),
     ] = BUILT_IN
+    network: Annotated[
+        str,
+        BeforeValidator(_text),
+        Parameter(
+            "Ties at the start: none, complete, ring:k=2, erdos_renyi:p=0.2, watts_strogatz:k=4,p=0.1, "
+            "barabasi_albert:m=2, block:within=0.4,between=0.05 (by disposition), edges:FILE, ties:FILE or "
+            "graphml:FILE.",
+            metavar="NETWORK",
+            is_resolved=True,
+            may_change=False,
+        ),
+    ] = "none"
     backend: Annotated[
         str,
         BeforeValidator(_text),
@@ -370,6 +407,12 @@ def bounds(field: FieldInfo) -> tuple[int, int | None]:
     low = next((int(each.ge) for each in field.metadata if isinstance(each, Ge)), 0)  # type: ignore[call-overload]
     high = next((int(each.le) for each in field.metadata if isinstance(each, Le)), None)  # type: ignore[call-overload]
     return low, high
+
+
+def changeable() -> list[str]:
+    """Return the names of the parameters that a fork may set, in which NAME stands for a parameter of the game."""
+    fields = [field for field in RunConfig.model_fields if shown(field).may_change and field != "game_parameters"]
+    return [*map(name_of, fields), f"{OF_GAME}NAME"]
 
 
 def draw_seed() -> int:

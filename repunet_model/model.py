@@ -30,6 +30,8 @@ from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.backends.wrappers import service
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
 from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.games.base import Game
+from repunet_model.initial_network import InitialNetwork
 from repunet_model.mechanism import Mechanism
 from repunet_model.memory import Memory
 from repunet_model.network import SocialNetwork
@@ -78,8 +80,10 @@ class RepuNetModel(SteppedModel):
         game: str = "prisoners_dilemma",
         reputation: bool = True,
         gossip: bool = True,
+        game_parameters: str | Mapping[str, object] | None = None,
         n_agents: int | None = None,
         personas: str | Sequence[Persona] | Population = BUILT_IN,
+        network: str | InitialNetwork = "none",
         backend: str | Backend = "rules",
         backend_for: Mapping[str, str | Backend] | None = None,
         activation: str = "simultaneous",
@@ -98,9 +102,13 @@ class RepuNetModel(SteppedModel):
             game: "prisoners_dilemma", "investment", "sign_up", or a game registered with `games.register`.
             reputation: Whether agents keep reputations.
             gossip: Whether agents gossip.
+            game_parameters: Payoffs and other constants of the game, as a text such as "temptation=4,reward=3" or a
+                mapping of names to numbers; None for the game's defaults (`games.parameters`).
             n_agents: Number of agents; None for the size of the persona set (20 for the built-in one).
             personas: "built-in" (ten altruistic, ten self-interested), "rational" (all self-interested), the path of a
                 persona file, a sequence of personas, or a named population.
+            network: The ties at the start: "none", or as in `repunet_model.initial_network`, such as
+                "watts_strogatz:k=4,p=0.1" or "edges:FILE".
             backend: The backend of the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
                 the LLM_* variables), another name of `backends.setup`, or a backend object.
             backend_for: Other backends for single agents, by name of the agent.
@@ -125,8 +133,10 @@ class RepuNetModel(SteppedModel):
                 "game": game,
                 "reputation": reputation,
                 "gossip": gossip,
+                "game_parameters": {} if game_parameters is None else game_parameters,
                 "n_agents": n_agents,
                 "personas": GIVEN if isinstance(personas, list | tuple | Population) else personas,
+                "network": str(network) if isinstance(network, InitialNetwork) else network,
                 "backend": backend if isinstance(backend, str) else GIVEN,
                 "backend_for": _names(backend_for),
                 "activation": activation,
@@ -139,7 +149,8 @@ class RepuNetModel(SteppedModel):
         )
         super().__init__(rng=abs(config.seed))
         self.config = config
-        self._game = games.find(config.game)
+        self._game = games.find(config.game, config.game_parameters)
+        self._initial = network if isinstance(network, InitialNetwork) else InitialNetwork.read(config.network)
         chosen = population(personas, config.game, self._game.roles, config.n_agents)
         people = chosen.personas
         self.population = chosen.name
@@ -155,9 +166,16 @@ class RepuNetModel(SteppedModel):
         self._prompts = self._game.prompts(config)
         self._streams = Streams(config.seed)
         self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
+        self._initial.tie(self.network, people, self._game.roles, self._streams)
         self._standings = Standings()
         self._agents_by_name = {
-            persona.name: RepuNetAgent(self, persona, self._first_learned(persona), self._standings)
+            persona.name: RepuNetAgent(
+                self,
+                persona,
+                self._first_learned(persona),
+                self._standings,
+                self._game.parameters.start_resources,
+            )
             for persona in people
         }
         self._board: list[Notice] = []
@@ -197,6 +215,11 @@ class RepuNetModel(SteppedModel):
         return self._respondents.is_costly
 
     @property
+    def game(self) -> Game:
+        """The game, with its parameters."""
+        return self._game
+
+    @property
     def costs_by_backend(self) -> dict[str, Usage]:
         """`usage_by_backend` without the backends that cost nothing."""
         return {label: usage for label, usage in sorted(self.usage_by_backend.items()) if usage.to_dict()}
@@ -220,7 +243,7 @@ class RepuNetModel(SteppedModel):
         served = {}
         for backend in self._respondents.distinct():
             if isinstance(backend, ReplayBackend):
-                backend.check(self.config.in_table())
+                backend.check(self.config.in_table(), self._game.parameters.stored(), self._initial.described)
             served[id(backend)] = service(backend, self.limits, self._recorder.journal)
         return {name: served[id(self._respondents.of(name))] for name in names}
 
@@ -406,6 +429,8 @@ class RepuNetModel(SteppedModel):
             self._own_measures,
             [stage.name for stage in self._own_stages],
             self._used(),
+            game_parameters=self._game.parameters.stored(),
+            network=self._initial.described,
         )
 
     def _used(self) -> list[Callable[..., object]]:
@@ -455,7 +480,9 @@ class RepuNetModel(SteppedModel):
                 answering = backend if isinstance(backend, Respondents) else respondents(backend)
             model = cls(
                 **run.manifest.config.keywords(),
+                game_parameters=run.manifest.game_parameters,
                 personas=Population(run.population["name"], run.personas),
+                network=InitialNetwork.restored(run.manifest.network),
                 backend=answering.default,
                 backend_for=answering.by_name,
                 limits=limits,

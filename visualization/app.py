@@ -72,6 +72,8 @@ MOST_AGENTS = 200
 """The largest population of a live society."""
 
 _LABELS = {
+    "game_parameters": "Parameters of the game (NAME=VALUE, ...)",
+    "network": "Ties at the start",
     "n_agents": "Population",
     "backend": "Who answers (rules: free)",
     "dialogue_turns": "Turns of a dialogue",

@@ -1,7 +1,7 @@
 """A public goods game for two, in one file: how much to put into a common pot.
 
-Both own resources; each puts 0 to 4 units into a pot at the same time. What is in it grows by half and is split
-evenly, so that each unit costs the giver 0.25 and gives the other 0.75 (after Isaac & Walker 1988).
+Both own resources; each puts 0 to 4 units into a pot at the same time. What is in it grows by a factor and is split
+evenly. With the factor 1.5 each unit costs the giver 0.25 and gives the other 0.75 (after Isaac & Walker 1988).
 """
 
 from __future__ import annotations
@@ -16,13 +16,18 @@ from pydantic import Field
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.games import register
 from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome
+from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Words
 from repunet_model.questions.base import Answer, Opinion, Question
 from repunet_model.storage.schema import Column
 from repunet_model.util.causality import together
 
-GROWTH = Decimal("1.5")
+
+class PublicGoodsParameters(GameParameters):
+    """What the pot makes of contributions."""
+
+    growth: Annotated[Number, Field(ge=0, le=10, description="factor by which the pot grows")] = Decimal("1.5")
 
 
 class Contribution(StrEnum):
@@ -62,6 +67,7 @@ How much do you put in, and why? decision: {{ options.decision | join(", ") }}.
     partner: str
     partner_opinion: Opinion | None
     events: tuple[Event, ...]
+    parameters: PublicGoodsParameters
 
 
 class PublicGoods(Game):
@@ -70,6 +76,7 @@ class PublicGoods(Game):
     name = "public_goods"
     title = "Public goods"
     roles = ("contributor", "contributor")
+    parameters: PublicGoodsParameters = PublicGoodsParameters()
     facts: ClassVar = {
         "first_units": Column(int, "units that the first side put in"),
         "second_units": Column(int, "units that the second side put in"),
@@ -80,14 +87,14 @@ class PublicGoods(Game):
     }
     rules = """
 People of a town meet in pairs, round after round. Each puts 0, 2 or 4 of their units into a common pot, both at the
-same moment. The pot grows by half and is split evenly.
+same moment. The pot grows by the factor {{ parameters.growth }} and is split evenly.
 {% include "society.j2" %}
 """
 
     async def play(self, first: Player, second: Player) -> Outcome:
         """Ask both at once and split the pot."""
         given = await together(self._give(first), self._give(second))
-        part = GROWTH * sum(given) / 2
+        part = self.parameters.growth * sum(given) / 2
         return Outcome(
             accounts=(self._account(given[0], given[1], part, second), self._account(given[1], given[0], part, first)),
             course=EncounterStatus.COMPLETED,
@@ -96,7 +103,12 @@ same moment. The pot grows by half and is split evenly.
 
     async def _give(self, player: Player) -> int:
         answer = await player.ask(
-            Contribute(partner=player.partner, partner_opinion=player.partner_opinion, events=player.last_events())
+            Contribute(
+                partner=player.partner,
+                partner_opinion=player.partner_opinion,
+                events=player.last_events(),
+                parameters=self.parameters,
+            )
         )
         return min(UNITS[answer.decision], int(player.resources))
 
@@ -107,13 +119,14 @@ same moment. The pot grows by half and is split evenly.
 
 @answers(Contribute)
 def contribute(question: Contribute, mind: Mind) -> ContributionAnswer:
-    """Give all or nothing: weigh what a unit costs against what it gives the other and one's own name."""
+    """Give all or nothing: weigh what that costs against what it gives the other and one's own name."""
     hope = mind.expects_cooperation(question.partner_opinion, question.events)
-    advantage = -1.0
+    for_each = 4 * float(question.parameters.growth) / 2  # of all four units
+    advantage = for_each - 4
     if mind.is_altruist:
-        advantage += mind.rules.altruism * hope * 3.0
+        advantage += mind.rules.altruism * hope * for_each
     elif question.partner_opinion is not None:
-        advantage += hope * mind.values_reputation(3.0)
+        advantage += hope * mind.values_reputation(for_each)
     gives = mind.chooses(advantage)
     return ContributionAnswer(
         reason=f"Giving is worth {advantage:+.2f} to me.", decision=Contribution.ALL if gives else Contribution.NOTHING

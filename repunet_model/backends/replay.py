@@ -14,6 +14,7 @@ from typing import Any
 
 from repunet_model.backends.base import Request
 from repunet_model.errors import ConfigurationError, DivergenceError
+from repunet_model.initial_network import InitialNetwork
 from repunet_model.questions.base import Answer, Coordinates
 from repunet_model.storage.reader import StepReader
 from repunet_model.storage.schema import CALLS, CallRow
@@ -58,14 +59,26 @@ class ReplayBackend:
         self.description = dict(description)
         self.reads_prompts = reads_prompts
 
-    def check(self, own: Mapping[str, Any]) -> None:
-        """Compare a run's parameters, by manifest names, with the recorded; raise ConfigurationError if one differs."""
-        recorded = self._recording.run.manifest.config.in_table()
+    def check(self, own: Mapping[str, Any], game_parameters: Mapping[str, Any], network: Mapping[str, Any]) -> None:
+        """Compare a run with the recorded one; raise ConfigurationError if a parameter differs.
+
+        Args:
+            own: The parameters of the run by manifest names.
+            game_parameters: Those of its game.
+            network: The description of its ties at the start.
+        """
+        manifest = self._recording.run.manifest
+        recorded = {**manifest.config.in_table(), "network": manifest.network}
+        own = {**own, "network": network}
+        if own["game"] == recorded["game"]:
+            recorded |= {f"game.{name}": value for name, value in manifest.game_parameters.items()}
+            own = {**own, **{f"game.{name}": value for name, value in game_parameters.items()}}
         for name, value in own.items():
-            if recorded[name] != value:
+            if recorded.get(name, value) != value:
+                was, now = (InitialNetwork(each) if name == "network" else each for each in (recorded[name], value))
                 raise ConfigurationError(
-                    f"the run {self._recording.path} was made with {name}={recorded[name]}, a replay with "
-                    f"{name}={value} would be another one"
+                    f"the run {self._recording.path} was made with {name}={was}, a replay with {name}={now} would be "
+                    "another one"
                 )
 
     async def answer[A: Answer](self, request: Request[A]) -> A:

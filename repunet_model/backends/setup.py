@@ -39,6 +39,7 @@ from repunet_model.backends.replay import Recording, ReplayBackend
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.errors import ConfigurationError
 from repunet_model.storage.manifest import Manifest
+from repunet_model.util.text import assignments
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +179,9 @@ def _rules(kind: str, values: str) -> Rules:
     backend = f"{kind}:{values}"
     known = [field.name for field in fields(Rules)]
     given: dict[str, float] = {}
-    for part in values.split(",") if values else ():
-        name, is_there, value = (word.strip() for word in part.partition("="))
-        if not is_there:
-            raise ConfigurationError(f"backend {backend!r}: {part!r} must read NAME=VALUE")
+    for name, value in assignments(values, f"backend {backend!r}").items():
         if name not in known:
             raise ConfigurationError(f"backend {backend!r}: unknown parameter {name!r}; known are {', '.join(known)}")
-        if name in given:
-            raise ConfigurationError(f"backend {backend!r}: {name} is there twice")
         try:
             given[name] = float(value)
         except ValueError:

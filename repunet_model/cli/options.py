@@ -136,7 +136,7 @@ def _parameter(name: str, default: Any, kind: Any, *flags: str, **settings: Any)
 
 def _config_of(given: Mapping[str, Any]) -> RunConfig:
     return RunConfig.checked(
-        {field: by_name(value) if kind_of(field) is dict else value for field, value in given.items()}
+        {field: by_name(field, value) if kind_of(field) is dict else value for field, value in given.items()}
     )
 
 
@@ -150,10 +150,15 @@ def _table_of(given: Mapping[str, Any]) -> dict[str, list[Any]]:
     }
 
 
+def flags_of(field: str) -> tuple[str, ...]:
+    """Return the options of a field of `RunConfig`."""
+    return shown(field).options or (f"--{name_of(field).replace('_', '-')}",)
+
+
 def _option(field: str, default: Any, *, many: bool) -> Parameter:
     """Return the option of a field of `RunConfig`."""
     told, kind, described = shown(field), kind_of(field), RunConfig.model_fields[field]
-    names = told.options or (f"--{name_of(field).replace('_', '-')}",)
+    names = flags_of(field)
     if default is None:
         default = described.default
     annotation: Any
@@ -232,14 +237,15 @@ def is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name != "DEFAULT"
 
 
-def by_name(backend_for: list[str] | None) -> dict[str, str]:
-    """Parse the backends of single agents; raise ConfigurationError for another form, or an agent named twice."""
+def by_name(field: str, given: list[str] | None) -> dict[str, str]:
+    """Parse the values by name of a repeated option; raise ConfigurationError for another form, or a name twice."""
+    (flag,), form = flags_of(field), shown(field).metavar or ""
     by_name: dict[str, str] = {}
-    for option in backend_for or ():
-        name, backend = assignment("--backend-for", option, "NAME=BACKEND")
+    for option in given or ():
+        name, value = assignment(flag, option, form)
         if name in by_name:
-            raise ConfigurationError(f"--backend-for {option!r}: {name} has a backend already")
-        by_name[name] = backend
+            raise ConfigurationError(f"{flag} {option!r}: {name} is {by_name[name]} already")
+        by_name[name] = value
     return by_name
 
 

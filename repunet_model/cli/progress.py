@@ -34,6 +34,8 @@ REASON = 80
 def run_and_show(model: RepuNetModel, steps: int, rule: StabilityRule | None = None) -> None:
     """Run a model for some steps or until it is stable by a rule, then print its rates by step and its folder."""
     first = model.steps + 1
+    if caveat := model.game.caveat():
+        say(f"Note: {caveat}", stderr=True)
     with model:
         run_steps(model, steps, "step", rule)
         found = None if rule is None else model.stable(rule)

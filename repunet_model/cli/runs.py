@@ -37,7 +37,7 @@ from repunet_model.cli.progress import (
     showing_progress,
     stopping_jobs,
 )
-from repunet_model.config import RunConfig, name_of, shown
+from repunet_model.config import RunConfig, changeable
 from repunet_model.errors import ConfigurationError
 from repunet_model.stability import StabilityRule
 from repunet_model.util.screen import make_console, say
@@ -45,9 +45,6 @@ from repunet_model.util.text import at_step, command, quoted, to_go_on
 
 if TYPE_CHECKING:
     from repunet_model.jobs.resume import Resumed
-
-CHANGEABLE = [name_of(field) for field in RunConfig.model_fields if shown(field).may_change]
-"""The parameters that a fork may set."""
 
 
 @app.command()
@@ -168,7 +165,10 @@ def resume(
     with quietly_imported():
         from repunet_model.jobs.resume import resumed
 
-        backends = {"backend_for": by_name(backend_for), **({} if backend is None else {"backend": backend})}
+        backends = {
+            "backend_for": by_name("backend_for", backend_for),
+            **({} if backend is None else {"backend": backend}),
+        }
         taken_up = resumed(
             path,
             step,
@@ -189,7 +189,7 @@ def fork(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help=f"Change {', '.join(CHANGEABLE)}; may be given more than once.",
+            help=f"Change {', '.join(changeable())}; may be given more than once.",
         ),
     ] = None,
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the fork.")] = None,

@@ -49,7 +49,7 @@ Scheduler = Annotated[
 
 
 @app.command()
-@config_options(without=("seed", "backend_for"), many=True)
+@config_options(without=("seed", "backend_for", "game_parameters"), many=True)
 @limit_options
 def sweep(
     config: dict[str, list[Any]],
@@ -63,6 +63,13 @@ def sweep(
     ] = None,
     seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9.")] = "1",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has at its end.")] = 30,
+    game_set: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUES",
+            help="A parameter of the scenario, as in temptation=4,5,6; may be given more than once.",
+        ),
+    ] = None,
     until_stable: UntilStable = False,
     rules: Annotated[
         list[str] | None,
@@ -93,15 +100,25 @@ def sweep(
     if file is not None:
         options = [
             *config,
-            *(option for option in ("seeds", "steps", OPTION, "rules", *limits) if is_given(context, option)),
+            *(
+                option
+                for option in ("seeds", "steps", OPTION, "game_set", "rules", *limits)
+                if is_given(context, option)
+            ),
         ]
         if options:
             raise ConfigurationError(f"--{options[0].replace('_', '-')}: {file} says what the sweep is; write it there")
         wanted = Sweep.load(file, None if name is None else check_name(name))
     else:
-        grid = {**config, "rules": dict(_values(option) for option in rules or ())}
+        grid = {
+            **config,
+            "game": _values("--game-set", game_set),
+            "rules": _values("--rules", rules),
+        }
         wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, grid, limits, until_stable)
     prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
+    for caveat in prepared.caveats():
+        say(f"Note: {caveat}", stderr=True)
     folder, table, others = running.complete(prepared, _watch, workers=workers, scheduler=scheduler)
     console = make_console()
     _say_what_was_not_taken(table)
@@ -170,15 +187,18 @@ def _show(others: Sequence[JobOutcome]) -> None:
         make_console().print(outcomes_table(others))
 
 
-def _values(option: str) -> tuple[str, list[float]]:
-    """Parse NAME=NUMBER,NUMBER into a parameter and its values."""
-    name, is_there, values = option.partition("=")
-    try:
-        if not is_there:
-            raise ValueError
-        return name.strip(), [float(word) for word in values.split(",")]
-    except ValueError:
-        raise ConfigurationError(f"--rules {option!r}: must read NAME=NUMBER,NUMBER,...") from None
+def _values(flag: str, given: Sequence[str] | None) -> dict[str, list[float]]:
+    """Parse options of the form NAME=NUMBER,NUMBER,... into values by parameter."""
+    found: dict[str, list[float]] = {}
+    for option in given or ():
+        name, is_there, values = option.partition("=")
+        try:
+            if not is_there:
+                raise ValueError
+            found[name.strip()] = [float(word) for word in values.split(",")]
+        except ValueError:
+            raise ConfigurationError(f"{flag} {option!r}: must read NAME=NUMBER,NUMBER,...") from None
+    return found
 
 
 @app.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from repunet_model.errors import ConfigurationError
 from repunet_model.games.base import Game
 from repunet_model.games.investment import Investment
@@ -19,18 +21,19 @@ def register(game: Game) -> Game:
     return game
 
 
-def find(name: str) -> Game:
-    """Return the game with a name.
+def find(name: str, parameters: Mapping[str, object] | None = None) -> Game:
+    """Return the game with a name, with values of its parameters; None for its defaults.
 
     Raises:
-        ConfigurationError: If the name is unknown.
+        ConfigurationError: If the name or a parameter is unknown, or a value is outside its bounds.
     """
     try:
-        return GAMES[name]
+        game = GAMES[name]
     except KeyError:
         raise ConfigurationError(
             f"unknown game {name!r}: choose one of {', '.join(GAMES)}, or name the file it is in by --extension"
         ) from None
+    return game if parameters is None else game.with_parameters(parameters)
 
 
 register(PrisonersDilemma())

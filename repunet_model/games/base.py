@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from repunet_model.config import RunConfig
+from repunet_model.games.parameters import GameParameters
 from repunet_model.mechanism import Mechanism, Partners
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
@@ -148,7 +150,9 @@ class Game(ABC):
         name: The name in the registry.
         title: The name in figures and tables.
         roles: The role of the side that chooses its partner, and of the side that is chosen.
-        rules: The rules as a prompt: the name of a packaged template, or the text of a template.
+        rules: The rules as a prompt: the name of a packaged template, or the text of a template. It states payoffs by
+            `parameters`, as in {{ parameters.reward }}.
+        parameters: Payoffs and other constants; a class has the defaults.
         dispositions: The first learned text of a persona of each disposition; by default those in `seeds/`.
         facts: The columns that an outcome adds to the table of interactions, by the names of `Outcome.facts`.
         rates: The names of the values that `measure` returns; the first is "cooperation_rate".
@@ -167,9 +171,24 @@ class Game(ABC):
     facts: ClassVar[Mapping[str, Column]]
     rates: ClassVar[tuple[str, ...]] = ("cooperation_rate",)
     choices: ClassVar[tuple[type[Question[Any]], ...]] = ()
+    parameters: GameParameters = GameParameters()
     random_pairs: ClassVar[bool] = False
     has_rounds: ClassVar[bool] = False
     publishes_evaluations: ClassVar[bool] = False
+
+    def with_parameters(self, given: Mapping[str, object]) -> Self:
+        """Return this game with given values of parameters, by name, and defaults for the others.
+
+        Raises:
+            ConfigurationError: If a name is unknown or a value is outside its bounds.
+        """
+        game = copy(self)
+        game.parameters = type(self.parameters).read(given, self.name)
+        return game
+
+    def caveat(self) -> str:
+        """Return what users should know of these parameters, such as that they make no dilemma; empty by default."""
+        return ""
 
     def mechanism(self, config: RunConfig) -> Mechanism:
         """Return the switches as they act in a run: what its mode and this game leave without effect is off."""
@@ -184,7 +203,7 @@ class Game(ABC):
 
     def prompts(self, config: RunConfig) -> Prompts:
         """Return the prompts of a run."""
-        return Prompts(self.rules, self.mechanism(config))
+        return Prompts(self.rules, self.mechanism(config), self.parameters)
 
     def may_pick(self, network: SocialNetwork, chooser: str) -> list[str]:
         """Return the agents that a chooser may pick by reputation: by default those it is tied to."""

@@ -1,12 +1,12 @@
 """The investment game: a trust game with a promise and a report (after Berg, Dickhaut & McCabe 1995).
 
 An investor chooses a trustee. The trustee promises a split of the returns; the investor refuses, or invests an amount
-of its resources; the money doubles; the trustee decides the actual split, and the outcome that it reports. It may keep
-more than it promised and may misreport. There is no deal if either side has the other on its blacklist, or if the
-investor owns nothing.
+of its resources; the money grows by a factor; the trustee decides the actual split, and the outcome that it reports. It
+may keep more than it promised and may misreport. There is no deal if either side has the other on its blacklist, or if
+the investor owns nothing.
 
-Money is counted exactly, in hundredths of a unit: the trustee gets the doubled amount minus the investor's rounded
-share, so that both payoffs sum to the amount invested.
+Money is counted exactly, in hundredths of a unit: the outcome is rounded down, and the trustee gets what the investor's
+rounded share leaves of it, so that both payoffs sum to the outcome minus the amount invested.
 
 Rates of a step: accepted / encounters; cooperation, which is accepted with an actual share of at least the promised
 one, / encounters; honoured, the same / accepted; honest reports / accepted; the mean share of its holdings that an
@@ -28,6 +28,7 @@ from pydantic import Field
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
 from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome, share
+from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.memory import Event
 from repunet_model.personas import Words
 from repunet_model.questions.base import REASON, Answer, Opinion, Question, free_text, said
@@ -35,7 +36,16 @@ from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 
 CENT = Decimal("0.01")
-GROWTH = 2
+
+
+class InvestmentParameters(GameParameters):
+    """What becomes of an investment."""
+
+    growth: Annotated[Number, Field(ge=0, le=100, description="factor by which an investment grows")] = Decimal(2)
+
+    def outcome(self, amount: Decimal) -> Decimal:
+        """Return what an investment becomes, in units, rounded down to the hundredth."""
+        return _money(self.growth * amount)
 
 
 class PlanAnswer(Answer):
@@ -43,13 +53,13 @@ class PlanAnswer(Answer):
 
     reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     investor_share: Annotated[
-        float, Field(ge=0, le=100, description="per cent of the doubled money promised to the investor")
+        float, Field(ge=0, le=100, description="per cent of the proceeds promised to the investor")
     ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposePlan(Question[PlanAnswer]):
-    """The split of the doubled money that the trustee promises."""
+    """The split of the proceeds that the trustee promises."""
 
     name: ClassVar[str] = "propose_plan"
     template: ClassVar[str] = "investment_plan.j2"
@@ -59,6 +69,7 @@ class ProposePlan(Question[PlanAnswer]):
     own_opinion: Opinion | None
     investor_opinion: Opinion | None
     events: tuple[Event, ...]
+    parameters: InvestmentParameters
     heard: tuple[Hearsay, ...] = ()
 
 
@@ -91,6 +102,7 @@ class Invest(Question[InvestAnswer]):
     own_opinion: Opinion | None
     trustee_opinion: Opinion | None
     events: tuple[Event, ...]
+    parameters: InvestmentParameters
     heard: tuple[Hearsay, ...] = ()
 
     def bounds(self) -> dict[str, tuple[float, float]]:
@@ -104,7 +116,7 @@ class Invest(Question[InvestAnswer]):
 
 
 class AllocationAnswer(Answer):
-    """The trustee's split of the doubled money, and the outcome it reports."""
+    """The trustee's split of the proceeds, and the outcome it reports."""
 
     reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
     investor_share: Annotated[float, Field(ge=0, le=100, description="per cent you give to the investor")]
@@ -113,7 +125,7 @@ class AllocationAnswer(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocate(Question[AllocationAnswer]):
-    """The actual split of the doubled money, and the outcome that the trustee reports."""
+    """The actual split of the proceeds, and the outcome that the trustee reports."""
 
     name: ClassVar[str] = "allocate"
     template: ClassVar[str] = "investment_allocate.j2"
@@ -125,6 +137,7 @@ class Allocate(Question[AllocationAnswer]):
     outcome: Decimal
     own_opinion: Opinion | None
     investor_opinion: Opinion | None
+    parameters: InvestmentParameters
     heard: tuple[Hearsay, ...] = ()
 
     def bounds(self) -> dict[str, tuple[float, float]]:
@@ -139,6 +152,7 @@ class Investment(Game):
     title = "Investment"
     roles = ("investor", "trustee")
     rules = "investment_rules.j2"
+    parameters: InvestmentParameters = InvestmentParameters()
     facts: ClassVar = {
         "accepted": Column(bool, "whether the investor accepted the promise"),
         "promised_share": Column(float, "per cent of the outcome that the trustee promised"),
@@ -176,6 +190,7 @@ class Investment(Game):
                 investor_opinion=trustee.partner_opinion,
                 events=trustee.last_events(),
                 heard=trustee.partner_gossip,
+                parameters=self.parameters,
             )
         )
         decision = await investor.ask(
@@ -187,6 +202,7 @@ class Investment(Game):
                 trustee_opinion=investor.partner_opinion,
                 events=investor.last_events(),
                 heard=investor.partner_gossip,
+                parameters=self.parameters,
             )
         )
         promise = {
@@ -201,7 +217,7 @@ class Investment(Game):
             )
             return self._no_deal(EncounterStatus.REFUSED, investor, refused, **promise)
         amount = min(_money(_exact(decision.amount)), investor.resources)
-        outcome = GROWTH * amount
+        outcome = self.parameters.outcome(amount)
         allocation = await trustee.ask(
             Allocate(
                 investor=investor.name,
@@ -210,6 +226,7 @@ class Investment(Game):
                 outcome=outcome,
                 own_opinion=trustee.own_opinion,
                 investor_opinion=trustee.partner_opinion,
+                parameters=self.parameters,
             )
         )
         return self._settled(investor, trustee, promise, amount, allocation)
@@ -224,7 +241,7 @@ class Investment(Game):
     ) -> Outcome:
         """Return the outcome of a deal."""
         promised: float = promise["promised_share"]
-        outcome = GROWTH * amount
+        outcome = self.parameters.outcome(amount)
         returned = _money(outcome * _exact(allocation.investor_share) / 100)
         kept = outcome - returned
         reported = _money(_exact(allocation.reported_outcome))
@@ -257,6 +274,11 @@ class Investment(Game):
                 allocation_reason=allocation.reason,
             ),
         )
+
+    def caveat(self) -> str:
+        """Say so if an investment does not grow."""
+        growth = self.parameters.growth
+        return "" if growth > 1 else f"no dilemma of trust: nothing is gained by investing, since growth is {growth}"
 
     def _not_held(self, investor: Player, why: str) -> Outcome:
         accounts = (f"There was no deal with {other}: {why}." for other in (investor.partner, investor.name))
@@ -320,7 +342,8 @@ def propose_plan(question: ProposePlan, mind: Mind) -> PlanAnswer:
 
     The investor is assumed to trust the promise.
     """
-    values = [(1 - promise / 100) * GROWTH * mind.accepts(GROWTH * promise / 100 - 1) for promise in PROMISES]
+    growth = float(question.parameters.growth)
+    values = [(1 - promise / 100) * growth * mind.accepts(growth * promise / 100 - 1) for promise in PROMISES]
     weights = [math.exp(mind.rules.precision * value) for value in values]
     promise = mind.random.choices(PROMISES, weights)[0]
     return PlanAnswer(reason=f"{promise} % should be enough to win the investor.", investor_share=promise)
@@ -330,7 +353,7 @@ def propose_plan(question: ProposePlan, mind: Mind) -> PlanAnswer:
 def invest(question: Invest, mind: Mind) -> InvestAnswer:
     """Accept if a unit is expected to return more than a unit, and invest more the more it is expected to return."""
     trust = mind.expects_cooperation(question.trustee_opinion, question.events, question.heard)
-    gain = GROWTH * question.promised / 100 * (trust + (1 - trust) * SKIMMED) - 1
+    gain = float(question.parameters.growth) * question.promised / 100 * (trust + (1 - trust) * SKIMMED) - 1
     accepted = mind.chooses(gain)
     amount = max(float(CENT), math.floor(float(question.resources) * mind.accepts(gain) * 100) / 100)
     return InvestAnswer(
@@ -346,12 +369,12 @@ def allocate(question: Allocate, mind: Mind) -> AllocationAnswer:
 
     A cheat reports an outcome that makes its split look like the promised one.
     """
-    promised = question.promised / 100
-    advantage = -GROWTH * promised * (1 - SKIMMED)
+    growth, promised = float(question.parameters.growth), question.promised / 100
+    advantage = -growth * promised * (1 - SKIMMED)
     if question.investor_opinion is not None:
-        advantage += mind.expects_cooperation(question.investor_opinion, ()) * mind.values_reputation(GROWTH)
+        advantage += mind.expects_cooperation(question.investor_opinion, ()) * mind.values_reputation(growth)
     if mind.is_altruist:
-        advantage += mind.rules.altruism * GROWTH * promised * (1 - SKIMMED)
+        advantage += mind.rules.altruism * growth * promised * (1 - SKIMMED)
     if mind.chooses(advantage):
         return keep_promise(question)
     return AllocationAnswer(
@@ -361,16 +384,16 @@ def allocate(question: Allocate, mind: Mind) -> AllocationAnswer:
     )
 
 
-EVEN_SHARE = 75.0
-"""The promise of a planted trustee, in per cent: both sides then gain half of the amount invested."""
-
-
 @plays(FixedPolicy.ALWAYS_COOPERATE, ProposePlan)
 @plays(FixedPolicy.ALWAYS_DEFECT, ProposePlan)
 @plays(FixedPolicy.TIT_FOR_TAT, ProposePlan)
 def promise_evenly(question: ProposePlan) -> PlanAnswer:
-    """Promise an even split of the gain; policies differ in whether they keep the promise."""
-    return PlanAnswer(reason="Both of us should gain the same.", investor_share=EVEN_SHARE)
+    """Promise an even split of the gain, or all if there is none; policies differ in whether they keep the promise."""
+    growth = float(question.parameters.growth)
+    return PlanAnswer(
+        reason="Both of us should gain the same.",
+        investor_share=100 * (growth + 1) / (2 * growth) if growth > 1 else 100.0,
+    )
 
 
 @plays(FixedPolicy.ALWAYS_COOPERATE, Invest)

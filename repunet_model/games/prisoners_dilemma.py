@@ -1,8 +1,8 @@
 """The prisoner's dilemma: two players cooperate or defect simultaneously.
 
-Payoffs in units of resources: both cooperate 3 / 3, both defect 1 / 1, a defector against a cooperator 5 / 0
-(Axelrod 1984). Both always play. A choice is based on the agent's learned text, its own reputation and the partner's,
-and its last encounters with any partner. The cooperation rate is cooperations / choices in the step.
+Payoffs (`PrisonersDilemmaParameters`) are in units of resources, by default those of Axelrod (1984). Both always play.
+A choice is based on the agent's learned text, its own reputation and the partner's, and its last encounters with any
+partner. The cooperation rate is cooperations / choices in the step.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from itertools import product
 from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
 from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome
+from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Words
@@ -31,13 +35,27 @@ class Move(StrEnum):
     DEFECT = "defect"
 
 
-PAYOFFS = {
-    (Move.COOPERATE, Move.COOPERATE): 3,
-    (Move.COOPERATE, Move.DEFECT): 0,
-    (Move.DEFECT, Move.COOPERATE): 5,
-    (Move.DEFECT, Move.DEFECT): 1,
-}
-"""The payoff of a player, by its own move and the partner's."""
+class PrisonersDilemmaParameters(GameParameters):
+    """The payoffs of a player in a round."""
+
+    temptation: Annotated[
+        Number, Field(ge=-1000, le=1000, description="payoff of a defector against a cooperator, in units")
+    ] = Decimal(5)
+    reward: Annotated[
+        Number, Field(ge=-1000, le=1000, description="payoff of each side if both cooperate, in units")
+    ] = Decimal(3)
+    punishment: Annotated[
+        Number, Field(ge=-1000, le=1000, description="payoff of each side if both defect, in units")
+    ] = Decimal(1)
+    sucker: Annotated[
+        Number, Field(ge=-1000, le=1000, description="payoff of a cooperator against a defector, in units")
+    ] = Decimal(0)
+
+    def payoff(self, own: Move, other: Move) -> Decimal:
+        """Return the payoff of a player, by its own move and the partner's."""
+        if own is Move.COOPERATE:
+            return self.reward if other is Move.COOPERATE else self.sucker
+        return self.temptation if other is Move.COOPERATE else self.punishment
 
 
 class MoveAnswer(Answer):
@@ -59,6 +77,7 @@ class ChooseMove(Question[MoveAnswer]):
     own_opinion: Opinion | None
     partner_opinion: Opinion | None
     events: tuple[Event, ...]
+    parameters: PrisonersDilemmaParameters
     heard: tuple[Hearsay, ...] = ()
 
 
@@ -69,6 +88,7 @@ class PrisonersDilemma(Game):
     title = "Prisoner's dilemma"
     roles = ("player", "player")
     rules = "prisoners_dilemma_rules.j2"
+    parameters: PrisonersDilemmaParameters = PrisonersDilemmaParameters()
     facts: ClassVar = {
         "first_move": Column(str, "move of the first side: cooperate or defect"),
         "second_move": Column(str, "move of the second side"),
@@ -106,16 +126,31 @@ class PrisonersDilemma(Game):
                 partner_opinion=player.partner_opinion,
                 events=player.last_events(),
                 heard=player.partner_gossip,
+                parameters=self.parameters,
             )
         )
 
     def _account(self, own: Move, other: Move, partner: str) -> PlayerOutcome:
-        payoff = PAYOFFS[own, other]
+        payoff, theirs = self.parameters.payoff(own, other), self.parameters.payoff(other, own)
         return PlayerOutcome(
-            payoff=Decimal(payoff),
+            payoff=payoff,
             cooperated=own is Move.COOPERATE,
-            text=f"You {_past(own)}, {partner} {_past(other)}. Points: you {payoff}, they {PAYOFFS[other, own]}.",
+            text=f"You {_past(own)}, {partner} {_past(other)}. Points: you {payoff}, they {theirs}.",
         )
+
+    def caveat(self) -> str:
+        """Say so if the payoffs make no prisoner's dilemma, or none in repeated play."""
+        own = self.parameters
+        temptation, reward, punishment, sucker = own.temptation, own.reward, own.punishment, own.sucker
+        if not temptation > reward > punishment > sucker:
+            here = f"{temptation} > {reward} > {punishment} > {sucker} is false"
+            return f"no prisoner's dilemma, which needs temptation > reward > punishment > sucker: {here}"
+        if 2 * reward <= temptation + sucker:
+            return (
+                "no prisoner's dilemma in repeated play, which needs 2 * reward > temptation + sucker: "
+                f"{2 * reward} > {temptation + sucker} is false"
+            )
+        return ""
 
 
 def _past(move: Move) -> str:
@@ -125,8 +160,7 @@ def _past(move: Move) -> str:
 @answers(ChooseMove)
 def choose_move(question: ChooseMove, mind: Mind) -> MoveAnswer:
     """Weigh the present cost of cooperation against its value to the partner and to the agent's own reputation."""
-    cc, cd = PAYOFFS[Move.COOPERATE, Move.COOPERATE], PAYOFFS[Move.COOPERATE, Move.DEFECT]
-    dc, dd = PAYOFFS[Move.DEFECT, Move.COOPERATE], PAYOFFS[Move.DEFECT, Move.DEFECT]
+    cc, cd, dc, dd = (float(question.parameters.payoff(*moves)) for moves in product(Move, repeat=2))
     hope = mind.expects_cooperation(question.partner_opinion, question.events, question.heard)
     advantage = hope * (cc - dc) + (1 - hope) * (cd - dd)
     if mind.is_altruist:

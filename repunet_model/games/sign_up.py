@@ -17,6 +17,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
+from pydantic import Field
+
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays
 from repunet_model.games.base import (
@@ -30,12 +32,25 @@ from repunet_model.games.base import (
     SocietyFigures,
     share,
 )
+from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.mechanism import Mechanism
 from repunet_model.personas import Words
 from repunet_model.questions.base import MESSAGE, REASON, Answer, Line, Opinion, Question, free_text, said
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 from repunet_model.util.causality import together
+
+
+class SignUpParameters(GameParameters):
+    """What a switch is worth to the offline rules; prompts name no figures."""
+
+    comfort: Annotated[
+        Number, Field(ge=0, le=1000, description="offline rules: cost of the switch to its household, in points")
+    ] = Decimal(1)
+    relief: Annotated[
+        Number,
+        Field(ge=0, le=1000, description="offline rules: value of one household's switch to the whole town, in points"),
+    ] = Decimal("1.5")
 
 
 class Choice(StrEnum):
@@ -62,6 +77,7 @@ class SignUp(Question[DeclarationAnswer]):
 
     own_opinion: Opinion | None
     last: bool | None
+    parameters: SignUpParameters
 
 
 class Willingness(StrEnum):
@@ -140,6 +156,7 @@ class SignUpGame(Game):
     title = "Sign-up"
     roles = ("resident", "resident")
     rules = "sign_up_rules.j2"
+    parameters: SignUpParameters = SignUpParameters()
     facts: ClassVar = {
         "talked": Column(bool, "whether both wanted to talk"),
         "first_wants": Column(bool, "whether the first side wanted to talk"),
@@ -151,6 +168,13 @@ class SignUpGame(Game):
     choices = (SignUp,)
     has_rounds = True
 
+    def caveat(self) -> str:
+        """Say so if the switch is free to a household, or worth less to the town than to it."""
+        comfort, relief = self.parameters.comfort, self.parameters.relief
+        if 0 < comfort < relief:
+            return ""
+        return f"no dilemma for the offline rules, which needs 0 < comfort < relief: comfort {comfort}, relief {relief}"
+
     def has_random_pairs(self, mechanism: Mechanism) -> bool:
         """Whether the switch `random_sign_up` is on."""
         return mechanism.random_sign_up
@@ -158,7 +182,8 @@ class SignUpGame(Game):
     async def declare(self, resident: Resident) -> Declaration:
         """Ask whether to sign up."""
         own = resident.own_opinion
-        answer = await resident.ask(SignUp(own_opinion=own, last=resident.declared if own is None else None))
+        last = resident.declared if own is None else None
+        answer = await resident.ask(SignUp(own_opinion=own, last=last, parameters=self.parameters))
         return Declaration(answer.decision is Choice.YES, answer.reason)
 
     async def play(self, first: Player, second: Player) -> Outcome:
@@ -233,24 +258,18 @@ def _signed(choice: bool | None) -> str:
     return "signed up" if choice else "did not sign up"
 
 
-COMFORT = 1.0
-"""The cost of the switch to a household in the rules backend, in points."""
-
-RELIEF = 1.5
-"""The value of one household's switch to the whole town in the rules backend, in points."""
-
-
 @answers(SignUp)
 def sign_up(question: SignUp, mind: Mind) -> DeclarationAnswer:
     """Weigh comfort against the town's gain (for altruists) and the agent's reputation (if there is one).
 
     An altruist multiplies the town's gain by the share of others that it expects to sign up.
     """
-    advantage = -COMFORT
+    comfort, relief = float(question.parameters.comfort), float(question.parameters.relief)
+    advantage = -comfort
     if mind.is_altruist:
-        advantage += mind.rules.altruism * mind.rules.altruist_expectation * RELIEF
+        advantage += mind.rules.altruism * mind.rules.altruist_expectation * relief
     if question.own_opinion is not None:
-        advantage += mind.values_reputation(RELIEF)
+        advantage += mind.values_reputation(relief)
     signs = mind.chooses(advantage)
     return DeclarationAnswer(
         reason=f"It is worth {advantage:+.2f} points to me.", decision=Choice.YES if signs else Choice.NO

@@ -65,6 +65,13 @@ class _NewRunKeys(Section):
     until_stable: bool = False
 
 
+def game_table(value: object, where: str) -> Mapping[str, Any]:
+    """Return the table `game` of a file; raise ConfigurationError if it is no table."""
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{where}: game: must be a table of its parameters; scenario names the game itself")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class NewRun:
     """A job that creates a run; without `sets_steps`, `steps` is a default, and a replay is as long as its original.
@@ -82,7 +89,10 @@ class NewRun:
     def of_table(cls, table: Mapping[str, Any], where: str) -> Self:
         """Parse a table with `sim_name`, `steps` and parameters; a ConfigurationError names its place, `where`."""
         own = {name: value for name, value in table.items() if name in _NewRunKeys.model_fields}
-        config = RunConfig.checked({name: value for name, value in table.items() if name not in own}, where)
+        others = {name: value for name, value in table.items() if name not in own}
+        if "game" in others:
+            others["game_parameters"] = game_table(others.pop("game"), where)
+        config = RunConfig.checked(others, where)
         keys = parsed(_NewRunKeys, own, where)
         return cls(keys.sim_name, keys.steps, config, "steps" in own, keys.until_stable)
 
@@ -273,7 +283,7 @@ def check_same(run: StepReader, wanted: Manifest) -> None:
     place = run.folder.path
     if run.manifest.parent is not None:
         raise ConfigurationError(f"{place} is a fork: continue it with resume, or choose another sim_name")
-    entries = ("backend", "backend_for", "measures", "extensions")
+    entries = ("game_parameters", "network", "backend", "backend_for", "measures", "extensions")
     stored = {**run.manifest.config.in_table(), "stages": run.manifest.stages, "population": run.population["sha256"]}
     described = {**wanted.config.in_table(), "stages": wanted.stages, "population": wanted.data["population"]["sha256"]}
     stored |= {name: run.manifest.data.get(name, wanted.data[name]) for name in entries}

@@ -15,8 +15,9 @@ from typing import Any
 from repunet_model import games, measures, populations, stages
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, recorded, respondents
-from repunet_model.config import RunConfig, name_of, read_text, shown
+from repunet_model.config import OF_GAME, RunConfig, changeable, name_of, read_text, shown
 from repunet_model.errors import ConfigurationError
+from repunet_model.initial_network import InitialNetwork
 from repunet_model.model import RepuNetModel
 from repunet_model.personas import Population
 from repunet_model.storage import Manifest, StepReader
@@ -30,6 +31,7 @@ class Start:
 
     config: RunConfig
     personas: str | Population
+    network: str | InitialNetwork
     who: Callable[[], Respondents]
     replayed_steps: int | None = None
 
@@ -39,8 +41,10 @@ class Start:
         """Create the model, with backends from `who`; raise RepuNetError if it is invalid."""
         return RepuNetModel(
             **self.config.keywords(),
+            game_parameters=self.config.game_parameters,
             n_agents=self.config.n_agents,
             personas=self.personas,
+            network=self.network,
             backend=who.default,
             backend_for=who.by_name,
             limits=limits,
@@ -54,14 +58,16 @@ def start(
     storage: Path,
     environment: Mapping[str, str] = os.environ,
     population: Population | None = None,
+    network: InitialNetwork | None = None,
 ) -> Start:
     """Prepare a new model; a replay takes unset parameters from the replayed run, which is in `storage`.
 
-    `environment` configures endpoints and keys; `population` replaces the personas that the parameters name. Raises
-    RepuNetError if a run to replay cannot be read, or has a stage that is not registered.
+    `environment` configures endpoints and keys; `population` and `network` replace those that the parameters name.
+    Raises RepuNetError if a run to replay cannot be read, or has a stage that is not registered.
     """
     backend = replayable(config.backend, storage)
     personas: str | Population = config.personas if population is None else population
+    ties: str | InitialNetwork = config.network if network is None else network
     steps = None
     kind, _, replayed = backend.partition(":")
     if kind == "replay" and replayed:
@@ -70,9 +76,12 @@ def start(
         stages.named(run.manifest.stages)
         stored = run.manifest.config.stored()
         config = config.changed({name: stored[name] for name in stored if name not in config.model_fields_set})
+        config = _with_game_of(run.manifest, config)
         if population is None and "personas" not in config.model_fields_set:
             personas = Population(run.population["name"], run.personas)
-    return Start(config, personas, lambda: respondents(backend, config.backend_for, environment), steps)
+        if "network" not in config.model_fields_set:
+            ties = _network_of(run)
+    return Start(config, personas, ties, lambda: respondents(backend, config.backend_for, environment), steps)
 
 
 def start_from(run: StepReader, config: RunConfig, storage: Path, environment: Mapping[str, str]) -> Start:
@@ -87,7 +96,21 @@ def start_from(run: StepReader, config: RunConfig, storage: Path, environment: M
             )
     stored = run.manifest.config.stored()
     config = config.changed({name: stored[name] for name in stored if name not in config.model_fields_set})
-    return start(config, storage, environment, populations.of_run(run, 0))
+    config = _with_game_of(run.manifest, config)
+    network = None if "network" in config.model_fields_set else _network_of(run)
+    return start(config, storage, environment, populations.of_run(run, 0), network)
+
+
+def _network_of(run: StepReader) -> InitialNetwork:
+    """Return the initial network of a stored run."""
+    return InitialNetwork.of_run(run.manifest.network, run.step(0).state["network"]["ties"])
+
+
+def _with_game_of(manifest: Manifest, config: RunConfig) -> RunConfig:
+    """Give unset parameters of the game a run's values, if the game is the same."""
+    if config.game != manifest.config.game:
+        return config
+    return config.changed({"game_parameters": {**manifest.game_parameters, **config.game_parameters}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +154,11 @@ def resumed(
             raise ConfigurationError(
                 f"--{name_of(field).replace('_', '-')}: {path} has steps and its own agents; leave the option out"
             )
-        now[field] = wanted.stored()[field]
-    changes = {key: value for key, value in now.items() if was[key] != value}
+        if field == "game_parameters":
+            now[field] = _changed_game(manifest, wanted.game_parameters)
+        else:
+            now[field] = wanted.stored()[field]
+    changes = {key: value for key, value in now.items() if was.get(key) != value}
     is_fork = bool(changes) or not folder.is_last(run.last)
     if is_fork:
         changes |= _consequences(manifest, changes, who)
@@ -148,9 +174,14 @@ def fork_changes(
     manifest: Manifest, settings: Mapping[str, str], storage: Path, environment: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
     """Return the manifest entries that a fork overrides, from settings as text; raise ConfigurationError if invalid."""
-    known = [field for field in RunConfig.model_fields if shown(field).may_change]
+    known = changeable()
     changed: dict[str, Any] = {}
+    of_game = {name.removeprefix(OF_GAME): text for name, text in settings.items() if name.startswith(OF_GAME)}
+    if of_game:
+        changed["game_parameters"] = _changed_game(manifest, of_game)
     for name, text in settings.items():
+        if name.startswith(OF_GAME):
+            continue
         if name not in known:
             raise ConfigurationError(f"{name}={text}: set {', '.join(known[:-1])} or {known[-1]}")
         if name == "backend":
@@ -160,10 +191,20 @@ def fork_changes(
     return changed | _consequences(manifest, changed)
 
 
+def _changed_game(manifest: Manifest, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a run's game with some of them set; raise ConfigurationError if one is invalid."""
+    game = games.find(manifest.config.game, manifest.game_parameters)
+    before = game.parameters
+    after = game.with_parameters({**before.stored(), **given}).parameters
+    if after.start_resources != before.start_resources:
+        raise ConfigurationError(f"{OF_GAME}start_resources: the agents have theirs already; leave it out")
+    return after.stored()
+
+
 def _consequences(manifest: Manifest, changes: Mapping[str, Any], who: Respondents | None = None) -> dict[str, Any]:
     """Return further entries of a fork's manifest: its versions, and the prompts under the changed parameters."""
     config = RunConfig.of_manifest({**manifest.data, **changes})
-    game = games.find(config.game)
+    game = games.find(config.game, changes.get("game_parameters", manifest.game_parameters))
     backends = () if who is None else map(type, who.distinct())
     own_measures, own_stages = measures.named(manifest.measures).values(), stages.named(manifest.stages)
     return {

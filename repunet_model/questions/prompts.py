@@ -55,17 +55,21 @@ _ENVIRONMENT.filters["said"] = said
 class Prompts:
     """Prompts of one run; `system` holds the rules of the game, which all agents and steps share."""
 
-    def __init__(self, rules: str, mechanism: Mechanism) -> None:
+    def __init__(self, rules: str, mechanism: Mechanism, parameters: object = None) -> None:
         """Render the rules of a game, given as a Jinja2 template or the name of a packaged one.
 
         Args:
-            rules: The template, which may read `mechanism`, and in short `reputation` and `gossip`.
+            rules: The template, which may read `mechanism`, `parameters`, and in short `reputation` and `gossip`.
             mechanism: The switches as they act in the run (`Game.mechanism`).
+            parameters: The parameters of the game.
         """
-        reputation = mechanism.self_records or mechanism.peer_records
-        self.system = (
-            _template(rules).render(mechanism=mechanism, reputation=reputation, gossip=mechanism.first_order).strip()
-        )
+        given = {
+            "mechanism": mechanism,
+            "reputation": mechanism.self_records or mechanism.peer_records,
+            "gossip": mechanism.first_order,
+            "parameters": parameters,
+        }
+        self.system = _template(rules).render(given).strip()
 
     def user(self, question: Question[Any], persona: Persona, learned: str, options: Options) -> str:
         """Return the user part of a prompt: persona, view and question."""

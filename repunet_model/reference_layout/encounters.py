@@ -9,8 +9,8 @@ from typing import Any
 
 from repunet_model.games import find
 from repunet_model.games.base import EncounterStatus
-from repunet_model.games.investment import CENT, GROWTH
-from repunet_model.games.prisoners_dilemma import PAYOFFS, Move
+from repunet_model.games.investment import CENT, Investment
+from repunet_model.games.prisoners_dilemma import Move, PrisonersDilemma
 from repunet_model.reference_layout.words import AVOIDED, SAYS_AVOIDED
 from repunet_model.storage.schema import INTERACTIONS, Row
 from repunet_model.util.text import one_line
@@ -86,7 +86,7 @@ def _settled(
     The actual share is in per cent of the doubled amount, even where the two parts do not sum to it. It equals the
     promised share if the returned amount differs from the promise by less than a hundredth of a unit (rounding).
     """
-    outcome = None if amount is None else GROWTH * amount
+    outcome = None if amount is None else Investment.parameters.growth * amount
     if outcome and share is not None:
         returned = outcome * share / 100 if returned is None else returned
         kept = outcome - returned if kept is None else kept
@@ -121,12 +121,13 @@ def _dilemma(step: int, text: str) -> Row | None:
         return None
     first, one, second, other = moves.groups()
     mine, theirs = Move(one.lower()), Move(other.lower())
+    payoff = PrisonersDilemma.parameters.payoff
     return {
         **blank("prisoners_dilemma", step, first, second, EncounterStatus.COMPLETED),
         "first_cooperated": mine is Move.COOPERATE,
         "second_cooperated": theirs is Move.COOPERATE,
-        "first_payoff": float(PAYOFFS[mine, theirs]),
-        "second_payoff": float(PAYOFFS[theirs, mine]),
+        "first_payoff": float(payoff(mine, theirs)),
+        "second_payoff": float(payoff(theirs, mine)),
         "first_move": mine.value,
         "second_move": theirs.value,
     }

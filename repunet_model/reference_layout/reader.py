@@ -128,11 +128,14 @@ def import_run(
     )
     learned = {agent["name"]: agent["learned"] for agent in documents["state"]["agents"]}
     people = Population(reading.snapshot.source, validated(documents["personas"], reading.snapshot.source))
+    game = find(reading.game, reading.kept("game_parameters", {}))
     manifest = Manifest.of_run(
         config,
         people.described(learned),
         respondents(backend).to_dict(),
-        find(config.game).prompts(config).system,
+        game.prompts(config).system,
+        game_parameters=game.parameters.stored(),
+        network=reading.kept("network", {"kind": "none"}),
         imported={"from": reading.snapshot.source, "step": reading.step},
     )
     default = re.sub(r"[^A-Za-z0-9._-]+", "_", f"imported_{reading.snapshot.source.replace('/', '_')}")

@@ -69,6 +69,7 @@ class _Past:
     """A run up to a step; steps have the published numbers, in the rows of the tables too."""
 
     config: RunConfig
+    resolved: Row
     step: int
     people: list[Row]
     state: State
@@ -100,13 +101,14 @@ class _Past:
             for table in TABLES:
                 added = {"step": start + each.number} if each.number else {}
                 tables[table.name] += [{**row, **added} for row in each.rows(table)]
+        resolved = {"game_parameters": run.manifest.game_parameters, "network": run.manifest.network}
         names = {persona.name: position for position, persona in enumerate(run.personas)}
         people = [persona.model_dump(mode="json") for persona in run.personas]
-        return cls(config, start + step, people, run.step(step).state, tables, names)
+        return cls(config, resolved, start + step, people, run.step(step).state, tables, names)
 
     def files(self) -> Iterator[tuple[str, Any]]:
         """Yield the relative path of each file of the step folder, with its data or text."""
-        kept = {**self.config.stored(), "board": self.state["board"]}
+        kept = {**self.config.stored(), **self.resolved, "board": self.state["board"]}
         meta = {"persona_names": list(self.number), "step": self.step, EXTRA: kept}
         yield "reverie/meta.json", meta
         for persona, state in zip(self.people, self.state["agents"], strict=True):

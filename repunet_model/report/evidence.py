@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from repunet_model import games
 from repunet_model.backends.asked import not_taken
 from repunet_model.backends.base import Usage, usage_by_backend
-from repunet_model.config import MODES
+from repunet_model.config import MODES, OF_GAME
 from repunet_model.errors import ConfigurationError
 from repunet_model.measures import isolated
 from repunet_model.personas import Disposition, Persona
-from repunet_model.results.tables import PHASE, cooperation_by_agent, measures_of
+from repunet_model.results.tables import PHASE, cooperation_by_agent, identity, measures_of
 from repunet_model.storage import StepReader, understood
 from repunet_model.storage.schema import GOSSIP, INTERACTIONS, GossipRow, InteractionRow, State
 from repunet_model.util.text import visible
@@ -236,7 +236,7 @@ def _varying(runs: Sequence[Run]) -> list[str]:
 
 
 def _in_words(name: str, value: object) -> str:
-    label = name.removeprefix("backend.").replace("_", " ")
+    label = name.removeprefix("backend.").removeprefix(OF_GAME).replace("_", " ")
     return visible(f"no {label}" if value in ("", None) else f"{label} {value}")
 
 
@@ -280,7 +280,7 @@ def _read(run: StepReader) -> Run:
         run,
         {
             "run": run.folder.path.name,
-            **run.manifest.described(run.population),
+            **identity(run, run.manifest),
             **not_taken(run, run.manifest, run.manifest.shared_steps + 1),
         },
         measures,

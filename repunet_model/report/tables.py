@@ -11,7 +11,6 @@ from rich import box
 from rich.table import Table
 
 from repunet_model import games
-from repunet_model.agents import START_RESOURCES
 from repunet_model.backends.base import Usage
 from repunet_model.personas import Disposition
 
@@ -124,4 +123,4 @@ def comparison_table(models: Mapping[str, RepuNetModel]) -> Table:
 
 def _gained(model: RepuNetModel, disposition: Disposition) -> str:
     resources = [float(agent.resources) for agent in model.agents if agent.persona.disposition is disposition]
-    return f"{mean(resources) - float(START_RESOURCES):.1f}" if resources else "-"
+    return f"{mean(resources) - float(model.game.parameters.start_resources):.1f}" if resources else "-"

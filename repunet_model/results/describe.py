@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
-from repunet_model import measures, stages
+from repunet_model import games, measures, stages
 from repunet_model.backends.asked import not_taken
 from repunet_model.backends.base import Usage, usage_by_backend
 from repunet_model.config import parts_in_words
@@ -28,6 +28,8 @@ def of_step(run: StepReader, number: int, *, thoughts: bool = False) -> Iterator
     With `thoughts`, the models' reasoning follows.
     """
     yield _heading(run, f"step {number}", number)
+    if caveat := games.find(run.manifest.config.game, run.manifest.game_parameters).caveat():
+        yield f"  {caveat}"
     if number == 0:
         for persona in run.personas:
             yield f"  {persona.name} ({persona.disposition})"

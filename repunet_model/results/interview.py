@@ -49,7 +49,7 @@ def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respon
     if not asked or len(asked) > LONGEST_QUESTION:
         raise ConfigurationError(f"the question has {len(asked)} characters: ask in 1 to {LONGEST_QUESTION:,}")
     config = chronicle.manifest.config
-    prompts = games.find(config.game).prompts(config)
+    prompts = games.find(config.game, chronicle.manifest.game_parameters).prompts(config)
     where = Coordinates(step, "interview", Interview.name, name, about=asked)
     digest = Streams(config.seed).digest(*where)
     by_role = chronicle.agent_state(name, step)["learned"]

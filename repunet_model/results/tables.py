@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import cast
+from typing import Any, cast
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from repunet_model.backends.asked import not_taken
 from repunet_model.backends.base import Usage
 from repunet_model.games.base import EncounterStatus, Game, Outcome, PlayerOutcome
 from repunet_model.measures import COSTS, of_graph
-from repunet_model.storage import Row, Step, StepReader
+from repunet_model.storage import Manifest, Row, Step, StepReader
 from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, InteractionRow
 
 PHASE = 10
@@ -61,6 +61,13 @@ def measures_of(run: StepReader, last: int | None = None, first: int = 1) -> pd.
     return pd.DataFrame(rows)
 
 
+def identity(run: StepReader, manifest: Manifest) -> dict[str, Any]:
+    """Return everything that identifies a run under a manifest of it, except its name, as columns."""
+    config = manifest.config
+    parameters = manifest.game_parameters or games.find(config.game).parameters.stored()
+    return manifest.described(run.population, parameters)
+
+
 def table_of(run: StepReader, last: int | None = None) -> pd.DataFrame:
     """Return the identifying parameters and the measures of a run, a row for each step up to `last`.
 
@@ -76,7 +83,7 @@ def table_of(run: StepReader, last: int | None = None) -> pd.DataFrame:
             measures = measures_of(run, end, first)
             known = {
                 "run": run.folder.path.name,
-                **manifest.described(run.population),
+                **identity(run, manifest),
                 **not_taken(run, manifest, first, end),
             }
             tables.append(pd.concat([pd.DataFrame([known] * len(measures)), measures], axis=1))

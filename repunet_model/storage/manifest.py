@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from repunet_model import extensions
-from repunet_model.config import RESOLVED, RunConfig, mode_of
+from repunet_model.config import OF_GAME, RESOLVED, RunConfig, mode_of
 from repunet_model.errors import ConfigurationError
 from repunet_model.mechanism import Mechanism
 from repunet_model.questions.prompts import prompt_hash
@@ -87,6 +87,9 @@ class Manifest:
         measures: Iterable[str] = (),
         stages: Iterable[str] = (),
         used: Iterable[Callable[..., object]] = (),
+        *,
+        game_parameters: Mapping[str, Any],
+        network: Mapping[str, Any],
         **more: Any,
     ) -> Self:
         """Create the manifest of a new run.
@@ -99,13 +102,17 @@ class Manifest:
             measures: Names of registered measures.
             stages: Names of registered stages, in their order.
             used: See `made_by`.
+            game_parameters: All parameters of its game.
+            network: The description of its ties at the start.
             more: Further entries.
         """
         return cls(
             {
                 "format": FORMAT,
                 **config.stored(),
+                "game_parameters": dict(game_parameters),
                 "population": dict(population),
+                "network": dict(network),
                 **answering,
                 "measures": sorted(measures),
                 "stages": list(stages),
@@ -124,7 +131,7 @@ class Manifest:
         """
         manifest = cls(data)
         _ = manifest.config
-        for name in ("backend", "backend_for"):
+        for name in ("backend", "backend_for", *(name for name in ("game_parameters", "network") if data.get(name))):
             if not isinstance(data.get(name), dict):
                 raise ConfigurationError(f"{name} is missing, or is not an object")
         parent = data.get("parent")
@@ -136,6 +143,16 @@ class Manifest:
     def config(self) -> RunConfig:
         """The parameters; those in `RESOLVED` have defaults here: see `backend`, `StepReader.population`."""
         return RunConfig.of_manifest(self.data)
+
+    @property
+    def game_parameters(self) -> dict[str, Any]:
+        """The parameters of the game; none before format 5, whose runs have the game's defaults."""
+        return cast("dict[str, Any]", self.data.get("game_parameters") or {})
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The description of the ties at the start; there were none before format 5."""
+        return cast("dict[str, Any]", self.data.get("network") or {"kind": "none"})
 
     @property
     def mode(self) -> str:
@@ -219,21 +236,30 @@ class Manifest:
         *_, (_, _, manifest) = self.eras(max(step, 1))
         return manifest
 
-    def described(self, population: Mapping[str, Any]) -> dict[str, Any]:
+    def described(
+        self, population: Mapping[str, Any], game_parameters: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Return everything that identifies the run except its name, as columns of a table.
 
         Runs with equal columns but for the seed are repetitions of each other. Backends are flattened: "backend" is a
-        name, and "backend.NAME" a parameter of it.
+        name, and "backend.NAME" a parameter of it. So are the parameters of the game, as "game.NAME".
+
+        Args:
+            population: The identity of its agents: see `Population.described`.
+            game_parameters: All parameters of its game; None for the stored ones.
         """
+        game_parameters = self.game_parameters if game_parameters is None else game_parameters
         own = self.config.in_table()
         parent: Row = (self.parent if self.shared_steps else None) or {}
         return {
             "game": own.pop("game"),
+            **{f"{OF_GAME}{name}": value for name, value in game_parameters.items()},
             "mode": self.mode,
             **{name: None if value == "" else value for name, value in own.items()},
             "n_agents": population["agents"],
             "population": population["name"],
             "population_hash": population["sha256"],
+            **_of_network(self.network),
             **_flat("backend", self.backend),
             **{
                 name: value
@@ -241,12 +267,12 @@ class Manifest:
                 for name, value in _flat(f"backend_for.{agent}", described).items()
             },
             "prompts": self.data["prompts"][:SHOWN_DIGITS] if self.reads_prompts else None,
-            "extensions": " ".join(f"{name}:{digest}" for name, digest in self.data.get("extensions", {}).items())
+            "extensions": " ".join(f"{name}:{digest}" for name, digest in (self.data.get("extensions") or {}).items())
             or None,
             "version": self.data["repunet"],
             "parent": parent.get("run"),
             "parent_step": parent.get("step"),
-            "before_fork": _before(parent) if parent else None,
+            "before_fork": _before(parent, game_parameters) if parent else None,
         }
 
     @property
@@ -266,6 +292,14 @@ def _flat(prefix: str, described: Mapping[str, Any]) -> dict[str, Any]:
     return columns
 
 
+def _of_network(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of an initial network as columns; a file is identified by its content, not its name."""
+    known = {name: value for name, value in described.items() if name not in ("kind", "file")}
+    if "sha256" in known:
+        known["sha256"] = known["sha256"][:SHOWN_DIGITS]
+    return {"network": described["kind"], **{f"network.{name}": value for name, value in known.items()}}
+
+
 def _cell(value: Any) -> Any:
     """Return a value as a cell of a table: lists and objects as JSON."""
     return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
@@ -274,12 +308,15 @@ def _cell(value: Any) -> Any:
 _NOT_PARAMETERS = {"backend", "reads_prompts"}
 
 
-def _before(parent: Mapping[str, Any]) -> str:
-    """Return the parameters before a fork, in words."""
+def _before(parent: Mapping[str, Any], game_parameters: Mapping[str, Any]) -> str:
+    """Return the parameters before a fork, in words; `game_parameters` are those after it."""
     if "was" not in parent:
         return "unknown"
     names = {*RunConfig.model_fields, *RESOLVED}
     was = {name: value for name, value in parent["was"].items() if name in names}
     if "mechanism" in was:
         was["mechanism"] = str(Mechanism.read(was["mechanism"]))
+    for name, value in (was.pop("game_parameters", None) or {}).items():
+        if game_parameters.get(name) != value:
+            was[f"{OF_GAME}{name}"] = value
     return " ".join(f"{name}={json.dumps(value)}" for name, value in was.items())

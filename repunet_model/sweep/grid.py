@@ -14,6 +14,9 @@ A file with a sweep::
     backend = "rules"
     n_agents = [20, 50]
 
+    [grid.game]                         # parameters of the scenarios that have them, by their names
+    temptation = [4, 5, 6]
+
     [grid.rules]                        # parameters of the backend rules, by their names
     learning_rate = [0.2, 0.4]
 
@@ -39,6 +42,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field
 
+from repunet_model import games
 from repunet_model.backends import endpoints
 from repunet_model.backends.endpoints import NamedEndpoint
 from repunet_model.backends.setup import has_rules
@@ -56,6 +60,7 @@ class Grid:
 
     Attributes:
         values: The values of every parameter (see `RunConfig`); the default if none was given.
+        game: The values of parameters of games, by name; they apply to the games that have them.
         rules: The values of parameters of the backend rules, by name.
     """
 
@@ -63,13 +68,14 @@ class Grid:
         """Parse a grid.
 
         Args:
-            table: A value or a list of values by parameter name; under "rules" such a table for the backend rules.
+            table: A value or a list of values by parameter name; under "game" and "rules" such tables for the games
+                and for the backend rules.
             where: The place of the table, for error messages.
 
         Raises:
             ConfigurationError: If a name is unknown, or a value is invalid.
         """
-        own = {name: values for name, values in table.items() if name != "rules"}
+        own = {name: values for name, values in table.items() if name not in _Tables.model_fields}
         for name, values in own.items():
             if values == []:
                 raise ConfigurationError(f"{where}: {name}: give at least one value")
@@ -83,14 +89,16 @@ class Grid:
         self.values = {
             field: checked.get(field, [default])
             for field, default in RunConfig().model_dump().items()
-            if field != "seed"
+            if field not in ("seed", "game_parameters")
         }
-        self.rules = parsed(_Rules, {"rules": table.get("rules", {})}, where).rules
+        tables = parsed(_Tables, {name: table[name] for name in _Tables.model_fields if name in table}, where)
+        self.game, self.rules = tables.game, tables.rules
 
     def stored(self) -> dict[str, Any]:
         """Return the grid in the form that the constructor takes."""
         plain = {**self.values, "mechanism": [str(Mechanism.read(value)) for value in self.values["mechanism"]]}
-        return {**{name_of(field): values for field, values in plain.items()}, "rules": self.rules}
+        own = {name_of(field): values for field, values in plain.items()}
+        return {**own, "game": self.game, "rules": self.rules}
 
     def backends(self) -> list[str]:
         """Return every combination of a backend with parameters of the rules.
@@ -112,19 +120,43 @@ class Grid:
             combined += [f"{backend}{joint}{','.join(values)}" for values in product(*named)]
         return combined
 
+    def played(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return every combination of a game with its parameters, without those that have their default.
+
+        Raises:
+            ConfigurationError: If no game has a parameter, or a value is outside its bounds.
+        """
+        combined: dict[str, tuple[str, dict[str, Any]]] = {}
+        known: set[str] = set()
+        for name in self.values["game"]:
+            own = {each: self.game[each] for each in games.find(name).parameters.stored() if each in self.game}
+            known |= set(own)
+            for values in product(*own.values()):
+                parameters = games.find(name, dict(zip(own, values, strict=True))).parameters.set_apart()
+                combined[to_json([name, parameters])] = name, parameters
+        for name in set(self.game) - known:
+            games.find(self.values["game"][0], {name: self.game[name][0]})  # Raises an error that names what there is.
+        return list(combined.values())
+
     def points(self) -> Iterator[RunConfig]:
         """Yield every combination of parameters."""
-        values = {**self.values, "backend": self.backends()}
+        values = {**self.values, "game": self.played(), "backend": self.backends()}
         for combination in product(*values.values()):
-            yield RunConfig.checked(dict(zip(values, combination, strict=True)))
+            point = dict(zip(values, combination, strict=True))
+            point["game"], point["game_parameters"] = point["game"]
+            yield RunConfig.checked(point)
 
 
 def _listed(value: object) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-class _Rules(Section):
-    rules: dict[str, Annotated[list[float], BeforeValidator(_listed), Field(min_length=1)]]
+_Values = dict[str, Annotated[list[float], BeforeValidator(_listed), Field(min_length=1)]]
+
+
+class _Tables(Section):
+    game: _Values = Field(default_factory=dict)
+    rules: _Values = Field(default_factory=dict)
 
 
 class _File(Section):

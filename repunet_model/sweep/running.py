@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from repunet_model import games
 from repunet_model.backends.endpoints import Environment
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.prices import Prices
@@ -49,6 +50,17 @@ class Prepared:
     def is_costly(self) -> bool:
         """Whether any run asks an endpoint."""
         return any(job.is_costly for job in self.jobs)
+
+    def caveats(self) -> list[str]:
+        """Return what users should know of the parameters of games, such as that they make no dilemma."""
+        described = [job.described for job in self.jobs if job.described is not None]
+        return list(
+            dict.fromkeys(
+                f"{each.config.game}: {caveat}"
+                for each in described
+                if (caveat := games.find(each.config.game, each.game_parameters).caveat())
+            )
+        )
 
     def workers(self) -> int:
         """Return the number of processes that saves time; 1 for small sweeps and those that ask endpoints."""

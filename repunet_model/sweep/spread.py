@@ -24,6 +24,7 @@ from repunet_model.backends.limits import Limits
 from repunet_model.backends.waits import Waits
 from repunet_model.config import PERSONA_SETS
 from repunet_model.errors import ConfigurationError
+from repunet_model.initial_network import at_home
 from repunet_model.jobs.batch import POLL, Batch, Plan
 from repunet_model.jobs.job import JobOutcome, NewRun, Result, new_job
 from repunet_model.util.text import to_install
@@ -182,8 +183,8 @@ def _stopped(wanted: NewRun) -> JobOutcome:
 
 
 def _at_home(wanted: NewRun) -> NewRun:
-    """Make the persona file's path absolute, for workers in another folder."""
-    if wanted.config.personas in PERSONA_SETS:
-        return wanted
-    config = wanted.config.changed({"personas": str(Path(wanted.config.personas).resolve())})
-    return replace(wanted, config=config)
+    """Make paths of the files of personas and network absolute, for workers in another folder."""
+    changes = {"network": at_home(wanted.config.network)}
+    if wanted.config.personas not in PERSONA_SETS:
+        changes["personas"] = str(Path(wanted.config.personas).resolve())
+    return replace(wanted, config=wanted.config.changed(changes))

@@ -51,6 +51,19 @@ def yes_or_no(text: str) -> bool:
     return answers[text.lower()]
 
 
+def assignments(text: str, what: str) -> dict[str, str]:
+    """Parse NAME=VALUE,...; raise ConfigurationError, which begins with `what`, for another form or a name twice."""
+    found: dict[str, str] = {}
+    for part in text.split(",") if text.strip() else ():
+        name, is_there, value = (word.strip() for word in part.partition("="))
+        if not (name and is_there and value):
+            raise ConfigurationError(f"{what}: {part.strip()!r} must read NAME=VALUE")
+        if name in found:
+            raise ConfigurationError(f"{what}: {name} is there twice")
+        found[name] = value
+    return found
+
+
 def whole(text: str) -> int | None:
     """Parse a whole number of at most nine digits; None for any other text."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

@@ -16,7 +16,8 @@ import pytest
 
 from repunet_model import RepuNetError, RepuNetModel
 from repunet_model.cli import main
-from repunet_model.config import RunConfig, name_of
+from repunet_model.cli.options import flags_of
+from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError
 from repunet_model.mechanism import Mechanism
 from repunet_model.storage.schema import TABLES
@@ -30,7 +31,7 @@ def test_the_model_takes_just_the_parameters_that_are_described() -> None:
     signature = inspect.signature(RepuNetModel).parameters
     assert set(signature) == keywords | NO_PARAMETERS
     for field, described in RunConfig.model_fields.items():
-        if field not in {"seed", "backend_for", "mechanism"}:
+        if field not in {"seed", "backend_for", "game_parameters", "mechanism"}:
             assert signature[field].default == described.default, field
         assert f" {'rng' if field == 'seed' else field}: " in (RepuNetModel.__init__.__doc__ or "")
 
@@ -41,7 +42,7 @@ def test_commands_have_an_option_for_each(command: str, capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     without = {"seed", "backend_for"} if command == "sweep" else set()
     for field in set(RunConfig.model_fields) - without:
-        assert f"--{name_of(field).replace('_', '-')}" in shown, field
+        assert all(flag in shown for flag in flags_of(field)), field
 
 
 @pytest.fixture

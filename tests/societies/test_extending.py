@@ -38,7 +38,18 @@ class TestPublicGoods(GameContract):
         for row in model.datacollector.get_table_dataframe("interactions").itertuples():
             pot = row.first_units + row.second_units
             both = Decimal(repr(row.first_payoff)) + Decimal(repr(row.second_payoff))
-            assert both == Decimal("0.5") * pot
+            assert both == (model.game.parameters.stored()["growth"] - 1) * pot
+
+    def test_its_parameters_are_set_like_those_of_a_packaged_game(self) -> None:
+        model = self.run(3, game_parameters="growth=2.5,start_resources=7")
+        assert model.manifest().game_parameters == {"start_resources": 7, "growth": 2.5}
+        assert "grows by the factor 2.5" in model._prompts.system
+        assert sum(agent.resources for agent in model.agents) == 7 * 20 + self.gained(model)
+        self.check_payoffs(model)
+        with pytest.raises(
+            ConfigurationError, match="unknown; public_goods has the parameters start_resources, growth"
+        ):
+            self.run(0, game_parameters={"temptation": 4})
 
 
 def test_a_measure_is_that_of_the_society_at_the_end_of_each_step(monkeypatch: pytest.MonkeyPatch) -> None:

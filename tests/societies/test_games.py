@@ -17,6 +17,7 @@ from repunet_model.games.investment import (
     Deal,
     Invest,
     InvestAnswer,
+    Investment,
     PlanAnswer,
     ProposePlan,
 )
@@ -166,7 +167,13 @@ def test_an_investor_with_nothing_gets_no_deal() -> None:
 
 def test_no_more_can_be_invested_than_is_owned() -> None:
     question = Invest(
-        trustee="Bob", promised=60, resources=Decimal("4.20"), own_opinion=None, trustee_opinion=None, events=()
+        trustee="Bob",
+        promised=60,
+        resources=Decimal("4.20"),
+        own_opinion=None,
+        trustee_opinion=None,
+        events=(),
+        parameters=Investment.parameters,
     )
     limits = question.schema(question.options(b""))["properties"]["amount"]
     assert (limits["minimum"], limits["maximum"]) == (0, 4.2)

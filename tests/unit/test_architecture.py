@@ -18,7 +18,7 @@ LAYERS = [
     {"config", "stability"},
     {"reputation", "network", "memory", "personas"},
     {"questions", "storage"},
-    {"backends", "populations"},
+    {"backends", "populations", "initial_network"},
     {"games"},
     {"stages"},
     {"agents", "measures"},

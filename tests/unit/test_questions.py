@@ -4,13 +4,15 @@ from collections import Counter
 
 import pytest
 
-from repunet_model.games.prisoners_dilemma import ChooseMove, Move
+from repunet_model.games.prisoners_dilemma import ChooseMove, Move, PrisonersDilemma
 from repunet_model.questions.base import Candidate, Question
 from repunet_model.questions.encounter import ChoosePartner, Evaluate, UpdateRecord
 from repunet_model.reputation import LEVELS
 from repunet_model.rng import Streams
 
-MOVE = ChooseMove(partner="Bob", own_opinion=None, partner_opinion=None, events=())
+MOVE = ChooseMove(
+    partner="Bob", own_opinion=None, partner_opinion=None, events=(), parameters=PrisonersDilemma.parameters
+)
 PEOPLE = ("Ann", "Bob", "Cem")
 PARTNER = ChoosePartner(role="player", people=tuple(Candidate(name, None) for name in PEOPLE))
 

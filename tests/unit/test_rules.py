@@ -12,7 +12,13 @@ from repunet_model import RepuNetError, RepuNetModel, Rules, RulesBackend
 from repunet_model.backends import rules as policies
 from repunet_model.backends.mind import Mind
 from repunet_model.backends.setup import respondents
-from repunet_model.games.prisoners_dilemma import ChooseMove, Move, choose_move
+from repunet_model.games.prisoners_dilemma import (
+    ChooseMove,
+    Move,
+    PrisonersDilemma,
+    PrisonersDilemmaParameters,
+    choose_move,
+)
 from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Persona
 from repunet_model.questions.base import Candidate, Credibility, Line, Opinion
@@ -40,10 +46,18 @@ def minds(persona: Persona, draws: int = 400, rules: Rules | None = None) -> lis
     return [Mind(rules or Rules(), persona, partial(Random, draw)) for draw in range(draws)]
 
 
-def cooperation(persona: Persona, opinion: Opinion | None, moves: str = "", rules: Rules | None = None) -> float:
+def cooperation(
+    persona: Persona,
+    opinion: Opinion | None,
+    moves: str = "",
+    rules: Rules | None = None,
+    parameters: PrisonersDilemmaParameters = PrisonersDilemma.parameters,
+) -> float:
     """Return how often a persona cooperates; `moves` are what its last partners did, C or D."""
     events = tuple(Event(1, "X", "player", True, move == "C", 0.0, "") for move in moves)
-    question = ChooseMove(partner="Bob", own_opinion=opinion, partner_opinion=opinion, events=events)
+    question = ChooseMove(
+        partner="Bob", own_opinion=opinion, partner_opinion=opinion, events=events, parameters=parameters
+    )
     answers = [choose_move(question, mind) for mind in minds(persona, rules=rules)]
     return sum(answer.decision is Move.COOPERATE for answer in answers) / len(answers)
 

@@ -6,8 +6,10 @@ import inspect
 import re
 from dataclasses import fields
 from enum import StrEnum
+from functools import partial
 from importlib import import_module
-from math import inf, isinf, nextafter
+from itertools import product
+from math import exp, inf, isinf, nextafter
 from pathlib import Path
 from pkgutil import walk_packages
 from random import Random
@@ -22,12 +24,15 @@ from repunet_model.backends.mind import Mind, Rules
 from repunet_model.backends.rules import evaluate, update_record
 from repunet_model.errors import ConfigurationError
 from repunet_model.games import GAMES, find
-from repunet_model.games.prisoners_dilemma import PAYOFFS, Move
+from repunet_model.games.parameters import limits
+from repunet_model.games.prisoners_dilemma import ChooseMove, Move, PrisonersDilemmaParameters, choose_move
 from repunet_model.measures import MEASURES
+from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Persona, built_in
-from repunet_model.questions.base import Credibility, Question
+from repunet_model.questions.base import Credibility, Opinion, Question
 from repunet_model.questions.compound import Compound
 from repunet_model.questions.encounter import Evaluate, Hearsay, UpdateRecord
+from repunet_model.reputation import Level, ReputationRecord
 from tests import ROOT
 
 DOCS = ROOT / "docs"
@@ -114,8 +119,86 @@ def test_sampling() -> None:
 
 
 def test_payoffs() -> None:
-    rows = {(Move(own), Move(other)): (int(gain), int(theirs)) for own, other, gain, theirs in table("own move")}
-    assert rows == {(own, other): (PAYOFFS[own, other], PAYOFFS[other, own]) for own, other in PAYOFFS}
+    parameters = PrisonersDilemmaParameters.read({"temptation": 7, "reward": 5, "punishment": 2, "sucker": -1}, "it")
+    rows = {(Move(own), Move(other)): (gain, theirs) for own, other, gain, theirs in table("own move")}
+    assert set(rows) == set(product(Move, repeat=2))
+    for (own, other), (gain, theirs) in rows.items():
+        assert getattr(parameters, gain) == parameters.payoff(own, other)
+        assert getattr(parameters, theirs) == parameters.payoff(other, own)
+
+
+@pytest.mark.parametrize("name", OWN_GAMES)
+def test_parameters_of_games(name: str) -> None:
+    parameters = find(name).parameters
+    assert {row[0]: row[1:5] for row in table("game parameter") if row[0].partition(".")[0] in (name, "game")} == {
+        f"{name if field in vars(type(parameters))['__annotations__'] else 'game'}.{field}": [
+            str(described.default),
+            *map(str, limits(described)),
+        ]
+        for field, described in type(parameters).model_fields.items()
+    }
+
+
+class Drawn(Random):
+    """A stream that always draws the same number."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__(0)
+        self.number = number
+
+    def random(self) -> float:
+        return self.number
+
+
+def formulas() -> list[str]:
+    """Return the three terms of the advantage of cooperation in docs/odd.md as Python."""
+    found = re.search(
+        r"cooperating is d = (.+?)\. An altruist adds (.+?); a\s+self-interested agent adds (.+?) where",
+        PAGES,
+        re.DOTALL,
+    )
+    assert found is not None
+    return [
+        re.sub(r"(?<=[h)]) \(", " * (", " ".join(term.translate({8722: "-", 183: "*"}).split()))
+        for term in found.groups()
+    ]
+
+
+NOBODY, UNKNOWN = None, Opinion(None)
+GOOD = Opinion(ReputationRecord.from_level("Bob", "player", "good", Level.GOOD, 0.6))
+
+
+@pytest.mark.parametrize("temptation", [3, 4, 5, 6, 7, 8, 4.25])
+@pytest.mark.parametrize("opinion", [NOBODY, UNKNOWN, GOOD])
+@pytest.mark.parametrize("disposition", list(Disposition))
+@pytest.mark.parametrize("moves", ["", "CD", "DDD"])
+def test_choices_by_the_rules_are_those_of_the_formula(
+    temptation: float, opinion: Opinion | None, disposition: Disposition, moves: str
+) -> None:
+    parameters = PrisonersDilemmaParameters.read({"temptation": temptation, "reward": 3.5, "sucker": -1}, "it")
+    rules = Rules(precision=0.7, altruism=0.8, learning_rate=0.3, discount=0.9)
+    is_altruist = disposition is Disposition.ALTRUISTIC
+    expected = rules.altruist_expectation if is_altruist else rules.expectation
+    h = (expected + moves.count("C")) / (1 + len(moves))
+    if opinion is not None and opinion.record is not None:
+        h = (1 + opinion.record.score) / 2
+    given = {
+        **{"T": temptation, "R": 3.5, "P": 1, "S": -1, "h": h, "altruism": rules.altruism},
+        "V": lambda stake: 0.3 * stake * 0.9 / (1 - 0.9 * (1 - 0.3)),
+    }
+    base, altruistic, reputed = (eval(term, given) for term in formulas())
+    advantage = base + (altruistic if is_altruist else reputed if opinion is not None else 0)
+    probability = 1 / (1 + exp(-rules.precision * advantage))
+    question = ChooseMove(
+        partner="Bob",
+        own_opinion=opinion,
+        partner_opinion=opinion,
+        events=tuple(Event(1, "Cy", "player", True, move == "C", 0.0, "") for move in moves),
+        parameters=parameters,
+    )
+    persona = Persona(name="Ann", disposition=disposition)
+    for number, move in ((probability - 1e-12, Move.COOPERATE), (probability + 1e-12, Move.DEFECT)):
+        assert choose_move(question, Mind(rules, persona, partial(Drawn, number))).decision is move
 
 
 def test_games() -> None:
