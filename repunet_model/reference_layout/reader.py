@@ -32,6 +32,7 @@ from repunet_model.games import find
 from repunet_model.games.base import EncounterStatus
 from repunet_model.personas import Persona, Population, built_in, population, validated
 from repunet_model.questions.base import UNCREDIBLE
+from repunet_model.questions.prompt_sets import PromptSet
 from repunet_model.reference_layout.files import Person, Report, Snapshot, find_step, read_snapshot
 from repunet_model.reference_layout.history import History
 from repunet_model.reference_layout.records import Records
@@ -129,13 +130,15 @@ def import_run(
     learned = {agent["name"]: agent["learned"] for agent in documents["state"]["agents"]}
     people = Population(reading.snapshot.source, validated(documents["personas"], reading.snapshot.source))
     game = find(reading.game, reading.kept("game_parameters", {}))
+    chosen = PromptSet.restored(reading.kept("prompts", {}))
     manifest = Manifest.of_run(
         config,
         people.described(learned),
         respondents(backend).to_dict(),
-        game.prompts(config).system,
+        game.prompts(config, chosen).system,
         game_parameters=game.parameters.stored(),
         network=reading.kept("network", {"kind": "none"}),
+        prompts=chosen.described(game.name),
         imported={"from": reading.snapshot.source, "step": reading.step},
     )
     default = re.sub(r"[^A-Za-z0-9._-]+", "_", f"imported_{reading.snapshot.source.replace('/', '_')}")

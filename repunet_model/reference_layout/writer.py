@@ -101,7 +101,12 @@ class _Past:
             for table in TABLES:
                 added = {"step": start + each.number} if each.number else {}
                 tables[table.name] += [{**row, **added} for row in each.rows(table)]
-        resolved = {"game_parameters": run.manifest.game_parameters, "network": run.manifest.network}
+        manifest = run.manifest
+        resolved = {
+            "game_parameters": manifest.game_parameters,
+            "network": manifest.network,
+            "prompts": manifest.prompts,
+        }
         names = {persona.name: position for position, persona in enumerate(run.personas)}
         people = [persona.model_dump(mode="json") for persona in run.personas]
         return cls(config, resolved, start + step, people, run.step(step).state, tables, names)
