@@ -12,12 +12,12 @@ import math
 import zlib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Self, cast
 
 from repunet_model import games
 from repunet_model.errors import ConfigurationError
-from repunet_model.memory import MEMORY_LENGTH, Event
+from repunet_model.memory import MEMORY_LENGTH, Event, Heard
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Persona
 from repunet_model.reputation import RecordUpdate
@@ -68,6 +68,7 @@ class Chronicle:
         self._by_holder: dict[str, dict[tuple[str, str], list[RecordUpdate]]] = {name: {} for name in self.personas}
         self._by_subject: dict[str, dict[tuple[str, str], list[RecordUpdate]]] = {name: {} for name in self.personas}
         self._events: dict[str, list[Event]] = {name: [] for name in self.personas}
+        self._heard: dict[str, list[tuple[int, Heard]]] = {name: [] for name in self.personas}
 
     @classmethod
     def of_run(cls, run: StepReader, last: int | None = None) -> Self:
@@ -85,6 +86,7 @@ class Chronicle:
         chronicle = cls(name, model.manifest(), people, first=model.steps)
         for agent in model.agents.to_list():
             chronicle._events[agent.name] = list(agent.memory.snapshot())
+            chronicle._heard[agent.name] = [(model.steps, heard) for heard in agent.memory.heard()]
             for record in agent.ledger.present():
                 for update in agent.ledger.history(record.subject, record.role):
                     chronicle._add_update(agent.name, update)
@@ -111,6 +113,8 @@ class Chronicle:
             self._add_update(holder, update)
         for name, event in step.events():
             self._events[name].append(event)
+        for name, heard in step.heard():
+            self._heard[name].append((step.number, heard))
         for table in _KEPT:  # read now, so that damage is reported when the run is opened
             step.rows(table)
         _ = step.state, step.measures
@@ -153,6 +157,11 @@ class Chronicle:
         """Return the events that an agent remembers after a step, oldest first."""
         events = self._events[name]
         return tuple(events[: bisect_right(events, step, key=_STEP)][-MEMORY_LENGTH:])
+
+    def heard(self, name: str, step: int) -> tuple[Heard, ...]:
+        """Return the messages of gossip that an agent remembers after a step, oldest first."""
+        messages = self._heard[name]
+        return tuple(heard for _, heard in messages[: bisect_right(messages, step, key=itemgetter(0))][-MEMORY_LENGTH:])
 
     def opinions_of(self, holder: str, step: int) -> dict[tuple[str, str], Sequence[RecordUpdate]]:
         """Return the records an agent wrote up to a step, by subject and role, oldest first."""

@@ -25,7 +25,7 @@ def load(files: Sequence[str]) -> None:
     for file in files:
         path = Path(file).resolve()
         if str(path) not in _LOADED:
-            _LOADED[str(path)] = _imported(path)
+            _LOADED[str(path)] = imported(path)
 
 
 def loaded() -> list[str]:
@@ -61,7 +61,8 @@ def check(recorded: Mapping[str, str], used: Iterable[Callable[..., object]]) ->
             )
 
 
-def _imported(path: Path) -> ModuleType:
+def imported(path: Path) -> ModuleType:
+    """Import a Python file as a module of its name; raise ConfigurationError if that fails. `load` also keeps it."""
     name = path.stem
     if path.suffix != ".py" or not path.is_file():
         raise ConfigurationError(f"extension {path}: no Python file is there")

@@ -224,7 +224,7 @@ class Mechanism(BaseModel):
         texts: list[list[str]] = []
         for name, base in SETS.items():
             other = [
-                f"{field}={_in_words(getattr(self, field))}"
+                f"{field}={in_words(getattr(self, field))}"
                 for field in type(self).model_fields
                 if getattr(self, field) != getattr(base, field)
             ]
@@ -306,7 +306,8 @@ def _range(field: str) -> tuple[float, float, Any]:
     return cast("float", low), cast("float", high), described.annotation
 
 
-def _in_words(value: object) -> str:
+def in_words(value: object) -> str:
+    """Return the value of a switch as it is written in a text."""
     return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 

@@ -101,7 +101,8 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 def decided(folder: Path) -> dict[str, object]:
     """Return the calls of a run without the reasoning before them, and the state after each step."""
-    calls = [json.loads(line) for path in sorted(folder.rglob("calls.jsonl")) for line in path.read_text().splitlines()]
+    files = sorted(folder.rglob("calls.jsonl"))
+    calls = [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
     states = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("state.json"))}
     assert states
     return {"calls": [{name: call[name] for name in call if name != "thought"} for call in calls], **states}

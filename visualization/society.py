@@ -17,6 +17,7 @@ from typing import Any
 from mesa.visualization.utils import force_update
 
 from repunet_model import RepuNetModel
+from repunet_model.backends.endpoints import Environment
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.policies import FixedPolicy
 from repunet_model.backends.setup import respondents
@@ -26,8 +27,9 @@ from repunet_model.errors import RepuNetError
 
 
 def backends(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return the backends that the page offers: no human, and a local model only if LLM_GGUF names one."""
-    return ["rules", *FixedPolicy, "openai", *(["local"] if environment.get("LLM_GGUF", "").strip() else [])]
+    """Return the backends that the page offers: named endpoints, a local model if LLM_GGUF names one, and no human."""
+    named = (f"openai:{name}" for name in Environment.of(environment).endpoints)
+    return ["rules", *FixedPolicy, "openai", *named, *(["local"] if environment.get("LLM_GGUF", "").strip() else [])]
 
 
 def first_parameters() -> dict[str, Any]:

@@ -24,6 +24,7 @@ from repunet_model.backends.prices import Prices
 from repunet_model.backends.sender.transport import LostError, RefusedError
 from repunet_model.backends.wrappers import Meter
 from repunet_model.errors import AdaptationError, BackendError, InvalidReplyError, TransientError
+from repunet_model.mechanism import PAPER
 from repunet_model.personas import Disposition, Persona, Words
 from repunet_model.questions.base import REASON, Answer, Coordinates, Question, free_text
 from repunet_model.questions.prompts import Prompts
@@ -168,7 +169,9 @@ class _Examination:
                 is_told = is_insecure or is_timeout  # with the setting to change
                 return [_fault("reached", error, "" if is_told else f"start the server, or {address}")]
             case RefusedError(status=401 | 403):
-                return [reached, _fault("key", error, f"set {self._setting('key')} to a key of this provider")]
+                key = self._setting("key")
+                variable = f"the variable that {key} names" if "endpoint" in self._described else key
+                return [reached, _fault("key", error, f"set {variable} to a key of this provider")]
             case RefusedError(status=404 | 405):
                 remedy = f"set {self._setting('model')} to a model that it serves, or {address}"
                 return [reached, _fault("model", error, remedy)]
@@ -259,7 +262,7 @@ def _request(described: Mapping[str, Any], number: int) -> Request[ProbeAnswer]:
     """Return a small question; each number has another prompt."""
     where = Coordinates(number, "doctor", Probe.name, "Ann")
     persona = Persona(name="Ann", disposition=Disposition.ALTRUISTIC)
-    prompts = Prompts("Answer briefly.", reputation=False, gossip=False)
+    prompts = Prompts("Answer briefly.", PAPER)
     digest = sha256(str(number).encode()).digest()
     return Request(where, Probe(found=10**number), persona, "", digest, prompts, described)
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -264,6 +264,14 @@ def recorded(
     own = {name: make(description) for name, description in manifest.backend_for.items() if name not in others}
     default = default or make(manifest.backend)
     return Respondents(default, {**own, **respondents(default, others, known).by_name})
+
+
+def check_endpoints(described: Iterable[Mapping[str, Any]], environment: Mapping[str, str]) -> None:
+    """Raise ConfigurationError if a named endpoint among descriptions of backends is not configured."""
+    known = Environment.of(environment)
+    for each in described:
+        if "endpoint" in each:
+            known.find(each["endpoint"])
 
 
 def _endpoint(name: str, environment: Mapping[str, str]) -> Backend:

@@ -33,6 +33,7 @@ def viz(
     storage: Storage = Path("sim_storage"),
 ) -> None:
     """Open the page: watch a society, click a mind, scrub through a run. Needs the extra viz."""
+    environment()  # A file of endpoints that cannot be used is reported here, not on the page.
     path = None
     if run_folder is not None:
         from repunet_model.storage import RunFolder

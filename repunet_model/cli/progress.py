@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -31,13 +32,18 @@ REASON = 80
 """Limit of the characters that a progress line shows of the reason for a wait."""
 
 
-def run_and_show(model: RepuNetModel, steps: int, rule: StabilityRule | None = None) -> None:
-    """Run a model for some steps or until it is stable by a rule, then print its rates by step and its folder."""
+def run_and_show(
+    model: RepuNetModel, steps: int, rule: StabilityRule | None = None, endpoints: Path | None = None
+) -> None:
+    """Run a model for some steps or until it is stable by a rule, then print its rates by step and its folder.
+
+    `endpoints` is the file of its endpoints, for the command to go on.
+    """
     first = model.steps + 1
     if caveat := model.game.caveat():
         say(f"Note: {caveat}", stderr=True)
     with model:
-        run_steps(model, steps, "step", rule)
+        run_steps(model, steps, "step", rule, endpoints)
         found = None if rule is None else model.stable(rule)
     from repunet_model.report.tables import rates_table, usage_table
 
@@ -63,11 +69,13 @@ def say_how_asked(usage: Usage) -> None:
         say(f"The endpoint was asked: {', '.join(sorted(usage.adaptations))}.")
 
 
-def run_steps(model: RepuNetModel, steps: int, label: str, rule: StabilityRule | None = None) -> None:
+def run_steps(
+    model: RepuNetModel, steps: int, label: str, rule: StabilityRule | None = None, endpoints: Path | None = None
+) -> None:
     """Run steps under a progress display; raise RepuNetError with the command to go on if one fails or is stopped."""
 
     def going_on(left: int) -> str:
-        return to_go_on(folder_of(model).path, left, until_stable=rule is not None)
+        return to_go_on(folder_of(model).path, left, until_stable=rule is not None, endpoints=endpoints)
 
     with telling_how_to_go_on(model, model.steps + steps, going_on):
         advance(model, steps, label, rule)
@@ -224,6 +232,25 @@ def _progress_lines(model: RepuNetModel, last: int, label: str) -> Callable[[], 
             say(f"{label} {step}/{last}: {counts}", stderr=True)
 
     return done
+
+
+@contextmanager
+def showing_count(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how much of some work is done: live on a terminal, elsewhere at intervals."""
+    from rich.status import Status
+
+    console = make_console(stderr=True)
+    printed = time.monotonic()
+    with Status(label, spinner="line", console=console) as status:
+
+        def done(number: int, of: int) -> None:
+            nonlocal printed
+            status.update(f"{label} {number}/{of}")
+            if not console.is_terminal and time.monotonic() - printed >= SECONDS_BETWEEN_LINES:
+                printed = time.monotonic()
+                say(f"{label} {number}/{of}", stderr=True)
+
+        yield done
 
 
 def exit_unless_done(outcomes: Iterable[JobOutcome]) -> None:

@@ -80,19 +80,19 @@ def run(
                 taken_up = resumed(
                     stored.folder.path, step, storage, config=config, name=sim_name, environment=where, limits=limited
                 )
-                return _go_on(taken_up, steps, until_stable)
+                return _go_on(taken_up, steps, until_stable, endpoints)
             begun = start_from(stored, config, storage, where)
         most = steps if is_given(context, "steps") else begun.replayed_steps or steps
         rule = rule_for(until_stable, most, "--until-stable")
         model = begun.make(begun.who(), limited, storage=storage, run_name=sim_name)
-    run_and_show(model, most, rule)
+    run_and_show(model, most, rule, endpoints)
     return None
 
 
-def _go_on(taken_up: Resumed, steps: int, until_stable: bool) -> None:
+def _go_on(taken_up: Resumed, steps: int, until_stable: bool, endpoints: Path | None) -> None:
     if taken_up.is_fork:
         say(f"Fork: {folder_of(taken_up.model).path}", stderr=True)
-    run_and_show(taken_up.model, steps, StabilityRule() if until_stable else None)
+    run_and_show(taken_up.model, steps, StabilityRule() if until_stable else None, endpoints)
 
 
 @app.command("seed")
@@ -178,7 +178,7 @@ def resume(
             environment=environment(reply_format, gguf, endpoints),
             limits=limits_of(limits, prices),
         )
-    _go_on(taken_up, steps, until_stable)
+    _go_on(taken_up, steps, until_stable, endpoints)
 
 
 @app.command()
@@ -207,7 +207,7 @@ def fork(
         changed = fork_changes(stored.manifest, settings, storage, environment(endpoints=endpoints))
         new = stored.folder.fork(stored.last, storage, sim_name, changed)
     say(f"Fork: {new.path}")
-    say(f"Go on with: {to_go_on(new.path, 5)}")
+    say(f"Go on with: {to_go_on(new.path, 5, endpoints=endpoints)}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Commands for many runs: sweeps, reports, and the study."""
+"""Commands for many runs: sweeps and reports."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ from repunet_model.config import RunConfig, name_of
 from repunet_model.errors import ConfigurationError
 from repunet_model.stability import OPTION
 from repunet_model.util.screen import make_console, say
-from repunet_model.util.text import at_step, check_name, command
+from repunet_model.util.text import at_step, check_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from repunet_model.jobs.job import JobOutcome, Runner
+    from repunet_model.storage import Row, StepReader
 
 Workers = Annotated[
     int | None,
@@ -84,6 +85,9 @@ def sweep(
     storage: Storage = Path("sim_storage"),
     workers: Workers = None,
     scheduler: Scheduler = None,
+    report_in: Annotated[
+        Path | None, typer.Option("--report", metavar="DIR", help="Then write a report of the whole runs there.")
+    ] = None,
     *,
     limits: dict[str, Any],
     prices: PriceFile = None,
@@ -93,6 +97,10 @@ def sweep(
 
     Give a file, or the grid by options.
     """
+    if report_in is not None:
+        from repunet_model.report.page import check_place
+
+        check_place(report_in)
     with quietly_imported():
         from repunet_model.backends.prices import Prices
         from repunet_model.sweep import running
@@ -119,14 +127,16 @@ def sweep(
     prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
     for caveat in prepared.caveats():
         say(f"Note: {caveat}", stderr=True)
-    folder, table, others = running.complete(prepared, _watch, workers=workers, scheduler=scheduler)
+    folder, table, others = running.complete(prepared, watch, workers=workers, scheduler=scheduler)
     console = make_console()
-    _say_what_was_not_taken(table)
+    say_what_was_not_taken(table)
     whole = len(prepared.cells) - len(others)
     console.print(f"{whole} of {len(prepared.cells)} runs are whole", highlight=False)
-    _show(others)
+    show_incomplete(others)
     files = f"{folder.path / 'results.parquet'} and results.csv, {len(table):,} rows"
     console.print(f"Results: {files}", soft_wrap=True, highlight=False)
+    if report_in is not None:
+        report([str(folder.path.absolute())], report_in, f"RepuNet: {wanted.name}", storage)
     exit_unless_done(others)
 
 
@@ -156,22 +166,22 @@ def questions(
     given = {name_of(field): getattr(config, field) for field in config.model_fields_set}
     wanted = Sweep.of_values(check_name(name), steps, seeds, {**given, "questions": ["single", "fused"]}, limits)
     prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
-    folder, table, others = running.complete(prepared, _watch)
-    _say_what_was_not_taken(table)
-    _show(others)
+    folder, table, others = running.complete(prepared, watch)
+    say_what_was_not_taken(table)
+    show_incomplete(others)
     if not others:
         make_console().print(questions_table(table))
     say(f"Sweep: {folder.path}")
     exit_unless_done(others)
 
 
-def _watch(runner: Runner) -> Sequence[JobOutcome]:
+def watch(runner: Runner) -> Sequence[JobOutcome]:
     """Run jobs to their end under a progress display."""
     with showing_jobs(runner, seconds=SECONDS_BETWEEN_LINES) as note, stopping_jobs(runner):
         return runner.run(note)
 
 
-def _say_what_was_not_taken(table: pd.DataFrame) -> None:
+def say_what_was_not_taken(table: pd.DataFrame) -> None:
     """Print the sampling parameters that endpoints rejected in the runs of a table, if any."""
     from repunet_model.backends.asked import in_words
 
@@ -179,7 +189,7 @@ def _say_what_was_not_taken(table: pd.DataFrame) -> None:
         say(in_words(list(table.groupby("run")["not_taken"].first().fillna(""))))
 
 
-def _show(others: Sequence[JobOutcome]) -> None:
+def show_incomplete(others: Sequence[JobOutcome]) -> None:
     """Print a table of the incomplete runs, if any."""
     from repunet_model.jobs.job import outcomes_table
 
@@ -201,6 +211,24 @@ def _values(flag: str, given: Sequence[str] | None) -> dict[str, list[float]]:
     return found
 
 
+def stored_runs(paths: Sequence[str], storage: Path) -> tuple[list[StepReader], list[Row]]:
+    """Open stored runs and the complete runs of sweeps; return also the incomplete ones of sweeps, with reasons."""
+    from repunet_model.storage import StepReader
+    from repunet_model.sweep.folder import SweepFolder, is_sweep
+
+    runs: list[StepReader] = []
+    not_whole: list[Row] = []
+    for text in paths:
+        path, step = at_step(text, storage)
+        if step is None and is_sweep(path):
+            found = SweepFolder.open(path)
+            runs += found.whole_runs()
+            not_whole += found.failures()
+        else:
+            runs.append(StepReader.open(path, step))
+    return runs, not_whole
+
+
 @app.command()
 def report(
     paths: Annotated[
@@ -216,83 +244,7 @@ def report(
     page.check_place(out)
     with quietly_imported():
         from repunet_model.report.evidence import read
-        from repunet_model.storage import StepReader
-        from repunet_model.sweep.folder import SweepFolder, is_sweep
 
-    runs: list[StepReader] = []
-    not_whole = []
-    for text in paths:
-        path, step = at_step(text, storage)
-        if step is None and is_sweep(path):
-            found = SweepFolder.open(path)
-            runs += found.whole_runs()
-            not_whole += found.failures()
-        else:
-            runs.append(StepReader.open(path, step))
+    runs, not_whole = stored_runs(paths, storage)
     page.write(read(runs), out, title or f"RepuNet: {', '.join(paths)}", not_whole=not_whole)
     say(f"Report: {out / 'index.html'} ({len(runs)} runs)")
-
-
-@app.command()
-def study(
-    seeds: Annotated[str, typer.Option(help="As in 1-20; at least two.")] = "1-20",
-    steps: Annotated[int, typer.Option(min=2, help="How many steps each run has.")] = 30,
-    until_stable: UntilStable = False,
-    trajectories: Annotated[int, typer.Option(min=2, help="Random starts of the screening.")] = 6,
-    name: Annotated[str, typer.Option(metavar="NAME", help="Name of its sweeps: NAME and NAME-screening.")] = "study",
-    storage: Storage = Path("sim_storage"),
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write the report.")] = Path("outputs") / "study",
-    results: Annotated[
-        Path, typer.Option(metavar="FILE.md", help="Where to write the results; pictures go to a folder beside it.")
-    ] = Path("outputs") / "results.md",
-) -> None:
-    """Run all scenarios in all modes over many seeds, offline, and answer the paper's claims with what was measured.
-
-    Killed or stopped, it goes on where it was.
-    """
-    from repunet_model.report import page
-    from repunet_model.util import files
-
-    page.check_place(out)
-    files.check_new(results)
-    if results.suffix != ".md":
-        raise ConfigurationError(f"--results {str(results)!r}: name a file that ends in .md")
-    with quietly_imported():
-        from repunet_model.games import GAMES
-        from repunet_model.report.evidence import read
-        from repunet_model.study import claims, screening, writing
-        from repunet_model.sweep import running
-        from repunet_model.sweep.grid import Sweep, seeds_of
-
-    numbers = seeds_of(seeds)
-    if len(numbers) < 2:
-        raise ConfigurationError(f"--seeds {seeds}: name at least two")
-    few = numbers[: screening.SEEDS]
-    values = {"scenario": list(GAMES), "reputation": [True, False], "gossip": [True, False]}
-    main_sweep = Sweep.of_values(check_name(name), steps, numbers, values, until_stable=until_stable)
-    screen = screening.sweep(f"{name}-screening", list(GAMES), steps, few, trajectories, until_stable)
-    gathered = []
-    for wanted in (main_sweep, screen):
-        prepared = running.prepare(wanted, storage)
-        folder, table, others = running.complete(prepared, _watch, workers=workers, scheduler=scheduler)
-        if others:
-            _show(others)
-            say(f"The study goes on with the same command: {len(others)} runs of {folder.path} are not whole.")
-            exit_unless_done(others)
-        gathered.append((folder, table))
-    (folder, _), (_, screened_table) = gathered
-    evidence = read(folder.whole_runs())
-    findings = claims.findings(evidence)
-    screened = screening.screened(screened_table, evidence, trajectories)
-    last = (screening.section(screened), screening.picture(screened, len(few)))
-    page.write(evidence, out, "RepuNet: the study", before=[claims.section(findings)], after=[last])
-    length = f"--steps {steps}{' --until-stable' if until_stable else ''}"
-    again = command(f"study --seeds {seeds} {length} --trajectories {trajectories} --results {results}")
-    writing.write(results, again, out, evidence, findings, screened, len(few))
-    for line in (*claims.lines(findings), "", *screening.sentences(screened), ""):
-        say(line)
-    say(f"Results: {results}")
-    say(f"Report:  {out / 'index.html'}")
-    say(f"Runs:    {folder.path}")

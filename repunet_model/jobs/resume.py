@@ -14,7 +14,7 @@ from typing import Any
 
 from repunet_model import games, measures, populations, stages
 from repunet_model.backends.limits import Limits
-from repunet_model.backends.setup import Respondents, recorded, respondents
+from repunet_model.backends.setup import Respondents, check_endpoints, recorded, respondents
 from repunet_model.config import OF_GAME, RunConfig, changeable, name_of, read_text, shown
 from repunet_model.errors import ConfigurationError
 from repunet_model.initial_network import InitialNetwork
@@ -184,7 +184,10 @@ def resumed(
 def fork_changes(
     manifest: Manifest, settings: Mapping[str, str], storage: Path, environment: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
-    """Return the manifest entries that a fork overrides, from settings as text; raise ConfigurationError if invalid."""
+    """Return the manifest entries that a fork overrides, from settings as text.
+
+    Raises ConfigurationError if a setting is invalid, or a named endpoint that the fork keeps is not configured.
+    """
     known = changeable()
     changed: dict[str, Any] = {}
     of_game = {name.removeprefix(OF_GAME): text for name, text in settings.items() if name.startswith(OF_GAME)}
@@ -201,6 +204,8 @@ def fork_changes(
             changed[name] = PromptSet.read(text).described(manifest.config.game)
         else:
             changed |= {name: RunConfig.checked({name: read_text(name, text)}).stored()[name]}
+    kept = [] if "backend" in changed else [manifest.backend]
+    check_endpoints([*kept, *manifest.backend_for.values()], environment)
     return changed | _consequences(manifest, changed)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from repunet_model.memory import Heard
 from repunet_model.personas import Words
 from repunet_model.questions.base import (
     LEARNED,
@@ -97,6 +98,11 @@ class Hearsay:
     summary: str
     positive: bool
     credibility: Credibility
+
+
+def hearsay_of(heard: Heard) -> Hearsay:
+    """Return remembered gossip as a question shows it."""
+    return Hearsay(heard.gossiper, heard.summary, heard.positive, Credibility(heard.credibility))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from repunet_model.memory import Event
 from repunet_model.personas import Words
 from repunet_model.questions.base import LEARNED, Answer, Question, free_text
+from repunet_model.questions.encounter import Hearsay
 from repunet_model.reputation import ReputationRecord
 
 
@@ -24,8 +25,9 @@ class Interview(Question[InterviewAnswer]):
 
     Attributes:
         step: The step that has just ended.
-        records: The agent's records of itself and others; None in a run without reputation.
-        events: The agent's memory, oldest first.
+        records: The agent's records of itself and others, as far as the mechanism has them.
+        events: The agent's memory of encounters, oldest first.
+        heard: The gossip that the agent remembers, each with its subject, oldest first; empty where choices show none.
         tied_to: Names of others with the roles of the ties.
         avoids: Names and roles on the agent's blacklist.
     """
@@ -37,7 +39,8 @@ class Interview(Question[InterviewAnswer]):
     asked: str
     step: int
     resources: Decimal
-    records: tuple[ReputationRecord, ...] | None
+    records: tuple[ReputationRecord, ...]
     events: tuple[Event, ...]
+    heard: tuple[tuple[str, Hearsay], ...] = ()
     tied_to: tuple[tuple[str, tuple[str, ...]], ...]
     avoids: tuple[tuple[str, str], ...]

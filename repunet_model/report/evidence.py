@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
 import networkx as nx
@@ -47,8 +48,9 @@ class Run:
         parameters: All parameters that identify the run, by column.
         measures: A row for each step, with the column `step`; for a fork only steps after the fork.
         agents: A row for each agent after the last step: name, disposition, resources, score (None without records),
-            ties_to (number of agents tied to it), isolated (whether that is 0), cooperation (share of its choices in
-            the final phase; None without any) and gossip (number of messages it told).
+            reputation (its mean score over the final phase; None without records), ties_to (number of agents tied to
+            it), isolated (whether that is 0), cooperation (share of its choices in the final phase; None without any),
+            gossip (number of messages it told) and told_about (number of messages about it).
         gossip: Numbers of messages.
         graph: The ties after the last step.
         costs: The usage of its own steps by label of the backend.
@@ -186,7 +188,7 @@ class Evidence:
     def panels(self) -> list[Panel]:
         """The runs by panel."""
         games_of = {str(run.parameters["game"]) for run in self.runs}
-        apart = {game: _varying([run for run in self.runs if run.parameters["game"] == game]) for game in games_of}
+        apart = {game: varying([run for run in self.runs if run.parameters["game"] == game]) for game in games_of}
         found: dict[tuple[str, str], dict[str, list[Run]]] = {}
         for run in self.runs:
             game = str(run.parameters["game"])
@@ -222,7 +224,7 @@ _NOT_APART = {"run", "game", "mode", "reputation", "gossip", "seed", "parent"}
 """Columns in which the runs of a panel may differ; forks are distinguished by the parameters that they changed."""
 
 
-def _varying(runs: Sequence[Run]) -> list[str]:
+def varying(runs: Sequence[Run]) -> list[str]:
     """Return the parameters, except mode and seed, that differ between runs of one scenario."""
     names = dict.fromkeys(name for run in runs for name in run.parameters if name not in _NOT_APART)
 
@@ -235,8 +237,13 @@ def _varying(runs: Sequence[Run]) -> list[str]:
     return varying
 
 
+def label_of(name: str) -> str:
+    """Return the column of a parameter in words."""
+    return name.removeprefix("backend.").removeprefix(OF_GAME).replace("_", " ")
+
+
 def _in_words(name: str, value: object) -> str:
-    label = name.removeprefix("backend.").removeprefix(OF_GAME).replace("_", " ")
+    label = label_of(name)
     return visible(f"no {label}" if value in ("", None) else f"{label} {value}")
 
 
@@ -261,17 +268,17 @@ def _read(run: StepReader) -> Run:
     if measures.empty:
         raise ConfigurationError(f"{run.folder.path} has no step of its own to report: run some first")
     interactions: list[InteractionRow] = []
-    messages: list[GossipRow] = []
+    scores: dict[str, list[float]] = {}
     costs: dict[str, Usage] = {}
-    if run.manifest.imported is not None:
-        interactions += run.step(0).rows(INTERACTIONS)
-        messages += run.step(0).rows(GOSSIP)
-    for step in run.steps(run.manifest.shared_steps + 1):
-        messages += step.rows(GOSSIP)
+    past = [run.step(0)] if run.manifest.imported is not None else []
+    for step in (*past, *run.steps(run.manifest.shared_steps + 1)):
         for label, usage in usage_by_backend(step.usage).items():
             costs.setdefault(label, Usage()).add(usage)
         if step.number > run.last - PHASE:
             interactions += step.rows(INTERACTIONS)
+            for name, score in step.state["scores"].items():
+                scores.setdefault(name, []).append(score)
+    messages = messages_of(run)
     first = int(measures["step"].iloc[-1]) - PHASE
     cooperation = cooperation_by_agent(row for row in interactions if row["step"] > first)
     last = run.step(run.last)
@@ -284,11 +291,17 @@ def _read(run: StepReader) -> Run:
             **not_taken(run, run.manifest, run.manifest.shared_steps + 1),
         },
         measures,
-        _agents(run.personas, last.state, graph, cooperation, Counter(row["gossiper"] for row in messages)),
+        _agents(run.personas, last.state, graph, cooperation, scores, messages),
         Counter((row["tone"], row["order"], row["credibility"]) for row in messages),
         graph,
         costs,
     )
+
+
+def messages_of(run: StepReader) -> list[GossipRow]:
+    """Read the messages of a run's own steps, and of those before an import."""
+    past = [] if run.manifest.imported is None else run.step(0).rows(GOSSIP)
+    return [*past, *(row for step in run.steps(run.manifest.shared_steps + 1) for row in step.rows(GOSSIP))]
 
 
 def _agents(
@@ -296,9 +309,11 @@ def _agents(
     state: State,
     graph: nx.DiGraph[str],
     cooperation: Mapping[str, float],
-    told: Mapping[str, int],
+    scores: Mapping[str, Sequence[float]],
+    messages: Sequence[GossipRow],
 ) -> pd.DataFrame:
-    """Build the table `Run.agents`."""
+    """Build the table `Run.agents`; `scores` has those of the final phase, by name."""
+    told, about = Counter(row["gossiper"] for row in messages), Counter(row["subject"] for row in messages)
     dispositions = {persona.name: persona.disposition.value for persona in personas}
     unloved = set(isolated(graph))
     rows = [
@@ -307,11 +322,13 @@ def _agents(
             "disposition": dispositions[agent["name"]],
             "resources": float(agent["resources"]),
             "score": state["scores"].get(agent["name"]),
+            "reputation": fmean(scores[agent["name"]]) if agent["name"] in scores else None,
             "ties_to": graph.in_degree(agent["name"]),
             "isolated": agent["name"] in unloved,
             "cooperation": cooperation.get(agent["name"]),
-            "gossip": told.get(agent["name"], 0),
+            "gossip": told[agent["name"]],
+            "told_about": about[agent["name"]],
         }
         for agent in state["agents"]
     ]
-    return pd.DataFrame(rows).astype({"score": float, "cooperation": float})
+    return pd.DataFrame(rows).astype({"score": float, "reputation": float, "cooperation": float})

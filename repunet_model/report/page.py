@@ -85,12 +85,13 @@ def write(
     before: Sequence[Section] = (),
     after: Sequence[tuple[Section, Picture]] = (),
     not_whole: Sequence[Mapping[str, Any]] = (),
-) -> None:
-    """Write a report atomically, in place of an earlier one in the same folder.
+    more: Mapping[str, Any] | None = None,
+) -> list[Section]:
+    """Write a report atomically, in place of an earlier one in the same folder, and return its sections.
 
     `before` and `after` are its first and last sections. `not_whole` holds run, result and error of each incomplete run
-    of a sweep, which the report lacks. Raises ConfigurationError if `out` exists and is not a report, StorageError if
-    the report cannot be written.
+    of a sweep, which the report lacks; `more` are further entries of report.json. Raises ConfigurationError if `out`
+    exists and is not a report, StorageError if the report cannot be written.
     """
     check_place(out)
     try:
@@ -98,26 +99,31 @@ def write(
         with tempfile.TemporaryDirectory(prefix=".report-", dir=out.parent) as temporary:
             place = Path(temporary) / "whole"
             place.mkdir()
-            sections = [
-                _drawn(Section(each.name, each.title, tables=_tables_of(each, evidence)), each, place)
-                for each in pictures(evidence)
+            drawn = [
+                *(
+                    (Section(each.name, each.title, tables=_tables_of(each, evidence)), each)
+                    for each in pictures(evidence)
+                ),
+                *after,
             ]
+            sections = [*before, *(_drawn(*each, place) for each in drawn), runs_section(evidence)]
             page = _template().render(
                 title=title,
                 lead=lead(evidence),
                 not_taken=in_words([run.parameters.get("not_taken", "") for run in evidence.runs]),
                 not_whole=not_whole,
-                sections=[*before, *sections, *(_drawn(*each, place) for each in after), runs_section(evidence)],
+                sections=sections,
                 made=_made(evidence.runs),
             )
             (place / "index.html").write_text(page, encoding="utf-8", newline="\n")
             names = [str(run.stored.folder.path) for run in evidence.runs]
-            content = {"runs": names, "statistics": statistics_of(evidence), **made_by()}
+            content = {"runs": names, "statistics": statistics_of(evidence), **(more or {}), **made_by()}
             made = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
             (place / MARKER).write_text(made, encoding="utf-8", newline="\n")
             if out.exists():
                 out.rename(Path(temporary) / "earlier")
             place.rename(out)
+            return sections
     except OSError as error:
         raise StorageError(f"{out} cannot be written: {error.strerror or error}") from error
 

@@ -12,6 +12,7 @@ from repunet_model.config import FULL, MODES
 from repunet_model.report import figures
 from repunet_model.report.contrasts import contrasts_of, unequal_in_words
 from repunet_model.report.evidence import Evidence, Panel, lengths_in_words, phase_in_words
+from repunet_model.report.response import figure_of, responses
 from repunet_model.report.statistics import METHOD
 
 ACROSS = 3
@@ -30,11 +31,25 @@ class Picture:
 
 def pictures(evidence: Evidence) -> Iterator[Picture]:
     """Yield the pictures for which the runs have data."""
+    yield from _of_responses(evidence)
     together = [list(part) for part in batched(evidence.panels, ACROSS)]
     for number, panels in enumerate(together, start=1):
         mark = f"_{number}" if len(together) > 1 else ""
         for picture in _of_panels(panels):
             yield replace(picture, name=f"{picture.name}{mark}")
+
+
+def _of_responses(evidence: Evidence) -> Iterator[Picture]:
+    if found := responses(evidence):
+        runs = [run for response in found for run in response.runs]
+        counts = {each.n for response in found for points in response.points.values() for _, each in points}
+        yield Picture(
+            "response",
+            "Cooperation against the parameter that varies",
+            f"The mean cooperation rate of {phase_in_words(runs)}, by mode: means over {counted(counts)}, with their "
+            f"95 % intervals ({METHOD}).",
+            figure_of(found),
+        )
 
 
 def _of_panels(panels: Sequence[Panel]) -> Iterator[Picture]:

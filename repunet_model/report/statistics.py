@@ -183,7 +183,8 @@ def regression(predictor: Sequence[float], outcome: Sequence[float], run: Sequen
     model = sm.OLS(np.asarray(outcome, dtype=float), design)
     clustered = {"cov_type": "cluster", "cov_kwds": {"groups": np.asarray(run)}}
     fitted = model.fit(**(clustered if runs > 1 else {"cov_type": "HC3"}), use_t=True)
-    low, high = fitted.conf_int(1 - LEVEL).loc["x"]
+    with np.errstate(invalid="ignore"):  # The variance of a line without error may be rounded to below 0.
+        low, high = fitted.conf_int(1 - LEVEL).loc["x"]
     return Line(
         float(fitted.params["const"]),
         float(fitted.params["x"]),

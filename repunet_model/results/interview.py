@@ -15,7 +15,9 @@ from repunet_model.backends.setup import Respondents, recorded
 from repunet_model.backends.wrappers import service
 from repunet_model.chronicle import Chronicle
 from repunet_model.errors import ConfigurationError
+from repunet_model.mechanism import GossipMemory
 from repunet_model.questions.base import Coordinates
+from repunet_model.questions.encounter import hearsay_of
 from repunet_model.questions.interview import Interview
 from repunet_model.questions.prompt_sets import PromptSet
 from repunet_model.rng import Streams
@@ -74,13 +76,21 @@ def _check_talks(name: str, described: Mapping[str, Any]) -> None:
 def _question(chronicle: Chronicle, step: int, name: str, asked: str) -> Interview:
     """Return the question with the state of the agent after a step."""
     network = chronicle.network(step)
-    opinions = chronicle.opinions_of(name, step).values()
+    config = chronicle.manifest.config
+    mechanism = games.find(config.game).mechanism(config)
+    opinions = [history[-1].record for history in chronicle.opinions_of(name, step).values()]
+    remembers = mechanism.gossip_memory is GossipMemory.ALWAYS
     return Interview(
         asked=asked,
         step=step,
         resources=Decimal(chronicle.agent_state(name, step)["resources"]),
-        records=tuple(history[-1].record for history in opinions) if chronicle.manifest.config.reputation else None,
+        records=tuple(
+            record
+            for record in opinions
+            if (mechanism.self_records if record.subject == name else mechanism.peer_records)
+        ),
         events=chronicle.memory(name, step),
+        heard=tuple((each.subject, hearsay_of(each)) for each in chronicle.heard(name, step)) if remembers else (),
         tied_to=tuple((other, edge["roles"]) for other, edge in network.graph.adj[name].items()),
         avoids=network.blacklist(name),
     )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 from repunet_model.games.base import EncounterStatus, Outcome, PlayerOutcome
 from repunet_model.mechanism import GossipMemory
 from repunet_model.memory import Event
-from repunet_model.questions.base import Credibility, Line, Opinion
-from repunet_model.questions.encounter import EvaluationAnswer, Hearsay
+from repunet_model.questions.base import Line, Opinion
+from repunet_model.questions.encounter import EvaluationAnswer, Hearsay, hearsay_of
 from repunet_model.questions.gossip import WishAnswer
 from repunet_model.reputation import Level
 from repunet_model.stages.draft import Draft
@@ -75,9 +75,7 @@ class Side(Draft):
         if mechanism.gossip_memory is not GossipMemory.ALWAYS:
             return ()
         about = self.agent.memory.heard_about(self.partner, self.partner_role, mechanism.gossip_shown)
-        return tuple(
-            Hearsay(each.gossiper, each.summary, each.positive, Credibility(each.credibility)) for each in about
-        )
+        return tuple(map(hearsay_of, about))
 
     @property
     def completed(self) -> bool:

@@ -60,10 +60,13 @@ def points(trajectories: int) -> NDArray[np.float64]:
     return drawn
 
 
-def sweep(
-    name: str, scenarios: Sequence[str], steps: int, seeds: Sequence[int], trajectories: int, until_stable: bool = False
-) -> Sweep:
-    """Return the sweep over all points, with reputation and gossip and with neither."""
+def sweep(of: Sweep, trajectories: int) -> Sweep:
+    """Return the sweep over all points, with reputation and gossip and with neither, for a study's sweep of one grid.
+
+    It has the study's other parameters and steps, and its first seeds.
+    """
+    stored = of.grids[0].stored()
+    values = {name: stored[name] for name in stored if name not in {"reputation", "gossip", "backend", "rules"}}
     backends = [
         "rules:" + ",".join(f"{parameter}={value!r}" for parameter, value in zip(RANGES, point, strict=True))
         for point in points(trajectories).tolist()
@@ -71,7 +74,7 @@ def sweep(
     grids = [
         Grid(
             {
-                "scenario": list(scenarios),
+                **values,
                 "backend": list(dict.fromkeys(backends)),
                 "reputation": MODES[mode].reputation,
                 "gossip": MODES[mode].gossip,
@@ -79,7 +82,7 @@ def sweep(
         )
         for mode in (FULL, NEITHER)
     ]
-    return Sweep(name, steps, seeds, grids, until_stable=until_stable)
+    return Sweep(f"{of.name}-screening", of.steps, of.seeds[:SEEDS], grids, until_stable=of.until_stable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ class Screened:
 
     `effects` are those of reputation and gossip at each of the `points`, `default` that with the default parameters.
     For each parameter, `half` is half the width of the 95 % interval of mu*, `sigma` the standard deviation of the
-    elementary effects (interaction). `floor` is the mu* that noise between seeds gives a parameter without influence.
+    elementary effects (interaction). `floor` is the mu* that noise between seeds gives a parameter without influence,
+    `seeds` the number of seeds at every point.
     """
 
     game: str
@@ -98,6 +102,7 @@ class Screened:
     half: NDArray[np.float64]
     sigma: NDArray[np.float64]
     floor: float
+    seeds: int
 
     @property
     def positive(self) -> float:
@@ -124,8 +129,9 @@ def screened(results: pd.DataFrame, evidence: Evidence, trajectories: int) -> li
         )
         both, neither = (panel.by_seed(mode, "cooperation_rate") for mode in (FULL, NEITHER))
         differences = list(paired(both, neither).values())
-        floor = _floor(differences, own["seed"].nunique())
-        found.append(Screened(panel.game, effects, fmean(differences), mu_star, half, sigma, floor))
+        seeds = int(own["seed"].nunique())
+        floor = _floor(differences, seeds)
+        found.append(Screened(panel.game, effects, fmean(differences), mu_star, half, sigma, floor, seeds))
     return found
 
 
@@ -163,8 +169,9 @@ def figure(screening: Sequence[Screened]) -> Figure:
     return drawn
 
 
-def picture(screening: Sequence[Screened], seeds: int) -> Picture:
+def picture(screening: Sequence[Screened]) -> Picture:
     """Return the picture of a screening."""
+    seeds = screening[0].seeds
     caption = (
         "Above: by how much the effect of reputation and gossip on final cooperation changes when a parameter of the "
         "rules crosses its range (mean absolute elementary effect, Morris's method; lines: 95 % intervals); the dashed "

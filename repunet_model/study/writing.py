@@ -1,71 +1,113 @@
-"""Write the study as a Markdown page, with its pictures in a folder beside it."""
+"""What a study found: sections of its report, lines for the terminal, and a Markdown page with pictures beside it."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from repunet_model.errors import StorageError
 from repunet_model.report.evidence import Evidence
-from repunet_model.report.page import Table, contrast_table, final_table, lead
-from repunet_model.report.pictures import pictures
-from repunet_model.study import claims, screening
-from repunet_model.study.claims import Finding
+from repunet_model.report.page import Section, Table, contrast_table, final_table, lead
+from repunet_model.report.pictures import Picture
+from repunet_model.study import claims, reference, screening
+from repunet_model.study.following import Answers
 from repunet_model.study.screening import Screened
 from repunet_model.util import files
 
-SHOWN = ("cooperation", "contrasts", "isolation", "gossip")
-"""The pictures of the report on the page; that of the screening follows."""
+SHOWN = ("cooperation", "reference", "contrasts", "isolation", "gossip", "others", "screening")
+"""The pictures of the report that the page shows as well, where there are any."""
 
 
 def in_markdown(table: Table) -> str:
-    """Return a table in Markdown."""
+    """Return a table in Markdown, under its caption."""
     rule = ["---" if place < table.words else "---:" for place in range(len(table.headings))]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (table.headings, rule, *table.rows))
+    rows = "\n".join(f"| {' | '.join(row)} |" for row in (table.headings, rule, *table.rows))
+    return f"{table.caption}\n\n{rows}"
 
 
-def write(
-    path: Path,
-    command: str,
-    report: Path,
-    evidence: Evidence,
-    findings: Sequence[Finding],
-    screened: Sequence[Screened],
-    seeds: int,
-) -> None:
-    """Write the page, and copy the pictures of `report` to a folder with its name; raise StorageError if that fails.
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a study found.
 
-    `command` is the one that ran the study; `seeds` is the number of seeds at each point of the screening.
+    Attributes:
+        evidence: Its runs.
+        answers: The findings.
+        screened: The screening of the rules, by scenario; none without one.
+        others: Other runs of which the same is asked; None for none.
     """
-    folder = path.with_suffix("")
-    shown = [each for each in pictures(evidence) if each.name in SHOWN]
-    shown.append(screening.picture(screened, seeds))
-    environment = Environment(
-        loader=PackageLoader("repunet_model.study"), undefined=StrictUndefined, trim_blocks=True, autoescape=False
-    )
-    tables = {
-        "answers": claims.table(findings),
-        "final": final_table(evidence),
-        "contrasts": contrast_table(evidence),
-        "screening": screening.table(screened),
-    }
-    text = environment.get_template("results.md.j2").render(
-        command=command,
-        lead=lead(evidence),
-        folder=folder.name,
-        pictures={each.name: each for each in shown},
-        claims=claims.CLAIMS,
-        sentences=screening.sentences(screened),
-        **{name: in_markdown(table) for name, table in tables.items()},
-        **{f"{name}_caption": table.caption for name, table in tables.items()},
-    )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for each in shown:
-            shutil.copyfile(report / f"{each.name}.png", folder / f"{each.name}.png")
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be written: {error.strerror or error}") from error
-    files.replace(path, text.encode())
+
+    evidence: Evidence
+    answers: Answers
+    screened: Sequence[Screened] = ()
+    others: Evidence | None = None
+
+    def sections(self) -> list[tuple[Section, Picture]]:
+        """Return the last sections of the report, each with its picture."""
+        found = [(reference.section(self.evidence), reference.picture(self.evidence))]
+        if self.others is not None:
+            found.append((self._of_others(self.others), reference.picture(self.others, "others", "Other runs")))
+        if self.screened:
+            found.append((screening.section(self.screened), screening.picture(self.screened)))
+        return found
+
+    def _of_others(self, others: Evidence) -> Section:
+        findings = claims.findings(others, self.answers.asked)
+        texts = [lead(others), *reference.sentences(others)]
+        return Section("others", "Other runs", texts, tables=[reference.table(others), claims.table(findings)])
+
+    def lines(self) -> list[str]:
+        """Return the answers as lines of text."""
+        text = [*claims.lines(self.answers.planned), "", *self.answers.texts]
+        later = [*self.answers.later, *self.answers.with_more_seeds]
+        if later:
+            text += ["", "Exploratory:", *claims.lines(later)]
+        return [*text, "", *screening.sentences(self.screened)]
+
+    def statistics(self) -> dict[str, Any]:
+        """Return the findings as entries of report.json."""
+        return {"plan": self.answers.plan, "findings": [finding.described() for finding in self.answers.planned]} | {
+            name: [finding.described() for finding in found]
+            for name, found in (("later", self.answers.later), ("with_more_seeds", self.answers.with_more_seeds))
+            if found
+        }
+
+    def write(self, path: Path, command: str, report: Path, sections: Sequence[Section]) -> None:
+        """Write the page, with pictures of the report in a folder beside it.
+
+        Args:
+            path: The page.
+            command: The command that ran the study.
+            report: The folder of the report.
+            sections: The sections of the report.
+
+        Raises:
+            StorageError: If the page cannot be written.
+        """
+        folder = path.with_suffix("")
+        named = {section.name: section for section in sections}
+        environment = Environment(
+            loader=PackageLoader("repunet_model.study"), undefined=StrictUndefined, trim_blocks=True, autoescape=False
+        )
+        environment.filters["table"] = in_markdown
+        text = environment.get_template("results.md.j2").render(
+            command=command,
+            lead=lead(self.evidence),
+            folder=folder.name,
+            sections=named,
+            answers=self.answers,
+            measured=claims.measured(self.answers.asked),
+            final=final_table(self.evidence),
+            contrasts=contrast_table(self.evidence),
+        )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in (name for name in SHOWN if name in named):
+                shutil.copyfile(report / f"{name}.png", folder / f"{name}.png")
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be written: {error.strerror or error}") from error
+        files.replace(path, text.encode())

@@ -134,9 +134,11 @@ def quoted(path: Path) -> str:
     return shlex.quote(text)
 
 
-def to_go_on(path: Path, steps: int, *, until_stable: bool = False) -> str:
-    """Return the command that resumes a run for some steps, or until it is stable."""
-    return command(f"resume {quoted(path)} --steps {steps}{' --until-stable' if until_stable else ''}")
+def to_go_on(path: Path, steps: int, *, until_stable: bool = False, endpoints: Path | None = None) -> str:
+    """Return the command that resumes a run for some steps, or until it is stable, with its file of endpoints."""
+    rule = " --until-stable" if until_stable else ""
+    where = "" if endpoints is None else f" --endpoints {quoted(endpoints)}"
+    return command(f"resume {quoted(path)} --steps {steps}{rule}{where}")
 
 
 def program() -> str:

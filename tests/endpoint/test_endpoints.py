@@ -6,6 +6,7 @@ import asyncio
 import csv
 import json
 import logging
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,11 +112,13 @@ def test_each_request_reaches_its_endpoint_and_one_that_is_down_stops_the_run_un
     assert "gave up after 6 attempts; to try the endpoint: " in line
     assert "doctor --backend openai:large; the run is whole up to step" in line
     done = len(list(Path("sim_storage/it").glob("step_*"))) - 1
+    words = shlex.split(line.rpartition("go on with: ")[2])
+    words = words[words.index("resume") :]
+    assert words == ["resume", "sim_storage/it", "--steps", str(3 - done), "--endpoints", "./endpoints.toml"]
     # the same requests again at new addresses: what was answered is not asked
     answered = [json.dumps(body) for running in (small, large) for body in running.answered]
     with endpoint() as new_small, endpoint() as new_large:
         write(tables(new_small.url, new_large.url))
-        words = ["resume", "it", "--steps", str(3 - done), "--endpoints", "endpoints.toml"]
         assert main(words) == 0
     for first, second, key, model in (
         (small, new_small, KEYS["SMALL_KEY"], "little-1"),
@@ -210,6 +213,7 @@ def test_a_run_whose_endpoints_are_not_configured_asks_nobody(
         line = complaint(["resume", "it", "--endpoints", "one.toml"], capsys)
         assert "'large', which is not configured (known: small, other)" in line
         assert "'large', which" in complaint(["run", "--from", "it/step_1", "--endpoints", "one.toml", *again], capsys)
+        assert "'small', which is not configured" in complaint(["fork", "it"], capsys)
         assert (len(small.requests), len(large.requests)) == asked
         others = [word for name in ON_LARGE for word in ("--backend-for", f"{name}=rules")]
         assert main(["resume", "it", "--steps", "1", "--endpoints", "one.toml", *others]) == 0

@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from repunet_model import RepuNetError, RepuNetModel
+from repunet_model.backends import doctor
 from repunet_model.backends.limits import Limits
 from repunet_model.cli import main
+from tests.conftest import LONG_ENOUGH
 
 SMALL_MODEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
@@ -247,3 +249,17 @@ def test_without_xllamacpp_it_says_what_to_install(empty_model: Path, monkeypatc
     monkeypatch.setattr("repunet_model.backends.local.find_spec", lambda name: None)
     with pytest.raises(RepuNetError, match="uv sync --extra local"):
         RepuNetModel(backend=f"local:{empty_model}")
+
+
+@needs_server
+@needs_model
+def test_the_doctor_tries_the_model(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "SECONDS", 5 * LONG_ENOUGH)  # a busy machine takes its time
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["doctor", "--backend", "local", "--gguf", str(small)]) == 0
+    shown = capsys.readouterr().out
+    assert "json_schema" in shown
+    assert small.name in shown
+    assert servers(os.getpid()) == []

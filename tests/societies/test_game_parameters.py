@@ -15,6 +15,7 @@ from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError
 from repunet_model.games import find
 from repunet_model.report.evidence import read
+from repunet_model.report.response import responses
 from repunet_model.results.tables import identity, table_of
 from repunet_model.storage import StepReader
 from tests.conftest import complaint
@@ -189,6 +190,26 @@ def test_a_sweep_varies_them_for_the_games_that_have_them(capsys: pytest.Capture
     assert sorted(panel.title for panel in panels) == [
         f"Prisoner's dilemma, temptation {number}" for number in (4, 5, 6)
     ]
+
+
+def test_one_command_sweeps_a_payoff_and_draws_cooperation_against_it(capsys: pytest.CaptureFixture[str]) -> None:
+    run("sweep --scenario pd -n 4 --steps 2 --game-set temptation=3,4,8 --seeds 1-2 --name tempting --report out")
+    assert (Path("out") / "response.png").is_file()
+    assert "Cooperation against the parameter that varies" in (Path("out") / "index.html").read_text(encoding="utf-8")
+    evidence = read([StepReader.open(path) for path in (STORED / "tempting" / "runs").iterdir()])
+    (response,) = responses(evidence)
+    assert response.parameter == "game.temptation"
+    (points,) = response.points.values()
+    assert [value for value, _ in points] == [3, 4, 8]
+    results = pd.read_parquet("sim_storage/tempting/results.parquet")
+    means = results.groupby("game.temptation")["cooperation_rate"].mean()
+    assert [each.mean for _, each in points] == pytest.approx(means.tolist())
+    run("sweep --scenario pd -n 4 --steps 1 --game-set temptation=3,4 --game-set reward=2,3 --name both")
+    assert responses(read([StepReader.open(path) for path in (STORED / "both" / "runs").iterdir()])) == []
+    Path("kept").mkdir()
+    (Path("kept") / "mine.txt").touch()
+    assert main(["sweep", "--scenario", "pd", "--report", "kept"]) == 2
+    assert "kept is there and is no report" in capsys.readouterr().err
 
 
 def test_batch_run_takes_texts_and_lists_of_mappings() -> None:

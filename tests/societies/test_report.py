@@ -15,18 +15,16 @@ from scipy import stats
 
 from repunet_model import RepuNetModel
 from repunet_model.cli import main
-from repunet_model.config import FULL, NEITHER
+from repunet_model.config import FULL
 from repunet_model.reference_layout import import_run
 from repunet_model.report import page
 from repunet_model.report.contrasts import statistics_of
 from repunet_model.report.evidence import Evidence, read
 from repunet_model.report.page import contrast_table, final_table
 from repunet_model.report.pictures import pictures
-from repunet_model.report.statistics import Estimate, bands, regression
+from repunet_model.report.statistics import bands, regression
 from repunet_model.results.tables import measures_of
 from repunet_model.storage import RunFolder, StepReader
-from repunet_model.study import claims, screening
-from repunet_model.study.claims import verdict
 from repunet_model.sweep.folder import SweepFolder, is_sweep
 from tests.conftest import complaint
 from tests.societies.test_reference_layout import DATA, WITH, WITHOUT, content, needs_data
@@ -292,84 +290,3 @@ def test_a_regression_has_the_slope_of_the_data_and_errors_clustered_by_run() ->
     assert (line.agents, line.runs) == (120, 12)
     assert regression([1, 1, 1], [1, 2, 3], [0, 0, 0]) is None
     assert regression([1, 2], [1, 2], [0, 0]) is None
-
-
-# The study
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "said"),
-    [(0.1, 0.2, "yes"), (-0.2, -0.1, "no"), (-0.1, 0.1, "not shown"), (0.0, 0.0, "no difference")],
-)
-def test_a_verdict_is_where_the_interval_lies(low: float, high: float, said: str) -> None:
-    assert verdict(Estimate((low + high) / 2, low, high, 20)) == said
-    assert verdict(Estimate(0.5, None, None, 4)) == "too few seeds"
-
-
-def test_the_study_answers_every_question_with_what_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["study", "--seeds", "1-5", "--steps", "2", "--trajectories", "2", "--results", "docs/results.md"]
-    assert main([*words, "--workers", "1"]) == 0
-    shown = capsys.readouterr().out
-    text = Path("docs/results.md").read_text()
-    assert "repunet study --seeds 1-5 --steps 2 --trajectories 2 --results docs/results.md" in text
-    for claim in claims.CLAIMS:
-        assert len(re.findall(rf"^\| {re.escape(claim.text)} \|", text, re.MULTILINE)) == 3
-    assert "Results: docs/results.md" in shown
-    for picture in re.findall(r"\]\((results/\w+\.png)\)", text):
-        assert (Path("docs") / picture).read_bytes().startswith(b"\x89PNG")
-    page = check_report("outputs/study", FIGURES, "5 seeds")
-    assert page.count("<figure>") == len(FIGURES) + 1
-    table = pd.read_parquet("sim_storage/study/results.parquet")
-    assert table["run"].nunique() == 3 * 4 * 5
-    means = table.groupby(["game", "mode", "seed"])["cooperation_rate"].mean()
-    gained = (means["sign_up", "reputation and gossip"] - means["sign_up", "neither"]).mean()
-    more = "Is there more cooperation in the end with both than with neither?"
-    assert re.search(rf"^\| {re.escape(more)} \| Sign-up \| \S.* \| {gained:.3f} \|", text, re.MULTILINE)
-    screened = pd.read_parquet("sim_storage/study-screening/results.parquet")
-    assert screened["run"].nunique() == 2 * 12 * 3 * 2 * 2
-    assert json.loads(Path("sim_storage/study/failures.json").read_text()) == []
-
-
-def test_the_screening_finds_what_decides_and_what_does_nothing() -> None:
-    """A made-up society in which one parameter alone decides."""
-    drawn = screening.points(6)
-    rows = []
-    for point in np.unique(drawn, axis=0):
-        named = {f"backend.{name}": value for name, value in zip(screening.RANGES, point, strict=True)}
-        low, high = screening.RANGES["discount"]
-        share = (named["backend.discount"] - low) / (high - low)
-        for mode, rate in ((FULL, 0.2 + 0.6 * share), (NEITHER, 0.2)):
-            rows += [
-                {"game": "prisoners_dilemma", "mode": mode, "seed": 1, **named, "step": 1, "cooperation_rate": rate}
-            ]
-    assert (
-        main(
-            [
-                "sweep",
-                "--reputation",
-                "y,n",
-                "--gossip",
-                "y,n",
-                "--seeds",
-                "1-2",
-                "--steps",
-                "1",
-                "-n",
-                "4",
-                "--workers",
-                "1",
-            ]
-        )
-        == 0
-    )
-    evidence = read([StepReader.open(path) for path in Path("sim_storage/sweep/runs").iterdir()])
-    (found,) = screening.screened(pd.DataFrame(rows), evidence, 6)
-    by_name = dict(zip(screening.RANGES, found.mu_star, strict=True))
-    assert by_name.pop("discount") == pytest.approx(0.6)
-    assert list(by_name.values()) == pytest.approx([0.0] * 10)
-    assert found.positive == pytest.approx((found.effects > 0).mean())
-
-
-def test_a_study_that_cannot_be_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "name at least two" in complaint(["study", "--seeds", "3"], capsys)
-    assert "ends in .md" in complaint(["study", "--results", "results.html"], capsys)

@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "aiohttp": {"testing", "backends"},
     "pytest": {"testing"},
     "SALib": {"study"},
+    "vaderSentiment": {"study"},
     "statsmodels": {"report"},
     "typer": {"cli"},
 }

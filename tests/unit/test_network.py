@@ -35,7 +35,7 @@ def test_nobody_is_bound_to_itself() -> None:
 
 
 def test_the_blacklist_holds_the_last_five_and_connecting_again_takes_off_it() -> None:
-    network = SocialNetwork(NAMES)
+    network = SocialNetwork(NAMES, blacklist_length=5)
     for other in "bcdefg":
         network.bind("a", other, "player")
         network.unbind("a", other, "player")

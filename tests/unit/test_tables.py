@@ -22,11 +22,14 @@ from repunet_model import RepuNetModel
 from repunet_model.backends.endpoint import Sampling
 from repunet_model.backends.mind import Mind, Rules
 from repunet_model.backends.rules import evaluate, update_record
+from repunet_model.config import RATIONAL
 from repunet_model.errors import ConfigurationError
 from repunet_model.games import GAMES, find
 from repunet_model.games.parameters import limits
 from repunet_model.games.prisoners_dilemma import ChooseMove, Move, PrisonersDilemmaParameters, choose_move
+from repunet_model.initial_network import InitialNetwork
 from repunet_model.measures import MEASURES
+from repunet_model.mechanism import PAPER, PUBLISHED, Mechanism, described, in_words, values_of
 from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Persona, built_in
 from repunet_model.questions.base import Credibility, Opinion, Question
@@ -80,6 +83,23 @@ def test_agent_variables() -> None:
 def test_model_parameters() -> None:
     signature = inspect.signature(RepuNetModel).parameters  # compared with RunConfig in tests/societies/test_config.py
     assert column("model parameter") == {name: str(parameter.default) for name, parameter in signature.items()}
+
+
+def test_switches() -> None:
+    assert table("mechanism switch") == [
+        [
+            switch,
+            values_of(switch),
+            in_words(getattr(PAPER, switch)),
+            in_words(getattr(PUBLISHED, switch)),
+            described(switch).meaning,
+        ]
+        for switch in Mechanism.model_fields
+    ]
+    page = (DOCS / "differences.md").read_text(encoding="utf-8")
+    for switch in Mechanism.model_fields:
+        told = described(switch)
+        assert f"| `{switch}` | {told.paper} | {told.code} | {in_words(getattr(PAPER, switch))} |\n" in page
 
 
 @pytest.mark.parametrize(("name", "value"), column("constant").items())
@@ -201,6 +221,13 @@ def test_choices_by_the_rules_are_those_of_the_formula(
         assert choose_move(question, Mind(rules, persona, partial(Drawn, number))).decision is move
 
 
+def test_initial_networks() -> None:
+    named = [name for row in table("initial network") for name in row[0].split(", ")]
+    with pytest.raises(ConfigurationError) as failure:
+        InitialNetwork.read("?")
+    assert named == re.sub(r":FILE|or ", "", str(failure.value).partition("choose ")[2]).split(", ")
+
+
 def test_games() -> None:
     def yes(value: bool) -> str:
         return "yes" if value else "no"
@@ -224,11 +251,10 @@ def test_measures() -> None:
 
 
 def test_personas() -> None:
-    for name in ("prisoners_dilemma", "sign_up"):
-        assert table("persona") == [
-            [each.name, str(each.age), each.gender, each.country, each.disposition.value] for each in built_in(name)
-        ]
-    assert {each.disposition for each in built_in("investment")} == {Disposition.SELF_INTERESTED}
+    assert table("persona") == [
+        [each.name, str(each.age), each.gender, each.country, each.disposition.value] for each in built_in()
+    ]
+    assert {each.disposition for each in built_in(RATIONAL)} == {Disposition.SELF_INTERESTED}
 
 
 def test_rule_parameters() -> None:

@@ -1,0 +1,305 @@
+"""A study, and its plan: what is run, asked and measured, written down with a hash before any run.
+
+A plan is a JSON file::
+
+    study         name, steps, seeds, random starts of the screening, limits, and the grid of parameters
+    claims        question, games and measures by key
+    decision      how a number answers a question
+    classifier    the classifier of the tone of gossip; null without one
+    parameters    everything that identifies all runs alike: the mechanism, the model and how it is asked, ...
+    runs          by run, what identifies it beside these
+    estimate      requests, tokens and US dollars of all runs, and how they were estimated
+    repunet, prompts, versions, commit, extensions
+    sha256        the hash of all the above
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+
+from repunet_model.backends.base import Usage
+from repunet_model.backends.estimate import CHARACTERS_PER_TOKEN, estimating
+from repunet_model.backends.prices import Prices
+from repunet_model.config import FULL, MODES, NEITHER
+from repunet_model.errors import ConfigurationError
+from repunet_model.games import GAMES
+from repunet_model.jobs.job import LimitsTable, Section, Steps, parsed
+from repunet_model.storage.manifest import SHOWN_DIGITS, made_by
+from repunet_model.study import claims, screening
+from repunet_model.study.claims import Claim
+from repunet_model.study.sentiment import classifier
+from repunet_model.sweep.folder import SweepFolder
+from repunet_model.sweep.grid import Grid, Sweep, seeds_of
+from repunet_model.sweep.running import Prepared
+from repunet_model.util import files
+from repunet_model.util.text import quoted
+
+FORMAT = 1
+
+ESTIMATED_STEPS = 10
+"""The largest number of steps that an estimate runs; costs of longer runs are scaled."""
+
+_TOGETHER = ("game", "reputation", "gossip")
+"""Parameters that may have several values in a study that is screened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study: a sweep of one grid, whose runs answer the claims.
+
+    Attributes:
+        sweep: The sweep.
+        trajectories: The number of random starts of the screening of the rules; 0 for none.
+    """
+
+    sweep: Sweep
+    trajectories: int
+
+    @classmethod
+    def of_values(
+        cls, sweep: Callable[[Mapping[str, Any]], Sweep], values: Mapping[str, Any], starts: int | None
+    ) -> Self:
+        """Describe a study: all games in all modes, unless `values`, as in the grid of a sweep, say otherwise.
+
+        Args:
+            sweep: Makes the sweep of a grid.
+            values: The values of parameters.
+            starts: The number of random starts of the screening; None for 6 if the rules answer and nothing but game
+                and mode varies, else for none.
+
+        Raises:
+            ConfigurationError: If a value is invalid, there are fewer than two seeds, or it cannot be screened.
+        """
+        every = {"scenario": list(GAMES), "reputation": [True, False], "gossip": [True, False]}
+        wanted = sweep({**every, **values})
+        if len(wanted.seeds) < 2:
+            raise ConfigurationError(f"--seeds {wanted.seeds[0]}: name at least two")
+        problem = _not_screened(wanted.grids[0])
+        if starts and problem:
+            raise ConfigurationError(f"--trajectories {starts}: {problem}; leave the option out")
+        if starts == 1:
+            raise ConfigurationError("--trajectories 1: name at least two, or 0 for no screening")
+        return cls(wanted, (0 if problem else 6) if starts is None else starts)
+
+    def sweeps(self) -> list[Sweep]:
+        """Return the sweep of its runs, and that of its screening if it has one."""
+        return [self.sweep, *([screening.sweep(self.sweep, self.trajectories)] if self.trajectories else ())]
+
+    def changed(self, more_seeds: str, limits: Mapping[str, Any]) -> Study:
+        """Return the study with further seeds, and with other limits; raise ConfigurationError if one is invalid."""
+        seeds = list(dict.fromkeys([*self.sweep.seeds, *(seeds_of(more_seeds) if more_seeds else ())]))
+        limited = LimitsTable(**{**self.sweep.limits.model_dump(), **limits})
+        return replace(self, sweep=replace(self.sweep, seeds=seeds, limits=limited))
+
+    def described(self) -> dict[str, Any]:
+        """Return what a plan stores of the study."""
+        return {
+            "name": self.sweep.name,
+            "steps": self.sweep.steps,
+            "until_stable": self.sweep.until_stable,
+            "seeds": list(self.sweep.seeds),
+            "trajectories": self.trajectories,
+            "limits": self.sweep.limits.model_dump(),
+            "grid": self.sweep.grids[0].stored(),
+        }
+
+
+def _not_screened(grid: Grid) -> str:
+    """Return why a study cannot be screened, empty if it can."""
+    if grid.backends() != ["rules"]:
+        return "the screening varies the parameters of the backend rules, with which these runs have nothing to do"
+    several = [name for name, values in grid.values.items() if len(values) > 1 and name not in _TOGETHER]
+    if several:
+        return f"the screening needs one value of {several[0]}"
+    if not all(mode.reputation in grid.values["reputation"] and mode.gossip in grid.values["gossip"] for mode in _ENDS):
+        return "the screening needs runs with reputation and gossip and with neither"
+    return ""
+
+
+_ENDS = (MODES[FULL], MODES[NEITHER])
+
+
+class _Stored(Section):
+    """The entries of a study in a plan."""
+
+    name: str
+    steps: Steps
+    until_stable: bool
+    seeds: list[int]
+    trajectories: int
+    limits: LimitsTable
+    grid: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan; `content` is that of its file."""
+
+    content: dict[str, Any]
+
+    @classmethod
+    def of_study(
+        cls, study: Study, prepared: Prepared, asked: Sequence[Claim], prices: Prices, done: Callable[[int, int], None]
+    ) -> Self:
+        """Plan a study.
+
+        Args:
+            study: The study.
+            prepared: Its sweep, with validated runs.
+            asked: The claims.
+            prices: The prices of models.
+            done: Called after each step of the estimate, with the number of steps so far and in all.
+
+        Raises:
+            RepuNetError: If the cost cannot be estimated.
+        """
+        described = {
+            cell.name: job.described.described(job.described.data["population"])
+            for cell, job in zip(prepared.cells, prepared.jobs, strict=True)
+            if job.described is not None
+        }
+        runs: dict[str, dict[str, Any]] = json.loads(json.dumps(described))
+        shared, *others = runs.values()
+        alike = {name: value for name, value in shared.items() if all(each[name] == value for each in others)}
+        content = {
+            "format": FORMAT,
+            "study": study.described(),
+            "claims": {claim.key: claim.described() for claim in asked},
+            "decision": claims.DECISION,
+            "classifier": None if (judge := classifier()) is None else judge.name,
+            "parameters": alike,
+            "runs": {run: {name: own[name] for name in own if name not in alike} for run, own in runs.items()},
+            "estimate": _estimated(prepared, prices, done),
+            **made_by(),
+        }
+        return cls({**content, "sha256": _hash(content)})
+
+    @classmethod
+    def load(cls, file: Path) -> Self:
+        """Read a plan.
+
+        Raises:
+            ConfigurationError: If it is not there, is no plan, or was changed after it was written.
+        """
+        try:
+            content = json.loads(file.read_bytes())
+        except OSError as error:
+            raise ConfigurationError(f"plan {file} cannot be read: {error.strerror or error}") from None
+        except (ValueError, RecursionError) as error:
+            raise ConfigurationError(f"plan {file} is no JSON: {error}") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT or "sha256" not in content:
+            raise ConfigurationError(f"{file} is no plan of this version: write one with study --plan FILE")
+        if _hash(content) != content["sha256"]:
+            raise ConfigurationError(
+                f"plan {file} was changed after it was written: its content has another hash than the one in it; take "
+                "the plan as it was written, or write another"
+            )
+        plan = cls(content)
+        _ = plan.study(str(file))
+        return plan
+
+    def study(self, where: str = "plan") -> Study:
+        """Return the planned study; raise ConfigurationError, beginning with `where`, if it is invalid."""
+        stored = parsed(_Stored, self.content["study"], f"{where}: study")
+        grid = Grid(stored.grid, f"{where}: grid")
+        sweep = Sweep(stored.name, stored.steps, stored.seeds, [grid], stored.limits, until_stable=stored.until_stable)
+        return Study(sweep, stored.trajectories)
+
+    def text(self) -> bytes:
+        """Return the content of its file."""
+        return (json.dumps(self.content, ensure_ascii=False, indent=2) + "\n").encode()
+
+    @property
+    def digits(self) -> str:
+        """The first digits of its hash."""
+        return str(self.content["sha256"])[:SHOWN_DIGITS]
+
+    def parameters_of(self, run: str) -> dict[str, Any]:
+        """Return everything that identifies a planned run."""
+        return {**self.content["parameters"], **self.content["runs"][run]}
+
+    def in_words(self) -> str:
+        """Summarise the plan in a sentence."""
+        study, runs, asked = self.content["study"], self.content["runs"], self.content["claims"]
+        return (
+            f"{len(runs)} runs of {study['steps']} steps, {len(study['seeds'])} seeds, {len(asked)} questions; "
+            f"estimated: {self.estimate()}"
+        )
+
+    def estimate(self) -> str:
+        """Format the estimated cost."""
+        estimate = self.content["estimate"]
+        known = cost_in_words(estimate["requests"], estimate["tokens"], estimate["usd"])
+        return f"{known}, and some models have no known price" if estimate["unpriced_tokens"] else known
+
+
+def cost_in_words(requests: float, tokens: float, usd: float) -> str:
+    """Format a cost."""
+    if not tokens:
+        return "no request to an endpoint"
+    return f"{requests:,.0f} requests, {tokens:,.0f} tokens{f', ${usd:,.2f}' if usd else ''}"
+
+
+def begin(study: Study, plan: Plan | None, storage: Path) -> list[str]:
+    """Make the folder of a study, or take it up, with a copy of its plan in it before its first run.
+
+    Returns:
+        The runs that were there before the plan; none without a plan.
+
+    Raises:
+        ConfigurationError: If the folder is that of another plan, or of another study.
+        StorageError: If the folder cannot be read or written.
+    """
+    path = storage / study.sweep.name
+    copy, before = path / "plan.json", path / "before_plan.json"
+    if copy.is_file():
+        if plan is None:
+            raise ConfigurationError(f"{path} follows a plan: use --follow {quoted(copy)}, or give another --name")
+        if Plan.load(copy).content["sha256"] != plan.content["sha256"]:
+            raise ConfigurationError(f"{path} follows another plan, {copy}: use that one, or give another --storage")
+        return list(files.parsed(files.content(before), before))
+    folder = SweepFolder.prepare(storage, study.sweep)
+    if plan is None:
+        return []
+    there = sorted(run.name for run in files.entries(folder.runs)) if folder.runs.is_dir() else []
+    files.replace(before, (json.dumps(there, indent=2) + "\n").encode())
+    files.replace(copy, plan.text())
+    return there
+
+
+def _hash(content: dict[str, Any]) -> str:
+    hashed = {name: value for name, value in content.items() if name != "sha256"}
+    return sha256(json.dumps(hashed, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _estimated(prepared: Prepared, prices: Prices, done: Callable[[int, int], None]) -> dict[str, Any]:
+    """Estimate the cost of all runs from one seed of each cell of the grid."""
+    if not prepared.is_costly:
+        return {"requests": 0, "tokens": 0, "usd": 0.0, "unpriced_tokens": 0, "how": "no endpoint is asked"}
+    first = prepared.sweep.seeds[0]
+    sample = [job for cell, job in zip(prepared.cells, prepared.jobs, strict=True) if cell.config.seed == first]
+    steps = min(prepared.sweep.steps, ESTIMATED_STEPS)
+    total = Usage()
+    for number, job in enumerate(sample):
+        assert job.start is not None
+        with job.start.make(estimating(job.who(), prices), None) as model:
+            for step in range(1, steps + 1):
+                model.step()
+                done(number * steps + step, len(sample) * steps)
+            total.add(model.usage)
+    times = len(prepared.sweep.seeds) * prepared.sweep.steps / steps
+    return {
+        "requests": round(total.attempts * times),
+        "tokens": round(total.tokens * times),
+        "usd": round(float(total.usd) * times, 4),
+        "unpriced_tokens": round(total.unpriced_tokens * times),
+        "how": (
+            f"by the rules with seed {first}, {steps} steps of each cell of the grid, times {times:g}; a token is "
+            f"{CHARACTERS_PER_TOKEN:g} characters; nothing is asked twice, and nothing comes from a cache"
+        ),
+    }
