@@ -111,6 +111,11 @@ class PromptSet:
         return _checked(tuple(_layers_of(text)))
 
     @classmethod
+    def unchecked(cls, text: str) -> Self:
+        """Return the same with what is wrong in its files; raise ConfigurationError for unknown names."""
+        return cls(tuple(_layers_of(text)))
+
+    @classmethod
     def restored(cls, described: object) -> PromptSet:
         """Return the set of a stored run, from its description in the manifest.
 
@@ -236,7 +241,11 @@ def _owner(template: str) -> str:
     return max((game for game in SCENARIOS.values() if template.startswith(f"{game}_")), key=len, default="")
 
 
+FILTERS = ("label", "opinion", "record", "role", "said")
+"""The filters that templates may use beside those of Jinja; `questions.prompts` defines them."""
+
 _PARSER = ImmutableSandboxedEnvironment(loader=DictLoader({}))
+_PARSER.filters |= dict.fromkeys(FILTERS, str)
 
 
 @cache
@@ -256,6 +265,24 @@ def _table(text: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
+def files_of(chosen: PromptSet) -> dict[str, str]:
+    """Return the files of a folder that makes the same prompts: all templates, and a `set.toml` to fill in."""
+    lines = ["# What options are called in prompts and schemas. A line that begins with # changes nothing.", ""]
+    for kind, values in choices_by_name().items():
+        own = chosen.labels.options.get(kind, {})
+        lines.append(f"[labels.{kind}]")
+        lines += [f"{'' if value in own else '# '}{_toml(value)} = {_toml(own.get(value, value))}" for value in values]
+        lines.append("")
+    lines += ["[roles]", *(f"{_toml(role)} = {_toml(label)}" for role, label in chosen.labels.roles.items()), ""]
+    lines += ["[words]", *(f"{name} = {_toml(words)}" for name, words in chosen.words.items()), ""]
+    return {**chosen.templates, TABLE: "\n".join(lines)}
+
+
+def _toml(text: str) -> str:
+    """Return a text as a basic string of TOML, which is one of JSON."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def problems(chosen: PromptSet) -> list[str]:
     """Return what is wrong with the files of a set, a line a problem; nothing is rendered."""
     found = [problem for layer in chosen.layers for problem in layer.problems]
@@ -263,6 +290,7 @@ def problems(chosen: PromptSet) -> list[str]:
     for layer in chosen.layers:
         for name, source in layer.templates.items():
             try:
+                variables_of(source)  # Finds filters that do not exist.
                 missing = parts_of(source) - set(chosen.templates)
             except TemplateSyntaxError as error:
                 found.append(f"{layer.name}/{name}: line {error.lineno}: {error.message}")

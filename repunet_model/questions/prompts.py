@@ -22,7 +22,7 @@ from repunet_model.mechanism import Mechanism
 from repunet_model.personas import Persona
 from repunet_model.questions.base import Options, Question, said
 from repunet_model.questions.compound import Compound, options_of
-from repunet_model.questions.prompt_sets import PromptSet, of_packaged
+from repunet_model.questions.prompt_sets import FILTERS, PromptSet, of_packaged
 from repunet_model.reputation import LEVELS, Level, ReputationRecord
 from repunet_model.util.text import without_marks
 
@@ -123,11 +123,8 @@ def _environment(chosen: PromptSet) -> Environment:
         auto_reload=False,
     )
     record = partial(_record_in_words, environment)
-    environment.filters["record"] = record
-    environment.filters["opinion"] = lambda opinion: record(opinion.record)
-    environment.filters["said"] = said
-    environment.filters["label"] = chosen.labels.of
-    environment.filters["role"] = chosen.labels.of_role
+    own = (chosen.labels.of, lambda opinion: record(opinion.record), record, chosen.labels.of_role, said)
+    environment.filters |= dict(zip(FILTERS, own, strict=True))
     return environment
 
 
