@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from decimal import Decimal
 from functools import cache
 from itertools import groupby, product
 from typing import Any
@@ -22,11 +23,13 @@ from repunet_model.backends.rules import RulesBackend
 from repunet_model.config import MODES, Questions, RunConfig, mode_of
 from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.games import GAMES
-from repunet_model.mechanism import SETS
+from repunet_model.mechanism import SETS, Mechanism
+from repunet_model.memory import Event
 from repunet_model.model import RepuNetModel
-from repunet_model.questions.base import Answer, Opinion, Question
+from repunet_model.questions.base import Answer, Credibility, Opinion, Question
 from repunet_model.questions.compound import Compound
 from repunet_model.questions.encounter import Hearsay, News
+from repunet_model.questions.interview import Interview
 from repunet_model.questions.prompt_sets import (
     NEUTRAL,
     PromptSet,
@@ -37,6 +40,7 @@ from repunet_model.questions.prompt_sets import (
     variables_of,
 )
 from repunet_model.questions.prompts import Prompts
+from repunet_model.reputation import Level, ReputationRecord
 
 _TALKATIVE = Rules(gossip_threshold=0.0, social_precision=1.0)
 """Rules with which every question is asked within a few steps."""
@@ -132,8 +136,49 @@ def _asked(games_known: tuple[str, ...]) -> tuple[Asked, ...]:
     for game, on, mechanism, way in product(games_known, MODES.values(), SETS.values(), Questions):
         config = RunConfig(game=game, reputation=on.reputation, gossip=on.gossip, mechanism=mechanism, questions=way)
         for asked in _society(of_packaged(), config):
+            found.setdefault((game, on, mechanism), replace(asked, request=_interview(asked)))
             found.setdefault((game, on, _form(asked.request.question)), asked)
     return tuple(found.values())
+
+
+def _interview(asked: Asked) -> Request[Any]:
+    """Return the interview of an agent that has met one other, told by whoever is asked."""
+    game, config = games.find(asked.config.game), asked.config
+    name, (_, role) = asked.request.persona.name, game.roles
+    record = ReputationRecord.from_level(name, role, "Fair.", Level.GOOD, 0.5)
+    told = Hearsay("Ann", "Bob was late.", positive=False, credibility=Credibility.CREDIBLE)
+    question = Interview(
+        asked="How are you?",
+        step=1,
+        resources=Decimal(10),
+        records=(record, replace(record, subject="Bob")) if config.reputation else (),
+        events=(Event(1, "Bob", role, True, None, 1.0, "You met Bob."),),
+        heard=(("Bob", told),) if config.gossip else (),
+        tied_to=(("Ann", (role,)),),
+        avoids=(("Bob", role),),
+    )
+    return replace(asked.request, question=question)
+
+
+def _rules(chosen: PromptSet) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the rules of each game and mode where one switch of the mechanism is turned."""
+    for game, on, (name, described) in product(GAMES.values(), MODES.values(), Mechanism.model_fields.items()):
+        if described.annotation is not bool:
+            continue
+        config = RunConfig(
+            game=game.name,
+            reputation=on.reputation,
+            gossip=on.gossip,
+            mechanism=Mechanism.read({name: not described.default}),
+        )
+        acting, where = game.mechanism(config), f"{game.name}, {mode_of(*on)}, {config.mechanism}"
+        mechanisms = {"reputation": acting.self_records or acting.peer_records, "gossip": acting.first_order}
+        try:
+            text = game.prompts(config, chosen).system
+        except ConfigurationError as error:
+            yield str(error).removeprefix("prompts "), where
+            continue
+        yield from ((problem, where) for problem in _wrong_rules(text, mechanisms, chosen))
 
 
 def check(chosen: PromptSet) -> list[str]:
@@ -152,6 +197,8 @@ def check(chosen: PromptSet) -> list[str]:
             for asked in forms:
                 for problem in wrong_with(asked.under(prompts), chosen):
                     told.setdefault(problem, str(asked))
+        for problem, where in _rules(chosen):
+            told.setdefault(problem, where)
     except RepuNetError as error:
         told[str(error).removeprefix("prompts ")] = ""
     return [f"{problem} ({where})" if where else problem for problem, where in told.items()]
@@ -165,19 +212,29 @@ def wrong_with(asked: Asked, chosen: PromptSet) -> Iterator[str]:
     except ConfigurationError as error:
         yield str(error).removeprefix("prompts ")
         return
-    question, rules = f"{chosen.name}: question {name}", f"{chosen.name}: the rules"
-    for what, text in ((question, prompt), (rules, request.prompts.system)):
-        if match := _UNFILLED.search(text):
-            yield f"{what}: has {match.group()!r}, which was to be filled"
-        for mechanism, is_on in asked.mechanisms.items():
-            if not is_on and (leaked := said_of(chosen, mechanism, text)):
-                yield f"{what}: speaks of {mechanism} where there is none: {leaked!r}"
-    for mechanism, is_on in asked.mechanisms.items():
-        if is_on and not said_of(chosen, mechanism, request.prompts.system):
-            yield f"{rules}: do not speak of {mechanism} where there is some"
+    question = f"{chosen.name}: question {name}"
+    yield from _wrong_words(question, prompt, asked.mechanisms, chosen)
+    yield from _wrong_rules(request.prompts.system, asked.mechanisms, chosen)
     for field, options in request.shown.items():
         if not re.search(".*".join(map(re.escape, options)), prompt, re.DOTALL):
             yield f"{question}: does not list the options of {field} in their order"
+
+
+def _wrong_rules(text: str, mechanisms: Mapping[str, bool], chosen: PromptSet) -> Iterator[str]:
+    rules = f"{chosen.name}: the rules"
+    yield from _wrong_words(rules, text, mechanisms, chosen)
+    for mechanism, is_on in mechanisms.items():
+        if is_on and not said_of(chosen, mechanism, text):
+            yield f"{rules}: do not speak of {mechanism} where there is some"
+
+
+def _wrong_words(what: str, text: str, mechanisms: Mapping[str, bool], chosen: PromptSet) -> Iterator[str]:
+    """Yield what was not filled in a text, and words of mechanisms that are off."""
+    if match := _UNFILLED.search(text):
+        yield f"{what}: has {match.group()!r}, which was to be filled"
+    for mechanism, is_on in mechanisms.items():
+        if not is_on and (leaked := said_of(chosen, mechanism, text)):
+            yield f"{what}: speaks of {mechanism} where there is none: {leaked!r}"
 
 
 def said_of(chosen: PromptSet, mechanism: str, text: str) -> str:
