@@ -15,8 +15,8 @@ from pyarrow import parquet
 
 from repunet_model import games, stages
 from repunet_model.errors import ConfigurationError, StorageError
-from repunet_model.storage import Row, StepReader, to_json
-from repunet_model.storage.schema import TIES, Column, Table
+from repunet_model.storage import StepReader, to_json
+from repunet_model.storage.schema import Column
 from repunet_model.util import files
 
 
@@ -85,7 +85,7 @@ def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
 
     Args:
         run: The run.
-        last: The last step. The history of an imported run is included, with the published numbers of steps.
+        last: The last step.
         out: The folder to create.
         layout: "csv" or "parquet".
 
@@ -95,10 +95,11 @@ def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
     facts = games.find(run.manifest.config.game).facts
     with whole(out) as place:
         for table in (table for table in stages.tables() if table.is_exported):
-            columns = {**_ADDED, **table.columns_with(facts)}
+            columns = {**_STEP, **table.columns_with(facts)}
             rows = [
-                {name: _plain(row.get(name), column.kind) for name, column in columns.items()}
-                for row in _all_rows(run, last, table)
+                {name: _plain({"step": step.number, **row}.get(name), column.kind) for name, column in columns.items()}
+                for step in run.steps(1, last)
+                for row in step.rows(table)
             ]
             if layout == "csv":
                 frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
@@ -108,21 +109,10 @@ def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
                 parquet.write_table(pa.Table.from_pylist(rows, schema), place / f"{table.name}.parquet")
 
 
-_ADDED = {
-    "imported": Column(bool, "whether the row is from the past of an imported run"),
-    "step": Column(int, "step of the row"),
-}
-"""The first columns of every exported table."""
+_STEP = {"step": Column(int, "step of the row")}
+"""The first column of every exported table."""
 
 _ARROW = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), **dict.fromkeys((str, list, dict), pa.string())}
-
-
-def _all_rows(run: StepReader, last: int, table: Table[Any]) -> Iterator[Row]:
-    """Yield the rows of a table up to a step, with the added columns."""
-    if run.manifest.imported is not None and table is not TIES:
-        yield from ({"imported": True, **row} for row in run.step(0).rows(table))
-    for step in run.steps(1, last):
-        yield from ({"imported": False, "step": step.number, **row} for row in step.rows(table))
 
 
 def _plain(value: Any, kind: type) -> Any:

@@ -51,7 +51,6 @@ def test_degrees_are_those_of_networkx_for_the_seed(text: str, expected: nx.Grap
     degrees = sorted(degree for _, degree in expected.degree())
     assert sorted(degree for _, degree in graph.out_degree()) == degrees
     assert sorted(degree for _, degree in graph.in_degree()) == degrees
-    assert sorted(nx.triangles(graph.to_undirected()).values()) == sorted(nx.triangles(expected).values())
     assert nx.overall_reciprocity(graph) == 1 if graph.edges else True
     assert nx.transitivity(graph.to_undirected()) == pytest.approx(nx.transitivity(expected))
 
