@@ -161,16 +161,14 @@ def _interview(asked: Asked) -> Request[Any]:
 
 
 def _rules(chosen: PromptSet) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the rules of each game and mode where one switch of the mechanism is turned."""
-    for game, on, (name, described) in product(GAMES.values(), MODES.values(), Mechanism.model_fields.items()):
-        if described.annotation is not bool:
-            continue
-        config = RunConfig(
-            game=game.name,
-            reputation=on.reputation,
-            gossip=on.gossip,
-            mechanism=Mechanism.read({name: not described.default}),
-        )
+    """Yield what is wrong with the rules of each game and mode, and with each switch of the mechanism turned."""
+    turned = [
+        Mechanism.read({name: not described.default})
+        for name, described in Mechanism.model_fields.items()
+        if described.annotation is bool
+    ]
+    for game, on, mechanism in product(GAMES.values(), MODES.values(), [*SETS.values(), *turned]):
+        config = RunConfig(game=game.name, reputation=on.reputation, gossip=on.gossip, mechanism=mechanism)
         acting, where = game.mechanism(config), f"{game.name}, {mode_of(*on)}, {config.mechanism}"
         mechanisms = {"reputation": acting.self_records or acting.peer_records, "gossip": acting.first_order}
         try:
@@ -205,7 +203,7 @@ def check(chosen: PromptSet) -> list[str]:
 
 
 def wrong_with(asked: Asked, chosen: PromptSet) -> Iterator[str]:
-    """Yield what is wrong with the prompt of a request, and with its rules."""
+    """Yield what is wrong with the prompt of a request."""
     request, name = asked.request, asked.request.question.name
     try:
         prompt = request.prompt
@@ -214,7 +212,6 @@ def wrong_with(asked: Asked, chosen: PromptSet) -> Iterator[str]:
         return
     question = f"{chosen.name}: question {name}"
     yield from _wrong_words(question, prompt, asked.mechanisms, chosen)
-    yield from _wrong_rules(request.prompts.system, asked.mechanisms, chosen)
     for field, options in request.shown.items():
         if not re.search(".*".join(map(re.escape, options)), prompt, re.DOTALL):
             yield f"{question}: does not list the options of {field} in their order"

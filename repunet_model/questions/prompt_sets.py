@@ -158,7 +158,7 @@ class PromptSet:
             for kind, labels in table.get("labels", {}).items():
                 options[kind] = {**options.get(kind, {}), **labels}
             roles |= table.get("roles", {})
-        return Labels(options, roles)
+        return Labels({kind: labels for kind, labels in options.items() if labels}, roles)
 
     @cached_property
     def words(self) -> dict[str, str]:
