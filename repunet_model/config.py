@@ -250,6 +250,16 @@ class RunConfig(BaseModel):
             may_change=False,
         ),
     ] = "none"
+    prompts: Annotated[
+        str,
+        BeforeValidator(_text),
+        Parameter(
+            "The wording of all prompts: a packaged prompt set, the folder of one of your own, or several joined by +, "
+            "as in market+bullets.",
+            metavar="SET",
+            is_resolved=True,
+        ),
+    ] = "neutral"
     backend: Annotated[
         str,
         BeforeValidator(_text),

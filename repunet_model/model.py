@@ -36,7 +36,7 @@ from repunet_model.mechanism import Mechanism
 from repunet_model.memory import Memory
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import GIVEN, Persona, Population, describe, population
-from repunet_model.questions.prompts import prompt_hash
+from repunet_model.questions.prompt_sets import NEUTRAL, PromptSet
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
 from repunet_model.stability import MEASURE, StabilityRule, Stopped
@@ -84,6 +84,7 @@ class RepuNetModel(SteppedModel):
         n_agents: int | None = None,
         personas: str | Sequence[Persona] | Population = BUILT_IN,
         network: str | InitialNetwork = "none",
+        prompts: str | PromptSet = NEUTRAL,
         backend: str | Backend = "rules",
         backend_for: Mapping[str, str | Backend] | None = None,
         activation: str = "simultaneous",
@@ -109,6 +110,7 @@ class RepuNetModel(SteppedModel):
                 persona file, a sequence of personas, or a named population.
             network: The ties at the start: "none", or as in `repunet_model.initial_network`, such as
                 "watts_strogatz:k=4,p=0.1" or "edges:FILE".
+            prompts: The wording: a packaged prompt set, the path of a folder, or several joined by "+".
             backend: The backend of the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
                 the LLM_* variables), another name of `backends.setup`, or a backend object.
             backend_for: Other backends for single agents, by name of the agent.
@@ -137,6 +139,7 @@ class RepuNetModel(SteppedModel):
                 "n_agents": n_agents,
                 "personas": GIVEN if isinstance(personas, list | tuple | Population) else personas,
                 "network": str(network) if isinstance(network, InitialNetwork) else network,
+                "prompts": prompts.name if isinstance(prompts, PromptSet) else prompts,
                 "backend": backend if isinstance(backend, str) else GIVEN,
                 "backend_for": _names(backend_for),
                 "activation": activation,
@@ -151,6 +154,7 @@ class RepuNetModel(SteppedModel):
         self.config = config
         self._game = games.find(config.game, config.game_parameters)
         self._initial = network if isinstance(network, InitialNetwork) else InitialNetwork.read(config.network)
+        self._prompts = self._game.prompts(config, prompts if isinstance(prompts, PromptSet) else None)
         chosen = population(personas, config.game, self._game.roles, config.n_agents)
         people = chosen.personas
         self.population = chosen.name
@@ -163,7 +167,6 @@ class RepuNetModel(SteppedModel):
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
         self._mechanism = self._game.mechanism(config)
-        self._prompts = self._game.prompts(config)
         self._streams = Streams(config.seed)
         self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._initial.tie(self.network, people, self._game.roles, self._streams)
@@ -243,7 +246,8 @@ class RepuNetModel(SteppedModel):
         served = {}
         for backend in self._respondents.distinct():
             if isinstance(backend, ReplayBackend):
-                backend.check(self.config.in_table(), self._game.parameters.stored(), self._initial.described)
+                resolved = {"network": self._initial.described, "prompts": self._prompts.set.name}
+                backend.check({**self.config.in_table(), **resolved}, self._game.parameters.stored())
             served[id(backend)] = service(backend, self.limits, self._recorder.journal)
         return {name: served[id(self._respondents.of(name))] for name in names}
 
@@ -433,6 +437,7 @@ class RepuNetModel(SteppedModel):
             self._used(),
             game_parameters=self._game.parameters.stored(),
             network=self._initial.described,
+            prompts=self._prompts.set.described(self._game.name),
         )
 
     def _used(self) -> list[Callable[..., object]]:
@@ -485,14 +490,15 @@ class RepuNetModel(SteppedModel):
                 game_parameters=run.manifest.game_parameters,
                 personas=Population(run.population["name"], run.personas),
                 network=InitialNetwork.restored(run.manifest.network),
+                prompts=PromptSet.restored(run.manifest.prompts),
                 backend=answering.default,
                 backend_for=answering.by_name,
                 limits=limits,
             )
-            if run.manifest.data["prompts"] != prompt_hash() and answering.read_prompts:
-                raise StorageError(
-                    f"{path}: made with other prompts, by version {run.manifest.data['repunet']}; go on with that"
-                )
+            described = model._prompts.set.described(model._game.name)
+            if run.manifest.prompts["sha256"] != described["sha256"] and answering.read_prompts:
+                by = f"by version {run.manifest.data['repunet']}; go on with that"
+                raise StorageError(f"{path}: made with other prompts ({described['set']}), {by}")
             model._own_measures = measures.named(run.manifest.measures)
             model._own_stages = stages.named(run.manifest.stages)
             extensions.check(run.manifest.data.get("extensions", {}), model._used())

@@ -74,6 +74,7 @@ MOST_AGENTS = 200
 _LABELS = {
     "game_parameters": "Parameters of the game (NAME=VALUE, ...)",
     "network": "Ties at the start",
+    "prompts": "Wording of prompts",
     "n_agents": "Population",
     "backend": "Who answers (rules: free)",
     "dialogue_turns": "Turns of a dialogue",

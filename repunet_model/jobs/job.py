@@ -27,6 +27,7 @@ from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.jobs.resume import Start, check_nobody_types, start
 from repunet_model.stability import OPTION, StabilityRule
 from repunet_model.storage import Manifest, RunFolder, StepReader
+from repunet_model.storage.manifest import SHOWN_DIGITS
 from repunet_model.util.text import check_name, first_problem
 
 
@@ -278,6 +279,12 @@ def outcomes_table(outcomes: Sequence[JobOutcome]) -> Table:
     return table
 
 
+def _prompts_of(manifest: Manifest) -> str:
+    """Return what identifies a prompt set beside the version of this package: its name, and the hash of own folders."""
+    known = manifest.prompts
+    return f"{known['set']} ({known['sha256'][:SHOWN_DIGITS]})" if "folders" in known else str(known["set"])
+
+
 def check_same(run: StepReader, wanted: Manifest) -> None:
     """Check that a stored run has the description in a manifest; raise ConfigurationError if not."""
     place = run.folder.path
@@ -286,6 +293,8 @@ def check_same(run: StepReader, wanted: Manifest) -> None:
     entries = ("game_parameters", "network", "backend", "backend_for", "measures", "extensions")
     stored = {**run.manifest.config.in_table(), "stages": run.manifest.stages, "population": run.population["sha256"]}
     described = {**wanted.config.in_table(), "stages": wanted.stages, "population": wanted.data["population"]["sha256"]}
+    stored |= {"prompts": _prompts_of(run.manifest)}
+    described |= {"prompts": _prompts_of(wanted)}
     stored |= {name: run.manifest.data.get(name, wanted.data[name]) for name in entries}
     described |= json.loads(json.dumps({name: wanted.data[name] for name in entries}))
     for name, value in described.items():

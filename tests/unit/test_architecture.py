@@ -23,7 +23,7 @@ LAYERS = [
     {"stages"},
     {"agents", "measures"},
     {"stepping", "model"},
-    {"results", "stored_run", "chronicle", "export", "jobs"},
+    {"results", "stored_run", "chronicle", "export", "jobs", "prompt_check"},
     {"reference_layout", "report", "sweep"},
     {"study"},
     {"cli", "testing", "__main__"},
