@@ -12,8 +12,7 @@ import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -173,7 +172,9 @@ def _determines(first: NDArray[np.intp], second: NDArray[np.intp]) -> bool:
 
 
 def _is_numeric(values: pd.Series[Any]) -> bool:
-    return all(isinstance(value, Real) and not isinstance(value, bool) and value == value for value in values)
+    return (
+        pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and bool(values.notna().all())
+    )
 
 
 def audit(table: pd.DataFrame, factors: Sequence[Factor], outcome: str, seed: str = "seed") -> Audit | None:
@@ -311,7 +312,7 @@ class _Model:
         for number, level in enumerate(factor.levels):
             code = np.zeros(self.width)
             if factor.is_line:
-                code[places] = level
+                code[places] = cast("float", level)
             elif number:
                 code[places[number - 1]] = 1.0
             codes.append((level, code))

@@ -1,4 +1,4 @@
-"""Shares of variance and effects of factors in planted tables: known amounts are found, and nothing where there is none."""
+"""Shares of variance and effects of factors in planted tables: known amounts are found."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ def planted(persona: float = 0.0, model: float = 0.0, seeds: int = 12, noise: fl
             "model": name,
             "persona": shape,
             "seed": seed,
-            "rate": 0.4 + push[seed] + persona * (shape == "bullets") + model * (name == "b") + draws.normal(scale=noise),
+            "rate": 0.4
+            + push[seed]
+            + persona * (shape == "bullets")
+            + model * (name == "b")
+            + draws.normal(scale=noise),
         }
         for mode, name, shape, seed in product(["full", "neither"], "abc", ["prose", "bullets"], range(seeds))
     ]
