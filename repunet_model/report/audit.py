@@ -265,8 +265,8 @@ def effects_table(finals: Sequence[Audited]) -> Table:
     caption = (
         f"Main effects on the final cooperation rate: means at each level, the other factors at their mean, and "
         f"differences from the first level, estimated within seeds ({METHOD} over seeds, not adjusted). p, Holm: "
-        "adjusted for all pairs of levels of all factors of the scenario. Of a number that varies with others, as in a Latin "
-        "hypercube, both ends of a straight line are shown."
+        "adjusted for all pairs of levels of all factors of the scenario. Of a number that varies with others, as in a "
+        "Latin hypercube, both ends of a straight line are shown."
     )
     headings = ["scenario", "factor", "level", "mean", "difference from the first", "p, Holm", "seeds"]
     return Table(caption, headings, rows, words=3)
@@ -277,8 +277,8 @@ def claims_table(found: Sequence[Audited]) -> Table:
     rows = [[each.scenario, each.outcome, answers_in_words(each), each.verdict] for each in found if each.is_claim]
     caption = (
         "Whether the contrast between two modes is above 0, by level of each factor, and what this hangs on. "
-        "Sensitive: two levels answer differently, and the difference between them is shown (p < 0.05, Holm); stable: all levels "
-        "answer alike; not decided: they do not, but no difference between them is shown."
+        "Sensitive: two levels answer differently, and the difference between them is shown (p < 0.05, Holm); stable: "
+        "all levels answer alike; not decided: they do not, but no difference between them is shown."
     )
     return Table(caption, ["scenario", "contrast", "above 0?", "verdict"], rows, words=4)
 
