@@ -53,10 +53,13 @@ class Audited:
         if self.found is None:
             return "not decided: no factor varies within seeds"
         sensitive = self.sensitive_to()
-        if sensitive:
-            return f"sensitive to {', '.join(label(each) for each in sensitive)}"
-        unclear = self._unclear(self.found)
-        return f"not decided for {', '.join(label(each) for each in unclear)}" if unclear else "stable"
+        unclear = [each for each in self._unclear(self.found) if each not in sensitive]
+        parts = [
+            f"{words} {', '.join(label(each) for each in own)}"
+            for words, own in (("sensitive to", sensitive), ("not decided for", unclear))
+            if own
+        ]
+        return "; ".join(parts) or "stable"
 
     def sensitive_to(self) -> list[Effects]:
         """Return the factors that the outcome is sensitive to."""
@@ -74,7 +77,8 @@ class Audited:
         """Return the factors for which the data do not decide."""
         if not self.is_claim:
             return found.undecided()
-        return [each for each in found.effects if len({verdict(mean) for mean in each.means.values()}) != 1]
+        answers = {each.factor.name: {verdict(mean) for mean in each.means.values()} for each in found.effects}
+        return [each for each in found.effects if answers[each.factor.name] not in ({"yes"}, {"no"}, {"no difference"})]
 
     def described(self) -> dict[str, Any]:
         """Return the audit as plain data."""
@@ -139,8 +143,8 @@ def audits(evidence: Evidence) -> list[Audited]:
         if not names:
             continue
         title = games.find(game).title
-        rows = [_row(run, names, value) for run in runs if (value := run.mean_of(MEASURE)) is not None]
-        found.append(Audited(title, FINAL, _audit(rows, names), runs, is_claim=False))
+        rows = [row(run, names, rate) for run in runs if (rate := run.mean_of(MEASURE)) is not None]
+        found.append(of_rows(title, FINAL, rows, names, runs, is_claim=False))
         found += claims_of_modes(title, panels, [name for name in names if name != "mode"])
     return found
 
@@ -152,20 +156,31 @@ def claims_of_modes(title: str, panels: Sequence[Panel], names: Sequence[str]) -
         for panel in panels:
             differences = paired(panel.by_seed(first, MEASURE), panel.by_seed(second, MEASURE))
             by_pair = {run.pair: run for run in panel.runs.get(first, ())}
-            rows += [_row(by_pair[seed], names, value) for seed, value in differences.items()]
+            rows += [row(by_pair[seed], names, value) for seed, value in differences.items()]
             runs += [run for run in panel.all_runs if run.mode in (first, second)] if differences else []
         if rows:
-            yield Audited(title, f"{first} − {second}", _audit(rows, names), runs, is_claim=True)
+            yield of_rows(title, f"{first} − {second}", rows, names, runs, is_claim=True)
 
 
-def _row(run: Run, names: Sequence[str], value: float) -> dict[str, Any]:
+def row(run: Run, names: Sequence[str], value: float) -> dict[str, Any]:
+    """Return a row of an audit's table: an outcome with the seed and the factors of a run."""
     own = factors(run)
     return {"seed": run.pair, "outcome": value, **{f"factor {name}": own.get(name) for name in names}}
 
 
-def _audit(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> Audit | None:
+def of_rows(
+    scenario: str,
+    outcome: str,
+    rows: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    runs: Sequence[Run],
+    *,
+    is_claim: bool,
+) -> Audited:
+    """Return the audit of an outcome from rows of a table (see `row`), whose factors have these names."""
     table = pd.DataFrame(rows).rename(columns={f"factor {name}": name for name in names})
-    return audit(table, factors_of(table, names), "outcome") if rows else None
+    found = audit(table, factors_of(table, names), "outcome") if rows else None
+    return Audited(scenario, outcome, found, runs, is_claim)
 
 
 def section(evidence: Evidence) -> Section | None:
@@ -273,14 +288,14 @@ def effects_table(finals: Sequence[Audited]) -> Table:
 
 
 def claims_table(found: Sequence[Audited]) -> Table:
-    """Build the table of verdicts on contrasts between modes."""
+    """Build the table of verdicts on claims."""
     rows = [[each.scenario, each.outcome, answers_in_words(each), each.verdict] for each in found if each.is_claim]
     caption = (
-        "Whether the contrast between two modes is above 0, by level of each factor, and what this hangs on. "
-        "Sensitive: two levels answer differently, and the difference between them is shown (p < 0.05, Holm); stable: "
-        "all levels answer alike; not decided: they do not, but no difference between them is shown."
+        "Whether a number is above 0, by level of each factor, and what the answer hangs on. Sensitive: two levels "
+        "answer differently, and the difference between them is shown (p < 0.05, Holm); stable: all levels answer alike, "
+        "with yes, no or no difference; not decided: anything else."
     )
-    return Table(caption, ["scenario", "contrast", "above 0?", "verdict"], rows, words=4)
+    return Table(caption, ["scenario", "question or contrast", "above 0?", "verdict"], rows, words=4)
 
 
 def answers_in_words(audited: Audited) -> str:

@@ -133,8 +133,16 @@ class Audit:
         return [each for each in self.effects if any(pair.is_shown for pair in each.differences)]
 
     def undecided(self) -> list[Effects]:
-        """Return the factors without a difference that has a test or a point interval: too few seeds, or confounded."""
-        return [each for each in self.effects if all(pair.adjusted is None for pair in each.differences)]
+        """Return the factors without a shown difference for which there is no test, or an unadjusted one shows some."""
+        return [
+            each
+            for each in self.effects
+            if not any(pair.is_shown for pair in each.differences)
+            and (
+                all(pair.adjusted is None for pair in each.differences)
+                or any(pair.contrast.p is not None and pair.contrast.p < 1 - LEVEL for pair in each.differences)
+            )
+        ]
 
 
 def factors_of(table: pd.DataFrame, columns: Sequence[str]) -> list[Factor]:

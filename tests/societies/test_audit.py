@@ -16,6 +16,7 @@ from repunet_model.games.prisoners_dilemma import ChooseMove, Move, MoveAnswer
 from repunet_model.questions.base import Answer
 from repunet_model.report.audit import audits, section
 from repunet_model.report.evidence import Evidence, read
+from repunet_model.study import auditing, claims
 from repunet_model.sweep.folder import SweepFolder
 
 PLAIN, IN_BULLETS = 0.3, 0.7
@@ -82,3 +83,17 @@ def test_what_depends_on_nothing_is_stable() -> None:
     shown = section(evidence)
     assert shown is not None
     assert "final cooperation is stable; " in shown.texts[0]
+
+
+def test_an_answer_that_differs_between_backends_is_sensitive_to_them_and_one_that_does_not_is_stable() -> None:
+    words = "sweep --backend always_cooperate --backend always_defect --activation simultaneous,sequential"
+    assert main([*words.split(), *"--seeds 1-5 --steps 1 -n 4 --workers 1".split()]) == 0
+    evidence = read(SweepFolder.open(Path("sim_storage/sweep")).whole_runs())
+    persistence = next(claim for claim in claims.CLAIMS if claim.key == "persistence")
+    (found,) = auditing.audits(evidence, [persistence])
+    assert [each.factor.name for each in found.sensitive_to()] == ["backend"]
+    assert found.verdict.startswith("sensitive to backend; not audited for agent specification")
+    apart = [run for run in evidence.runs if run.parameters["backend"] == "always_defect"]
+    (found,) = auditing.audits(Evidence(apart), [persistence])
+    assert found.verdict.startswith("stable; not audited for model")
+    assert "no at every level" in str(auditing.section([found]).tables[0].rows)
