@@ -288,7 +288,7 @@ class Manifest:
             "version": self.data["repunet"],
             "parent": parent.get("run"),
             "parent_step": parent.get("step"),
-            "before_fork": _before(parent, game_parameters) if self.shared_steps else None,
+            "before_fork": _before(parent, game_parameters, self.prompts["set"]) if self.shared_steps else None,
         }
 
     @property
@@ -324,8 +324,8 @@ def _cell(value: Any) -> Any:
 _NOT_PARAMETERS = {"backend", "reads_prompts"}
 
 
-def _before(parent: Mapping[str, Any], game_parameters: Mapping[str, Any]) -> str:
-    """Return the parameters before a fork, in words; `game_parameters` are those after it."""
+def _before(parent: Mapping[str, Any], game_parameters: Mapping[str, Any], prompts: str) -> str:
+    """Return the parameters before a fork, in words; `game_parameters` and the name of the set are those after it."""
     if "was" not in parent:
         return "unknown"
     names = {*RunConfig.model_fields, *RESOLVED}
@@ -333,7 +333,9 @@ def _before(parent: Mapping[str, Any], game_parameters: Mapping[str, Any]) -> st
     if "mechanism" in was:
         was["mechanism"] = str(Mechanism.read(was["mechanism"]))
     if "prompts" in was:
-        was["prompts"] = was["prompts"]["set"] if isinstance(was["prompts"], dict) else NEUTRAL
+        before = was.pop("prompts")
+        name = before["set"] if isinstance(before, dict) else NEUTRAL
+        was |= {"prompts": name} if name != prompts else {}  # Else the same set of another version.
     for name, value in (was.pop("game_parameters", None) or {}).items():
         if game_parameters.get(name) != value:
             was[f"{OF_GAME}{name}"] = value

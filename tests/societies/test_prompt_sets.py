@@ -16,6 +16,7 @@ from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.prompt_check import check
 from repunet_model.questions.prompt_sets import NEUTRAL, TABLE, PromptSet, of_packaged, packaged, packaged_names
+from repunet_model.results.tables import table_of
 from repunet_model.storage import Manifest, StepReader
 from tests.backends import Overheard
 from tests.conftest import contents
@@ -148,6 +149,9 @@ def test_a_run_goes_on_replays_and_forks_without_the_folder(mine: Path) -> None:
     (fork,) = (path for path in storage.iterdir() if path.name not in ("whole", "parted"))
     assert StepReader.open(fork).manifest.prompts["set"] == "plain"
     RepuNetModel.load(fork).step()
+    table = table_of(StepReader.open(fork))
+    assert list(table["prompts"]) == ["mine"] * 4 + ["plain"]
+    assert set(table["before_fork"].dropna()) == {'prompts="mine"'}
 
 
 class Reading(Overheard):
