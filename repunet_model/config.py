@@ -313,6 +313,12 @@ class RunConfig(BaseModel):
         """Return the entries of a manifest: all parameters that are not resolved, as plain data."""
         return {name: value for name, value in self.model_dump(mode="json").items() if name not in RESOLVED}
 
+    @property
+    def conditions(self) -> str:
+        """The mode in words, and the mechanism if it is not the default."""
+        parts = parts_in_words(self.reputation, self.gossip)
+        return parts if self.mechanism == PAPER else f"{parts}, mechanism {self.mechanism}"
+
     def keywords(self) -> dict[str, Any]:
         """Return these parameters as keywords of `RepuNetModel`, scalars all, without the resolved ones."""
         return {"rng" if name == "seed" else name: value for name, value in self.in_table().items()}
