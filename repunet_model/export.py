@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from repunet_model import games, stages
 from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.personas import Persona
 from repunet_model.storage import Row, StepReader, to_json
 from repunet_model.storage.schema import TIES, Column, Table
 from repunet_model.util import files
@@ -54,8 +55,8 @@ def whole(out: Path, *, is_file: bool = False) -> Iterator[Path]:
 def export_graph(run: StepReader, number: int, out: Path, layout: str) -> None:
     """Write the network after a step as a graph file.
 
-    Nodes have the attributes name, disposition, resources (in units) and score (the mean of all records about the
-    agent, over its roles); edges have roles, as a comma-separated text.
+    Nodes have the attributes name, disposition, resources (in units), score (the mean of all records about the agent,
+    over its roles) and "traits.NAME" for each trait; edges have roles, as a comma-separated text.
 
     Args:
         run: The run.
@@ -70,7 +71,8 @@ def export_graph(run: StepReader, number: int, out: Path, layout: str) -> None:
     graph: nx.DiGraph[str] = nx.DiGraph()
     for persona, agent in zip(run.personas, state["agents"], strict=True):
         name, resources, score = persona.name, float(agent["resources"]), state["scores"].get(persona.name, 0.0)
-        graph.add_node(name, name=name, disposition=persona.disposition.value, resources=resources, score=score)
+        known = {"name": name, "disposition": persona.disposition.value, "resources": resources, "score": score}
+        graph.add_node(name, **known, **persona.trait_columns())
     for name, other, roles in state["network"]["ties"]:
         graph.add_edge(name, other, roles=", ".join(roles))
     with whole(out, is_file=True) as place:
@@ -81,7 +83,7 @@ def export_graph(run: StepReader, number: int, out: Path, layout: str) -> None:
 
 
 def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
-    """Write a file for each table, with the rows of all steps up to one; nested values are JSON text.
+    """Write a file for each table, with the rows of all steps up to one, and `personas`; nested values are JSON text.
 
     Args:
         run: The run.
@@ -106,6 +108,17 @@ def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
             else:
                 schema = pa.schema([(name, _ARROW[column.kind]) for name, column in columns.items()])
                 parquet.write_table(pa.Table.from_pylist(rows, schema), place / f"{table.name}.parquet")
+        people = pd.DataFrame([_persona_row(persona) for persona in run.personas])
+        if layout == "csv":
+            people.to_csv(place / "personas.csv", index=False, lineterminator="\n")
+        else:
+            people.to_parquet(place / "personas.parquet", index=False)
+
+
+def _persona_row(persona: Persona) -> Row:
+    """Return a persona as a row; values of a trait are text, since those of others may be no numbers."""
+    row = persona.columns() | {name: str(value) for name, value in persona.trait_columns().items()}
+    return {"biography": None, **row, "learned": _plain(row["learned"], dict)}
 
 
 _ADDED = {

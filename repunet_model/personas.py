@@ -2,9 +2,10 @@
 
 A persona has a name, age, gender, country and disposition; a `biography`, which lasts; traits with names of their own,
 such as a village; and, for each role, an initial `learned` text, which takes the place of the words of the disposition
-and which the agent rewrites. The built-in set (20 personas, Ren et al. 2026) is stored in `seeds/`, with a text for each
-disposition and game: "built-in" has ten altruistic and ten self-interested ones, as in the paper; in "rational" all are
-self-interested, as the investors of the published code's later seed. A persona file (JSON) has one of three forms::
+and which the agent rewrites. The built-in set (20 personas, Ren et al. 2026) is stored in `seeds/`, with a text for
+each disposition and game: "built-in" has ten altruistic and ten self-interested ones, as in the paper; in "rational"
+all are self-interested, as the investors of the published code's later seed. A persona file (JSON) has one of three
+forms::
 
     [{"name": ..., "disposition": ..., ...}, ...]       personas
     {NAME: LEARNED, ...}                                the built-in set, with initial texts for the named personas
@@ -43,6 +44,9 @@ from pydantic import (
 from repunet_model.config import BUILT_IN, PERSONA_SETS, RATIONAL
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.text import SCENARIOS, first_problem, one_line, without_marks
+
+OLDEST = 150
+"""The highest age, in years."""
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 
@@ -110,7 +114,7 @@ class Persona(BaseModel):
 
     name: Label
     disposition: Disposition
-    age: Annotated[int, Field(ge=0, le=150)] | None = None
+    age: Annotated[int, Field(ge=0, le=OLDEST)] | None = None
     gender: Label | None = None
     country: Label | None = None
     learned: Learned | None = None
@@ -132,10 +136,13 @@ class Persona(BaseModel):
             *(f"{name}: {value}" for name, value in self.traits.items()),
         ]
 
+    def trait_columns(self) -> dict[str, str | int | float]:
+        """Return the traits as columns of a table, "traits.NAME"."""
+        return {f"traits.{name}": value for name, value in self.traits.items()}
+
     def columns(self) -> dict[str, Any]:
-        """Return the persona as a row of a table, with a column "traits.NAME" for each trait."""
-        row = self.model_dump(mode="json", exclude={"traits"})
-        return row | {f"traits.{name}": value for name, value in self.traits.items()}
+        """Return the persona as a row of a table."""
+        return self.model_dump(mode="json", exclude={"traits"}) | self.trait_columns()
 
     def learned_as(self, role: str) -> str | None:
         """Return the initial text for a role; None for the text of the disposition."""
@@ -224,7 +231,7 @@ def population(
         name, content = personas.name, personas.personas
     elif isinstance(personas, str):
         name, where = Path(personas).stem, f"persona file {personas}"
-        where, content = _of_game(_content(Path(personas), where), game, where)
+        where, content = _of_game(json_content(Path(personas), where), game, where)
     if isinstance(content, dict):
         chosen = _taught(content, n_agents, where)
     elif isinstance(content, list | tuple):
@@ -298,8 +305,8 @@ def _of_game(content: Any, game: str, where: str) -> tuple[str, Any]:
     return f"{where}, {own[0]}", content[own[0]]
 
 
-def _content(path: Path, where: str) -> Any:
-    """Read a JSON file; refuse objects with repeated names."""
+def json_content(path: Path, where: str) -> Any:
+    """Read a JSON file; raise ConfigurationError if it cannot be read, or an object has a name twice."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
