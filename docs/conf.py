@@ -45,7 +45,7 @@ nitpick_ignore_regex = [
     # Type variables, and types that are imported for type checkers alone: they have no full name.
     (r"py:class", r"[A-Z]\w*"),
     # Types of parts that are internal, so that the reference does not describe them.
-    (r"py:.*", r"repunet_model\.(backends\.prices|jobs|journal|questions\.(compound|prompts)|stages)\..*"),
+    (r"py:.*", r"repunet_model\.(backends\.(endpoints|prices)|jobs|journal|questions\.(compound|prompts)|stages)\..*"),
 ]
 
 

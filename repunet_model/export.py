@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from repunet_model import games, stages
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.personas import Persona
 from repunet_model.storage import Row, StepReader, to_json
-from repunet_model.storage.schema import TIES, Column, Table
+from repunet_model.storage.schema import Column
 from repunet_model.util import files
 
 
@@ -87,7 +87,7 @@ def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
 
     Args:
         run: The run.
-        last: The last step. The history of an imported run is included, with the published numbers of steps.
+        last: The last step.
         out: The folder to create.
         layout: "csv" or "parquet".
 
@@ -97,45 +97,41 @@ def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
     facts = games.find(run.manifest.config.game).facts
     with whole(out) as place:
         for table in (table for table in stages.tables() if table.is_exported):
-            columns = {**_ADDED, **table.columns_with(facts)}
+            columns = {**_STEP, **table.columns_with(facts)}
             rows = [
-                {name: _plain(row.get(name), column.kind) for name, column in columns.items()}
-                for row in _all_rows(run, last, table)
+                {name: _plain({"step": step.number, **row}.get(name), column.kind) for name, column in columns.items()}
+                for step in run.steps(1, last)
+                for row in step.rows(table)
             ]
-            if layout == "csv":
-                frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
-                frame.to_csv(place / f"{table.name}.csv", index=False, lineterminator="\n")
-            else:
-                schema = pa.schema([(name, _ARROW[column.kind]) for name, column in columns.items()])
-                parquet.write_table(pa.Table.from_pylist(rows, schema), place / f"{table.name}.parquet")
-        people = pd.DataFrame([_persona_row(persona) for persona in run.personas])
-        if layout == "csv":
-            people.to_csv(place / "personas.csv", index=False, lineterminator="\n")
-        else:
-            people.to_parquet(place / "personas.parquet", index=False)
+            _write(rows, {name: column.kind for name, column in columns.items()}, place / table.name, layout)
+        people = [_persona_row(persona) for persona in run.personas]
+        kinds = {**_PERSONA, **{name: str for row in people for name in row if name not in _PERSONA}}
+        _write(people, kinds, place / "personas", layout)
+
+
+def _write(rows: Sequence[Row], columns: Mapping[str, type], file: Path, layout: str) -> None:
+    """Write rows to a file; `file` has no ending, `columns` are the types by name."""
+    if layout == "csv":
+        frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
+        frame.to_csv(file.with_name(f"{file.name}.csv"), index=False, lineterminator="\n")
+    else:
+        schema = pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
+        parquet.write_table(pa.Table.from_pylist(rows, schema), file.with_name(f"{file.name}.parquet"))
 
 
 def _persona_row(persona: Persona) -> Row:
     """Return a persona as a row; values of a trait are text, since those of others may be no numbers."""
     row = persona.columns() | {name: str(value) for name, value in persona.trait_columns().items()}
-    return {"biography": None, **row, "learned": _plain(row["learned"], dict)}
+    return row | {"learned": _plain(row["learned"], dict)}
 
 
-_ADDED = {
-    "imported": Column(bool, "whether the row is from the past of an imported run"),
-    "step": Column(int, "step of the row"),
-}
-"""The first columns of every exported table."""
+_PERSONA = {name: int if name == "age" else str for name in Persona.model_fields if name != "traits"}
+"""The first columns of the table of personas."""
+
+_STEP = {"step": Column(int, "step of the row")}
+"""The first column of every exported table."""
 
 _ARROW = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), **dict.fromkeys((str, list, dict), pa.string())}
-
-
-def _all_rows(run: StepReader, last: int, table: Table[Any]) -> Iterator[Row]:
-    """Yield the rows of a table up to a step, with the added columns."""
-    if run.manifest.imported is not None and table is not TIES:
-        yield from ({"imported": True, **row} for row in run.step(0).rows(table))
-    for step in run.steps(1, last):
-        yield from ({"imported": False, "step": step.number, **row} for row in step.rows(table))
 
 
 def _plain(value: Any, kind: type) -> Any:

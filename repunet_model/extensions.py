@@ -25,7 +25,7 @@ def load(files: Sequence[str]) -> None:
     for file in files:
         path = Path(file).resolve()
         if str(path) not in _LOADED:
-            _LOADED[str(path)] = imported(path)
+            _LOADED[str(path)] = module_at(path)
 
 
 def loaded() -> list[str]:
@@ -61,7 +61,7 @@ def check(recorded: Mapping[str, str], used: Iterable[Callable[..., object]]) ->
             )
 
 
-def imported(path: Path) -> ModuleType:
+def module_at(path: Path) -> ModuleType:
     """Import a Python file as a module of its name; raise ConfigurationError if that fails. `load` also keeps it."""
     name = path.stem
     if path.suffix != ".py" or not path.is_file():

@@ -14,16 +14,34 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import Any, Protocol
 
 import networkx as nx
 
 from repunet_model.errors import ConfigurationError, RepuNetError
-from repunet_model.personas import Disposition
+from repunet_model.memory import Memory
+from repunet_model.personas import Disposition, Persona
 from repunet_model.storage.schema import GOSSIP, StepLog
 
-if TYPE_CHECKING:
-    from repunet_model.agents import RepuNetAgent
+
+class Measured(Protocol):
+    """An agent, as far as it is measured."""
+
+    memory: Memory
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def persona(self) -> Persona:
+        """Its persona."""
+
+    @property
+    def resources(self) -> Decimal:
+        """Its resources, in units."""
+
 
 Measure = Callable[[Any], float | None]
 """A registered measure: returns a finite number, or None where it is undefined."""
@@ -125,7 +143,7 @@ def take(model: object, own: Mapping[str, Measure]) -> dict[str, float | None]:
 
 
 def of_society(
-    agents: Iterable[RepuNetAgent], graph: nx.DiGraph[str], scores: Mapping[str, float] | None, seed: int, step: int
+    agents: Iterable[Measured], graph: nx.DiGraph[str], scores: Mapping[str, float] | None, seed: int, step: int
 ) -> dict[str, float | None]:
     """Measure the state of a society after a step.
 
@@ -174,7 +192,7 @@ def of_step(log: StepLog, calls: int) -> dict[str, Any]:
     return {**gossip_counts(log.rows(GOSSIP)), "gossip_lapsed": log.lapsed, "calls": calls}
 
 
-def _recent_cooperation(agents: Iterable[RepuNetAgent]) -> dict[str, float]:
+def _recent_cooperation(agents: Iterable[Measured]) -> dict[str, float]:
     """Return each agent's share of cooperation among its remembered choices."""
     shares = {}
     for agent in agents:

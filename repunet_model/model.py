@@ -294,6 +294,8 @@ class RepuNetModel(SteppedModel):
     def stable(self, rule: StabilityRule) -> Stopped | None:
         """Return where the run is stable by a rule, and note it in the folder of a stored run.
 
+        To run at most 100 steps::
+
             rule = StabilityRule()
             while model.steps < 100 and not model.stable(rule):
                 model.step()

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Self, cast
 
@@ -16,7 +16,7 @@ import networkx as nx
 from repunet_model.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from repunet_model.storage.schema import NetworkState
+    from repunet_model.storage.schema import NetworkState, TieRow
 
 
 def _refuse(*_: object, **__: object) -> None:
@@ -112,6 +112,14 @@ class SocialNetwork:
             self.bind(agent, other, role)
         else:
             self.unbind(agent, other, role)
+
+    def changes_since(self, before: SocialNetwork) -> Iterator[TieRow]:
+        """Yield the ties that were cut since an earlier state, then those that were made."""
+        for one, another, bound in ((before, self, False), (self, before, True)):
+            for agent, other, roles in one.to_dict()["ties"]:
+                for role in roles:
+                    if not another.is_bound(agent, other, role):
+                        yield {"agent": agent, "other": other, "role": role, "bound": bound}
 
     def to_dict(self) -> NetworkState:
         """Return ties and blacklists as plain data, in the order of the population."""

@@ -226,20 +226,39 @@ def population(
     """
     if isinstance(personas, str) and personas in PERSONA_SETS:
         return Population(personas, _stretched(personas, n_agents))
-    name, where, content = GIVEN, "personas", personas
-    if isinstance(personas, Population):
-        name, content = personas.name, personas.personas
-    elif isinstance(personas, str):
+    name, where = GIVEN, "personas"
+    if isinstance(personas, str):
         name, where = Path(personas).stem, f"persona file {personas}"
-        where, content = _of_game(json_content(Path(personas), where), game, where)
-    if isinstance(content, dict):
-        chosen = _taught(content, n_agents, where)
-    elif isinstance(content, list | tuple):
-        chosen = validated(content, where)
+        chosen = _in_file(Path(personas), game, n_agents)
+    elif isinstance(personas, Population):
+        name, chosen = personas.name, validated(personas.personas, where)
     else:
-        raise ConfigurationError(f"{where}: must be a list of personas, or a mapping of names to learned texts")
+        chosen = _listed(personas, n_agents, where)
     _check(chosen, game, roles, n_agents, where)
+    if len(chosen) < 2:
+        raise ConfigurationError(f"{where}: {len(chosen)} persona(s), at least 2 are needed to meet")
     return Population(name, chosen[:n_agents])
+
+
+def read_file(path: Path, game: str, roles: Sequence[str]) -> list[Persona]:
+    """Read the personas of a file, of any number; raise ConfigurationError if one is invalid or there twice."""
+    chosen = _in_file(path, game, None)
+    _check(chosen, game, roles, None, f"persona file {path}")
+    return chosen
+
+
+def _in_file(path: Path, game: str, n_agents: int | None) -> list[Persona]:
+    where, content = _of_game(json_content(path, f"persona file {path}"), game, f"persona file {path}")
+    return _listed(content, n_agents, where)
+
+
+def _listed(content: Any, n_agents: int | None, where: str) -> list[Persona]:
+    """Return the personas that a list or a mapping of names to learned texts stands for."""
+    if isinstance(content, dict):
+        return _taught(content, n_agents, where)
+    if isinstance(content, list | tuple):
+        return validated(content, where)
+    raise ConfigurationError(f"{where}: must be a list of personas, or a mapping of names to learned texts")
 
 
 def validated(rows: Sequence[Any], where: str) -> list[Persona]:
@@ -273,8 +292,6 @@ def _taught(learned: Mapping[str, Any], n_agents: int | None, where: str) -> lis
 
 def _check(chosen: Sequence[Persona], game: str, roles: Sequence[str], n_agents: int | None, where: str) -> None:
     """Check the number of personas, the uniqueness of names, and the roles of learned texts."""
-    if len(chosen) < 2:
-        raise ConfigurationError(f"{where}: {len(chosen)} persona(s), at least 2 are needed to meet")
     if n_agents is not None and n_agents > len(chosen):
         raise ConfigurationError(f"{where}: {len(chosen)} personas, but n_agents is {n_agents}")
     seen: set[str] = set()

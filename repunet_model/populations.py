@@ -41,6 +41,31 @@ GENDERS = ("female", "male")
 """The genders of the table of traits."""
 
 
+_TRAITS = re.compile(
+    r"(?:You are|I am) [^,.]+, an? (\d{1,3})-year-old (male|female) from ((?:the )?[A-Z][\w'-]*(?: [A-Z][\w'-]*)*)"
+)
+_ALTRUIST = re.compile(r"altru", re.IGNORECASE)
+_SELFISH = re.compile(
+    r"individualis|self-interest|extremely rational|personal (?:gain|interest|success)|own comfort", re.IGNORECASE
+)
+_PUBLIC_SPIRITED = re.compile(r"cooperat|communit|society|collective|welfare", re.IGNORECASE)
+"""Words of the published initial texts; the last are those of altruists only without words of self-interest."""
+
+
+def told_by(text: str) -> dict[str, Any]:
+    """Return what an initial text tells of age, gender, country and disposition; nothing of what it leaves open."""
+    found = _TRAITS.match(text)
+    told: dict[str, Any] = dict(zip(("age", "gender", "country"), found.groups(), strict=True)) if found else {}
+    if found:
+        told["age"] = int(found[1])
+    altruistic, selfish = bool(_ALTRUIST.search(text)), bool(_SELFISH.search(text))
+    if not altruistic and not selfish:
+        altruistic = bool(_PUBLIC_SPIRITED.search(text))
+    if altruistic != selfish:
+        told["disposition"] = Disposition.ALTRUISTIC if altruistic else Disposition.SELF_INTERESTED
+    return told
+
+
 def learned_in(run: StepReader, step: int) -> dict[str, Learned]:
     """Return the learned texts of a stored run's agents after a step, by name, and by role in a game of two roles.
 

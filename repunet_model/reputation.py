@@ -46,6 +46,23 @@ def score_of(distribution: Sequence[float]) -> float:
     return max(-1.0, min(1.0, x5 + x4 - x2 - x1))
 
 
+def with_sum_1(numbers: Sequence[float]) -> tuple[float, float, float, float, float]:
+    """Return the distribution with the score of five numbers in [0, 1] that may sum to anything.
+
+    Whatever the sum, the neutral level takes the difference to 1. If the other four sum to more than 1, the good and
+    the bad ones lose the same amount. So neither side gains.
+    """
+    x1, x2, x3, x4, x5 = numbers
+    bad, good, total = x1 + x2, x4 + x5, math.fsum(numbers)
+    if math.isclose(total, 1.0, abs_tol=1e-9):
+        return x1, x2, x3, x4, x5
+    if bad + good <= 1.0:
+        return x1, x2, 1.0 - bad - good, x4, x5
+    score = max(-1.0, min(1.0, good - bad))
+    low, high = (1 - score) / 2 / bad if bad else 0.0, (1 + score) / 2 / good if good else 0.0
+    return x1 * low, x2 * low, 0.0, x4 * high, x5 * high
+
+
 @dataclass(frozen=True, slots=True)
 class ReputationRecord:
     """The opinion of one agent about a subject in a role.

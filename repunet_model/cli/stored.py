@@ -82,7 +82,7 @@ def profile(run_folder: RunAtStep, storage: Storage = Path("sim_storage")) -> No
 
 @app.command("import")
 def import_(
-    path: Annotated[Path, typer.Argument(help="A published run, whose last step is taken, or one of its steps.")],
+    path: Annotated[Path, typer.Argument(help="A published run, or one of its steps, read alone.")],
     scenario: Annotated[
         Any,
         typer.Option(parser=parse_scenario, metavar="NAME", help="pd, investment or sign_up; by default as it shows."),
@@ -91,14 +91,14 @@ def import_(
     gossip: Annotated[Any, typer.Option(parser=parse_yes_no, metavar="y|n", help="By default as it shows.")] = None,
     personas: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Persona file with the dispositions, which are not there."),
+        typer.Option(metavar="FILE", help="Persona file with dispositions, of all agents or of some."),
     ] = None,
-    backend: Annotated[str, typer.Option(help="Who answers from then on: rules, openai, openai:MODEL.")] = "rules",
+    backend: Annotated[str, typer.Option(help="Who answers further steps: rules, openai, openai:MODEL.")] = "rules",
     seed: Annotated[int, typer.Option(help="Seed of the steps to come.")] = 1,
     sim_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the new run.")] = None,
     storage: Storage = Path("sim_storage"),
 ) -> None:
-    """Make a run from a seed or a step of the published implementation, and say what could not be read exactly."""
+    """Make a run from one of the published implementation, step by step, and say what could not be read exactly."""
     from repunet_model.reference_layout import Told, import_run
 
     told = Told(game=scenario, reputation=reputation, gossip=gossip, personas=personas)

@@ -118,6 +118,15 @@ class Outcome:
     course: EncounterStatus
     facts: Mapping[str, Any]
 
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any], facts: Iterable[str]) -> Self:
+        """Reconstruct an outcome, without the words of its accounts, from a row and the names of the game's facts."""
+        first, second = (
+            PlayerOutcome(Decimal(str(row[f"{side}_payoff"] or 0)), row[f"{side}_cooperated"], "")
+            for side in ("first", "second")
+        )
+        return cls((first, second), EncounterStatus(row["course"]), {name: row[name] for name in facts})
+
 
 @dataclass(frozen=True, slots=True)
 class Declaration:

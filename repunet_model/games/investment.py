@@ -9,8 +9,8 @@ Money is counted exactly, in hundredths of a unit: the outcome is rounded down, 
 rounded share leaves of it, so that both payoffs sum to the outcome minus the amount invested.
 
 Rates of a step: accepted / encounters; cooperation, which is accepted with an actual share of at least the promised
-one, / encounters; honoured, the same / accepted; honest reports / accepted; the mean share of its holdings that an
-accepting investor invests; cheating, the mean of max(0, 1 - actual / promised share).
+one, / encounters; honoured, the same / accepted; honest reports, to the hundredth of a unit, / accepted; the mean share
+of its holdings that an accepting investor invests; cheating, the mean of max(0, 1 - actual / promised share).
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 
 CENT = Decimal("0.01")
+HONEST_WITHIN = 0.0099
+"""A report is honest if it differs from the outcome by less than a hundredth of a unit, but for binary rounding."""
 
 
 class InvestmentParameters(GameParameters):
@@ -296,7 +298,7 @@ class Investment(Game):
         return {name: known.get(name) for name in self.facts}
 
     def measure(self, outcomes: Sequence[Outcome], declared: Sequence[bool | None]) -> dict[str, float | None]:
-        """Return the rates named at the top of this file; facts that an imported run lacks are left out."""
+        """Return the rates named at the top of this file; facts that are not known are left out."""
         accepted = [outcome.facts for outcome in outcomes if outcome.facts["accepted"]]
         paid = _told(accepted, "actual_share", "promised_share")
         honoured = [actual >= promised for actual, promised in paid]
@@ -307,10 +309,65 @@ class Investment(Game):
             "cooperation_rate": sum(honoured) / encounters if encounters else None,
             "acceptance_rate": len(accepted) / len(outcomes) if outcomes else None,
             "honoured_rate": share(honoured),
-            "honest_report_rate": share(said == done for said, done in _told(accepted, "reported_outcome", "outcome")),
+            "honest_report_rate": share(
+                abs(said - done) < HONEST_WITHIN for said, done in _told(accepted, "reported_outcome", "outcome")
+            ),
             "invested_share": mean(invested) if invested else None,
             "cheating": mean(cheating) if cheating else None,
         }
+
+
+def settled_deal(
+    promised: Decimal | None,
+    amount: Decimal | None,
+    returned: Decimal | None,
+    kept: Decimal | None,
+    share: Decimal | None = None,
+    reported: Decimal | None = None,
+) -> dict[str, Any]:
+    """Return the columns of an accepted deal that follow from what is known of it; the others are null.
+
+    The actual share is in per cent of the outcome, even where the two parts do not sum to it. It equals the
+    promised share if the returned amount differs from the promise by less than a hundredth of a unit (rounding).
+
+    Args:
+        promised: The promised share, in per cent.
+        amount: The units invested.
+        returned: The units that the investor gets.
+        kept: The units that the trustee keeps.
+        share: The actual share, in per cent; None to derive it from the returned units.
+        reported: The units that the trustee reports.
+    """
+    outcome = None if amount is None else Investment.parameters.growth * amount
+    if outcome and share is not None:
+        returned = outcome * share / 100 if returned is None else returned
+        kept = outcome - returned if kept is None else kept
+    if outcome and share is None and returned is not None:
+        is_promised = promised is not None and abs(returned - outcome * promised / 100) < CENT
+        share = promised if is_promised else 100 * returned / outcome
+    gained = None if returned is None or amount is None else returned - amount
+    numbers = {
+        "first_payoff": gained,
+        "second_payoff": kept,
+        "promised_share": promised,
+        "amount": amount,
+        "outcome": outcome,
+        "actual_share": share,
+        "reported_outcome": reported,
+    }
+    return {
+        "accepted": True,
+        "first_cooperated": True,
+        "second_cooperated": None if share is None or promised is None else share >= promised,
+        **{name: None if number is None else float(number) for name, number in numbers.items()},
+    }
+
+
+def parts_differ(row: Mapping[str, Any]) -> bool:
+    """Whether the two parts of a deal do not sum to the doubled amount."""
+    if not row["accepted"] or None in (row["outcome"], row["first_payoff"], row["second_payoff"]):
+        return False
+    return abs(float(row["first_payoff"] + row["amount"] + row["second_payoff"] - row["outcome"])) > 1e-6
 
 
 def _told(accepted: Sequence[Mapping[str, Any]], first: str, second: str) -> list[tuple[float, float]]:

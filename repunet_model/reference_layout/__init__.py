@@ -13,11 +13,10 @@
         investment results/investment_results_<N>.txt
                                                 the encounters of the step in words
 
-Data without a field in the layout are written under the key `repunet_mesa`, which the published loader ignores: traits
-and disposition of a persona, mode and seed of the run, the exact state of an agent, text and payoff of an event, cause,
-step and source of each record, tone and dialogue of gossip. If the published code continues such a folder, most of this
-is lost, and the import reports it as missing. Not exported: calls and prompts, measures, usage, the steps in which ties
-were made or cut, reasons of earlier public choices, and the replies of a failed step.
+Data without a field in the layout are in meta.json under the key `repunet_mesa`, which the published loader ignores:
+parameters, personas, and all steps without calls and usage. An import restores them, unless another program changed the
+folder; then it reads what the layout itself holds, like any published run. An export of an imported step writes again
+what the folder had in fields that need not change.
 
 Steps of the prisoner's dilemma and of sign-up have the form in which the published code writes them; no real data of
 these were available for comparison.

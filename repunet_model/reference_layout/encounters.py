@@ -9,7 +9,7 @@ from typing import Any
 
 from repunet_model.games import find
 from repunet_model.games.base import EncounterStatus
-from repunet_model.games.investment import CENT, Investment
+from repunet_model.games.investment import settled_deal
 from repunet_model.games.prisoners_dilemma import Move, PrisonersDilemma
 from repunet_model.reference_layout.words import AVOIDED, SAYS_AVOIDED
 from repunet_model.storage.schema import INTERACTIONS, Row
@@ -22,6 +22,9 @@ SAID = ("course", "accepted", "promised_share", "amount", "first_payoff", "secon
 """The columns in which two sources of one encounter must agree; others follow from these or are free text."""
 
 _PARTIES = re.compile(r"(Success|Failed) investment[:.] [Ii]nvestor is (.+?)(?:,| and) [Tt]rustee is (.+?)\.?(?:\n|$)")
+_DEAL = re.compile(r"^(?=\| Trustee: .*?: allocated plan )", re.MULTILINE)
+"""The first line of an encounter in a result file; a deal that a blacklist forbids may have no end line."""
+
 _MOVES = re.compile(r"Game_result is .+?\. (.+) chose (Cooperate|Defect), (.+) chose (Cooperate|Defect)")
 
 
@@ -43,76 +46,31 @@ def _investment(step: int, text: str) -> Row | None:
     kind, investor, trustee = parties.groups()
     told = text[parties.end() :]
     if kind == "Failed":
-        return _refused(step, investor, trustee, told, avoided=SAYS_AVOIDED in told)
+        return _refused(step, investor, trustee, told, avoided=bool(SAYS_AVOIDED.search(told)))
     plan, _, rest = told.partition("\nstage 2:")
     promised = _found(rf"investor receives {NUMBER} ?%", plan)
     invested, _, allocation = rest.partition("\nstage 3:")
     reported = re.findall(NUMBER, allocation.partition("reported_investment_outcome is ")[2])
-    return _settled(
-        blank("investment", step, investor, trustee, EncounterStatus.COMPLETED),
-        promised=promised,
-        amount=_found(rf"investor invests {NUMBER} unit", invested),
-        returned=_found(rf"['\"]investor['\"]: ['\"]?{NUMBER}['\"]?", allocation),
-        kept=_found(rf"['\"]trustee['\"]: ['\"]?{NUMBER}['\"]?", allocation),
-        share=_found(rf"investor receives {NUMBER} ?%", allocation),
-        reported=Decimal(reported[0]) if len(reported) == 1 else None,
+    settled = settled_deal(
+        promised,
+        _found(rf"investor invests {NUMBER} unit", invested),
+        _found(rf"['\"]investor['\"]: ['\"]?{NUMBER}['\"]?", allocation),
+        _found(rf"['\"]trustee['\"]: ['\"]?{NUMBER}['\"]?", allocation),
+        _found(rf"investor receives {NUMBER} ?%", allocation),
+        Decimal(reported[0]) if len(reported) == 1 else None,
     )
+    return {**blank("investment", step, investor, trustee, EncounterStatus.COMPLETED), **settled}
 
 
 def _refused(step: int, investor: str, trustee: str, decision: str, *, avoided: bool) -> Row:
     """Return the row of a deal that the investor refused or, if avoided, a blacklist forbade."""
     reason = decision.partition("Refuse")[2].strip(" .\n")
+    course = EncounterStatus.NOT_HELD if avoided else EncounterStatus.REFUSED
     return {
-        **blank(
-            "investment", step, investor, trustee, EncounterStatus.NOT_HELD if avoided else EncounterStatus.REFUSED
-        ),
+        **blank("investment", step, investor, trustee, course),
         **{"accepted": False, "first_payoff": 0.0, "second_payoff": 0.0},
         "investor_reason": None if avoided else reason or None,
     }
-
-
-def _settled(
-    row: Row,
-    *,
-    promised: Decimal | None,
-    amount: Decimal | None,
-    returned: Decimal | None,
-    kept: Decimal | None,
-    share: Decimal | None = None,
-    reported: Decimal | None = None,
-) -> Row:
-    """Return the row of an accepted deal, with all columns that follow from its numbers; the others stay null.
-
-    The actual share is in per cent of the doubled amount, even where the two parts do not sum to it. It equals the
-    promised share if the returned amount differs from the promise by less than a hundredth of a unit (rounding).
-    """
-    outcome = None if amount is None else Investment.parameters.growth * amount
-    if outcome and share is not None:
-        returned = outcome * share / 100 if returned is None else returned
-        kept = outcome - returned if kept is None else kept
-    if outcome and share is None and returned is not None:
-        is_promised = promised is not None and abs(returned - outcome * promised / 100) < CENT
-        share = promised if is_promised else 100 * returned / outcome
-    return {
-        **row,
-        "accepted": True,
-        "first_cooperated": True,
-        "second_cooperated": None if share is None or promised is None else share >= promised,
-        "first_payoff": None if returned is None or amount is None else float(returned - amount),
-        "second_payoff": _float(kept),
-        "promised_share": _float(promised),
-        "amount": _float(amount),
-        "outcome": _float(outcome),
-        "actual_share": _float(share),
-        "reported_outcome": _float(reported),
-    }
-
-
-def parts_differ(row: Row) -> bool:
-    """Whether the two parts of a deal do not sum to the doubled amount."""
-    if not row.get("accepted") or None in (row["outcome"], row["first_payoff"], row["second_payoff"]):
-        return False
-    return abs(float(row["first_payoff"] + row["amount"] + row["second_payoff"] - row["outcome"])) > 1e-6
 
 
 def _dilemma(step: int, text: str) -> Row | None:
@@ -136,8 +94,7 @@ def _dilemma(step: int, text: str) -> Row | None:
 def from_results(step: int, text: str, names: Iterable[str]) -> Iterator[Row | str]:
     """Yield the encounters in the text of an investment result file; for an unreadable part, an error message."""
     name = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    blocks = re.split(r"End of Investment", text)
-    for number, block in enumerate(blocks[:-1], start=1):
+    for number, block in enumerate(_DEAL.split(text)[1:], start=1):
         plan = re.search(rf"^\| Trustee: ({name}): allocated plan (.*)$", block, re.MULTILINE)
         decision = re.search(rf"^\| Investor: ({name}): investor decided (.*)$", block, re.MULTILINE)
         if plan is None or decision is None:
@@ -145,17 +102,32 @@ def from_results(step: int, text: str, names: Iterable[str]) -> Iterator[Row | s
             continue
         trustee, promise, investor, decided = *plan.groups(), *decision.groups()
         promised = _found(rf"investor_part: {NUMBER} ?%", promise)
-        if "Refuse" in decided:
-            row = _refused(step, investor, trustee, decided.rstrip(" |"), avoided=SAYS_AVOIDED in promise)
-            yield {**row, "promised_share": _float(promised)}
+        if re.match(r"Refuse|Reject", decided):
+            row = _refused(step, investor, trustee, decided.rstrip(" |"), avoided=bool(SAYS_AVOIDED.search(promise)))
+            yield {**row, "promised_share": None if promised is None else float(promised)}
+        elif decided.startswith("Accept"):
+            amount = _found(rf"Allocation {NUMBER} unit", decided)
+            returned = _found(rf"Investor: {re.escape(investor)}: actual allocation {NUMBER}", block)
+            kept = _found(rf"Trustee: {re.escape(trustee)}: actual allocation {NUMBER}", block)
+            row = blank("investment", step, investor, trustee, EncounterStatus.COMPLETED)
+            yield {**row, **settled_deal(promised, amount, returned, kept)}
         else:
-            yield _settled(
-                blank("investment", step, investor, trustee, EncounterStatus.COMPLETED),
-                promised=promised,
-                amount=_found(rf"Allocation {NUMBER} unit", decided),
-                returned=_found(rf"Investor: {re.escape(investor)}: actual allocation {NUMBER}", block),
-                kept=_found(rf"Trustee: {re.escape(trustee)}: actual allocation {NUMBER}", block),
-            )
+            yield f"encounter {number} neither accepts nor refuses"
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a memory is a refused deal without the names of investor and trustee."""
+    return text.strip().rstrip(".") == "Failed investment"
+
+
+def refusal(step: int, first: str, second: str) -> Row:
+    """Return the row of a refused deal of which nothing else is told."""
+    return _refused(step, first, second, "", avoided=False)
+
+
+def is_published(text: str) -> bool:
+    """Whether a remembered text is in the published code's own words."""
+    return is_refusal(text) or bool(_PARTIES.match(text) or _MOVES.match(text))
 
 
 def merged(row: Row, other: Row) -> tuple[Row, list[str]]:
@@ -190,6 +162,8 @@ def dialogue(text: Any, names: Iterable[str]) -> list[list[str]]:
 
 def memory_of(game: str, row: Mapping[str, Any], own_words: str) -> str:
     """Return the memory of an encounter in the form that the published code parses; `own_words` if it parses none."""
+    if is_published(own_words):
+        return own_words
     if game == "investment":
         return _remembered_deal(row)
     if game == "prisoners_dilemma":
@@ -265,10 +239,6 @@ def _rest(share: float | None) -> float | None:
 def _found(pattern: str, text: str) -> Decimal | None:
     found = re.search(pattern, text)
     return Decimal(found[1]) if found else None
-
-
-def _float(number: Decimal | None) -> float | None:
-    return None if number is None else float(number)
 
 
 def _text(number: float | None) -> str:

@@ -1,22 +1,25 @@
-"""Find, read and validate the files of a published step folder, entry by entry."""
+"""Find, read and validate the files of published step folders, entry by entry."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import Label
 from repunet_model.reference_layout.words import EXTRA
-from repunet_model.util.text import first_problem, is_file_name, one_line
+from repunet_model.util.report import Report
+from repunet_model.util.text import first_problem, is_folder_name
 
-Extra = Annotated[dict[str, Any], Field(alias=EXTRA, default_factory=dict)]
+META = "reverie/meta.json"
+
 Amount = Annotated[Decimal, Field(allow_inf_nan=False, ge=-(10**15), le=10**15)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -32,22 +35,16 @@ class Meta(_Entry):
 
     persona_names: list[str]
     step: Count
-    extra: Extra
-
-
-class Relationship(_Entry):
-    """Ties and blacklist, as names or as pairs of name and role."""
-
-    bind_list: list[Any]
-    black_list: list[Any]
+    extra: Annotated[dict[str, Any], Field(alias=EXTRA, default_factory=dict)]
 
 
 class Scratch(_Entry):
-    """The state of an agent."""
+    """The state of an agent; ties and blacklist are names, or pairs of name and role."""
 
     name: str
     learned: str | dict[str, str]
     number: Annotated[int | str, Field(alias="ID")]
+    curr_step: Count | None = None
     complain_buffer: list[Any] = []
     total_num_investor: Count = 0
     success_num_investor: Count = 0
@@ -55,10 +52,19 @@ class Scratch(_Entry):
     success_num_trustee: Count = 0
     total_chat_num: Count = 0
     success_chat_num: Count = 0
-    relationship: Relationship
+    bind_list: Annotated[list[Any], Field(validation_alias=AliasPath("relationship", "bind_list"))]
+    black_list: Annotated[list[Any], Field(validation_alias=AliasPath("relationship", "black_list"))]
     resources_unit: Amount
     observed: dict[str, Any] = {}
-    extra: Extra
+
+    def by_role(self, roles: Sequence[str]) -> dict[str, str]:
+        """Return `learned` by role; raise ConfigurationError if a role has no text."""
+        if isinstance(self.learned, str):
+            return dict.fromkeys(roles, self.learned)
+        missing = [role for role in roles if role not in self.learned]
+        if missing:
+            raise ConfigurationError(f"{self.name}/scratch.json: `learned` says nothing as {missing[0]}")
+        return {role: self.learned[role] for role in roles}
 
 
 class Node(_Entry):
@@ -71,7 +77,6 @@ class Node(_Entry):
     description: str | list[str]
     created_at: Count
     conversation: Any = None
-    extra: Extra
 
     @property
     def text(self) -> str:
@@ -86,8 +91,6 @@ class Entry(_Entry):
     role: str
     content: str
     numbers: Annotated[Any, Field(alias="numerical record")]
-    reason: str | None = None
-    extra: Extra
 
 
 class Message(_Entry):
@@ -101,15 +104,15 @@ class Message(_Entry):
     summary: Annotated[str, Field(alias="gossip info")]
     credibility: Annotated[str, Field(alias="credibility level")]
     created_at: Count
-    extra: Extra
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The content of one agent's files."""
+    """The content of one agent's files; `raw` is that of its scratch.json."""
 
     name: str
     scratch: Scratch
+    raw: Mapping[str, Any]
     nodes: list[Any]
     records: Mapping[str, Any]
     old_records: Mapping[str, Any]
@@ -124,49 +127,90 @@ class Snapshot:
     meta: Meta
     people: list[Person]
 
+    def person(self, name: str) -> Person:
+        """Return an agent."""
+        return next(person for person in self.people if person.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published run, or a single step of it.
+
+    Attributes:
+        source: The name of the run, followed by that of the step folder if only that is read.
+        folders: The step folders by step, those included that cannot be read.
+        snapshots: The readable step folders by step. Only the last one has memories, records and gossip, which are
+            those of all steps.
+    """
+
+    source: str
+    folders: Mapping[int, Path]
+    snapshots: Mapping[int, Snapshot]
+
+    @property
+    def step(self) -> int:
+        """The last step."""
+        return max(self.snapshots)
+
+    @property
+    def last(self) -> Snapshot:
+        """The step folder of the last step."""
+        return self.snapshots[self.step]
+
     @property
     def names(self) -> list[str]:
         """The names of the agents."""
-        return self.meta.persona_names
-
-    @property
-    def source(self) -> str:
-        """The name of the step folder, after that of its run."""
-        return "/".join(self.path.parts[-2:])
+        return self.last.meta.persona_names
 
 
-@dataclass(slots=True)
-class Report:
-    """The import report: one line for each item that could not be read exactly, with file, problem and treatment."""
+def read_published(path: Path, report: Report) -> Published:
+    """Read a published run or a single step folder.
 
-    lines: list[str] = field(default_factory=list)
-
-    def say(self, file: str, what: str, done: str) -> None:
-        """Add a line."""
-        self.lines.append(one_line(f"{file}: {what}; {done}"))
-
-
-def find_step(path: Path) -> Path:
-    """Return the path itself if it is a step folder, else the last step folder in it."""
+    Raises:
+        ConfigurationError: If there is none, its last step has a missing or damaged file, or a name no persona can
+            have.
+    """
     try:
         path = path.resolve()
-        if (path / "reverie" / "meta.json").is_file():
-            return path
-        steps = {
-            int(step.name.removeprefix("step_")): step
-            for step in path.glob("step_*")
-            if step.name.removeprefix("step_").isdecimal() and (step / "reverie" / "meta.json").is_file()
+        own = _number(path)
+        is_step = (path / META).is_file()
+        folders = {
+            number: step
+            for step in ([path] if is_step else path.glob("step_*"))
+            if (number := _number(step)) is not None and (step / META).is_file()
         }
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from None
-    if not steps:
+    if is_step and own is None:
+        folders = {_as(Meta, path / META).step: path}
+    if not folders:
         raise ConfigurationError(f"{path}: no published run or step, there is no reverie/meta.json")
-    return steps[max(steps)]
+    *earlier, last = sorted(folders)
+    snapshots = {last: _snapshot(folders[last])}
+    for step in earlier:
+        try:
+            snapshots[step] = _snapshot(folders[step])
+            if set(snapshots[step].meta.persona_names) != set(snapshots[last].meta.persona_names):
+                del snapshots[step]
+                raise ConfigurationError("names other agents than the last step")
+        except ConfigurationError as error:
+            report.say(f"step_{step}", str(error), "read as a step without a folder")
+    for step, snapshot in sorted(snapshots.items()):
+        _compare(step, snapshot, report)
+    whole = [_whole(person, snapshots, report) for person in snapshots[last].people]
+    snapshots[last] = Snapshot(folders[last], snapshots[last].meta, whole)
+    return Published("/".join(path.parts[-2:]) if is_step else path.name, folders, snapshots)
 
 
-def read_snapshot(path: Path) -> Snapshot:
-    """Read a step folder; raise ConfigurationError for a missing or damaged file, or a name no persona can have."""
-    file = path / "reverie" / "meta.json"
+def _number(step: Path) -> int | None:
+    """Return the number in the name of a step folder."""
+    found = re.fullmatch(r"step_(\d{1,9})", step.name, re.ASCII)
+    return int(found[1]) if found else None
+
+
+def _snapshot(path: Path) -> Snapshot:
+    """Read the state of a step folder, without memories, records and gossip."""
+    file = path / META
     meta = _as(Meta, file)
     names = meta.persona_names
     for name in names:
@@ -179,24 +223,60 @@ def read_snapshot(path: Path) -> Snapshot:
 
 
 def _person(path: Path, name: str) -> Person:
-    folder = path / "personas" / name
-    memory, reputation = folder / "memory", folder / "reputation"
-    scratch = _as(Scratch, memory / "scratch.json")
+    file = path / "personas" / name / "memory" / "scratch.json"
+    raw = _read(file)
+    scratch = _as(Scratch, file, raw)
     if scratch.name != name:
-        _fail(memory / "scratch.json", f"is of {scratch.name!r}, not of {name!r}")
+        _fail(file, f"is of {scratch.name!r}, not of {name!r}")
+    return Person(name, scratch, raw, [], {}, {}, [])
+
+
+def _compare(step: int, snapshot: Snapshot, report: Report) -> None:
+    """Report in what the files of a step folder differ from each other and from its name."""
+    here = f"step_{step}"
+    if snapshot.meta.step != step:
+        report.say(f"{here}/meta.json", f"says step {snapshot.meta.step}", f"step {step} taken, as the folder is named")
+    for person in snapshot.people:
+        at = person.scratch.curr_step
+        if at is not None and at != step:
+            report.say(f"{here}, {person.name}", f"is at step {at}, not at {step}", f"taken as of step {step}")
+    try:
+        folders = sorted(each.name for each in (snapshot.path / "personas").iterdir() if each.is_dir())
+    except OSError as error:
+        _fail(snapshot.path / "personas", f"cannot be read ({error})")
+    for name in sorted(set(folders) - set(snapshot.meta.persona_names)):
+        report.say(f"{here}, {name[:80]}", "meta.json does not name this persona folder", "left out")
+
+
+def _whole(person: Person, snapshots: Mapping[int, Snapshot], report: Report) -> Person:
+    """Return an agent of the last step folder with its memories, records and gossip."""
+
+    def of[T: (list[Any], dict[str, Any])](kind: type[T], *file: str) -> T:
+        own, *earlier = sorted(snapshots, reverse=True)
+        places = ((step, snapshots[step].path.joinpath("personas", person.name, *file)) for step in (own, *earlier))
+        step, path = next(((step, path) for step, path in places if path.exists()), (None, None))
+        if step != own and own > 0:
+            done = "nothing is taken" if step is None else f"that of step_{step} is taken"
+            report.say(f"step_{own}, {person.name}", f"{file[-1]} is missing", done)
+        data = kind() if path is None else _read(path)
+        if not isinstance(data, kind):
+            _fail(path or Path(), f"holds no {'list' if kind is list else 'object'}")
+        return data
+
     return Person(
-        name,
-        scratch,
-        _of(list, memory / "associative_memory" / "nodes.json"),
-        _of(dict, reputation / "reputation_database.json"),
-        _of(dict, reputation / "out_of_date_reputation_database.json"),
-        _of(list, reputation / "gossip_database.json"),
+        person.name,
+        person.scratch,
+        person.raw,
+        of(list, "memory", "associative_memory", "nodes.json"),
+        of(dict, "reputation", "reputation_database.json"),
+        of(dict, "reputation", "out_of_date_reputation_database.json"),
+        of(list, "reputation", "gossip_database.json"),
     )
 
 
 def _check_name(path: Path, name: str) -> None:
     """Check that a name fits a persona, and names one folder inside `personas`."""
-    where = path / "reverie" / "meta.json"
+    where = path / META
     try:
         same = TypeAdapter(Label).validate_python(name) == name
     except ValidationError as error:
@@ -205,21 +285,6 @@ def _check_name(path: Path, name: str) -> None:
         _fail(where, f"the name {name!r} cannot be that of a folder")
     if (path / "personas" / name).resolve().parent != (path / "personas").resolve():
         _fail(where, f"the folder of {name!r} leads out of personas")
-
-
-def is_folder_name(name: str) -> bool:
-    """Whether a name can be that of a visible folder on every system."""
-    return is_file_name(name) and name.strip(" .") == name
-
-
-def _of[T: (list[Any], dict[str, Any])](kind: type[T], path: Path) -> T:
-    """Read a list or an object from a file; the published code does not write empty ones."""
-    if not path.exists():
-        return kind()
-    data = _read(path)
-    if not isinstance(data, kind):
-        _fail(path, f"holds no {'list' if kind is list else 'object'}")
-    return data
 
 
 def _read(path: Path) -> Any:
@@ -234,9 +299,9 @@ def _read(path: Path) -> Any:
         _fail(path, f"cannot be read ({error})")
 
 
-def _as[T: _Entry](kind: type[T], path: Path) -> T:
+def _as[T: _Entry](kind: type[T], path: Path, data: Any = None) -> T:
     try:
-        return kind.model_validate(_read(path))
+        return kind.model_validate(_read(path) if data is None else data)
     except ValidationError as error:
         _fail(path, first_problem(error))
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from repunet_model.reputation import Cause
 
 EXTRA = "repunet_mesa"
 """The key under which an export keeps what the layout has no field for."""
+
+PUBLISHED = "published"
+"""The key in a row of a run, and the table of its steps, that keep what an export writes again."""
 
 PREDICATES = {"investment": "investment", "prisoners_dilemma": "pd_game", "sign_up": "basic chat"}
 """The predicate of an encounter's memory, by game."""
@@ -45,8 +50,8 @@ EXPERIENCED = {
 AVOIDED = "One of the two is on the other's blacklist."
 """The text of plan and refusal where a blacklist forbids the deal."""
 
-SAYS_AVOIDED = "other's blacklist"
-"""The part of `AVOIDED` by which an import recognises such a deal."""
+SAYS_AVOIDED = re.compile(r"other's blacklist|because they are in black list")
+"""The words by which an import recognises such a deal: those of `AVOIDED`, and two of the published code."""
 
 
 def reason_of(cause: Cause, game: str) -> str:

@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError
 from repunet_model.export import whole
 from repunet_model.games import find
 from repunet_model.games.base import EncounterStatus
+from repunet_model.reference_layout import words
 from repunet_model.reference_layout.encounters import boxed, memory_of, result_of
-from repunet_model.reference_layout.files import is_folder_name
-from repunet_model.reference_layout.words import (
-    EVERYBODY,
-    EXTRA,
-    GOSSIP,
-    ORDERS,
-    PREDICATES,
-    RESULTS,
-    SIGN_UP,
-    key_of,
-    reason_of,
-)
+from repunet_model.reference_layout.files import META
+from repunet_model.reference_layout.kept import kept_of
+from repunet_model.reference_layout.words import EXTRA, PREDICATES, PUBLISHED, SIGN_UP, key_of, reason_of
 from repunet_model.reputation import Cause
-from repunet_model.storage import Row, StepReader
-from repunet_model.storage.schema import DECLARATIONS, EVENTS, INTERACTIONS, RECORDS, AgentState, State
-from repunet_model.storage.schema import GOSSIP as MESSAGES
-from repunet_model.util.text import one_line
+from repunet_model.storage import Row, StepReader, schema
+from repunet_model.util.text import check_folder_names, one_line
 
-TABLES = (INTERACTIONS, EVENTS, RECORDS, MESSAGES, DECLARATIONS)
+TABLES = (schema.INTERACTIONS, schema.EVENTS, schema.RECORDS, schema.GOSSIP, schema.DECLARATIONS)
 
 
 def export_step(run: StepReader, step: int, out: Path) -> Path:
@@ -44,7 +31,7 @@ def export_step(run: StepReader, step: int, out: Path) -> Path:
 
     Args:
         run: The run.
-        step: The step. In an imported run, the published number is this plus the number of the imported step.
+        step: The step.
         out: The folder to create; it will hold the step as `step_<N>`.
 
     Returns:
@@ -54,85 +41,63 @@ def export_step(run: StepReader, step: int, out: Path) -> Path:
         RepuNetError: If the run cannot be read, the layout does not support its game or a name, or `out` exists or
             cannot be written; no partial folder remains.
     """
-    past = _Past.read(run, step)
+    past = _Past(run, step)
+    written = {
+        file: content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+        for file, content in past.files()
+    }
+    own = kept_of(run, step, {file: text.encode() for file, text in written.items()})
+    meta = {"persona_names": list(past.number), "step": step, EXTRA: own}
+    written[META] = json.dumps(meta, ensure_ascii=False, indent=2) + "\n"
     with whole(out) as place:
-        for file, content in past.files():
-            path = place / f"step_{past.step}" / file
+        for file, text in written.items():
+            path = place / f"step_{step}" / file
             path.parent.mkdir(parents=True, exist_ok=True)
-            text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=2) + "\n"
             path.write_text(text, encoding="utf-8", newline="\n")
-    return out / f"step_{past.step}"
+    return out / f"step_{step}"
 
 
-@dataclass(frozen=True)
 class _Past:
-    """A run up to a step; steps have the published numbers, in the rows of the tables too."""
+    """A run up to a step, in tables whose rows have their steps."""
 
-    config: RunConfig
-    resolved: Row
-    step: int
-    people: list[Row]
-    state: State
-    tables: Mapping[str, list[Row]]
-    number: Mapping[str, int]
-
-    @classmethod
-    def read(cls, run: StepReader, step: int) -> _Past:
+    def __init__(self, run: StepReader, step: int) -> None:
         """Read a run, and check that the layout supports it."""
-        config = run.manifest.config
-        if config.game not in PREDICATES:
-            raise ConfigurationError(f"the published layout has no place for the game {config.game!r}")
-        folders: dict[str, str] = {}
-        for name in (persona.name for persona in run.personas):
-            if not is_folder_name(name):
-                raise ConfigurationError(
-                    f"the published layout has a folder for each agent, and {name!r} cannot be one"
-                )
-            other = folders.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
-            if other != name:
-                raise ConfigurationError(
-                    f"the published layout has a folder for each agent, and those of {other!r} and {name!r} would be "
-                    "one where capitals do not count"
-                )
-        imported = run.manifest.imported
-        start = imported["step"] if imported else 0
-        tables: dict[str, list[Row]] = defaultdict(list)
-        for each in run.steps(0 if imported else 1, step):
+        self.config, self.step, self.state = run.manifest.config, step, run.step(step).state
+        if self.config.game not in PREDICATES:
+            raise ConfigurationError(f"the published layout has no place for the game {self.config.game!r}")
+        names = [persona.name for persona in run.personas]
+        check_folder_names(names, "the published layout has a folder for each agent")
+        self.tables: dict[str, list[Row]] = defaultdict(list)
+        for each in run.steps(1, step):
             for table in TABLES:
-                added = {"step": start + each.number} if each.number else {}
-                tables[table.name] += [{**row, **added} for row in each.rows(table)]
-        resolved = {"game_parameters": run.manifest.game_parameters, "network": run.manifest.network}
-        names = {persona.name: position for position, persona in enumerate(run.personas)}
-        people = [persona.model_dump(mode="json") for persona in run.personas]
-        return cls(config, resolved, start + step, people, run.step(step).state, tables, names)
+                self.tables[table.name] += [{**row, "step": each.number} for row in each.rows(table)]
+        self.scratch = {row["agent"]: row["scratch"] for row in run.folder.table(step, PUBLISHED)}
+        self.number = {name: number for number, name in enumerate(names)}
+        self.number |= {name: own["ID"] for name, own in self.scratch.items()}
 
     def files(self) -> Iterator[tuple[str, Any]]:
-        """Yield the relative path of each file of the step folder, with its data or text."""
-        kept = {**self.config.stored(), **self.resolved, "board": self.state["board"]}
-        meta = {"persona_names": list(self.number), "step": self.step, EXTRA: kept}
-        yield "reverie/meta.json", meta
-        for persona, state in zip(self.people, self.state["agents"], strict=True):
-            place = f"personas/{persona['name']}"
-            yield f"{place}/memory/scratch.json", self._scratch(persona, state)
-            yield f"{place}/memory/associative_memory/nodes.json", self._nodes(persona["name"])
-            present, replaced = self._records(persona["name"])
+        """Yield the relative path of each file of the step folder but meta.json, with its data or text."""
+        for state in self.state["agents"]:
+            name = state["name"]
+            place = f"personas/{name}"
+            yield f"{place}/memory/scratch.json", self._scratch(name, state)
+            yield f"{place}/memory/associative_memory/nodes.json", self._nodes(name)
+            present, replaced = self._records(name)
             yield f"{place}/reputation/reputation_database.json", present
             yield f"{place}/reputation/out_of_date_reputation_database.json", replaced
-            yield f"{place}/reputation/gossip_database.json", list(self._messages(persona["name"]))
+            yield f"{place}/reputation/gossip_database.json", list(self._messages(name))
         results = self._results()
         if results:
-            folder, stem = RESULTS[self.config.game]
+            folder, stem = words.RESULTS[self.config.game]
             yield f"{folder}/{stem}_{self.step}.txt", results
 
-    def _scratch(self, persona: Row, state: AgentState) -> Row:
-        name = persona["name"]
+    def _scratch(self, name: str, state: schema.AgentState) -> Row:
         roles = find(self.config.game).roles
         learned = state["learned"] if roles[0] != roles[1] else state["learned"][roles[0]]
         resources = Decimal(state["resources"])
         ties = [
             [other, role] for agent, other, bound in self.state["network"]["ties"] if agent == name for role in bound
         ]
-        untold = [event for event in self._remembered(name) if not self._has_node(event, name)]
         return {
             "name": name,
             "innate": None,
@@ -146,14 +111,10 @@ class _Past:
             "relationship": {"bind_list": ties, "black_list": self.state["network"]["blacklists"][name]},
             "resources_unit": int(resources) if resources == int(resources) else float(resources),
             "observed": self._observed(),
-            EXTRA: {
-                "persona": persona,
-                "state": {key: value for key, value in state.items() if key not in {"name", "learned"}},
-                "meetings": [_kept(event, self._row(event, name)) for event in untold],
-            },
+            **self.scratch.get(name, {}),
         }
 
-    def _counts(self, name: str, state: AgentState) -> dict[str, int]:
+    def _counts(self, name: str, state: schema.AgentState) -> dict[str, int]:
         """Return the encounters of an agent: by role in the investment game, in total in the others."""
         met: Counter[str] = Counter()
         for row in self.tables["interactions"]:
@@ -199,7 +160,7 @@ class _Past:
         for row in self.tables["declarations"]:
             rounds[row["step"]].append(f"{row['agent']}: {'Yes' if row['cooperated'] else 'No'}\n")
         for step, lines in rounds.items():
-            yield _node("EVENT", name, SIGN_UP, EVERYBODY, "".join(lines), step)
+            yield _node("EVENT", name, SIGN_UP, words.EVERYBODY, "".join(lines), step)
 
     def _encounters(self, name: str) -> Iterator[Row]:
         game = self.config.game
@@ -207,25 +168,24 @@ class _Past:
             row = self._row(event, name)
             if row is None or not self._has_node(event, name):
                 continue
-            kept = _kept(event, row)
             if game == "sign_up":
-                words = row["summary"] or event["text"]
-                chat = _node("CHAT", row["first"], PREDICATES[game], row["second"], words, row["step"])
-                yield {**chat, "conversation": _spoken(row["conversation"] or ()), EXTRA: kept}
+                text = row["summary"] or event["text"]
+                chat = _node("CHAT", row["first"], PREDICATES[game], row["second"], text, row["step"])
+                yield {**chat, "conversation": _spoken(row["conversation"] or ())}
             else:
-                words = memory_of(game, row, event["text"])
-                yield {**_node("EVENT", name, PREDICATES[game], event["partner"], words, event["step"]), EXTRA: kept}
+                text = memory_of(game, row, event["text"])
+                yield _node("EVENT", name, PREDICATES[game], event["partner"], text, event["step"])
 
     def _told(self, name: str) -> Iterator[Row]:
         """Yield the conversations in which an agent told or heard gossip."""
         for row in self.tables["gossip"]:
             if name in (row["gossiper"], row["listener"]):
-                node = _node("CHAT", row["gossiper"], GOSSIP, row["listener"], row["summary"], row["step"])
+                node = _node("CHAT", row["gossiper"], words.GOSSIP, row["listener"], row["summary"], row["step"])
                 yield {**node, "conversation": _spoken(row["dialogue"])}
 
     def _messages(self, name: str) -> Iterator[Row]:
         """Yield the gossip messages that an agent heard."""
-        kinds = {order: kind for kind, order in ORDERS.items()}
+        kinds = {order: kind for kind, order in words.ORDERS.items()}
         for row in self.tables["gossip"]:
             if row["listener"] != name:
                 continue
@@ -236,7 +196,6 @@ class _Past:
                 "complained role": row["subject_role"],
             }
             judged = {"gossip info": row["summary"], "credibility level": row["credibility"]}
-            kept = {key: row[key] for key in ("gossiper_role", "tone", "dialogue", "passed_on_to")}
             if row["order"] == 1:
                 message |= {
                     "gossiper name": row["gossiper"],
@@ -251,19 +210,22 @@ class _Past:
                     **judged,
                     "gossiper name": row["gossiper"],
                 }
-            yield {**message, "created_at": row["step"], EXTRA: kept}
+            yield {**message, **row.get(PUBLISHED, {}), "created_at": row["step"]}
 
     def _records(self, name: str) -> tuple[Row, Row]:
         """Return the present records of an agent, and the replaced ones."""
         present: Row = {}
         replaced: Row = {}
+        reasons: dict[str, str | None] = {}
         for row in self.tables["records"]:
             if row["holder"] != name:
                 continue
             key = key_of(row["role"], self.number[row["subject"]])
             if key in present:
-                reason = reason_of(Cause(row["cause"]), self.config.game)
+                reason = reasons[key] or reason_of(Cause(row["cause"]), self.config.game)
                 replaced[_free(replaced, f"{key}_pre_{row['step']}")] = {**present[key], "reason": reason}
+            own = dict(row.get(PUBLISHED, {}))
+            reasons[key] = own.pop("reason", None)
             present[key] = {
                 "ID": self.number[row["subject"]],
                 "scenario": "pd_game" if self.config.game == "prisoners_dilemma" else self.config.game,
@@ -271,7 +233,7 @@ class _Past:
                 "name": row["subject"],
                 "content": row["text"],
                 "numerical record": f"({', '.join(map(repr, row['distribution']))})",
-                EXTRA: {key: row[key] for key in ("step", "cause", "source")},
+                **own,
             }
         return present, replaced
 
@@ -291,11 +253,6 @@ class _Past:
         rule = "-" * 20
         framed = [f"{rule}Sign up info {self.step}{rule}", *lines, f"{rule}End of Sign up info{rule}", "", ""]
         return "\n".join(framed) if lines else ""
-
-
-def _kept(event: Row, interaction: Row | None) -> Row:
-    """Return the data of an event from which an import restores it exactly."""
-    return {"event": {key: value for key, value in event.items() if key != "agent"}, "interaction": interaction}
 
 
 def _played(row: Row) -> str:

@@ -70,9 +70,24 @@ class Run:
         return str(self.parameters["mode"])
 
     @property
-    def seed(self) -> int:
-        """The random seed."""
-        return int(self.parameters["seed"])
+    def seed(self) -> int | None:
+        """The random seed; None if the first steps were not made here."""
+        return None if self.parameters["seed"] is None else int(self.parameters["seed"])
+
+    @property
+    def apart(self) -> tuple[int, str]:
+        """What tells repetitions apart, in their order: the seed, or the name of a run without one."""
+        return (0, str(self.parameters["run"])) if self.seed is None else (self.seed, "")
+
+    @property
+    def pair(self) -> int | str:
+        """What runs of different modes are paired by: the seed, or the name of a run without one."""
+        return str(self.parameters["run"]) if self.seed is None else self.seed
+
+    @property
+    def label(self) -> str:
+        """What tells repetitions apart, in words."""
+        return str(self.parameters["run"]) if self.seed is None else f"seed {self.seed}"
 
     @property
     def last_step(self) -> int:
@@ -153,9 +168,9 @@ class Panel:
         """The runs of all modes."""
         return [run for runs in self.runs.values() for run in runs]
 
-    def by_seed(self, mode: str, measure: str, first: bool = False) -> dict[int, float]:
-        """Return `Run.mean_of` for each run that has the measure, by seed."""
-        found = {run.seed: run.mean_of(measure, first) for run in self.runs.get(mode, ())}
+    def by_seed(self, mode: str, measure: str, first: bool = False) -> dict[Any, float]:
+        """Return `Run.mean_of` for each run that has the measure, by seed, or by name for a run without one."""
+        found = {run.pair: run.mean_of(measure, first) for run in self.runs.get(mode, ())}
         return {seed: value for seed, value in found.items() if value is not None}
 
 
@@ -197,9 +212,9 @@ class Evidence:
             by_mode[run.mode].append(run)
         panels = []
         for (game, words), by_mode in found.items():
-            runs = {mode: sorted(own, key=lambda run: run.seed) for mode, own in by_mode.items() if own}
+            runs = {mode: sorted(own, key=lambda run: run.apart) for mode, own in by_mode.items() if own}
             for mode, own in runs.items():
-                if len({run.seed for run in own}) < len(own):
+                if len({run.apart for run in own}) < len(own):
                     names = ", ".join(str(run.stored.folder.path) for run in own[:4])
                     raise ConfigurationError(
                         f"two runs of {game} with {mode} have the same parameters and seed: give one of {names}"
@@ -270,8 +285,7 @@ def _read(run: StepReader) -> Run:
     interactions: list[InteractionRow] = []
     scores: dict[str, list[float]] = {}
     costs: dict[str, Usage] = {}
-    past = [run.step(0)] if run.manifest.imported is not None else []
-    for step in (*past, *run.steps(run.manifest.shared_steps + 1)):
+    for step in run.steps(run.manifest.shared_steps + 1):
         for label, usage in usage_by_backend(step.usage).items():
             costs.setdefault(label, Usage()).add(usage)
         if step.number > run.last - PHASE:
@@ -299,9 +313,8 @@ def _read(run: StepReader) -> Run:
 
 
 def messages_of(run: StepReader) -> list[GossipRow]:
-    """Read the messages of a run's own steps, and of those before an import."""
-    past = [] if run.manifest.imported is None else run.step(0).rows(GOSSIP)
-    return [*past, *(row for step in run.steps(run.manifest.shared_steps + 1) for row in step.rows(GOSSIP))]
+    """Read the messages of a run's own steps."""
+    return [row for step in run.steps(run.manifest.shared_steps + 1) for row in step.rows(GOSSIP)]
 
 
 def _agents(

@@ -135,7 +135,11 @@ def _snapshots(panel: Panel) -> list[tuple[str, Run, int]]:
         return [(f"{mode}\n", runs[0], runs[0].stored.last) for mode, runs in panel.runs.items()]
     (run,) = (runs[0] for runs in panel.runs.values())
     last = run.stored.last
-    return [("", run, step) for step in sorted({max(last // 3, min(last, 1)), 2 * last // 3, last}) if step or not last]
+    steps = {max(last // 3, min(last, 1)), 2 * last // 3, last}
+    if "ties" in run.measures:  # else the run has no ties that are known
+        known = run.measures.dropna(subset="ties")["step"]
+        steps = {int(known[known <= step].max()) for step in steps if (known <= step).any()}
+    return [("", run, step) for step in sorted(steps) if step or not last]
 
 
 def networks(panels: Sequence[Panel]) -> Figure:
@@ -147,10 +151,9 @@ def networks(panels: Sequence[Panel]) -> Figure:
         for ax in row:
             ax.set_axis_off()
         for ax, (label, run, step) in zip(row, _snapshots(panel), strict=False):
-            at = run.last_step - run.stored.last + step
-            shown = run.cooperation if at == run.last_step else _cooperation_until(run, step)
+            shown = run.cooperation if step == run.last_step else _cooperation_until(run, step)
             drawn = draw_network(ax, run.stored.step(step).network.graph, run.dispositions, shown, size=55)
-            ax.set_title(f"{panel.title}\n{label}step {at}, seed {run.seed}", fontsize=9)
+            ax.set_title(f"{panel.title}\n{label}step {step}, {run.label}", fontsize=9)
     assert drawn is not None
     bar = figure.colorbar(drawn, ax=axes, orientation="horizontal", shrink=0.4, aspect=50, pad=0.01)
     bar.set_label(f"share of cooperative choices in the up to {PHASE} steps until then", fontsize=9)
@@ -241,14 +244,16 @@ def scores(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
 
 def gossip(panels: Sequence[Panel], modes: Sequence[str]) -> Figure:
     """Draw the number of messages in a run, by tone, order and credibility."""
-    figure, axes = _figure(len(panels), 3, 2.6)
-    kinds: list[tuple[str, dict[object, str]]] = [
-        ("tone", {"positive": "positive", "negative": "negative"}),
-        ("order", {1: "first", 2: "second"}),
-        ("found credible", {level.value: level.value.replace(" ", "\n") for level in Credibility}),
+    kinds: list[tuple[int, str, dict[object, str]]] = [
+        (0, "tone", {"positive": "positive", "negative": "negative"}),
+        (1, "order", {1: "first", 2: "second"}),
+        (2, "found credible", {level.value: level.value.replace(" ", "\n") for level in Credibility}),
     ]
+    told = [key for panel in panels for runs in panel.runs.values() for run in runs for key in run.gossip]
+    kinds = [kind for kind in kinds if any(key[kind[0]] is not None for key in told)]
+    figure, axes = _figure(len(panels), len(kinds), 2.6)
     for row, panel in zip(axes, panels, strict=True):
-        for place, (ax, (what, labels)) in enumerate(zip(row, kinds, strict=True)):
+        for ax, (place, what, labels) in zip(row, kinds, strict=True):
             values = {
                 mode: [np.array([_count(run, place, kind) for run in runs], dtype=float) for kind in labels]
                 for mode, runs in panel.runs.items()

@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from repunet_model.results.tables import PHASE
 from repunet_model.storage import stopping
 from repunet_model.storage.manifest import made_by
 from repunet_model.util import files
-from repunet_model.util.text import visible
+from repunet_model.util.text import ranges, visible
 
 MARKER = "report.json"
 """The file that marks a folder as a report, which may be replaced."""
@@ -153,12 +152,12 @@ def _drawn(section: Section, picture: Picture, place: Path) -> Section:
 def lead(evidence: Evidence) -> str:
     """Summarise the runs of a report in a sentence."""
     games = ", ".join(dict.fromkeys(panel.title for panel in evidence.panels))
-    runs, seeds = len(evidence.runs), len({run.seed for run in evidence.runs})
+    runs, seeds = len(evidence.runs), len({run.seed for run in evidence.runs} - {None})
     last = sorted({run.last_step for run in evidence.runs})
     steps = f"{last[0]} steps" if len(last) == 1 else f"{last[0]} to {last[-1]} steps"
     backends = ", ".join(dict.fromkeys(_backend(run) for run in evidence.runs))
     return (
-        f"{games}. {runs} run{'s' if runs > 1 else ''} ({seeds} seed{'s' if seeds > 1 else ''}; "
+        f"{games}. {runs} run{'s' if runs > 1 else ''} ({seeds or 'no'} seed{'s' if seeds > 1 else ''}; "
         f"{', '.join(evidence.modes)}) of {steps}; answered by {backends}."
     )
 
@@ -166,12 +165,10 @@ def lead(evidence: Evidence) -> str:
 def _backend(run: Run) -> str:
     """Describe the backend of a run."""
     name = str(run.parameters["backend"])
-    imported = run.stored.manifest.imported
-    if imported is not None:
-        past = f"the published implementation up to step {imported['step']}"
-        return f"{past}, then {name}" if run.stored.last else past
     model = run.parameters.get("backend.model")
     endpoint = run.parameters.get("backend.endpoint")
+    if run.seed is None and not model:
+        return name
     return f"{name}{f':{endpoint}' if endpoint else ''} ({model})" if model else f"the backend {name}"
 
 
@@ -304,7 +301,7 @@ def runs_section(evidence: Evidence) -> Section:
         for name in dict.fromkeys(name for run in evidence.runs for name in run.parameters)
     }
     shared = [[name, str(*own)] for name, own in values.items() if len(own) == 1 and name not in {"run", "seed"}]
-    cells = [[panel.title, mode, _ranges([run.seed for run in runs])] for panel, mode, runs in evidence.cells()]
+    cells = [[panel.title, mode, _repetitions(runs)] for panel, mode, runs in evidence.cells()]
     tables = [Table("Runs by scenario and mode.", ["scenario", "mode", "seeds"], cells, words=3)]
     if shared:
         tables.append(Table("Parameters that all runs share.", ["parameter", "value"], shared, words=2))
@@ -333,11 +330,10 @@ def _stopped_in_words(evidence: Evidence) -> str | None:
     )
 
 
-def _ranges(seeds: Sequence[int]) -> str:
-    """Format distinct seeds, consecutive ones as a range."""
-    groups = groupby(enumerate(sorted(seeds)), lambda item: item[1] - item[0])
-    ranges = ([seed for _, seed in group] for _, group in groups)
-    return ", ".join(f"{own[0]}–{own[-1]}" if len(own) > 1 else str(own[0]) for own in ranges)
+def _repetitions(runs: Sequence[Run]) -> str:
+    """Format the seeds of some runs, and the names of those without one."""
+    seeds = ranges(run.seed for run in runs if run.seed is not None)
+    return ", ".join(filter(None, [seeds, *(run.label for run in runs if run.seed is None)]))
 
 
 def _made(runs: Sequence[Run]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,12 +104,12 @@ class Contrast:
     above: float
 
 
-def paired(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
+def paired(first: Mapping[Any, float], second: Mapping[Any, float]) -> dict[Any, float]:
     """Return the differences between two modes in a measure by seed, over the common seeds."""
     return {seed: first[seed] - second[seed] for seed in sorted(set(first) & set(second))}
 
 
-def contrast(first: Mapping[int, float], second: Mapping[int, float]) -> Contrast | None:
+def contrast(first: Mapping[Any, float], second: Mapping[Any, float]) -> Contrast | None:
     """Return the contrast between two modes in a measure by seed; None without a common seed."""
     differences = np.array(list(paired(first, second).values()))
     if not len(differences):

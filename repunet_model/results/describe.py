@@ -59,7 +59,8 @@ def of_step(run: StepReader, number: int, *, thoughts: bool = False) -> Iterator
     for met in step.rows(INTERACTIONS):
         yield f"  {met['first']} and {met['second']}: {met['course']}"
         for name, other in ((met["first"], met["second"]), (met["second"], met["first"])):
-            yield f"    {name}: {one_line(events[name].text)}"
+            if name in events:
+                yield f"    {name}: {one_line(events[name].text)}"
             for call in about_it.get(name, ()):
                 yield from _conclusions(call, other)
         for speaker, text in cast("Row", met).get("conversation") or ():
@@ -114,7 +115,7 @@ def of_agent(run: StepReader, name: str, last: int, *, thoughts: bool = False) -
     own: dict[tuple[str, str], RecordRow] = {}
     of_it: dict[tuple[str, str], RecordRow] = {}
     past: list[str] = []
-    for step in run.steps(0 if run.manifest.imported is not None else 1, last):
+    for step in run.steps(1, last):
         for record in step.rows(RECORDS):
             if record["holder"] == name:
                 own[record["subject"], record["role"]] = record
@@ -216,7 +217,8 @@ def _tie(row: TieRow) -> str:
 
 def _gossip(row: GossipRow) -> Iterator[str]:
     origin = f", who had it from {row['origin']}," if row["origin"] else ""
-    yield f"  {row['gossiper']}{origin} told {row['listener']} something {row['tone']} about {row['subject']}"
+    what = f"something {row['tone']}" if row["tone"] else "something"
+    yield f"  {row['gossiper']}{origin} told {row['listener']} {what} about {row['subject']}"
     for speaker, text in row["dialogue"]:
         yield f"    {speaker}: {said(text)}"
     passed = f", and told {row['passed_on_to']}" if row["passed_on_to"] else ""

@@ -1,24 +1,21 @@
 """Results of stored runs as tables: parameters and measures by step, read from run folders.
 
-The first columns identify the run (`Manifest.described`), the others are measures. For the published steps of an
-imported run these are the rates of encounters and gossip, and at the imported step the measures of its society.
+The first columns identify the run (`Manifest.described`), the others are measures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
-from repunet_model import games, measures
+from repunet_model import games
 from repunet_model.backends.asked import not_taken
 from repunet_model.backends.base import Usage
-from repunet_model.games.base import EncounterStatus, Game, Outcome, PlayerOutcome
-from repunet_model.measures import COSTS, of_graph
-from repunet_model.storage import Manifest, Row, Step, StepReader
-from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, InteractionRow
+from repunet_model.measures import COSTS
+from repunet_model.storage import Manifest, Row, StepReader
+from repunet_model.storage.schema import InteractionRow
 
 PHASE = 10
 """The number of last steps that form the final phase of a run."""
@@ -44,20 +41,16 @@ def measures_of(run: StepReader, last: int | None = None, first: int = 1) -> pd.
         first: The first step.
 
     Returns:
-        A row for each step, with the column `step`; an imported run continues the published numbers of steps.
+        A row for each step, with the column `step`.
 
     Raises:
         StorageError: If the run cannot be read.
     """
     rows: list[Row] = []
-    before = 0
-    if run.manifest.imported is not None:
-        rows = _of_past(run, games.find(run.manifest.config.game))
-        before = run.manifest.imported["step"]
     for step in run.steps(first, last):
         usage = Usage.total(step.usage)
         costs = {name: getattr(usage, name) for name in COSTS}
-        rows.append({"step": before + step.number, **step.measures, **costs})
+        rows.append({"step": step.number, **step.measures, **costs})
     return pd.DataFrame(rows)
 
 
@@ -104,48 +97,3 @@ def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     one = one[[*parameters, *measured]].infer_objects()
     # A measure without any value is a column of numbers, too.
     return one.assign(**{name: pd.to_numeric(one[name]) for name in measured})
-
-
-def _of_past(run: StepReader, game: Game) -> list[Row]:
-    """Return the measures of the published steps of an imported run, by step."""
-    by_step: dict[int, list[InteractionRow]] = {}
-    past = run.step(0)
-    for row in past.rows(INTERACTIONS):
-        by_step.setdefault(row["step"], []).append(row)
-    gossip = past.rows(GOSSIP)
-    declarations = sorted(past.rows(DECLARATIONS), key=lambda row: row["step"])
-    measured = []
-    for step, rows in sorted(by_step.items()):
-        declared = {row["agent"]: row["cooperated"] for row in declarations if row["step"] <= step}
-        rates = game.measure([_outcome(row, game) for row in rows], list(declared.values()))
-        told = [row for row in gossip if row["step"] == step]
-        counts: dict[str, float | None] = {**measures.gossip_counts(told)}
-        if any(row["tone"] is None for row in told):
-            counts |= {"gossip_positive": None, "gossip_negative": None}
-        if any(row["credibility"] is None for row in told):
-            counts["gossip_credible"] = None
-        measured.append({"step": step, **rates, **counts})
-    if measured:
-        measured[-1] |= _of_society(past, run.manifest.config.seed)
-    return measured
-
-
-def _outcome(row: InteractionRow, game: Game) -> Outcome:
-    """Reconstruct the outcome of an encounter from its row."""
-    sides = (
-        PlayerOutcome(Decimal(str(row["first_payoff"] or 0)), row["first_cooperated"], ""),
-        PlayerOutcome(Decimal(str(row["second_payoff"] or 0)), row["second_cooperated"], ""),
-    )
-    return Outcome(sides, EncounterStatus(row["course"]), {name: cast("Row", row)[name] for name in game.facts})
-
-
-def _of_society(step: Step, seed: int) -> dict[str, float | None]:
-    """Return the measures of the society at the imported step."""
-    graph = step.network.graph
-    count, modularity = measures.communities(graph, seed)
-    return {
-        **of_graph(graph),
-        "communities": count,
-        "modularity": modularity,
-        "gini": measures.gini([float(agent["resources"]) for agent in step.state["agents"]]),
-    }

@@ -105,8 +105,9 @@ class RunFolder:
         manifest: Manifest,
         documents: Mapping[str, Any],
         tables: Mapping[str, Iterable[Row]] | None = None,
+        steps: Iterable[tuple[Mapping[str, Any], Mapping[str, Iterable[Row]]]] = (),
     ) -> Self:
-        """Create the folder of a new run with its step 0, atomically.
+        """Create the folder of a new run with its step 0 and any further steps, atomically.
 
         Args:
             storage: The folder of all runs; made if it is missing.
@@ -115,6 +116,7 @@ class RunFolder:
             manifest: The manifest of the run.
             documents: Data of the JSON files of step 0, by name.
             tables: Rows of the JSON-lines files of step 0, by name.
+            steps: Documents and tables of the further steps, from step 1 on.
 
         Raises:
             ConfigurationError: If the name is invalid or taken.
@@ -122,7 +124,10 @@ class RunFolder:
         """
 
         def fill(part: Path) -> None:
-            _write_step(part, 0, None, documents, tables or {})
+            previous = None
+            for step, (own_documents, own_tables) in enumerate([(documents, tables or {}), *steps]):
+                _write_step(part, step, previous, own_documents, own_tables)
+                previous = _hash(files.content(part / f"step_{step}" / _MANIFEST))
 
         return cls._make(storage, name, default_name, manifest, fill)
 

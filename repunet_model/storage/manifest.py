@@ -199,9 +199,10 @@ class Manifest:
         return 0 if self.parent is None else int(self.parent["step"])
 
     @property
-    def imported(self) -> Row | None:
-        """For an import: the published run and its step."""
-        return self.data.get("imported")
+    def origin(self) -> str | None:
+        """For an import: the name of the published run, which had no seed and no backend of ours."""
+        imported: Row = self.data.get("imported") or {}
+        return imported.get("from")
 
     def forked(self, run: str, step: int, step_hash: str, changes: Mapping[str, Any]) -> Self:
         """Create the manifest of a fork at a step of this run, whose manifest has the given hash."""
@@ -241,16 +242,19 @@ class Manifest:
     ) -> dict[str, Any]:
         """Return everything that identifies the run except its name, as columns of a table.
 
-        Runs with equal columns but for the seed are repetitions of each other. Backends are flattened: "backend" is a
-        name, and "backend.NAME" a parameter of it. So are the parameters of the game, as "game.NAME".
+        Runs with equal columns but for the seed and the parent are repetitions of each other. An import has no seed,
+        and the published run is its parent. Backends are flattened: "backend" is a name, and "backend.NAME" a parameter
+        of it. So are the parameters of the game, as "game.NAME".
 
         Args:
             population: The identity of its agents: see `Population.described`.
             game_parameters: All parameters of its game; None for the stored ones.
         """
         game_parameters = self.game_parameters if game_parameters is None else game_parameters
-        own = self.config.in_table()
-        parent: Row = (self.parent if self.shared_steps else None) or {}
+        own, backend = self.config.in_table(), _flat("backend", self.backend)
+        if self.origin is not None:
+            own["seed"], backend["backend"] = None, f"the published implementation, then {backend['backend']}"
+        parent: Row = (self.parent if self.shared_steps else None) or {"run": self.origin}
         return {
             "game": own.pop("game"),
             **{f"{OF_GAME}{name}": value for name, value in game_parameters.items()},
@@ -260,7 +264,7 @@ class Manifest:
             "population": population["name"],
             **_of_draw(population),
             **_of_network(self.network),
-            **_flat("backend", self.backend),
+            **backend,
             **{
                 name: value
                 for agent, described in self.backend_for.items()
@@ -272,7 +276,7 @@ class Manifest:
             "version": self.data["repunet"],
             "parent": parent.get("run"),
             "parent_step": parent.get("step"),
-            "before_fork": _before(parent, game_parameters) if parent else None,
+            "before_fork": _before(parent, game_parameters) if self.shared_steps else None,
         }
 
     @property

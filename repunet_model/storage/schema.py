@@ -8,10 +8,11 @@ A row of `interactions` also holds the facts of its game (`Game.facts`), after t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
-from typing import Annotated, Any, TypedDict, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Self, TypedDict, get_args, get_origin, get_type_hints
 
 from repunet_model.errors import ConfigurationError
 
@@ -100,6 +101,16 @@ class StepLog:
     def add[R: Mapping[str, Any]](self, table: Table[R], row: R) -> None:
         """Add a row to a table."""
         self._rows.setdefault(table.name, []).append(row)
+
+    @classmethod
+    def by_step(cls, rows: Mapping[Table[Any], Iterable[Row]]) -> Mapping[int, Self]:
+        """Return the logs of steps, given rows that name theirs; where a table has no column for it, it is dropped."""
+        logs: dict[int, Self] = defaultdict(cls)
+        for table, own in rows.items():
+            for row in own:
+                kept = row if "step" in table.columns else {name: row[name] for name in row if name != "step"}
+                logs[row["step"]].add(table, kept)
+        return logs
 
     def rows[R: Mapping[str, Any]](self, table: Table[R]) -> list[R]:
         """Return the rows of a table."""

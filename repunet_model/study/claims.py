@@ -237,7 +237,7 @@ def load(paths: Sequence[Path]) -> None:
     """
     for path in paths:
         before = dict(_REGISTERED)
-        extensions.imported(path)
+        extensions.module_at(path)
         new = [key for key, claim in _REGISTERED.items() if before.get(key) is not claim]
         _FILES.update(dict.fromkeys(new, sha256(path.read_bytes()).hexdigest()))
 

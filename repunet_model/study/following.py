@@ -73,7 +73,7 @@ def answers(evidence: Evidence, asked: Sequence[Claim], plan: Plan | None, befor
     later = [claim for claim in asked if claim not in planned]
     seeds = set(plan.content["study"]["seeds"])
     own = Evidence([run for run in evidence.runs if run.seed in seeds])
-    more = sorted({run.seed for run in evidence.runs} - seeds)
+    more = sorted({run.seed for run in evidence.runs if run.seed is not None} - seeds)
     texts = [_followed(own, plan, before, planned), *_changed(plan, asked, later)]
     if more:
         texts.append(f"Seeds added after the plan, whose runs are exploratory: {', '.join(map(str, more))}.")

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
 import networkx as nx
 import numpy as np
@@ -48,7 +48,7 @@ class Measure:
     of: Callable[[Panel], Estimate | None]
 
 
-def _over_seeds(words: str, numbers: Callable[[Panel], Mapping[int, float]]) -> Measure:
+def _over_seeds(words: str, numbers: Callable[[Panel], Mapping[Any, float]]) -> Measure:
     """Return the measure that is the mean over seeds of a number of each run, or of each pair of runs."""
 
     def of(panel: Panel) -> Estimate | None:
@@ -62,23 +62,23 @@ def _short(mode: str) -> str:
     return {FULL: "both"}.get(mode, mode)
 
 
-def last_mean(panel: Panel, mode: str, measure: str, last: int) -> dict[int, float]:
+def last_mean(panel: Panel, mode: str, measure: str, last: int) -> dict[Any, float]:
     """Return the mean of a measure over the last steps of each run of a mode that has it, by seed."""
     return _means(panel, mode, measure, slice(-last, None), least=1)
 
 
-def _first_mean(panel: Panel, mode: str, measure: str) -> dict[int, float]:
+def _first_mean(panel: Panel, mode: str, measure: str) -> dict[Any, float]:
     """Return the mean over the first steps, of runs that are long enough for these not to be among the last ones."""
     return _means(panel, mode, measure, slice(FIRST), least=FIRST + PHASE)
 
 
-def _means(panel: Panel, mode: str, measure: str, steps: slice, least: int) -> dict[int, float]:
+def _means(panel: Panel, mode: str, measure: str, steps: slice, least: int) -> dict[Any, float]:
     found = {}
     for run in panel.runs.get(mode, ()):
         if measure in run.measures and len(run.measures) >= least:
             values = run.measures[measure].iloc[steps].dropna()
             if len(values):
-                found[run.seed] = float(values.mean())
+                found[run.pair] = float(values.mean())
     return found
 
 
@@ -91,7 +91,7 @@ def level(mode: str, last: int, source: str, *, above: float | None = None, belo
     elif below is not None:
         bound, words, sign = below, f"{below:g} ({source}) − {rate}", -1.0
 
-    def numbers(panel: Panel) -> dict[int, float]:
+    def numbers(panel: Panel) -> dict[Any, float]:
         rates = last_mean(panel, mode, "cooperation_rate", last)
         return {seed: sign * (rate - bound) for seed, rate in rates.items()}
 
@@ -111,7 +111,7 @@ def persistence(mode: str, margin: float) -> Measure:
     lost = fall(mode)
     words = f"{margin:g} − ({lost.words})"
 
-    def numbers(panel: Panel) -> dict[int, float]:
+    def numbers(panel: Panel) -> dict[Any, float]:
         first, last = _first_mean(panel, mode, "cooperation_rate"), last_mean(panel, mode, "cooperation_rate", PHASE)
         return {seed: margin - each for seed, each in paired(first, last).items()}
 
@@ -143,8 +143,8 @@ def between_runs(words: str, number: Callable[[Run], float | None], mode: str, o
     )
 
 
-def _numbers(panel: Panel, mode: str, number: Callable[[Run], float | None]) -> dict[int, float]:
-    found = {run.seed: number(run) for run in panel.runs.get(mode, ())}
+def _numbers(panel: Panel, mode: str, number: Callable[[Run], float | None]) -> dict[Any, float]:
+    found = {run.pair: number(run) for run in panel.runs.get(mode, ())}
     return {seed: value for seed, value in found.items() if value is not None}
 
 
@@ -225,14 +225,15 @@ def assortativity_above_null(run: Run) -> float | None:
 def modularity_above_null(run: Run) -> float | None:
     """Return the modularity at the end of a run, minus its mean over rewired networks with the same degrees.
 
-    Rewiring swaps three ties at a time and keeps how many ties lead to and from each agent (Wang et al. 2013, by
+    Rewiring swaps three ties at a time (Erdős et al. 2010) and keeps how many ties lead to and from each agent, by
     NetworkX). None where the ties cannot be rewired so.
     """
+    seed = run.seed or 0
     place = {name: number for number, name in enumerate(run.graph)}
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(run.graph)
     graph.add_edges_from(sorted(run.graph.edges, key=lambda tie: (place[tie[0]], place[tie[1]])))
-    _, found = measures.communities(graph, run.seed)
+    _, found = measures.communities(graph, seed)
     swaps = SWAPS_PER_TIE * graph.number_of_edges() // 3
     nulls = []
     for draw in range(NULLS):
@@ -240,7 +241,7 @@ def modularity_above_null(run: Run) -> float | None:
             rewired = nx.directed_edge_swap(graph.copy(), nswap=swaps, max_tries=TRIES_PER_SWAP * swaps, seed=draw)
         except nx.NetworkXException:
             return None
-        nulls.append(measures.communities(rewired, run.seed)[1])
+        nulls.append(measures.communities(rewired, seed)[1])
     known = [each for each in nulls if each is not None]
     return found - fmean(known) if found is not None and known else None
 

@@ -77,7 +77,7 @@ def reported(claim: str, modes: Sequence[str], game: str) -> str:
 
 
 def sentences(evidence: Evidence) -> list[str]:
-    """Say what is compared, and of imported runs which they are."""
+    """Say what is compared, and which runs are published ones."""
     data = _data()
     asked = f"{data['runs']} runs of {data['agents']} {data['model']} agents"
     texts = [
@@ -86,13 +86,17 @@ def sentences(evidence: Evidence) -> list[str]:
         "intervals. Who answers, the mechanism, and the numbers of steps and runs may differ, so that a rate inside or "
         "outside the other's range is no test of either."
     ]
-    imported = [run for run in evidence.runs if run.stored.manifest.imported is not None]
-    if imported:
-        names = ", ".join(str(run.parameters["run"]) for run in imported)
+    if any(panel.game == "investment" for panel in evidence.panels):
         texts.append(
-            f"Imported: {names}. The published repository stores {data['stored_runs']} runs, made by an early state of "
-            f"its code; {len(imported)} of them {'is' if len(imported) == 1 else 'are'} read here, and one run of a "
-            "mode has no interval over runs."
+            "In the investment game a cooperation rate is, here and in the published code, the share of encounters "
+            "that are accepted and in which the investor gets at least the promised share."
+        )
+    if published := [str(run.parameters["run"]) for run in evidence.runs if run.seed is None]:
+        names = ", ".join(published)
+        texts.append(
+            f"Published runs: {names}. The published repository stores {data['stored_runs']} runs, made by an early "
+            f"state of its code; these are {len(published)} of them. A mode with a single run has no interval over "
+            "runs. What they do not tell, such as a tone or a seed, is missing, and nothing is put in its place."
         )
     return texts
 

@@ -56,8 +56,9 @@ class Results:
         return found
 
     def _of_others(self, others: Evidence) -> Section:
-        findings = claims.findings(others, self.answers.asked)
+        findings = [each for each in claims.findings(others, self.answers.asked) if each.measured is not None]
         texts = [lead(others), *reference.sentences(others)]
+        texts.append("Questions and measures without a row have nothing to measure in these runs.")
         return Section("others", "Other runs", texts, tables=[reference.table(others), claims.table(findings)])
 
     def lines(self) -> list[str]:

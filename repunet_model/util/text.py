@@ -10,6 +10,8 @@ import re
 import shlex
 import sys
 import unicodedata
+from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +88,24 @@ def is_file_name(name: str) -> bool:
         and name.rstrip(" .") == name
         and name.partition(".")[0].rstrip(" ").upper() not in _DEVICES
     )
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether a name can be that of a visible folder on every system."""
+    return is_file_name(name) and name.strip(" .") == name
+
+
+def check_folder_names(names: Iterable[str], why: str) -> None:
+    """Raise ConfigurationError unless names can be those of different folders on every system; `why` explains it."""
+    folders: dict[str, str] = {}
+    for name in names:
+        if not is_folder_name(name):
+            raise ConfigurationError(f"{why}, and {name!r} cannot be one")
+        other = folders.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if other != name:
+            raise ConfigurationError(
+                f"{why}, and those of {other!r} and {name!r} would be one where capitals do not count"
+            )
 
 
 def check_name(name: str) -> str:
@@ -185,6 +205,13 @@ def showable(text: str, encoding: str | None) -> str:
 def one_line(text: str) -> str:
     """Join the words of a text with single blanks."""
     return " ".join(text.split())
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Format distinct whole numbers in ascending order, consecutive ones as a range."""
+    groups = groupby(enumerate(sorted(numbers)), lambda item: item[1] - item[0])
+    found = ([number for _, number in group] for _, group in groups)
+    return ", ".join(f"{own[0]}–{own[-1]}" if len(own) > 1 else str(own[0]) for own in found)
 
 
 def first_problem(error: ValidationError) -> str:

@@ -14,6 +14,7 @@ from repunet_model import RepuNetModel, testing
 from repunet_model.reference_layout import export_step, import_run
 from repunet_model.storage import StepReader
 from tests import chromium as real
+from tests.societies.test_published_runs import invented
 
 pytestmark = pytest.mark.skipif(real.CHROMIUM is None, reason="there is no Chromium on this machine")
 
@@ -52,6 +53,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out.parent.mkdir()
     export_step(StepReader.open(folder / "roles"), STEPS, out)
     import_run(out, folder, "imported")
+    import_run(invented(out.parent), folder, "invented")
     return folder
 
 
@@ -375,9 +377,22 @@ def test_opinions_and_communities_lead_to_an_agent(tab: Page) -> None:
 
 def test_an_imported_run_opens(tab: Page) -> None:
     stored(tab, "imported")
-    wait_for_step(tab, 0)
+    wait_for_step(tab, STEPS)
     tab.locator("[data-agent='Emma Dubois']").click()
     tab.get_by_text(re.compile("What others think of it")).wait_for()
+
+
+def test_all_steps_of_a_published_run_are_in_the_slider(tab: Page) -> None:
+    stored(tab, "invented")
+    wait_for_step(tab, 3)
+    made = ties(tab)
+    slider = tab.get_by_role("slider", name="step")
+    assert (slider.get_attribute("min"), slider.get_attribute("max")) == ("0", "3")
+    for step in (0, 1, 2):
+        slider.fill(str(step))
+        wait_for_step(tab, step)
+        assert ties(tab) != made
+    assert tab.get_by_text("not measured yet").count() == 0
 
 
 @pytest.mark.parametrize("view", ["live", "stored"])

@@ -211,22 +211,23 @@ def test_the_past_of_an_imported_run_is_shown_with_its_own_steps() -> None:
     folder = RunFolder.open(stored(4, n_agents=10))
     export_step(StepReader(folder), 4, Path("step_4"))
     imported = import_run(Path("step_4"), Path("sim_storage"), "imported").folder
-    names = {row["gossiper"] for row in imported.table(0, "gossip")}
+    gossip = [row for step in range(1, 5) for row in imported.table(step, "gossip")]
+    names = {row["gossiper"] for row in gossip}
     assert names
     name = min(names)
-    shown = list(of_agent(StepReader(imported), name, 0))
-    thought = [row["subject"] for row in imported.table(0, "records") if row["holder"] == name]
+    shown = list(of_agent(StepReader(imported), name, 4))
+    thought = [row["subject"] for n in range(1, 5) for row in imported.table(n, "records") if row["holder"] == name]
     assert thought
     assert all(any(line.startswith(f"  of {subject} as") for line in shown) for subject in thought)
-    rows = drawing.gossip(Chronicle.of_run(StepReader(imported)), 0)
-    assert {row["step"] for row in rows} == {row["step"] for row in imported.table(0, "gossip")} != {0}
+    rows = drawing.gossip(Chronicle.of_run(StepReader(imported)), 4)
+    assert {row["step"] for row in rows} == {row["step"] for row in gossip} != {0}
 
 
 @pytest.mark.parametrize("value", ['"abc"', "1e400", "[" * 5000 + "]" * 5000])
 def test_what_an_export_kept_and_somebody_changed_is_one_line(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     export_step(StepReader.open(stored(1)), 1, Path("step_1"))
-    for file in Path("step_1").rglob("scratch.json"):
-        data = json.loads(file.read_text())
-        data["repunet_mesa"] = dict.fromkeys(data["repunet_mesa"], "HERE")
-        file.write_text(json.dumps(data).replace('"HERE"', value))
+    file = Path("step_1/step_1/reverie/meta.json")
+    data = json.loads(file.read_text())
+    data["repunet_mesa"] = {**dict.fromkeys(data["repunet_mesa"], "HERE"), "sha256": data["repunet_mesa"]["sha256"]}
+    file.write_text(json.dumps(data).replace('"HERE"', value))
     assert "step_1" in one_line(["import", "step_1"], capsys)

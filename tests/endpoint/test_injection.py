@@ -462,9 +462,8 @@ def test_a_run_goes_out_to_the_published_layout_and_back_unchanged(
     published = export_step(StepReader(ours), 6, tmp_path / "out")
     imported = import_run(published, tmp_path, "imported").folder
     for table in ("interactions", "events", "records", "gossip"):
-        rows = [{"step": step, **row} for step in range(1, 7) for row in ours.table(step, table)]
-        key = sorted(json.dumps(row, sort_keys=True) for row in rows)
-        assert sorted(json.dumps(row, sort_keys=True) for row in imported.table(0, table)) == key
+        for step in range(1, 7):
+            assert imported.table(step, table) == ours.table(step, table)
     assert imported.document(0, "personas") == ours.document(0, "personas")
 
 

@@ -11,7 +11,7 @@ import pytest
 from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError
 from repunet_model.reference_layout import Told, import_run
-from tests.societies.test_reference_layout import DEAL, REFUSED, Made, event, says
+from tests.published import DEAL, REFUSED, Made, event, says, table
 
 HEARD = {
     "type": "first-order",
@@ -51,8 +51,8 @@ def test_what_two_sides_remember_differently_is_named_and_the_first_ones_is_kept
     nodes(made, "Ann").append(event("Ann", "Bob", DEAL.format("Ann", "Bob"), 1))
     nodes(made, "Bob").append(event("Bob", "Ann", DEAL.format("Ann", "Bob").replace("60%", "55%"), 1))
     done = made.read(tmp_path)
-    assert [row["promised_share"] for row in done.folder.table(0, "interactions")] == [60.0]
-    assert says(done, "Bob/nodes.json", "step 1, promised_share not as the other side has it", "the other's kept")
+    assert [row["promised_share"] for row in table(done, "interactions")] == [60.0]
+    assert says(done, "Bob/nodes.json", "step 1: promised_share not as the other side has it", "the other's kept")
 
 
 def test_what_one_side_alone_remembers_completes_what_the_other_does(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_what_one_side_alone_remembers_completes_what_the_other_does(tmp_path: P
     nodes(made, "Ann").append(event("Ann", "Bob", DEAL.format("Ann", "Bob").replace("60% of it", "some"), 1))
     nodes(made, "Bob").append(event("Bob", "Ann", DEAL.format("Ann", "Bob"), 1))
     done = made.read(tmp_path)
-    assert [row["promised_share"] for row in done.folder.table(0, "interactions")] == [60.0]
+    assert [row["promised_share"] for row in table(done, "interactions")] == [60.0]
     assert not says(done, "not as the other side has it")
 
 
@@ -69,9 +69,9 @@ def test_an_encounter_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) 
     nodes(made, "Ann").append(event("Ann", "Bob", "We had a fine day.", 1))
     nodes(made, "Ann").append(event("Ann", "Dan", DEAL.format("Ann", "Dan"), 2))
     done = made.read(tmp_path)
-    assert done.folder.table(0, "interactions") == []
+    assert table(done, "interactions") == []
     for step in (1, 2):
-        assert says(done, "Ann/nodes.json", f"step {step}, the encounter cannot be read", "left out")
+        assert says(done, "Ann/nodes.json", f"step {step}", "the encounter cannot be read", "left out")
 
 
 @pytest.mark.parametrize(("amount", "is_same"), [("4.0", True), ("5.0", False)])
@@ -79,15 +79,15 @@ def test_a_result_file_that_differs_from_memory_is_named(amount: str, is_same: b
     made = Made(1)
     made.meet("Ann", "Bob", DEAL, 1)
     done = import_with_people(with_results(made, tmp_path, RESULT.format(amount=amount)), tmp_path)
-    assert [row["amount"] for row in done.folder.table(0, "interactions")] == [4.0]
+    assert [row["amount"] for row in table(done, "interactions")] == [4.0]
     assert says(done, "Ann and Bob: amount", "not as remembered", "memory kept") is not is_same
 
 
 def test_an_encounter_that_only_the_result_file_knows_is_taken_from_it(tmp_path: Path) -> None:
     done = import_with_people(with_results(Made(1), tmp_path, RESULT.format(amount="4.0")), tmp_path)
-    (row,) = done.folder.table(0, "interactions")
+    (row,) = table(done, "interactions")
     assert (row["first"], row["second"], row["amount"], row["actual_share"]) == ("Ann", "Bob", 4.0, 45.0)
-    assert says(done, "Ann and Bob do not remember it", "taken from the file")
+    assert says(done, "Ann and Bob: the two do not remember it", "taken from the file")
 
 
 def import_with_people(step: Path, folder: Path) -> Any:
@@ -112,7 +112,7 @@ def test_gossip_that_says_something_unknown_is_left_out_and_named(
     made.meet("Ann", "Bob", DEAL, 1)
     made.files["Cem"]["reputation/gossip_database.json"] += [HEARD, {**HEARD, **change}]
     done = made.read(tmp_path)
-    assert [row["summary"] for row in done.folder.table(0, "gossip")] == ["Bob keeps what he owes."]
+    assert [row["summary"] for row in table(done, "gossip")] == ["Bob keeps what he owes."]
     assert says(done, problem, "left out")
 
 

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import copy
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,151 +13,10 @@ from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError
 from repunet_model.memory import Memory
 from repunet_model.model import RepuNetModel
-from repunet_model.reference_layout import Imported, Told, export_step, import_run
-from repunet_model.storage import RunFolder, StepReader, to_json
-from tests import ROOT
-
-DATA = ROOT.parent / "shared" / "reference_data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the published data are not at {DATA}")
-SEEDS = ["invest_seed", "pd_game_seed", "sign_seed"]
-WITH, WITHOUT = "investment_s3_with_repu_gossip", "investment_s4_without_repu_with_gossip"
-STEPS = [*(f"seeds/{seed}/step_0" for seed in SEEDS)]
-STEPS += [*(f"runs/{WITH}/step_{step}" for step in (0, 1, 2, 3, 4, 5, 6, 30))]
-STEPS += [*(f"runs/{WITHOUT}/step_{step}" for step in (29, 30))]
-EXTRA = "repunet_mesa"
-
-
-def content(step: Path, file: str) -> dict[str, Any]:
-    """Return a file of each agent, by name."""
-    return {
-        path.parents[file.count("/")].name: json.loads(path.read_text()) for path in step.glob(f"personas/*/{file}")
-    }
-
-
-def bare(data: Any) -> Any:
-    """Return data without what exports keep beside the layout."""
-    if isinstance(data, dict):
-        return {name: bare(value) for name, value in data.items() if name != EXTRA}
-    return [bare(value) for value in data] if isinstance(data, list) else data
-
-
-def strip(step: Path) -> None:
-    """Leave in a step folder what the published layout has fields for."""
-    for path in step.rglob("*.json"):
-        path.write_text(json.dumps(bare(json.loads(path.read_text()))))
-
-
-# A folder in the published layout, made by hand
-
-
-def entry(name: str, number: int, role: str, numbers: str, **more: Any) -> dict[str, Any]:
-    return {
-        "ID": number,
-        "scenario": "investment",
-        "role": role,
-        "name": name,
-        "content": f"{name} as {role}",
-        "numerical record": numbers,
-        **more,
-    }
-
-
-def event(name: str, other: str, text: str | list[str], step: int, predicate: str = "investment") -> dict[str, Any]:
-    return {
-        "id": step,
-        "type": "EVENT",
-        "subject": name,
-        "predicate": predicate,
-        "object": other,
-        "description": text,
-        "created_at": step,
-    }
-
-
-DEAL = (
-    "Success investment: investor is {0}, trustee is {1}\n"
-    "stage 1: trustee_plan is the investor receives 60% of it while the trustee retains 40%.\n"
-    "stage 2: investor invests 4.0 units\n"
-    "stage 3: trustee_allocation is {{'trustee': '4.4', 'investor': '3.6'}}, "
-    "and reported_investment_outcome is 6.0 units."
-)
-REFUSED = "Failed investment. Investor is {0} and Trustee is {1}.\nRefuse. I do not know you."
-
-
-def persona(number: int, name: str, step: int, **scratch: Any) -> dict[str, Any]:
-    """Return the files of an agent without a past."""
-    return {
-        "memory/scratch.json": {
-            "name": name,
-            "innate": None,
-            "learned": f"You are {name}, a 30-year-old female from Peru. You are careful.",
-            "currently": None,
-            "ID": number,
-            "role": None,
-            "curr_step": step,
-            "complain_buffer": [],
-            "total_num_investor": 0,
-            "success_num_investor": 0,
-            "total_num_trustee": 0,
-            "success_num_trustee": 0,
-            "relationship": {"bind_list": [], "black_list": []},
-            "resources_unit": 10,
-            **scratch,
-        },
-        "memory/associative_memory/nodes.json": [],
-        "reputation/reputation_database.json": {},
-        "reputation/out_of_date_reputation_database.json": {},
-        "reputation/gossip_database.json": [],
-    }
-
-
-class Made:
-    """A published step of three agents, to be changed and written."""
-
-    def __init__(self, step: int = 2) -> None:
-        self.step = step
-        self.names = ["Ann", "Bob", "Cem"]
-        self.files = {name: persona(number, name, step) for number, name in enumerate(self.names)}
-
-    def scratch(self, name: str) -> dict[str, Any]:
-        scratch: dict[str, Any] = self.files[name]["memory/scratch.json"]
-        return scratch
-
-    def meet(self, investor: str, trustee: str, text: str, step: int, *, as_list: bool = False) -> None:
-        words = text.format(investor, trustee)
-        for name, other in ((investor, trustee), (trustee, investor)):
-            nodes = self.files[name]["memory/associative_memory/nodes.json"]
-            nodes.append(event(name, other, [words] if as_list else words, step))
-
-    def hold(self, name: str, key: str, data: Any, file: str = "reputation_database") -> None:
-        self.files[name][f"reputation/{file}.json"][key] = data
-
-    def write(self, folder: Path) -> Path:
-        step = folder / "invest_run" / f"step_{self.step}"
-        self._write(step / "reverie" / "meta.json", {"persona_names": self.names, "step": self.step})
-        for name, files in self.files.items():
-            for file, data in files.items():
-                self._write(step / "personas" / name / file, data)
-        return step
-
-    @staticmethod
-    def _write(path: Path, data: Any) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(data if isinstance(data, str) else json.dumps(data))
-
-    def read(self, folder: Path, **told: Any) -> Imported:
-        people = folder / "people.json"
-        people.write_text(json.dumps([{"name": name, "disposition": "self-interested"} for name in self.names]))
-        return import_run(self.write(folder), folder / "storage", "made", Told(personas=people, **told))
-
-
-def state_of(done: Imported) -> dict[str, Any]:
-    state: dict[str, Any] = done.folder.document(0, "state")
-    return state
-
-
-def says(done: Imported, *words: str) -> bool:
-    return any(all(word in line for word in words) for line in done.report)
+from repunet_model.reference_layout import Told, export_step, import_run
+from repunet_model.reputation import score_of
+from repunet_model.storage import StepReader, to_json
+from tests.published import DEAL, REFUSED, Made, content, entry, event, ran, says, state_of, strip, table
 
 
 def test_an_imported_step_is_a_run_that_goes_on(tmp_path: Path) -> None:
@@ -169,17 +26,18 @@ def test_an_imported_step_is_a_run_that_goes_on(tmp_path: Path) -> None:
     made.hold("Ann", "Trustee_1", entry("Bob", 1, "trustee", "(0.4, 0.3, 0.2, 0.1, 0)"))
     done = made.read(tmp_path)
     model = RepuNetModel.load(done.folder.path)
-    assert model.steps == 0
+    assert model.steps == 2
     assert str(model.agent("Ann").resources) == "9.6"
     assert model.agent("Ann").memory.snapshot()[0].partner == "Bob"
     record = model.agent("Ann").ledger.record("Bob", "trustee")
     assert record is not None
     assert record.distribution == (0.4, 0.3, 0.2, 0.1, 0.0)
     assert model.scores["Bob"] == pytest.approx(-0.6)
-    assert model.datacollector.get_model_vars_dataframe()["gini"].iloc[0] == pytest.approx(model.measures["gini"])
+    assert model.datacollector.get_model_vars_dataframe()["gini"].iloc[2] == pytest.approx(model.measures["gini"])
     for _ in range(3):
         model.step()
     again = RepuNetModel.load(done.folder.path)
+    assert again.steps == 5
     assert again._state() == model._state()
     assert again.agent("Ann").ledger.history("Bob", "trustee") == model.agent("Ann").ledger.history("Bob", "trustee")
     assert done.folder.manifest().data["imported"] == {"from": "invest_run/step_2", "step": 2}
@@ -190,7 +48,7 @@ def test_a_failed_step_keeps_the_imported_past(tmp_path: Path) -> None:
     made = Made(1)
     made.hold("Ann", "Trustee_1", entry("Bob", 1, "trustee", "(0.4, 0.3, 0.2, 0.1, 0)"))
     model = RepuNetModel.load(made.read(tmp_path).folder.path)
-    model._roll_back(1, {name: Memory() for name in made.names})
+    model._roll_back(2, {name: Memory() for name in made.names})
     assert model.agent("Ann").ledger.record("Bob", "trustee") is not None
 
 
@@ -200,7 +58,7 @@ def test_a_deal_is_read_with_its_numbers_and_what_follows(as_list: bool, tmp_pat
     made.meet("Ann", "Bob", DEAL, 1, as_list=as_list)
     made.meet("Cem", "Ann", REFUSED, 2, as_list=as_list)
     done = made.read(tmp_path)
-    deal, refusal = done.folder.table(0, "interactions")
+    deal, refusal = table(done, "interactions")
     assert (deal["step"], deal["first"], deal["second"], deal["course"]) == (1, "Ann", "Bob", "completed")
     assert (deal["promised_share"], deal["amount"], deal["outcome"], deal["actual_share"]) == (60, 4, 8, 45)
     assert (deal["first_payoff"], deal["second_payoff"], deal["reported_outcome"]) == (-0.4, 4.4, 6)
@@ -208,10 +66,10 @@ def test_a_deal_is_read_with_its_numbers_and_what_follows(as_list: bool, tmp_pat
     assert deal["holdings"] is None
     assert (refusal["accepted"], refusal["course"], refusal["promised_share"]) == (False, "refused", None)
     assert refusal["investor_reason"] == "I do not know you"
-    ann = [row for row in done.folder.table(0, "events") if row["agent"] == "Ann"]
+    ann = [row for row in table(done, "events") if row["agent"] == "Ann"]
     assert [(row["step"], row["role"], row["payoff"]) for row in ann] == [(1, "investor", -0.4), (2, "trustee", 0.0)]
     assert ann[0]["text"] == DEAL.format("Ann", "Bob")
-    assert says(done, "holdings is not told of 2 of 2")
+    assert says(done, "holdings", "not told of 2 of 2")
 
 
 def test_a_promise_to_somebody_who_refused_comes_from_the_result_file(tmp_path: Path) -> None:
@@ -227,7 +85,7 @@ def test_a_promise_to_somebody_who_refused_comes_from_the_result_file(tmp_path: 
         "| Trustee: Dan: allocated plan x |\n|      End of Investment      |\n"
     )
     done = made.read(tmp_path)
-    assert [row["promised_share"] for row in done.folder.table(0, "interactions")] == [55.0]
+    assert [row["promised_share"] for row in table(done, "interactions")] == [55.0]
     assert says(done, "encounter 2 names no known investor and trustee")
 
 
@@ -243,16 +101,16 @@ def test_a_number_that_is_not_told_is_null(text: str, missing: tuple[str, ...], 
     made = Made()
     made.meet("Ann", "Bob", text, 1)
     done = made.read(tmp_path)
-    [row] = done.folder.table(0, "interactions")
+    [row] = table(done, "interactions")
     assert [row[name] for name in missing] == [None] * len(missing)
-    assert all(says(done, f"{name} is not told of 1 of 1") for name in missing)
+    assert all(says(done, name, "not told of 1 of 1") for name in missing)
 
 
 def test_parts_that_are_not_the_doubled_amount_are_named(tmp_path: Path) -> None:
     made = Made()
     made.meet("Ann", "Bob", DEAL.replace("'4.4'", "'1.4'"), 1)
     done = made.read(tmp_path)
-    assert done.folder.table(0, "interactions")[0]["actual_share"] == 45
+    assert table(done, "interactions")[0]["actual_share"] == 45
     assert says(done, "Ann and Bob", "not the doubled amount")
 
 
@@ -267,11 +125,11 @@ def test_ties_are_read_as_pairs_and_as_bare_names(tmp_path: Path) -> None:
     network = state_of(done)["network"]
     assert network["ties"] == [["Ann", "Bob", ["trustee"]], ["Ann", "Cem", ["investor"]], ["Bob", "Ann", ["investor"]]]
     assert network["blacklists"] == {"Ann": [], "Bob": [["Cem", "investor"]], "Cem": [["Bob", "trustee"]]}
-    assert says(done, "'Bob', who is itself")
-    assert says(done, "'Dan', who is unknown")
-    assert says(done, "'7', no name")
-    assert says(done, "Cem twice")
-    assert says(done, "Bob (trustee) is in bind_list and in black_list")
+    assert says(done, "'Bob': is the agent itself")
+    assert says(done, "'Dan': is unknown")
+    assert says(done, "'7': is no name")
+    assert says(done, "Cem: is in black_list twice")
+    assert says(done, "Bob (trustee): is in bind_list and in black_list")
 
 
 def test_a_bare_name_met_in_both_roles_is_named(tmp_path: Path) -> None:
@@ -284,8 +142,8 @@ def test_a_bare_name_met_in_both_roles_is_named(tmp_path: Path) -> None:
     network = state_of(done)["network"]
     assert network["ties"] == [["Ann", "Bob", ["investor", "trustee"]], ["Ann", "Cem", ["trustee"]]]
     assert network["blacklists"]["Bob"] == [["Ann", "trustee"]]
-    assert says(done, "bare name Bob", "both roles are possible")
-    assert says(done, "bare name Cem", "no role is known")
+    assert says(done, "Bob: is a bare name in bind_list, both roles are possible")
+    assert says(done, "Cem: is a bare name in bind_list, no role is known")
 
 
 def test_learned_is_one_text_or_one_a_role(tmp_path: Path) -> None:
@@ -304,8 +162,6 @@ def test_traits_are_those_that_learned_opens_with(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("numbers", "problem"),
     [
-        ("(0.4, 0.3, 0.2, 0, 0)", "sum to 0.9"),
-        ("(0.8, 0.8, 0.8, 0.8, 0.8)", "sum to 4"),
         ("(1.4, -0.4, 0, 0, 0)", "leave [0, 1]"),
         ("(0.5, 0.5)", "five numbers"),
         ("error", "five numbers"),
@@ -318,17 +174,31 @@ def test_numbers_that_are_no_record_are_left_out_and_named(numbers: Any, problem
     made = Made()
     made.hold("Ann", "Trustee_1", entry("Bob", 1, "trustee", numbers))
     done = made.read(tmp_path)
-    assert done.folder.table(0, "records") == []
+    assert table(done, "records") == []
     assert says(done, "Trustee_1", problem, "left out")
 
 
-@pytest.mark.parametrize("numbers", ["(0.4, 0.3, 0.2, 0.06, 0)", [0.4, 0.3, 0.2, 0.14, 0], "(0, 0, 0, 0, 0.95)"])
-def test_numbers_that_almost_sum_to_1_are_scaled_and_counted(numbers: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("numbers", "score"),
+    [
+        ("(0.4, 0.3, 0.2, 0.06, 0)", -0.64),
+        ([0.4, 0.3, 0.2, 0.14, 0], -0.56),
+        ("(0, 0, 0, 0, 0.95)", 0.95),
+        ("(0.3, 0.2, 0.3, 0.1, 0)", -0.4),
+        ("(0.1, 0, 0.3, 0.2, 0.3)", 0.4),
+        ("(0.8, 0.8, 0.8, 0.8, 0.8)", 0),
+        ("(0, 0.5, 0.3, 0.9, 0.9)", 1),
+    ],
+)
+def test_a_record_keeps_its_published_score_whatever_its_sum(numbers: Any, score: float, tmp_path: Path) -> None:
     made = Made()
     made.hold("Ann", "Trustee_1", entry("Bob", 1, "trustee", numbers))
     done = made.read(tmp_path)
-    assert sum(done.folder.table(0, "records")[0]["distribution"]) == pytest.approx(1, abs=1e-12)
-    assert says(done, "1 record(s) sum to 0.95 to 1.05", "scaled")
+    [row] = table(done, "records")
+    assert sum(row["distribution"]) == pytest.approx(1, abs=1e-12)
+    assert score_of(row["distribution"]) == pytest.approx(score)
+    assert row["published"]["numerical record"] == numbers
+    assert says(done, "Trustee_1", "not to 1", "kept with the published score")
 
 
 def test_a_history_has_the_step_and_cause_at_which_each_record_was_replaced(tmp_path: Path) -> None:
@@ -354,17 +224,18 @@ def test_a_history_has_the_step_and_cause_at_which_each_record_was_replaced(tmp_
     }
     made.files["Ann"]["reputation/gossip_database.json"] = [message, {**message, "gossiper name": "Dan"}, "error"]
     done = made.read(tmp_path)
-    rows = [(row["step"], row["cause"], row["source"], row["distribution"]) for row in done.folder.table(0, "records")]
+    rows = [(row["step"], row["cause"], row["source"], row["distribution"]) for row in table(done, "records")]
     assert rows == [
-        (None, "unknown", "", [0, 0, 1, 0, 0]),
+        (5, "first-order gossip", "Cem", [0, 0, 1, 0, 0]),
         (5, "first-order gossip", "Cem", [0, 0, 0, 1, 0]),
         (9, "unknown", "", [0, 0, 0, 0, 1]),
     ]
     assert says(done, "Trustee_7_pre_5", "replaces nothing")
     assert says(done, "Trustee_2", "it is of 'Bob' as 'trustee'")
-    assert says(done, "message 2, 'Dan' is unknown")
+    assert says(done, "message 2: 'Dan' is unknown")
     assert says(done, "message 3")
-    [heard] = done.folder.table(0, "gossip")
+    assert says(done, "a first record does not tell its step")
+    [heard] = table(done, "gossip")
     assert (heard["step"], heard["gossiper"], heard["listener"], heard["summary"]) == (
         5,
         "Cem",
@@ -393,7 +264,7 @@ def test_a_dialogue_is_a_text_or_a_list(conversation: Any, tmp_path: Path) -> No
     chat = {**event("Cem", "Ann", "x", 5, "gossip"), "type": "CHAT", "conversation": conversation}
     made.files["Ann"]["memory/associative_memory/nodes.json"] = [chat, {**chat, "type": "THOUGHT", "predicate": "idea"}]
     done = made.read(tmp_path)
-    assert done.folder.table(0, "gossip")[0]["dialogue"] == [["Cem", "Did you hear?"], ["Ann", "No: what?"]]
+    assert table(done, "gossip")[0]["dialogue"] == [["Cem", "Did you hear?"], ["Ann", "No: what?"]]
     assert state_of(done)["agents"][0]["gossip_uncredible"] == 1
     assert says(done, "1 node(s) of the kind 'THOUGHT idea'")
 
@@ -475,31 +346,20 @@ def test_the_last_step_of_a_run_is_taken(tmp_path: Path) -> None:
 # There and back
 
 
-def ran(game: str, storage: Path, steps: int = 7, **parameters: Any) -> RunFolder:
-    with RepuNetModel(game=game, rng=3, storage=str(storage), run_name="ours", **parameters) as model:
-        for _ in range(steps):
-            model.step()
-    return RunFolder(storage / "ours")
-
-
-def past(folder: RunFolder, name: str, step: int) -> list[str]:
-    """Return the rows of a table of all steps, each with its step, in an order of their own."""
-    rows = [{**row, "step": number} for number in range(1, step + 1) for row in folder.table(number, name)]
-    return sorted(to_json(dict(sorted(row.items()))) for row in rows)
-
-
 @pytest.mark.parametrize("game", ["prisoners_dilemma", "investment", "sign_up"])
 @pytest.mark.parametrize("mode", [(True, True), (False, True), (True, False)])
 def test_an_export_comes_back_the_same(game: str, mode: tuple[bool, bool], tmp_path: Path) -> None:
     folder = ran(game, tmp_path, reputation=mode[0], gossip=mode[1])
-    step = export_step(StepReader(folder), 7, tmp_path / "out")
-    assert step == tmp_path / "out" / "step_7"
-    done = import_run(step, tmp_path, "back")
+    exported = export_step(StepReader(folder), 7, tmp_path / "out")
+    assert exported == tmp_path / "out" / "step_7"
+    done = import_run(exported, tmp_path, "back")
     assert state_of(done) == folder.document(7, "state")
     assert done.folder.document(0, "personas") == folder.document(0, "personas")
-    for name in ("records", "events", "gossip", "interactions"):
-        rows = sorted(to_json(dict(sorted(row.items()))) for row in done.folder.table(0, name))
-        assert rows == past(folder, name, 7), name
+    for step in range(1, 8):
+        for name in ("records", "events", "gossip", "interactions", "ties", "declarations"):
+            assert done.folder.table(step, name) == folder.table(step, name), name
+        for name in ("state", "metrics"):
+            assert done.folder.document(step, name) == folder.document(step, name)
     same = ("game", "reputation", "gossip", "seed", "activation", "dialogue_turns")
     assert [done.folder.manifest().data[key] for key in same] == [folder.manifest().data[key] for key in same]
     there, back = RepuNetModel.load(folder.path), RepuNetModel.load(done.folder.path)
@@ -508,10 +368,10 @@ def test_an_export_comes_back_the_same(game: str, mode: tuple[bool, bool], tmp_p
         assert back.agent(name).memory.snapshot() == there.agent(name).memory.snapshot()
     assert back.scores == there.scores
     back.step()
-    again = import_run(export_step(StepReader(done.folder), 0, tmp_path / "again"), tmp_path, "again_back")
+    again = import_run(export_step(StepReader(done.folder, 7), 7, tmp_path / "again"), tmp_path, "again_back")
     assert state_of(again) == state_of(done)
     assert again.step == 7
-    assert export_step(StepReader(back.folder or done.folder), 1, tmp_path / "on").name == "step_8"
+    assert export_step(StepReader(back.folder or done.folder), 8, tmp_path / "on").name == "step_8"
 
 
 @pytest.mark.parametrize("game", ["prisoners_dilemma", "investment", "sign_up"])
@@ -531,11 +391,11 @@ def test_what_the_layout_itself_holds_comes_back_without_what_is_kept_beside_it(
         "gossip": ("step", "order", "gossiper", "listener", "subject", "origin", "summary", "credibility", "dialogue"),
     }.items():
         there = [tuple(to_json(row[c]) for c in columns) for n in range(1, 8) for row in folder.table(n, name)]
-        assert sorted(tuple(to_json(row[c]) for c in columns) for row in done.folder.table(0, name)) == sorted(there)
+        assert sorted(tuple(to_json(row[c]) for c in columns) for row in table(done, name)) == sorted(there)
     if game != "sign_up":
         columns = ("step", "first", "second", "course", "first_cooperated", "second_cooperated", "first_payoff")
         there = [tuple(row[c] for c in columns) for n in range(1, 8) for row in folder.table(n, "interactions")]
-        assert sorted(tuple(row[c] for c in columns) for row in done.folder.table(0, "interactions")) == sorted(there)
+        assert sorted(tuple(row[c] for c in columns) for row in table(done, "interactions")) == sorted(there)
 
 
 def test_an_export_refuses_what_is_there_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -630,153 +490,6 @@ def test_tables_are_exported_as_parquet(stored: RepuNetModel) -> None:
     assert stored.folder is not None
     assert main(["export", str(stored.folder.path), "tables", "--layout", "parquet"]) == 0
     assert len(pd.read_parquet("tables/interactions.parquet")) == 30
-
-
-# The published data
-
-
-@needs_data
-@pytest.mark.parametrize("place", STEPS)
-def test_every_published_step_is_imported_whole(place: str, tmp_path: Path) -> None:
-    step = DATA / place
-    done = import_run(step, tmp_path, "there")
-    state, tables = state_of(done), {name: done.folder.table(0, name) for name in ("records", "gossip", "events")}
-    scratch = content(step, "memory/scratch.json")
-    ties = {(name, other) for name, data in scratch.items() for other in data["relationship"]["bind_list"]}
-    assert {(agent, other) for agent, other, _ in state["network"]["ties"]} == ties
-    avoided = {
-        (name, other) for name, data in scratch.items() for other in data["relationship"]["black_list"] if other != name
-    }
-    assert {(n, other) for n, entries in state["network"]["blacklists"].items() for other, _ in entries} == avoided
-    assert {row["name"]: float(row["resources"]) for row in state["agents"]} == {
-        name: data["resources_unit"] for name, data in scratch.items()
-    }
-    held = [*content(step, "reputation/reputation_database.json").values()]
-    held += content(step, "reputation/out_of_date_reputation_database.json").values()
-    sums = [
-        sum(float(number) for number in re.findall(r"[\d.]+", record["numerical record"]))
-        for records in held
-        for record in records.values()
-    ]
-    assert len(tables["records"]) == sum(0.95 <= total <= 1.05 for total in sums)
-    assert sum("left out" in line and "sum to" in line for line in done.report) == len(sums) - len(tables["records"])
-    told = content(step, "reputation/gossip_database.json")
-    assert len(tables["gossip"]) == sum(map(len, told.values()))
-    nodes = content(step, "memory/associative_memory/nodes.json")
-    assert len(tables["events"]) == sum(node["type"] == "EVENT" for own in nodes.values() for node in own)
-    for name, own in nodes.items():
-        texts = [node["description"] for node in own if node["type"] == "EVENT"]
-        there = [row["text"] for row in tables["events"] if row["agent"] == name]
-        assert there == [text if isinstance(text, str) else text[0] for text in texts]
-
-
-@needs_data
-@pytest.mark.parametrize(
-    ("run", "ties", "avoided", "records", "gossip"), [(WITH, 64, 54, 1213, 47), (WITHOUT, 106, 20, 0, 24)]
-)
-def test_the_two_runs_are_there_in_numbers(
-    run: str, ties: int, avoided: int, records: int, gossip: int, tmp_path: Path
-) -> None:
-    done = import_run(DATA / "runs" / run, tmp_path)
-    counts = done.counts
-    assert done.step == 30
-    assert (counts["ties"], counts["blacklisted"]) == (ties, avoided)
-    assert (counts.get("records", 0), counts["gossip"], counts["events"], counts["interactions"]) == (
-        records,
-        gossip,
-        600,
-        300,
-    )
-    gained = dict.fromkeys((row["name"] for row in state_of(done)["agents"]), 10.0)
-    for row in done.folder.table(0, "events"):
-        gained[row["agent"]] += row["payoff"]
-    assert {row["name"]: float(row["resources"]) for row in state_of(done)["agents"]} == pytest.approx(gained)
-
-
-@needs_data
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 6, 30])
-def test_encounters_are_those_of_the_result_file(step: int, tmp_path: Path) -> None:
-    """The file is read here by its lines, without the reader."""
-    folder = DATA / "runs" / WITH / f"step_{step}"
-    text = (folder / "investment results" / f"investment_results_{step}.txt").read_text()
-    trustees = re.findall(r"^\| Trustee: ([^:]+): allocated plan (.*)$", text, re.MULTILINE)
-    investors = re.findall(r"^\| Investor: ([^:]+): investor decided (.*)$", text, re.MULTILINE)
-    expected = {}
-    for (trustee, plan), (investor, decision) in zip(trustees, investors, strict=True):
-        promised = re.search(r"investor_part: ([\d.]+)%", plan)
-        amount = re.search(r"Accept. Allocation ([\d.]+) unit", decision)
-        expected[investor, trustee] = (promised and float(promised[1]), amount and float(amount[1]))
-    rows = import_run(folder, tmp_path).folder.table(0, "interactions")
-    found = {(r["first"], r["second"]): (r["promised_share"], r["amount"]) for r in rows if r["step"] == step}
-    assert found == expected
-
-
-@needs_data
-@pytest.mark.parametrize("seed", SEEDS)
-def test_an_imported_seed_runs_three_steps(seed: str, tmp_path: Path) -> None:
-    done = import_run(DATA / "seeds" / seed / "step_0", tmp_path)
-    with RepuNetModel.load(done.folder.path) as model:
-        for _ in range(3):
-            model.step()
-    assert RepuNetModel.load(done.folder.path).steps == 3
-
-
-@needs_data
-def test_an_imported_run_goes_on(tmp_path: Path) -> None:
-    done = import_run(DATA / "runs" / WITH, tmp_path)
-    with RepuNetModel.load(done.folder.path) as model:
-        model.step()
-    assert len(model.agents) == 20
-
-
-@needs_data
-@pytest.mark.parametrize("place", STEPS)
-def test_a_published_step_comes_back_the_same(place: str, tmp_path: Path) -> None:
-    done = import_run(DATA / place, tmp_path, "there")
-    back = import_run(export_step(StepReader(done.folder), 0, tmp_path / "out"), tmp_path, "back")
-    assert back.step == done.step
-    assert state_of(back) == state_of(done)
-    for name in ("records", "events", "gossip", "interactions"):
-        assert back.folder.table(0, name) == done.folder.table(0, name)
-
-
-def shape(data: Any) -> Any:
-    """Return the keys and types of an object; numbers are numbers."""
-    if isinstance(data, dict):
-        return {name: shape(value) for name, value in data.items()}
-    return "number" if isinstance(data, int | float) else type(data).__name__
-
-
-@needs_data
-def test_an_export_has_the_files_and_fields_of_the_published_data(tmp_path: Path) -> None:
-    published = DATA / "runs" / WITH / "step_30"
-    ours = export_step(StepReader(ran("investment", tmp_path, 12)), 12, tmp_path / "out")
-
-    def files(step: Path) -> set[str]:
-        return {
-            re.sub(r"_\d+\.txt$", "_N.txt", str(path.relative_to(step))) for path in step.rglob("*") if path.is_file()
-        }
-
-    assert files(ours) == files(published)
-    assert shape(bare(json.loads((ours / "reverie/meta.json").read_text()))) == {
-        "persona_names": "list",
-        "step": "number",
-    }
-    seed = content(DATA / "seeds" / "invest_seed" / "step_0", "memory/scratch.json")["Emma Dubois"]
-    for name, scratch in content(ours, "memory/scratch.json").items():
-        seen = {**shape(bare(scratch)), "observed": "dict"}
-        assert seen == {**shape(seed), "observed": "dict"}, name
-    for file in ("nodes", "reputation_database", "out_of_date_reputation_database", "gossip_database"):
-        path = f"memory/associative_memory/{file}.json" if file == "nodes" else f"reputation/{file}.json"
-        mine, theirs = (kinds(content(step, path)) for step in (ours, published))
-        assert mine
-        assert mine <= theirs, file
-
-
-def kinds(by_name: Mapping[str, Any]) -> set[str]:
-    """Return the shapes of all entries of a file; a description may be a list there, and is text in ours."""
-    entries = [entry for data in by_name.values() for entry in (data.values() if isinstance(data, dict) else data)]
-    return {to_json(dict(sorted(shape(bare(copy.copy(entry))).items()))) for entry in entries}
 
 
 def test_published_code_finds_its_own_words_in_the_memories(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ from repunet_model.results.tables import measures_of
 from repunet_model.storage import RunFolder, StepReader
 from repunet_model.sweep.folder import SweepFolder, is_sweep
 from tests.conftest import complaint
-from tests.societies.test_reference_layout import DATA, WITH, WITHOUT, content, needs_data
+from tests.published import content
+from tests.societies.test_published_runs import DATA, WITH, WITHOUT, assert_no_panel_is_empty, needs_data
 
 FIGURES = ["cooperation", "contrasts", "networks", "network_measures", "isolation", "scores", "gossip"]
 FIGURES += ["gossip_and_score", "resources", "costs"]
@@ -255,7 +256,9 @@ def test_imported_runs_have_a_report(tmp_path: Path) -> None:
         assert main(["import", str(DATA / "runs" / run), "--sim-name", name, "--storage", "s"]) == 0
     assert main(["report", "with", "without", "--out", "report", "--storage", "s"]) == 0
     page = (Path("report") / "index.html").read_text()
-    assert "answered by the published implementation up to step 30" in page
+    assert "answered by the published implementation, then rules" in page
+    for names in (["with"], ["without"], ["with", "without"]):
+        assert_no_panel_is_empty(read([StepReader.open(Path("s") / name) for name in names]))
     folder = RunFolder.open(Path("s/with"))
     with RepuNetModel.load(folder.path) as model:
         model.step()

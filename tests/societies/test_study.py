@@ -32,11 +32,11 @@ def rows_of(text: str, question: str) -> list[list[str]]:
 
 def test_the_study_answers_every_question_with_what_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--scenario", "i", "--steps", "2", "-n", "4", "--sim-name", "mine"]) == 0
-    words = ["study", "--scenario", "sign_up", "-n", "4", "--seeds", "1-5", "--steps", "1", "--trajectories", "2"]
+    words = ["study", "--scenario", "sign_up", "-n", "6", "--seeds", "1-5", "--steps", "2", "--trajectories", "2"]
     assert main([*words, "--with", "mine", "--results", "docs/results.md", "--workers", "1"]) == 0
     shown = capsys.readouterr().out
     text = Path("docs/results.md").read_text()
-    assert f"repunet {' '.join(words[:3])} -n 4 --seeds 1-5 --steps 1 --trajectories 2 --with mine" in text
+    assert f"repunet {' '.join(words[:3])} -n 6 --seeds 1-5 --steps 2 --trajectories 2 --with mine" in text
     asked = [claim for claim in claims.CLAIMS if not claim.games]
     own, others = text.split("## Other runs")
     for claim in asked:

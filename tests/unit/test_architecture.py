@@ -111,6 +111,29 @@ def test_imports_point_one_way() -> None:
     assert len(LAYERS) <= 14
 
 
+KNOWS_IMPORTS = {"storage/manifest.py", "cli/stored.py"}
+"""Who beside `reference_layout` names runs that were imported: the manifest says that one was, and the command."""
+
+
+def test_only_the_manifest_and_the_command_name_imported_runs() -> None:
+    package = ROOT / "repunet_model"
+    places = [*package.rglob("*.py"), *(ROOT / "visualization").rglob("*.py")]
+    for file in places:
+        place = file.relative_to(package if file.is_relative_to(package) else ROOT).as_posix()
+        if place.startswith("reference_layout/") or place in KNOWS_IMPORTS:
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            named = (
+                {getattr(node, kind, None) for kind in ("attr", "id", "value")}
+                if not isinstance(node, ast.Module)
+                else {}
+            )
+            assert not {"imported", "import_run", "reference_layout"} & {
+                word for word in named if isinstance(word, str)
+            }, place
+        assert not any("reference_layout" in module for module in all_imports(file)), place
+
+
 def test_no_module_imports_itself_by_others_not_even_for_types() -> None:
     package = ROOT / "repunet_model"
     files = {module_name(file.relative_to(package)): file for file in package.rglob("*.py")}
