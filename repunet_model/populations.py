@@ -316,7 +316,7 @@ def _shared(n: int, shares: Mapping[str, float], what: str, rest: str | None, dr
 
     Numbers are rounded by largest remainders, of equal ones the first first.
     """
-    total = sum(Decimal(repr(float(each))) for each in shares.values())
+    total = sum((Decimal(repr(float(each))) for each in shares.values()), Decimal(0))
     if not all(0 <= each <= 1 for each in shares.values()) or total > 1 or (total < 1 and rest is None):
         limit = "sum to 1" if rest is None else "sum to at most 1"
         raise ConfigurationError(f"{what}: {dict(shares)}: shares must be from 0 to 1 and {limit}")
