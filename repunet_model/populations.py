@@ -136,13 +136,17 @@ class _Range(BaseModel):
     high: int = Field(alias="to")
 
 
+def _kind_of(value: object) -> str:
+    if isinstance(value, list):
+        return "list"
+    return "range" if isinstance(value, Mapping) and set(value) == {"from", "to"} else "shares"
+
+
 Values = Annotated[
     Annotated[list[Trait], Field(min_length=1), Tag("list")]
     | Annotated[dict[Label, float], Field(min_length=1), Tag("shares")]
     | Annotated[_Range, Tag("range")],
-    Discriminator(
-        lambda value: "list" if isinstance(value, list) else "range" if set(value) == {"from", "to"} else "shares"
-    ),
+    Discriminator(_kind_of),
 ]
 
 

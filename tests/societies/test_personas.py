@@ -393,7 +393,7 @@ def test_a_hundred_generated_personas_run(capsys: pytest.CaptureFixture[str]) ->
         (["--set", "countries=Mars"], "no country 'Mars': there are Argentina"),
         (["--set", "countries=Japan", "--set", "share of Italy=0.1"], "share of Italy: is not among the countries"),
         (["--set", "share of Japan=0.6", "--set", "share of Italy=0.6"], "shares must be from 0 to 1 and sum to at"),
-        (["-n", "500", "--set", "countries=Japan"], "has names for 2 to "),
+        (["-n", "700", "--set", "countries=Japan"], "has names for 2 to "),
         (["-n", "500", "--set", "share of Japan=1", "--set", "share of women=1"], "500 personas (female from Japan)"),
         (["--traits", "none.json"], "file of traits none.json: no such file"),
     ],

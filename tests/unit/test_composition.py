@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from repunet_model.composition import Composition, part
@@ -55,7 +57,7 @@ def test_a_share_changes_dispositions_and_nothing_else() -> None:
 def test_altruists_at_a_share_are_altruists_at_every_larger_one() -> None:
     found = [altruists(drawn(f"altruistic={step / 20}")) for step in range(21)]
     assert [len(each) for each in found] == list(range(21))
-    assert all(small < large for small, large in zip(found, found[1:], strict=False))
+    assert all(small < large for small, large in pairwise(found))
     assert altruists(drawn("altruistic=0.5", seed=2)) != found[10]
 
 
