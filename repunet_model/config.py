@@ -261,6 +261,16 @@ class RunConfig(BaseModel):
             may_change=False,
         ),
     ] = "none"
+    prompts: Annotated[
+        str,
+        BeforeValidator(_text),
+        Parameter(
+            "The wording of all prompts: a packaged prompt set, the folder of one of your own, or several joined by +, "
+            "as in market+bullets.",
+            metavar="SET",
+            is_resolved=True,
+        ),
+    ] = "neutral"
     backend: Annotated[
         str,
         BeforeValidator(_text),
@@ -313,6 +323,12 @@ class RunConfig(BaseModel):
     def stored(self) -> dict[str, Any]:
         """Return the entries of a manifest: all parameters that are not resolved, as plain data."""
         return {name: value for name, value in self.model_dump(mode="json").items() if name not in RESOLVED}
+
+    @property
+    def conditions(self) -> str:
+        """The mode in words, and the mechanism if it is not the default."""
+        parts = parts_in_words(self.reputation, self.gossip)
+        return parts if self.mechanism == PAPER else f"{parts}, mechanism {self.mechanism}"
 
     def keywords(self) -> dict[str, Any]:
         """Return these parameters as keywords of `RepuNetModel`, scalars all, without the resolved ones."""

@@ -38,7 +38,7 @@ from repunet_model.memory import Memory
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import GIVEN, Persona, Population, describe
 from repunet_model.personas import population as personas_of
-from repunet_model.questions.prompts import prompt_hash
+from repunet_model.questions.prompt_sets import NEUTRAL, PromptSet
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
 from repunet_model.stability import MEASURE, StabilityRule, Stopped
@@ -87,6 +87,7 @@ class RepuNetModel(SteppedModel):
         personas: str | Sequence[Persona] | Population = BUILT_IN,
         population: str = "",
         network: str | InitialNetwork = "none",
+        prompts: str | PromptSet = NEUTRAL,
         backend: str | Backend = "rules",
         backend_for: Mapping[str, str | Backend] | None = None,
         activation: str = "simultaneous",
@@ -114,6 +115,7 @@ class RepuNetModel(SteppedModel):
                 first ones, as they are), "drawn", or "altruistic=0.3", which draws dispositions, too.
             network: The ties at the start: "none", or as in `repunet_model.initial_network`, such as
                 "watts_strogatz:k=4,p=0.1" or "edges:FILE".
+            prompts: The wording: a packaged prompt set, the path of a folder, or several joined by "+".
             backend: The backend of the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
                 the LLM_* variables), another name of `backends.setup`, or a backend object.
             backend_for: Other backends for single agents, by name of the agent.
@@ -143,6 +145,7 @@ class RepuNetModel(SteppedModel):
                 "personas": GIVEN if isinstance(personas, list | tuple | Population) else personas,
                 "population": population,
                 "network": str(network) if isinstance(network, InitialNetwork) else network,
+                "prompts": prompts.name if isinstance(prompts, PromptSet) else prompts,
                 "backend": backend if isinstance(backend, str) else GIVEN,
                 "backend_for": _names(backend_for),
                 "activation": activation,
@@ -157,6 +160,7 @@ class RepuNetModel(SteppedModel):
         self.config = config
         self._game = games.find(config.game, config.game_parameters)
         self._initial = network if isinstance(network, InitialNetwork) else InitialNetwork.read(config.network)
+        self._prompts = self._game.prompts(config, prompts if isinstance(prompts, PromptSet) else None)
         self._streams = Streams(config.seed)
         chosen = self._chosen(personas)
         people = chosen.personas
@@ -170,7 +174,6 @@ class RepuNetModel(SteppedModel):
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
         self._mechanism = self._game.mechanism(config)
-        self._prompts = self._game.prompts(config)
         self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._initial.tie(self.network, people, self._game.roles, self._streams)
         self._standings = Standings()
@@ -249,7 +252,8 @@ class RepuNetModel(SteppedModel):
         served = {}
         for backend in self._respondents.distinct():
             if isinstance(backend, ReplayBackend):
-                backend.check(self.config.in_table(), self._game.parameters.stored(), self._initial.described)
+                resolved = {"network": self._initial.described, "prompts": self._prompts.set.name}
+                backend.check({**self.config.in_table(), **resolved}, self._game.parameters.stored())
             served[id(backend)] = service(backend, self.limits, self._recorder.journal)
         return {name: served[id(self._respondents.of(name))] for name in names}
 
@@ -449,6 +453,7 @@ class RepuNetModel(SteppedModel):
             self._used(),
             game_parameters=self._game.parameters.stored(),
             network=self._initial.described,
+            prompts=self._prompts.set.described(self._game.name),
         )
 
     def _used(self) -> list[Callable[..., object]]:
@@ -501,14 +506,15 @@ class RepuNetModel(SteppedModel):
                 game_parameters=run.manifest.game_parameters,
                 personas=Population(run.population["name"], run.personas, run.population.get("drawn")),
                 network=InitialNetwork.restored(run.manifest.network),
+                prompts=PromptSet.restored(run.manifest.prompts),
                 backend=answering.default,
                 backend_for=answering.by_name,
                 limits=limits,
             )
-            if run.manifest.data["prompts"] != prompt_hash() and answering.read_prompts:
-                raise StorageError(
-                    f"{path}: made with other prompts, by version {run.manifest.data['repunet']}; go on with that"
-                )
+            described = model._prompts.set.described(model._game.name)
+            if run.manifest.prompts["sha256"] != described["sha256"] and answering.read_prompts:
+                by = f"by version {run.manifest.data['repunet']}; go on with that"
+                raise StorageError(f"{path}: made with other prompts ({described['set']}), {by}")
             model._own_measures = measures.named(run.manifest.measures)
             model._own_stages = stages.named(run.manifest.stages)
             extensions.check(run.manifest.data.get("extensions", {}), model._used())

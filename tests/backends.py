@@ -50,7 +50,7 @@ class RandomReplies(RulesBackend):
     """A backend with random answers that fit the schema."""
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        return request.question.read(json.dumps(random_reply(request.schema, request.random())))
+        return request.read(json.dumps(random_reply(request.schema, request.random())))
 
 
 class FailsFirst(RulesBackend):

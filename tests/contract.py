@@ -24,6 +24,7 @@ from repunet_model.backends.mind import Rules
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.games import find
 from repunet_model.personas import built_in
+from repunet_model.prompt_check import WORDS
 from repunet_model.testing import endpoint
 from tests.backends import FailsAt, Overheard, RandomReplies, mark
 from tests.conftest import MODE_NAMES, MODES, contents
@@ -31,10 +32,7 @@ from tests.conftest import MODE_NAMES, MODES, contents
 TALKATIVE = Rules(gossip_threshold=0.0, social_precision=1.0)
 """Rules with which every question is asked within a few steps."""
 
-REPUTATION_WORDS = re.compile(r"reput|opinion|think well of|in your eyes", re.IGNORECASE)
-GOSSIP_WORDS = re.compile(
-    r"gossip|listener|pass it on|told you\b|hear about|talk about .* with somebody", re.IGNORECASE
-)
+REPUTATION_WORDS, GOSSIP_WORDS = WORDS["reputation"], WORDS["gossip"]
 
 every_mode = pytest.mark.parametrize(("reputation", "gossip"), MODES, ids=MODE_NAMES)
 both_ways = pytest.mark.parametrize("questions", ["single", "fused"])

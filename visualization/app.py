@@ -75,6 +75,7 @@ _LABELS = {
     "game_parameters": "Parameters of the game (NAME=VALUE, ...)",
     "population": "Draw of the population (altruistic=SHARE)",
     "network": "Ties at the start",
+    "prompts": "Wording of prompts",
     "n_agents": "Population",
     "backend": "Who answers (rules: free)",
     "dialogue_turns": "Turns of a dialogue",

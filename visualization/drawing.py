@@ -12,7 +12,6 @@ from typing import Any
 
 from repunet_model import measures
 from repunet_model.chronicle import Chronicle
-from repunet_model.config import parts_in_words
 from repunet_model.personas import Disposition
 from repunet_model.reputation import RecordUpdate
 from repunet_model.storage.schema import GOSSIP
@@ -73,12 +72,12 @@ def units(amount: str | None) -> str:
 def subtitle(chronicle: Chronicle) -> str:
     """Describe a run in one line."""
     config = chronicle.manifest.config
-    parts = parts_in_words(config.reputation, config.gossip)
     who = Counter([chronicle.manifest.backend_of(name)["backend"] for name in chronicle.personas])
     answered = ", ".join(
         name if count == len(chronicle.personas) else f"{name} ({count})" for name, count in who.items()
     )
-    return f"{in_words(config.game)} · {parts} · {len(chronicle.personas)} agents · {answered} · seed {config.seed}"
+    people = f"{len(chronicle.personas)} agents"
+    return f"{in_words(config.game)} · {config.conditions} · {people} · {answered} · seed {config.seed}"
 
 
 def network(chronicle: Chronicle, step: int, role: str | None = None, *, communities: bool = False) -> Drawn:

@@ -34,8 +34,14 @@ def backends(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 def first_parameters() -> dict[str, Any]:
     """Return the initial parameters of the page, by the keywords of `RepuNetModel`, without those that name files."""
-    defaults = RunConfig().keywords() | {"n_agents": 20, "backend": "rules", "game_parameters": ""}
-    defaults |= {"population": "", "network": "none"}
+    defaults = RunConfig().keywords() | {
+        "n_agents": 20,
+        "backend": "rules",
+        "game_parameters": "",
+        "population": "",
+        "network": "none",
+        "prompts": "neutral",
+    }
     return {name: defaults[name] for name in defaults if name != "label"}
 
 

@@ -194,13 +194,22 @@ class Request[A: Answer]:
 
     @cached_property
     def options(self) -> Options:
-        """The options in the order in which the prompt lists them."""
+        """The options in the order in which the prompt lists them, by their values, as they are stored."""
         return self.question.options(self.digest)
 
     @cached_property
+    def shown(self) -> Options:
+        """The same under the labels of the prompt set, as prompt and schema have them."""
+        return self.question.labelled(self.options, self.prompts.labels)
+
+    @cached_property
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of the answer."""
-        return self.question.schema(self.options)
+        """The JSON schema of the answer, with labels."""
+        return self.question.schema(self.shown)
+
+    def read(self, text: str) -> A:
+        """Parse a reply, in which choices have labels; raise ValueError, in one line, if it is no valid answer."""
+        return self.question.read(text, self.prompts.labels)
 
     @cached_property
     def schema_text(self) -> str:
@@ -210,7 +219,7 @@ class Request[A: Answer]:
     @cached_property
     def prompt(self) -> str:
         """The user message of the prompt."""
-        return self.prompts.user(self.question, self.persona, self.learned, self.options)
+        return self.prompts.user(self.question, self.persona, self.learned, self.shown)
 
     def messages(self) -> list[dict[str, str]]:
         """Return the prompt as chat messages, with all corrections.

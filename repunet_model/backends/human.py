@@ -72,7 +72,7 @@ class HumanBackend:
         while True:
             values = {name: await self._ask(request, name) for name in request.schema["properties"]}
             try:
-                return question.read(json.dumps(values))
+                return request.read(json.dumps(values))
             except ValueError as error:
                 self._show(f"These answers do not go together: {error}. Once more, please.\n")
 

@@ -85,7 +85,7 @@ class OpenAIBackend:
         request.thoughts[:] = [said.thought] if said.thought else []
         self._proven = dialect.reply_format
         try:
-            return request.question.read(text)
+            return request.read(text)
         except ValueError as error:
             raise InvalidReplyError(text, str(error)) from error
 

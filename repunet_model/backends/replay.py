@@ -59,17 +59,16 @@ class ReplayBackend:
         self.description = dict(description)
         self.reads_prompts = reads_prompts
 
-    def check(self, own: Mapping[str, Any], game_parameters: Mapping[str, Any], network: Mapping[str, Any]) -> None:
+    def check(self, own: Mapping[str, Any], game_parameters: Mapping[str, Any]) -> None:
         """Compare a run with the recorded one; raise ConfigurationError if a parameter differs.
 
         Args:
-            own: The parameters of the run by manifest names.
+            own: The parameters of the run by manifest names, the description of its ties at the start and the name of
+                its prompt set.
             game_parameters: Those of its game.
-            network: The description of its ties at the start.
         """
         manifest = self._recording.run.manifest
-        recorded = {**manifest.config.in_table(), "network": manifest.network}
-        own = {**own, "network": network}
+        recorded = {**manifest.config.in_table(), "network": manifest.network, "prompts": manifest.prompts["set"]}
         if own["game"] == recorded["game"]:
             recorded |= {f"game.{name}": value for name, value in manifest.game_parameters.items()}
             own = {**own, **{f"game.{name}": value for name, value in game_parameters.items()}}

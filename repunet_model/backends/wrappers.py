@@ -139,7 +139,7 @@ class Recall(Wrapper):
         if row is None or row["request"] != request.fingerprint:
             return await self._inner.answer(request)
         try:
-            answer = None if "problem" in row else request.question.read(row["text"])
+            answer = None if "problem" in row else request.read(row["text"])
         except ValueError:  # recorded by a version with other validation
             return await self._inner.answer(request)
         request.usage.recalled += 1

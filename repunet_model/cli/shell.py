@@ -21,7 +21,7 @@ from rich.console import Console
 from repunet_model import games
 from repunet_model.backends.limits import Limits
 from repunet_model.cli.progress import advance, folder_of, telling_how_to_go_on
-from repunet_model.config import RunConfig, parts_in_words
+from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError, RepuNetError, StorageError
 from repunet_model.jobs.resume import Resumed, check_nobody_types, resumed, start, start_from
 from repunet_model.model import RepuNetModel
@@ -276,7 +276,7 @@ class Shell:
             self._say(f"Kept: {folder.path}, up to step {model.steps}")
 
     def _whereabouts(self, model: RepuNetModel) -> str:
-        parts = parts_in_words(model.config.reputation, model.config.gossip)
+        parts = model.config.conditions
         return f"{folder_of(model).path}, step {model.steps}: {model.config.game}, {parts}, seed {model.config.seed}"
 
     def _say(self, line: str) -> None:

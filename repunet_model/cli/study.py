@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,17 @@ from repunet_model.cli.options import (
     limit_options,
 )
 from repunet_model.cli.progress import exit_unless_done, quietly_imported, showing_count
-from repunet_model.cli.sweeps import Scheduler, Workers, say_what_was_not_taken, show_incomplete, stored_runs, watch
+from repunet_model.cli.sweeps import (
+    GameSet,
+    Scheduler,
+    Workers,
+    say_caveats,
+    say_what_was_not_taken,
+    show_incomplete,
+    stored_runs,
+    values_of,
+    watch,
+)
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import say
 from repunet_model.util.text import check_name, command, quoted
@@ -30,30 +41,15 @@ if TYPE_CHECKING:
     from repunet_model.backends.prices import Prices
     from repunet_model.study.plan import Study
 
-_LIMITS = ("concurrency", "requests_per_minute", "tokens_per_minute", "budget_tokens", "budget_usd")
+_WITH_A_PLAN = ("follow", "seeds", "storage", "workers", "scheduler", "out", "results", "runs", "claims")
+"""The options that may stand beside --follow, as those of limits and endpoints may: they change no planned run."""
 
-_WITH_A_PLAN = {
-    "follow",
-    "seeds",
-    "storage",
-    "workers",
-    "scheduler",
-    "out",
-    "results",
-    "prices",
-    "endpoints",
-    "runs",
-    "claims",
-    *_LIMITS,
-}
-"""The options that may stand beside --follow: they change no planned run."""
-
-_NOT_REPEATED = {"storage", "workers", "scheduler", "prices", "endpoints", *_LIMITS}
-"""The options that the results do not name, since they depend on the machine."""
+_OF_THE_MACHINE = ("storage", "workers", "scheduler", "prices", "endpoints")
+"""The options that the results do not name, as those of limits, since they depend on the machine."""
 
 
 @app.command()
-@config_options(without=("seed", "backend_for"), many=True)
+@config_options(without=("seed", "backend_for", "game_parameters"), many=True)
 @limit_options
 def study(
     config: dict[str, list[Any]],
@@ -63,6 +59,7 @@ def study(
     ] = "1-20",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has.")] = 30,
     until_stable: UntilStable = False,
+    game_set: GameSet = None,
     trajectories: Annotated[
         int | None,
         typer.Option(
@@ -119,7 +116,7 @@ def study(
     from repunet_model.report import page
     from repunet_model.util import files
 
-    _check_together(context, plan, follow)
+    _check_together(context, plan, follow, limits)
     page.check_place(out)
     files.check_new(results)
     if results.suffix != ".md":
@@ -140,7 +137,9 @@ def study(
     if followed is None:
         named, numbers = check_name(name), seeds_of(seeds)
         wanted = Study.of_values(
-            lambda grid: Sweep.of_values(named, steps, numbers, grid, limits, until_stable), config, trajectories
+            lambda grid: Sweep.of_values(named, steps, numbers, grid, limits, until_stable),
+            {**config, "game": values_of("--game-set", game_set)},
+            trajectories,
         )
     else:
         given = {option: value for option, value in limits.items() if is_given(context, option)}
@@ -149,6 +148,7 @@ def study(
         return _write_plan(plan, wanted, storage, table, where.without_keys())
     others = read(found) if (found := stored_runs(runs or (), storage)[0]) else None
     prepared = [running.prepare(each, storage, table, where) for each in wanted.sweeps()]
+    say_caveats(prepared[0])
     before = begin(wanted, followed, storage)
     gathered = []
     for each in prepared:
@@ -171,7 +171,7 @@ def study(
         after=result.sections(),
         more=result.statistics(),
     )
-    result.write(results, _again(context), out, sections)
+    result.write(results, _again(context, limits), out, sections)
     for line in result.lines():
         say(line)
     say(f"Results: {results}")
@@ -180,12 +180,13 @@ def study(
     return None
 
 
-def _check_together(context: typer.Context, plan: Path | None, follow: Path | None) -> None:
+def _check_together(context: typer.Context, plan: Path | None, follow: Path | None, limits: Mapping[str, Any]) -> None:
     """Check that no option contradicts the plan; raise ConfigurationError if one does."""
     if plan is not None and follow is not None:
         raise ConfigurationError("--plan writes a plan, --follow runs one: give one of them")
+    may_stand = {*_WITH_A_PLAN, *_OF_THE_MACHINE, *limits}
     for option in context.params:
-        if follow is not None and option not in _WITH_A_PLAN and is_given(context, option):
+        if follow is not None and option not in may_stand and is_given(context, option):
             raise ConfigurationError(f"--{option.replace('_', '-')}: {follow} says what the study is; leave it out")
 
 
@@ -205,12 +206,12 @@ def _write_plan(file: Path, study: Study, storage: Path, prices: Prices, without
     say(f"Run it with: {command(f'study --follow {quoted(file)}')}")
 
 
-def _again(context: typer.Context) -> str:
+def _again(context: typer.Context, limits: Mapping[str, Any]) -> str:
     """Return the command with the options that were given and do not depend on the machine."""
     words = ["study"]
     for parameter in context.command.params:
         name = parameter.name or ""
-        if name not in _NOT_REPEATED and is_given(context, name):
+        if name not in {*_OF_THE_MACHINE, *limits} and is_given(context, name):
             value = context.params[name]
             for each in value if isinstance(value, (list, tuple)) else [value]:
                 words += [parameter.opts[0], shlex.quote(str(each))]

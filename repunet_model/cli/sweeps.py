@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from repunet_model.jobs.job import JobOutcome, Runner
     from repunet_model.storage import Row, StepReader
+    from repunet_model.sweep.running import Prepared
 
 Workers = Annotated[
     int | None,
@@ -46,6 +47,14 @@ Workers = Annotated[
 ]
 Scheduler = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Run on the Dask cluster with this scheduler (extra cluster).")
+]
+
+GameSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUES",
+        help="A parameter of the scenario, as in temptation=4,5,6; may be given more than once.",
+    ),
 ]
 
 
@@ -64,13 +73,7 @@ def sweep(
     ] = None,
     seeds: Annotated[str, typer.Option(help="As in 1-20 or 1,3,7-9.")] = "1",
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has at its end.")] = 30,
-    game_set: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUES",
-            help="A parameter of the scenario, as in temptation=4,5,6; may be given more than once.",
-        ),
-    ] = None,
+    game_set: GameSet = None,
     until_stable: UntilStable = False,
     rules: Annotated[
         list[str] | None,
@@ -120,13 +123,12 @@ def sweep(
     else:
         grid = {
             **config,
-            "game": _values("--game-set", game_set),
-            "rules": _values("--rules", rules),
+            "game": values_of("--game-set", game_set),
+            "rules": values_of("--rules", rules),
         }
         wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, grid, limits, until_stable)
     prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
-    for caveat in prepared.caveats():
-        say(f"Note: {caveat}", stderr=True)
+    say_caveats(prepared)
     folder, table, others = running.complete(prepared, watch, workers=workers, scheduler=scheduler)
     console = make_console()
     say_what_was_not_taken(table)
@@ -175,6 +177,12 @@ def questions(
     exit_unless_done(others)
 
 
+def say_caveats(prepared: Prepared) -> None:
+    """Print what is worth knowing of a sweep before it runs."""
+    for caveat in prepared.caveats():
+        say(f"Note: {caveat}", stderr=True)
+
+
 def watch(runner: Runner) -> Sequence[JobOutcome]:
     """Run jobs to their end under a progress display."""
     with showing_jobs(runner, seconds=SECONDS_BETWEEN_LINES) as note, stopping_jobs(runner):
@@ -197,7 +205,7 @@ def show_incomplete(others: Sequence[JobOutcome]) -> None:
         make_console().print(outcomes_table(others))
 
 
-def _values(flag: str, given: Sequence[str] | None) -> dict[str, list[float]]:
+def values_of(flag: str, given: Sequence[str] | None) -> dict[str, list[float]]:
     """Parse options of the form NAME=NUMBER,NUMBER,... into values by parameter."""
     found: dict[str, list[float]] = {}
     for option in given or ():

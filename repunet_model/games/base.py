@@ -23,6 +23,7 @@ from repunet_model.network import SocialNetwork
 from repunet_model.personas import Disposition
 from repunet_model.questions.base import Answer, Opinion, Question
 from repunet_model.questions.encounter import Hearsay
+from repunet_model.questions.prompt_sets import PromptSet
 from repunet_model.questions.prompts import Prompts
 from repunet_model.storage.schema import Column
 
@@ -44,6 +45,9 @@ class Resident(Protocol):
 
     async def ask[A: Answer](self, question: Question[A], *, turn: int = 0) -> A:
         """Ask the agent; `turn` distinguishes repetitions of a question in a dialogue."""
+
+    def words(self, template: str, **facts: Any) -> str:
+        """Return a text of the run's prompt set that the agent reads later, such as its account of an encounter."""
 
 
 class Player(Resident, Protocol):
@@ -151,6 +155,9 @@ class SocietyFigures(Protocol):
     def mean_completed_share(self) -> float | None:
         """Return the mean of `completed_share` over all agents with an encounter; None without any."""
 
+    def words(self, template: str, **facts: Any) -> str:
+        """Return a text of the run's prompt set."""
+
 
 class Game(ABC):
     """A social dilemma for two.
@@ -210,9 +217,10 @@ class Game(ABC):
         """Whether pairs are random, whatever the switches of partner choice say: `random_pairs` by default."""
         return self.random_pairs
 
-    def prompts(self, config: RunConfig) -> Prompts:
-        """Return the prompts of a run."""
-        return Prompts(self.rules, self.mechanism(config), self.parameters)
+    def prompts(self, config: RunConfig, chosen: PromptSet | None = None) -> Prompts:
+        """Return the prompts of a run; `chosen` is its prompt set, None for the one that the parameters name."""
+        chosen = PromptSet.read(config.prompts) if chosen is None else chosen
+        return Prompts(self.rules, self.mechanism(config), self.parameters, chosen)
 
     def may_pick(self, network: SocialNetwork, chooser: str) -> list[str]:
         """Return the agents that a chooser may pick by reputation: by default those it is tied to."""

@@ -31,7 +31,7 @@ from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, Pla
 from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.memory import Event
 from repunet_model.personas import Words
-from repunet_model.questions.base import REASON, Answer, Opinion, Question, free_text, said
+from repunet_model.questions.base import REASON, Answer, Opinion, Question, free_text
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 
@@ -182,9 +182,9 @@ class Investment(Game):
         """Ask the trustee for a promise, the investor for a decision, and the trustee for the split."""
         investor, trustee = first, second
         if investor.shuns_partner or trustee.shuns_partner:
-            return self._not_held(investor, "one of you avoids the other")
+            return self._not_held(investor, trustee, "avoided")
         if investor.resources < CENT:
-            return self._not_held(investor, "the investor had nothing to invest")
+            return self._not_held(investor, trustee, "nothing")
         plan = await trustee.ask(
             ProposePlan(
                 investor=investor.name,
@@ -213,11 +213,8 @@ class Investment(Game):
             "investor_reason": decision.reason,
         }
         if decision.decision is Deal.REFUSE:
-            refused = (
-                f"{trustee.name} promised you {plan.investor_share:g} %, and you refused: {said(decision.reason)}",
-                f"You promised {investor.name} {plan.investor_share:g} %, and they refused: {said(decision.reason)}",
-            )
-            return self._no_deal(EncounterStatus.REFUSED, investor, refused, **promise)
+            told = {"why": "refused", "promised": plan.investor_share, "reason": decision.reason}
+            return self._no_deal(EncounterStatus.REFUSED, investor, _accounts(investor, trustee, **told), **promise)
         amount = min(_money(_exact(decision.amount)), investor.resources)
         outcome = self.parameters.outcome(amount)
         allocation = await trustee.ask(
@@ -248,21 +245,21 @@ class Investment(Game):
         kept = outcome - returned
         reported = _money(_exact(allocation.reported_outcome))
         honoured = allocation.investor_share >= promised
-        flow = f"{amount} units became {outcome}: {returned} for"
+        for_investor, for_trustee = _accounts(
+            investor,
+            trustee,
+            why="",
+            promised=promised,
+            amount=amount,
+            outcome=outcome,
+            returned=returned,
+            kept=kept,
+            reported=reported,
+        )
         return Outcome(
             accounts=(
-                PlayerOutcome(
-                    returned - amount,
-                    True,
-                    f"{trustee.name} promised you {promised:g} %. Your {flow} you, {kept} for them, who "
-                    f"reported an outcome of {reported}.",
-                ),
-                PlayerOutcome(
-                    kept,
-                    honoured,
-                    f"You promised {investor.name} {promised:g} %. Their {flow} them, {kept} for you; you "
-                    f"reported an outcome of {reported}.",
-                ),
+                PlayerOutcome(returned - amount, True, for_investor),
+                PlayerOutcome(kept, honoured, for_trustee),
             ),
             course=EncounterStatus.COMPLETED,
             facts=self._facts(
@@ -282,9 +279,8 @@ class Investment(Game):
         growth = self.parameters.growth
         return "" if growth > 1 else f"no dilemma of trust: nothing is gained by investing, since growth is {growth}"
 
-    def _not_held(self, investor: Player, why: str) -> Outcome:
-        accounts = (f"There was no deal with {other}: {why}." for other in (investor.partner, investor.name))
-        return self._no_deal(EncounterStatus.NOT_HELD, investor, accounts)
+    def _not_held(self, investor: Player, trustee: Player, why: str) -> Outcome:
+        return self._no_deal(EncounterStatus.NOT_HELD, investor, _accounts(investor, trustee, why=why))
 
     def _no_deal(self, course: EncounterStatus, investor: Player, what: Iterable[str], **facts: Any) -> Outcome:
         first, second = (PlayerOutcome(Decimal(0), None, text) for text in what)
@@ -315,6 +311,15 @@ class Investment(Game):
             "invested_share": mean(invested) if invested else None,
             "cheating": mean(cheating) if cheating else None,
         }
+
+
+def _accounts(investor: Player, trustee: Player, **facts: Any) -> tuple[str, str]:
+    """Return an encounter in words for both sides; `why` there was no deal, or empty."""
+    name = "investment_account.j2"
+    return (
+        investor.words(name, is_investor=True, partner=trustee.name, **facts),
+        trustee.words(name, is_investor=False, partner=investor.name, **facts),
+    )
 
 
 def settled_deal(

@@ -106,8 +106,8 @@ class PrisonersDilemma(Game):
         one, other = await together(self._choose(first), self._choose(second))
         return Outcome(
             accounts=(
-                self._account(one.decision, other.decision, second.name),
-                self._account(other.decision, one.decision, first.name),
+                self._account(first, one.decision, other.decision),
+                self._account(second, other.decision, one.decision),
             ),
             course=EncounterStatus.COMPLETED,
             facts={
@@ -130,12 +130,19 @@ class PrisonersDilemma(Game):
             )
         )
 
-    def _account(self, own: Move, other: Move, partner: str) -> PlayerOutcome:
+    def _account(self, player: Player, own: Move, other: Move) -> PlayerOutcome:
         payoff, theirs = self.parameters.payoff(own, other), self.parameters.payoff(other, own)
         return PlayerOutcome(
             payoff=payoff,
             cooperated=own is Move.COOPERATE,
-            text=f"You {_past(own)}, {partner} {_past(other)}. Points: you {payoff}, they {theirs}.",
+            text=player.words(
+                "prisoners_dilemma_account.j2",
+                own=own,
+                other=other,
+                partner=player.partner,
+                payoff=payoff,
+                theirs=theirs,
+            ),
         )
 
     def caveat(self) -> str:
@@ -151,10 +158,6 @@ class PrisonersDilemma(Game):
                 f"{2 * reward} > {temptation + sucker} is false"
             )
         return ""
-
-
-def _past(move: Move) -> str:
-    return "cooperated" if move is Move.COOPERATE else "defected"
 
 
 @answers(ChooseMove)

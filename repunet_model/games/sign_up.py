@@ -35,7 +35,7 @@ from repunet_model.games.base import (
 from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.mechanism import Mechanism
 from repunet_model.personas import Words
-from repunet_model.questions.base import MESSAGE, REASON, Answer, Line, Opinion, Question, free_text, said
+from repunet_model.questions.base import MESSAGE, REASON, Answer, Line, Opinion, Question, free_text
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 from repunet_model.util.causality import together
@@ -197,7 +197,7 @@ class SignUpGame(Game):
             "summary": None,
         }
         if not all(wants):
-            accounts = (self._account(first, "You did not talk."), self._account(second, "You did not talk."))
+            accounts = (self._account(first), self._account(second))
             return Outcome(accounts, EncounterStatus.NOT_HELD, facts)
         speaker, other = first, second
         dialogue: tuple[Line, ...] = ()
@@ -208,8 +208,8 @@ class SignUpGame(Game):
         last = await speaker.ask(Conclude(**self._view(speaker), dialogue=dialogue))
         dialogue = (*dialogue, Line(speaker.name, last.message))
         facts |= {"conversation": [[line.speaker, line.text] for line in dialogue], "summary": last.summary}
-        what = f"You talked about it: {said(last.summary)}"
-        return Outcome((self._account(first, what), self._account(second, what)), EncounterStatus.COMPLETED, facts)
+        accounts = (self._account(first, last.summary), self._account(second, last.summary))
+        return Outcome(accounts, EncounterStatus.COMPLETED, facts)
 
     async def _wants(self, player: Player) -> bool:
         """Return whether a side wants to talk; with reputation, strangers always do."""
@@ -232,19 +232,26 @@ class SignUpGame(Game):
             "heard": player.partner_gossip,
         }
 
-    def _account(self, player: Player, what: str) -> PlayerOutcome:
-        choices = f"You {_signed(player.declared)}, {player.partner} {_signed(player.partner_declared)}."
-        return PlayerOutcome(Decimal(0), player.declared, f"{choices} {what}")
+    def _account(self, player: Player, summary: str | None = None) -> PlayerOutcome:
+        """Return an encounter from one side's view; without a summary they did not talk."""
+        text = player.words(
+            "sign_up_account.j2",
+            own=player.declared,
+            other=player.partner_declared,
+            partner=player.partner,
+            summary=summary,
+        )
+        return PlayerOutcome(Decimal(0), player.declared, text)
 
     def background(self, society: SocietyFigures, subject: str, *, is_self: bool) -> str:
         """Return the subject's mutual ties, or the agent's own share of conversations, beside the average."""
         if not is_self:
             ties, mean_ties = society.mutual_ties(subject), society.mean_mutual_ties()
-            return f"Mutual ties of {subject}: {ties}; the average is {mean_ties:.1f}."
+            return society.words("sign_up_background.j2", is_self=False, subject=subject, own=ties, average=mean_ties)
         own, average = society.completed_share(subject), society.mean_completed_share()
         if own is None or average is None:
             return ""
-        return f"Of your meetings before, {own:.0%} became conversations; the average is {average:.0%}."
+        return society.words("sign_up_background.j2", is_self=True, subject=subject, own=own, average=average)
 
     def measure(self, outcomes: Sequence[Outcome], declared: Sequence[bool | None]) -> dict[str, float | None]:
         """Return yes / all in the latest round, and conversations / pairs in the step."""

@@ -27,6 +27,7 @@ from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.jobs.resume import Start, check_nobody_types, start
 from repunet_model.stability import OPTION, StabilityRule
 from repunet_model.storage import Manifest, RunFolder, StepReader
+from repunet_model.storage.manifest import SHOWN_DIGITS
 from repunet_model.util.text import check_name, first_problem
 
 
@@ -278,6 +279,12 @@ def outcomes_table(outcomes: Sequence[JobOutcome]) -> Table:
     return table
 
 
+def _prompts_of(manifest: Manifest) -> str:
+    """Return what identifies a prompt set beside the version of this package: its name, and the hash of own folders."""
+    known = manifest.prompts
+    return f"{known['set']} ({known['sha256'][:SHOWN_DIGITS]})" if "folders" in known else str(known["set"])
+
+
 def check_same(run: StepReader, wanted: Manifest) -> None:
     """Check that a stored run has the description in a manifest; raise ConfigurationError if not."""
     place = run.folder.path
@@ -285,7 +292,12 @@ def check_same(run: StepReader, wanted: Manifest) -> None:
         raise ConfigurationError(f"{place} is a fork: continue it with resume, or choose another sim_name")
     entries = ("game_parameters", "network", "backend", "backend_for", "measures", "extensions")
     stored, described = (
-        {**manifest.config.in_table(), "stages": manifest.stages, **_agents(population)}
+        {
+            **manifest.config.in_table(),
+            "stages": manifest.stages,
+            "prompts": _prompts_of(manifest),
+            **_agents(population),
+        }
         for manifest, population in ((run.manifest, run.population), (wanted, wanted.data["population"]))
     )
     stored |= {name: run.manifest.data.get(name, wanted.data[name]) for name in entries}

@@ -20,6 +20,7 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.initial_network import InitialNetwork
 from repunet_model.model import RepuNetModel
 from repunet_model.personas import Population
+from repunet_model.questions.prompt_sets import PromptSet
 from repunet_model.storage import Manifest, StepReader
 from repunet_model.storage.manifest import made_by
 from repunet_model.util.text import command, replayable
@@ -32,6 +33,7 @@ class Start:
     config: RunConfig
     personas: str | Population
     network: str | InitialNetwork
+    prompts: str | PromptSet
     who: Callable[[], Respondents]
     replayed_steps: int | None = None
 
@@ -46,6 +48,7 @@ class Start:
             personas=self.personas,
             population=self.config.population,
             network=self.network,
+            prompts=self.prompts,
             backend=who.default,
             backend_for=who.by_name,
             limits=limits,
@@ -60,15 +63,18 @@ def start(
     environment: Mapping[str, str] = os.environ,
     population: Population | None = None,
     network: InitialNetwork | None = None,
+    prompts: PromptSet | None = None,
 ) -> Start:
     """Prepare a new model; a replay takes unset parameters from the replayed run, which is in `storage`.
 
-    `environment` configures endpoints and keys; `population` and `network` replace those that the parameters name.
+    `environment` configures endpoints and keys; `population`, `network` and `prompts` replace those that the
+    parameters name.
     Raises RepuNetError if a run to replay cannot be read, or has a stage that is not registered.
     """
     backend = replayable(config.backend, storage)
     personas: str | Population = config.personas if population is None else population
     ties: str | InitialNetwork = config.network if network is None else network
+    chosen: str | PromptSet = config.prompts if prompts is None else prompts
     steps = None
     kind, _, replayed = backend.partition(":")
     if kind == "replay" and replayed:
@@ -82,7 +88,9 @@ def start(
             personas = Population(run.population["name"], run.personas, run.population.get("drawn"))
         if "network" not in config.model_fields_set:
             ties = _network_of(run)
-    return Start(config, personas, ties, lambda: respondents(backend, config.backend_for, environment), steps)
+        if "prompts" not in config.model_fields_set:
+            chosen = PromptSet.restored(run.manifest.prompts)
+    return Start(config, personas, ties, chosen, lambda: respondents(backend, config.backend_for, environment), steps)
 
 
 def start_from(run: StepReader, config: RunConfig, storage: Path, environment: Mapping[str, str]) -> Start:
@@ -99,7 +107,8 @@ def start_from(run: StepReader, config: RunConfig, storage: Path, environment: M
     config = config.changed({name: stored[name] for name in stored if name not in config.model_fields_set})
     config = _with_game_of(run.manifest, config)
     network = None if "network" in config.model_fields_set else _network_of(run)
-    return start(config, storage, environment, populations.of_run(run, 0), network)
+    prompts = None if "prompts" in config.model_fields_set else PromptSet.restored(run.manifest.prompts)
+    return start(config, storage, environment, populations.of_run(run, 0), network, prompts)
 
 
 def _network_of(run: StepReader) -> InitialNetwork:
@@ -157,6 +166,8 @@ def resumed(
             )
         if field == "game_parameters":
             now[field] = _changed_game(manifest, wanted.game_parameters)
+        elif field == "prompts":
+            now[field] = PromptSet.read(wanted.prompts).described(manifest.config.game)
         else:
             now[field] = wanted.stored()[field]
     changes = {key: value for key, value in now.items() if was.get(key) != value}
@@ -190,6 +201,8 @@ def fork_changes(
             raise ConfigurationError(f"{name}={text}: set {', '.join(known[:-1])} or {known[-1]}")
         if name == "backend":
             changed[name] = respondents(replayable(text, storage), None, environment).to_dict()["backend"]
+        elif name == "prompts":
+            changed[name] = PromptSet.read(text).described(manifest.config.game)
         else:
             changed |= {name: RunConfig.checked({name: read_text(name, text)}).stored()[name]}
     kept = [] if "backend" in changed else [manifest.backend]
@@ -213,8 +226,10 @@ def _consequences(manifest: Manifest, changes: Mapping[str, Any], who: Responden
     game = games.find(config.game, changes.get("game_parameters", manifest.game_parameters))
     backends = () if who is None else map(type, who.distinct())
     own_measures, own_stages = measures.named(manifest.measures).values(), stages.named(manifest.stages)
+    chosen = PromptSet.restored(changes.get("prompts", manifest.prompts))
     return {
-        "system_prompt": game.prompts(config).system,
+        "prompts": chosen.described(config.game),
+        "system_prompt": game.prompts(config, chosen).system,
         **made_by([type(game), *backends, *own_measures, *own_stages]),
     }
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from repunet_model.questions.labels import PLAIN, Labels
 from repunet_model.reputation import Level, ReputationRecord
 from repunet_model.util.text import one_line
 
@@ -123,13 +124,14 @@ class Question[A: Answer]:
 
     def options(self, digest: bytes) -> Options:
         """Draw the order of the options of every closed choice from the digest of the coordinates."""
-        closed, candidates = _closed_choices(self.answer), self.candidates()
+        closed, candidates = closed_choices(self.answer), self.candidates()
         if not closed and not candidates:
             return {}
         random = Random(digest)
         drawn: Options = {}
-        for field, (values, is_scale) in closed.items():
-            if is_scale:
+        for field, kind in closed.items():
+            values = _values(kind)
+            if kind in SCALES:
                 drawn[field] = values if random.random() < 0.5 else values[::-1]
             else:
                 drawn[field] = tuple(random.sample(values, len(values)))
@@ -137,8 +139,18 @@ class Question[A: Answer]:
             drawn[field] = tuple(random.sample(names, len(names)))
         return drawn
 
+    def labelled(self, options: Options, labels: Labels) -> Options:
+        """Return the options of closed choices under their labels, in the same order, and the others as they are."""
+        if not labels.options:
+            return options
+        closed = closed_choices(self.answer)
+        return {
+            field: tuple(labels.of_value(closed[field], value) for value in values) if field in closed else values
+            for field, values in options.items()
+        }
+
     def schema(self, options: Options) -> dict[str, Any]:
-        """Return the JSON schema of the answer, in the form that strict structured output requires."""
+        """Return the JSON schema of the answer, with labelled options, in the form that strict output requires."""
         fields = _plain_schema(self.answer)["properties"]
         bounds = self.bounds()
 
@@ -162,12 +174,13 @@ class Question[A: Answer]:
         fields, chosen = _plain_schema(self.answer)["properties"], self.candidates()
         return {name: each["maxLength"] for name, each in fields.items() if "maxLength" in each and name not in chosen}
 
-    def read(self, text: str) -> A:
-        """Parse a reply.
+    def read(self, text: str, labels: Labels = PLAIN) -> A:
+        """Parse a reply, in which choices have labels.
 
         Raises:
             ValueError: If the reply is not a valid answer; the message has one line.
         """
+        text = labels.in_values(text, closed_choices(self.answer))
         try:
             answer = self.as_answer(self.answer.model_validate_json(text))
         except ValidationError as error:
@@ -184,13 +197,18 @@ class Question[A: Answer]:
 
 
 @cache
-def _closed_choices(answer: type[Answer]) -> dict[str, tuple[tuple[str, ...], bool]]:
-    """Return the values of each enum field, and whether they form a scale."""
+def closed_choices(answer: type[Answer]) -> dict[str, type[Enum]]:
+    """Return the enumeration of each field that is a closed choice."""
     return {
-        name: (tuple(member.value for member in field.annotation), field.annotation in SCALES)
+        name: field.annotation
         for name, field in answer.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, Enum)
     }
+
+
+@cache
+def _values(kind: type[Enum]) -> tuple[str, ...]:
+    return tuple(member.value for member in kind)
 
 
 @cache

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from pydantic import SerializeAsAny, model_serializer
 
 from repunet_model.questions.base import Answer, Options, Question
+from repunet_model.questions.labels import PLAIN, Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,14 @@ class Compound(Question[Answers]):
             for name, order in ask.question.options(self.digest_of(ask)).items()
         }
 
+    def labelled(self, options: Options, labels: Labels) -> Options:
+        """Return the options of every part under their labels."""
+        return {
+            f"{ask.part}.{name}": order
+            for ask in self.asks
+            for name, order in ask.question.labelled(options_of(ask.part, options), labels).items()
+        }
+
     def schema(self, options: Options) -> dict[str, Any]:
         """Return the JSON schema of the answer, an object of objects."""
 
@@ -92,7 +101,7 @@ class Compound(Question[Answers]):
         """Return the most characters of every free text of the parts, by its field: the same in each."""
         return {name: longest for ask in self.asks for name, longest in ask.question.lengths().items()}
 
-    def read(self, text: str) -> Answers:
+    def read(self, text: str, labels: Labels = PLAIN) -> Answers:
         """Parse a reply, part by part; raise ValueError, in one line, if a part is missing or no valid answer."""
         try:
             data = json.loads(text)
@@ -107,7 +116,7 @@ class Compound(Question[Answers]):
             if data[ask.part] is None:
                 raise ValueError(f"{ask.part}: is null, but has to be answered")
             try:
-                answer: Answer = ask.question.read(json.dumps(data[ask.part]))
+                answer: Answer = ask.question.read(json.dumps(data[ask.part]), labels)
             except ValueError as error:
                 raise ValueError(f"{ask.part}.{error}") from None
             parts[ask.part] = answer

@@ -34,6 +34,7 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.games import find
 from repunet_model.personas import Disposition, Persona, Population, built_in, read_file, validated
 from repunet_model.populations import told_by
+from repunet_model.questions.prompt_sets import PromptSet
 from repunet_model.reference_layout.files import Published, read_published
 from repunet_model.reference_layout.history import History
 from repunet_model.reference_layout.kept import restored
@@ -111,14 +112,16 @@ def import_run(
         config, population = reading.config(seed, kept["config"]), kept["population"]
         personas, resolved = validated(kept["personas"], published.source), kept
     game = find(config.game, resolved.get("game_parameters", {}))
+    chosen = PromptSet.restored(resolved.get("prompts", {}))
     (first, tables), *later = steps
     manifest = Manifest.of_run(
         config,
         population,
         respondents(backend).to_dict(),
-        game.prompts(config).system,
+        game.prompts(config, chosen).system,
         game_parameters=game.parameters.stored(),
         network=resolved.get("network", {"kind": "none"}),
+        prompts=chosen.described(game.name),
         imported={"from": published.source, "step": published.step},
     )
     documents = {

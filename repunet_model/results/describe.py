@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, cast
 from repunet_model import games, measures, stages
 from repunet_model.backends.asked import not_taken
 from repunet_model.backends.base import Usage, usage_by_backend
-from repunet_model.config import parts_in_words
 from repunet_model.errors import ConfigurationError
 from repunet_model.questions.base import said
 from repunet_model.reputation import score_of
@@ -74,7 +73,10 @@ def of_step(run: StepReader, number: int, *, thoughts: bool = False) -> Iterator
     yield from (f"  {row['holder']} of {_record(row)}" for row in step.rows(RECORDS))
     yield from ("", "Ties")
     yield from (f"  {_tie(row)}" for row in step.rows(TIES))
-    yield f"  nobody is tied to: {', '.join(measures.isolated(step.network.graph)) or '-'}"
+    if step.measures.get("ties", 0) is None:
+        yield "  which ties there are after the step is not known"
+    else:
+        yield f"  nobody is tied to: {', '.join(measures.isolated(step.network.graph)) or '-'}"
     yield from _costs(step)
     if thoughts:
         yield from ("", "Reasoning before replies", *(_reasoning(step) or [NO_REASONING]))
@@ -201,7 +203,7 @@ def _heading(run: StepReader, what: str, step: int) -> str:
     if run.last:
         made = run.manifest.at(step)
         config = config if made is None else made.config
-        parts = f", {parts_in_words(config.reputation, config.gossip)}"
+        parts = f", {config.conditions}"
     return f"{run.folder.path.name}, {what} ({config.game}{parts})"
 
 

@@ -19,6 +19,7 @@ from repunet_model.mechanism import GossipMemory
 from repunet_model.questions.base import Coordinates
 from repunet_model.questions.encounter import hearsay_of
 from repunet_model.questions.interview import Interview
+from repunet_model.questions.prompt_sets import PromptSet
 from repunet_model.rng import Streams
 from repunet_model.storage import Manifest
 from repunet_model.storage.journal import Journal
@@ -51,7 +52,9 @@ def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respon
     if not asked or len(asked) > LONGEST_QUESTION:
         raise ConfigurationError(f"the question has {len(asked)} characters: ask in 1 to {LONGEST_QUESTION:,}")
     config = chronicle.manifest.config
-    prompts = games.find(config.game, chronicle.manifest.game_parameters).prompts(config)
+    prompts = games.find(config.game, chronicle.manifest.game_parameters).prompts(
+        config, PromptSet.restored(chronicle.manifest.prompts)
+    )
     where = Coordinates(step, "interview", Interview.name, name, about=asked)
     digest = Streams(config.seed).digest(*where)
     by_role = chronicle.agent_state(name, step)["learned"]

@@ -8,7 +8,7 @@ applies its decisions.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from repunet_model.questions.base import Answer, Candidate, Opinion, Question
 from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
@@ -82,6 +82,10 @@ class Draft:
     async def ask[A: Answer](self, question: Question[A], *, turn: int = 0) -> A:
         """Ask the agent a question of a game; `turn` distinguishes repetitions of it."""
         return await self.put(question, about=self.partner, source=f"#{turn}" if turn else "")
+
+    def words(self, template: str, **facts: Any) -> str:
+        """Return a text of the run's prompt set."""
+        return self.world.desk.prompts.text(template, **facts)
 
     def record(self, subject: str, role: str) -> ReputationRecord | None:
         """Return the present record of an agent in a role."""

@@ -15,7 +15,6 @@ from itertools import batched
 from typing import TYPE_CHECKING, ClassVar
 
 from repunet_model.games.base import Declaration
-from repunet_model.questions.base import said
 from repunet_model.questions.compound import QuestionFlow, Reading
 from repunet_model.questions.encounter import News
 from repunet_model.reputation import Cause, Level
@@ -144,11 +143,11 @@ class ReadChoices(TakeIn):
         reasons = {row["agent"]: row["reason"] for row in world.log.rows(DECLARATIONS)}
 
         def read(reader: str, subject: Subject) -> News:
-            own, other = (("yes" if world.agents[name].declared else "no") for name in (reader, subject[0]))
-            return News(
-                text=f"Asked in public, {subject[0]} said {other}: {said(reasons[subject[0]])} You said {own}.",
-                cooperated=world.agents[subject[0]].declared,
+            own, other = (world.agents[name].declared for name in (reader, subject[0]))
+            text = world.desk.prompts.text(
+                "news_choice.j2", subject=subject[0], own=own, other=other, reason=reasons[subject[0]]
             )
+            return News(text=text, cooperated=other)
 
         return read
 
@@ -173,11 +172,11 @@ class ReadEvaluations(TakeIn):
             rows = [row for row in by_subject.get(subject, ()) if row["by"] != reader]
             if not rows:
                 return None
-            words = [f"{row['by']} (conduct {row['level']}): {said(row['text'])}" for row in rows]
-            return News(
-                text=" ".join([f"What others said of {subject[0]} as {subject[1]}:", *words]),
-                conduct=tuple(Level(row["level"]) for row in rows),
+            notices = [{**row, "level": Level(row["level"])} for row in rows]
+            text = self.world.desk.prompts.text(
+                "news_evaluations.j2", subject=subject[0], role=subject[1], notices=notices
             )
+            return News(text=text, conduct=tuple(Level(row["level"]) for row in rows))
 
         return read
 

@@ -195,6 +195,10 @@ class Census:
             mean.replace(None, self.completed_share(name))
         return mean
 
+    def words(self, template: str, **facts: Any) -> str:
+        """Return a text of the run's prompt set."""
+        return self._world.desk.prompts.text(template, **facts)
+
     def meet(self, name: str, payoff: Decimal, *, completed: bool) -> None:
         """Apply an encounter to an agent and update the figures."""
         shares, before = self._shares, self.completed_share(name)

@@ -16,7 +16,7 @@ from repunet_model import extensions
 from repunet_model.config import OF_GAME, RESOLVED, RunConfig, mode_of
 from repunet_model.errors import ConfigurationError
 from repunet_model.mechanism import Mechanism
-from repunet_model.questions.prompts import prompt_hash
+from repunet_model.questions.prompt_sets import NEUTRAL
 from repunet_model.storage.schema import Row
 
 FORMAT = 5
@@ -46,7 +46,6 @@ def made_by(used: Iterable[Callable[..., object]] = ()) -> Row:
     return {
         "extensions": extensions.hashes(used),
         "repunet": version_of("repunet-mesa"),
-        "prompts": prompt_hash(),
         "versions": {"python": platform.python_version(), **{name: version_of(name) for name in PACKAGES}},
         "commit": commit(),
     }
@@ -90,6 +89,7 @@ class Manifest:
         *,
         game_parameters: Mapping[str, Any],
         network: Mapping[str, Any],
+        prompts: Mapping[str, Any],
         **more: Any,
     ) -> Self:
         """Create the manifest of a new run.
@@ -104,6 +104,7 @@ class Manifest:
             used: See `made_by`.
             game_parameters: All parameters of its game.
             network: The description of its ties at the start.
+            prompts: The description of its prompt set.
             more: Further entries.
         """
         return cls(
@@ -113,6 +114,7 @@ class Manifest:
                 "game_parameters": dict(game_parameters),
                 "population": dict(population),
                 "network": dict(network),
+                "prompts": dict(prompts),
                 **answering,
                 "measures": sorted(measures),
                 "stages": list(stages),
@@ -134,6 +136,9 @@ class Manifest:
         for name in ("backend", "backend_for", *(name for name in ("game_parameters", "network") if data.get(name))):
             if not isinstance(data.get(name), dict):
                 raise ConfigurationError(f"{name} is missing, or is not an object")
+        described = manifest.prompts if "prompts" in data else {}
+        if not all(isinstance(described.get(name), str) for name in ("set", "sha256")):
+            raise ConfigurationError("prompts is missing, or is not the description of a prompt set")
         parent = data.get("parent")
         if parent is not None and not (isinstance(parent, dict) and isinstance(parent.get("step"), int)):
             raise ConfigurationError("parent is not that of a fork")
@@ -153,6 +158,12 @@ class Manifest:
     def network(self) -> dict[str, Any]:
         """The description of the ties at the start; there were none before format 5."""
         return cast("dict[str, Any]", self.data.get("network") or {"kind": "none"})
+
+    @property
+    def prompts(self) -> dict[str, Any]:
+        """The description of the prompt set; before format 5 there was one, and a hash of all its templates."""
+        stored = self.data["prompts"]
+        return stored if isinstance(stored, dict) else {"set": NEUTRAL, "sha256": stored}
 
     @property
     def mode(self) -> str:
@@ -270,7 +281,8 @@ class Manifest:
                 for agent, described in self.backend_for.items()
                 for name, value in _flat(f"backend_for.{agent}", described).items()
             },
-            "prompts": self.data["prompts"][:SHOWN_DIGITS] if self.reads_prompts else None,
+            "prompts": self.prompts["set"],
+            "prompts_hash": self.prompts["sha256"][:SHOWN_DIGITS] if self.reads_prompts else None,
             "extensions": " ".join(f"{name}:{digest}" for name, digest in (self.data.get("extensions") or {}).items())
             or None,
             "version": self.data["repunet"],
@@ -327,6 +339,8 @@ def _before(parent: Mapping[str, Any], game_parameters: Mapping[str, Any]) -> st
     was = {name: value for name, value in parent["was"].items() if name in names}
     if "mechanism" in was:
         was["mechanism"] = str(Mechanism.read(was["mechanism"]))
+    if "prompts" in was:
+        was["prompts"] = was["prompts"]["set"] if isinstance(was["prompts"], dict) else NEUTRAL
     for name, value in (was.pop("game_parameters", None) or {}).items():
         if game_parameters.get(name) != value:
             was[f"{OF_GAME}{name}"] = value

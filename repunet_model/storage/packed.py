@@ -27,6 +27,7 @@ def pack(run: StepReader, step: int, more: Iterable[str] = ()) -> Row:
         "config": run.manifest.config.stored(),
         "game_parameters": run.manifest.game_parameters,
         "network": run.manifest.network,
+        "prompts": run.manifest.prompts,
         "population": run.population,
         "personas": [persona.model_dump(mode="json") for persona in run.personas],
         "steps": [

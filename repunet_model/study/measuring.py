@@ -225,8 +225,8 @@ def assortativity_above_null(run: Run) -> float | None:
 def modularity_above_null(run: Run) -> float | None:
     """Return the modularity at the end of a run, minus its mean over rewired networks with the same degrees.
 
-    Rewiring swaps three ties at a time (Erdős et al. 2010) and keeps how many ties lead to and from each agent, by
-    NetworkX). None where the ties cannot be rewired so.
+    Rewiring swaps three ties at a time (Erdős et al. 2010) and keeps how many ties lead to and from each agent. None
+    where the ties cannot be rewired so.
     """
     seed = run.seed or 0
     place = {name: number for number, name in enumerate(run.graph)}

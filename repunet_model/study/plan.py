@@ -113,7 +113,8 @@ def _not_screened(grid: Grid) -> str:
     """Return why a study cannot be screened, empty if it can."""
     if grid.backends() != ["rules"]:
         return "the screening varies the parameters of the backend rules, with which these runs have nothing to do"
-    several = [name for name, values in grid.values.items() if len(values) > 1 and name not in _TOGETHER]
+    varied = {**grid.values, **grid.game}
+    several = [name for name, values in varied.items() if len(values) > 1 and name not in _TOGETHER]
     if several:
         return f"the screening needs one value of {several[0]}"
     if not all(mode.reputation in grid.values["reputation"] and mode.gossip in grid.values["gossip"] for mode in _ENDS):
@@ -165,7 +166,11 @@ class Plan:
         }
         runs: dict[str, dict[str, Any]] = json.loads(json.dumps(described))
         shared, *others = runs.values()
-        alike = {name: value for name, value in shared.items() if all(each[name] == value for each in others)}
+        alike = {
+            name: value
+            for name, value in shared.items()
+            if all(name in each and each[name] == value for each in others)
+        }
         content = {
             "format": FORMAT,
             "study": study.described(),

@@ -107,7 +107,8 @@ class Results:
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name in (name for name in SHOWN if name in named):
+            shown = [] if folder.resolve() == report.resolve() else [name for name in SHOWN if name in named]
+            for name in shown:
                 shutil.copyfile(report / f"{name}.png", folder / f"{name}.png")
         except OSError as error:
             raise StorageError(f"{folder} cannot be written: {error.strerror or error}") from error

@@ -18,15 +18,15 @@ from multiprocessing import active_children, connection, get_context, parent_pro
 from pathlib import Path
 from time import monotonic
 
-from repunet_model import extensions
+from repunet_model import extensions, initial_network
 from repunet_model.backends.base import Usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.waits import Waits
 from repunet_model.config import PERSONA_SETS
 from repunet_model.errors import ConfigurationError
-from repunet_model.initial_network import at_home
 from repunet_model.jobs.batch import POLL, Batch, Plan
 from repunet_model.jobs.job import JobOutcome, NewRun, Result, new_job
+from repunet_model.questions import prompt_sets
 from repunet_model.util.text import to_install
 
 AHEAD = 2
@@ -183,8 +183,11 @@ def _stopped(wanted: NewRun) -> JobOutcome:
 
 
 def _at_home(wanted: NewRun) -> NewRun:
-    """Make paths of the files of personas and network absolute, for workers in another folder."""
-    changes = {"network": at_home(wanted.config.network)}
+    """Make paths of the files of personas, network and prompts absolute, for workers in another folder."""
+    changes = {
+        "network": initial_network.at_home(wanted.config.network),
+        "prompts": prompt_sets.at_home(wanted.config.prompts),
+    }
     if wanted.config.personas not in PERSONA_SETS:
         changes["personas"] = str(Path(wanted.config.personas).resolve())
     return replace(wanted, config=wanted.config.changed(changes))

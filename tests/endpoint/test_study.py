@@ -104,8 +104,10 @@ def test_a_study_is_planned_stopped_resumed_and_reported_as_planned(
 def test_what_came_after_the_plan_is_exploratory(model: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(WRITE) == 0
     Path("mine.py").write_text(CHANGED)
-    assert main([*FOLLOW, "--claims", "mine.py", "--seeds", "3"]) == 0
+    here = ["--out", "outputs/results", "--results", "outputs/results.md"]  # The page has its pictures in the report.
+    assert main([*FOLLOW, "--claims", "mine.py", "--seeds", "3", *here]) == 0
     text = results()
+    assert Path("outputs/results/reference.png").is_file()
     assert (
         "Exploratory, changed after the plan: Is there much more cooperation with both? Planned was: Is there more"
         in text

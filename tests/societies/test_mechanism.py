@@ -17,9 +17,12 @@ from repunet_model import RepuNetModel
 from repunet_model.backends.base import Request
 from repunet_model.backends.mind import Rules
 from repunet_model.backends.rules import RulesBackend
+from repunet_model.chronicle import Chronicle
+from repunet_model.cli import main
 from repunet_model.config import FULL, GOSSIP_ONLY, MODES, REPUTATION_ONLY
 from repunet_model.mechanism import SETS, Mechanism
 from repunet_model.questions.base import Answer
+from repunet_model.results.interview import _question
 from repunet_model.storage import StepReader
 from repunet_model.storage.schema import CallRow
 from tests.contract import GOSSIP_WORDS, GameContract
@@ -323,3 +326,37 @@ def test_a_mode_without_reputation_only_removes_records() -> None:
     quiet = seen("prisoners_dilemma", REPUTATION_ONLY, "paper", "single")
     assert not quiet.asked("wish_to_gossip")
     assert quiet.asked("update_record")
+
+
+def test_show_names_a_mechanism_that_is_not_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, words in (("usual", []), ("other", ["--mechanism", "published,memory_shown=3"])):
+        assert main(["run", "-n", "4", "--steps", "1", "--sim-name", name, *words]) == 0
+    capsys.readouterr()
+    for name, told in (("usual", "reputation and gossip)"), ("other", "gossip, mechanism published,memory_shown=3)")):
+        assert main(["show", name]) == 0
+        assert capsys.readouterr().out.splitlines()[0].endswith(told)
+
+
+def test_an_interview_shows_what_was_heard_where_choices_do(tmp_path: Path) -> None:
+    backend = "rules:gossip_threshold=0,social_precision=1.5,tie_threshold=-1"
+    heard: dict[str, bool] = {}
+    for memory in ("without_records", "never"):
+        with RepuNetModel(
+            n_agents=6,
+            reputation=False,
+            backend=backend,
+            mechanism=f"paper,gossip_memory={memory}",
+            rng=1,
+            storage=str(tmp_path),
+            run_name=memory,
+        ) as model:
+            for _ in range(4):
+                model.step()
+        chronicle = Chronicle.of_run(StepReader.open(tmp_path / memory))
+        for agent in model.agents:
+            assert chronicle.heard(agent.name, 4) == agent.memory.heard()
+        heard[memory] = any(_question(chronicle, 4, name, "Why?").heard for name in chronicle.personas)
+    assert heard == {"without_records": True, "never": False}

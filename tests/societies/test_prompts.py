@@ -24,6 +24,17 @@ from tests.conftest import MODES
 from tests.contract import TALKATIVE, GameContract
 from tests.societies import test_games
 
+TEXTS = {
+    "record.j2",
+    "prisoners_dilemma_account.j2",
+    "investment_account.j2",
+    "sign_up_account.j2",
+    "sign_up_background.j2",
+    "news_choice.j2",
+    "news_evaluations.j2",
+}
+"""Templates that are no question of their own: accounts, news and records, which prompts show."""
+
 TEMPLATES = Path(repunet_model.__file__).parent / "questions" / "templates"
 
 
@@ -38,7 +49,7 @@ def test_what_gossip_says_does_reach_the_listener() -> None:
 
 
 def test_every_prompt_file_is_used() -> None:
-    used = {Interview.template, "lengths.j2", *(game.rules for game in GAMES.values())}
+    used = {Interview.template, "lengths.j2", *(game.rules for game in GAMES.values()), *TEXTS}
     for contract in (test_games.TestPrisonersDilemma(), test_games.TestInvestment(), test_games.TestSignUp()):
         for reputation, gossip in MODES:
             for questions in ("single", "fused"):

@@ -289,6 +289,7 @@ def test_show_reads_an_imported_step(tmp_path: Path, capsys: pytest.CaptureFixtu
     shown = capsys.readouterr().out
     assert "Ann and Bob: completed" in shown
     assert "Cem told Ann something about Bob" in shown
+    assert "which ties there are after the step is not known" in shown
     assert "None" not in shown
 
 

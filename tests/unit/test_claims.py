@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from itertools import permutations
 from typing import Any, cast
@@ -145,6 +146,14 @@ def test_texts_are_positive_negative_or_neither() -> None:
     ]
     assert sentiment.share_positive(texts, judge) == pytest.approx(2 / 3)
     assert sentiment.share_positive(texts[2:3], judge) is None
+
+
+def test_without_the_extra_there_is_no_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vaderSentiment.vaderSentiment", None)
+    sentiment.classifier.cache_clear()
+    assert sentiment.classifier() is None
+    assert measuring.praise_by_classifier(made()) is None
+    sentiment.classifier.cache_clear()
 
 
 def test_the_paper_reports_a_rate_with_a_spread_for_every_game_and_mode() -> None:
