@@ -13,6 +13,7 @@ import pytest
 from repunet_model import RepuNetError, RepuNetModel, load_run
 from repunet_model.cli import main
 from repunet_model.personas import Persona, built_in
+from repunet_model.questions.prompt_sets import packaged_names
 from repunet_model.report.evidence import read
 from repunet_model.report.response import responses
 from repunet_model.results.tables import table_of
@@ -73,6 +74,20 @@ def test_every_prompt_shows_biography_and_traits_which_change_nothing_else(game:
         for folder in ("plain", "told")
     ]
     assert steps[0] == steps[1] != {}
+
+
+@pytest.mark.parametrize("name", packaged_names())
+def test_every_prompt_set_shows_them_but_the_layers_that_leave_them_out(name: str) -> None:
+    backend = Overheard()
+    model = RepuNetModel(personas=people(biography=BIOGRAPHY, traits=TRAITS), prompts=name, backend=backend, rng=1)
+    model.step()
+    for request in backend.requests:
+        traits = [f"{trait}: {value}" in request.prompt.replace("：", ": ") for trait, value in TRAITS.items()]
+        assert traits == [name not in ("minimal", "biography")] * len(TRAITS)
+        assert ("«You keep bees. Your father did, too." in request.prompt) is (name != "minimal")
+    plain = Overheard()
+    RepuNetModel(personas=people(), prompts=name, backend=plain, rng=1).step()
+    assert [each.learned for each in plain.requests] == [each.learned for each in backend.requests]
 
 
 def test_a_biography_stays_where_the_learned_text_is_rewritten_and_takes_no_words_of_the_disposition() -> None:
