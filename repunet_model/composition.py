@@ -25,6 +25,12 @@ from repunet_model.personas import Disposition, Persona, Population, population
 from repunet_model.rng import Streams
 from repunet_model.util.text import assignments
 
+Personas = str | Sequence[Persona] | Population
+"""Personas as in `personas.population`."""
+
+Learned = Callable[[Persona], Mapping[str, str]]
+"""A function that returns the initial texts of a persona by role."""
+
 DRAWN = "drawn"
 """The composition without a share."""
 
@@ -56,12 +62,12 @@ class Composition:
 
     def drawn_from(
         self,
-        personas: str | Sequence[Persona] | Population,
+        personas: Personas,
         game: str,
         roles: Sequence[str],
         n_agents: int | None,
         streams: Streams,
-        learned: Callable[[Persona], Mapping[str, str]],
+        learned: Learned,
     ) -> Population:
         """Return a population that is drawn from a persona set.
 
@@ -71,7 +77,7 @@ class Composition:
             roles: The roles of the game.
             n_agents: The number of agents; None for that of the set.
             streams: The random streams of the run.
-            learned: Returns the initial texts of a persona by role.
+            learned: Returns the initial texts of a persona.
 
         Raises:
             ConfigurationError: If the set is invalid or too small, or a persona with a `learned` text of its own would
@@ -98,6 +104,26 @@ class Composition:
                 for place, persona in enumerate(people)
             ]
         return Population(whole.name, [people[place] for place in places], drawn)
+
+
+def composed(
+    text: str,
+    personas: Personas,
+    game: str,
+    roles: Sequence[str],
+    n_agents: int | None,
+    streams: Streams,
+    learned: Learned,
+) -> Population:
+    """Return the population of a run with a composition given as a text; arguments as in `Composition.drawn_from`.
+
+    Raises:
+        ConfigurationError: If the text is no composition, or the population cannot be drawn.
+    """
+    composition = Composition.read(text)
+    if composition is None:
+        return population(personas, game, roles, n_agents)
+    return composition.drawn_from(personas, game, roles, n_agents, streams, learned)
 
 
 def share(value: object, what: str) -> float:

@@ -28,7 +28,7 @@ from repunet_model.backends.replay import ReplayBackend
 from repunet_model.backends.sender.client import close_mailbox
 from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.backends.wrappers import service
-from repunet_model.composition import Composition
+from repunet_model.composition import composed
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.games.base import Game
@@ -37,7 +37,6 @@ from repunet_model.mechanism import Mechanism
 from repunet_model.memory import Memory
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import GIVEN, Persona, Population, describe
-from repunet_model.personas import population as personas_of
 from repunet_model.questions.prompt_sets import NEUTRAL, PromptSet
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
@@ -162,7 +161,8 @@ class RepuNetModel(SteppedModel):
         self._initial = network if isinstance(network, InitialNetwork) else InitialNetwork.read(config.network)
         self._prompts = self._game.prompts(config, prompts if isinstance(prompts, PromptSet) else None)
         self._streams = Streams(config.seed)
-        chosen = self._chosen(personas)
+        wanted = (personas, config.game, self._game.roles, config.n_agents)
+        chosen = composed(config.population, *wanted, self._streams, self._first_learned)
         people = chosen.personas
         self.population, self._drawn = chosen.name, chosen.drawn
         self.limits = limits if limits is not None else Limits()
@@ -177,14 +177,9 @@ class RepuNetModel(SteppedModel):
         self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._initial.tie(self.network, people, self._game.roles, self._streams)
         self._standings = Standings()
+        start = self._game.parameters.start_resources
         self._agents_by_name = {
-            persona.name: RepuNetAgent(
-                self,
-                persona,
-                self._first_learned(persona),
-                self._standings,
-                self._game.parameters.start_resources,
-            )
+            persona.name: RepuNetAgent(self, persona, self._first_learned(persona), self._standings, start)
             for persona in people
         }
         self._board: list[Notice] = []
@@ -256,16 +251,6 @@ class RepuNetModel(SteppedModel):
                 backend.check({**self.config.in_table(), **resolved}, self._game.parameters.stored())
             served[id(backend)] = service(backend, self.limits, self._recorder.journal)
         return {name: served[id(self._respondents.of(name))] for name in names}
-
-    def _chosen(self, personas: str | Sequence[Persona] | Population) -> Population:
-        """Return the personas of the agents."""
-        composition = Composition.read(self.config.population)
-        wanted = (personas, self.config.game, self._game.roles, self.config.n_agents)
-        return (
-            personas_of(*wanted)
-            if composition is None
-            else composition.drawn_from(*wanted, self._streams, self._first_learned)
-        )
 
     def _first_learned(self, persona: Persona) -> dict[str, str]:
         words = self._game.dispositions.get(persona.disposition)

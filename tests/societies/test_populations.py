@@ -82,7 +82,7 @@ def test_every_prompt_set_shows_them_but_the_layers_that_leave_them_out(name: st
     model = RepuNetModel(personas=people(biography=BIOGRAPHY, traits=TRAITS), prompts=name, backend=backend, rng=1)
     model.step()
     for request in backend.requests:
-        traits = [f"{trait}: {value}" in request.prompt.replace("：", ": ") for trait, value in TRAITS.items()]
+        traits = [f"{trait}: {value}" in request.prompt.replace("\uff1a", ": ") for trait, value in TRAITS.items()]
         assert traits == [name not in ("minimal", "biography")] * len(TRAITS)
         assert ("«You keep bees. Your father did, too." in request.prompt) is (name != "minimal")
     plain = Overheard()
