@@ -237,8 +237,8 @@ def population(
     _check(chosen, game, roles, n_agents, where)
     if len(chosen) < 2:
         raise ConfigurationError(f"{where}: {len(chosen)} persona(s), at least 2 are needed to meet")
-    is_same = isinstance(personas, Population) and n_agents in (None, len(chosen))
-    return Population(name, chosen[:n_agents], personas.drawn if is_same else None)
+    drawn = personas.drawn if isinstance(personas, Population) and n_agents in (None, len(chosen)) else None
+    return Population(name, chosen[:n_agents], drawn)
 
 
 def read_file(path: Path, game: str, roles: Sequence[str]) -> list[Persona]:

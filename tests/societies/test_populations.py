@@ -113,7 +113,8 @@ def test_personas_without_them_are_stored_and_hashed_as_before() -> None:
 
 def test_biographies_and_traits_identify_a_population() -> None:
     found = set()
-    for number, more in enumerate(({}, {"biography": BIOGRAPHY}, {"traits": TRAITS}, {"traits": {"children": 2}})):
+    given: list[dict[str, Any]] = [{}, {"biography": BIOGRAPHY}, {"traits": TRAITS}, {"traits": {"children": 2}}]
+    for number, more in enumerate(given):
         with RepuNetModel(personas=people(**more), rng=1, storage="s", run_name=f"r{number}") as model:
             found.add(model.manifest().data["population"]["sha256"])
         again = StepReader.open(Path(f"s/r{number}")).personas
