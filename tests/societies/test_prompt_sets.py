@@ -181,7 +181,7 @@ def test_a_replay_with_other_words_is_another_run(mine: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("nix", "'nix' is no packaged set and no folder; choose neutral, bullets, es,"),
+        ("nix", "'nix' is no packaged set and no folder; choose neutral, biography, bullets, es,"),
         ("plain+plain", "'plain' is there twice"),
         ("plain+neutral", "neutral comes first"),
         ("plain+", "'' is no packaged set"),
