@@ -273,7 +273,7 @@ class Manifest:
             **{name: None if value == "" else value for name, value in own.items()},
             "n_agents": population["agents"],
             "population": population["name"],
-            "population_hash": population["sha256"],
+            **_of_draw(population),
             **_of_network(self.network),
             **backend,
             **{
@@ -306,6 +306,13 @@ def _flat(prefix: str, described: Mapping[str, Any]) -> dict[str, Any]:
         elif name not in _NOT_PARAMETERS:
             columns[f"{prefix}.{name}"] = value
     return columns
+
+
+def _of_draw(population: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what identifies the agents as columns: one that is drawn by the seed is identified by its set."""
+    drawn = population.get("drawn") or {}
+    known = {"population_hash": drawn.get("set", population["sha256"])}
+    return {**known, "share_of_altruists": drawn["altruistic"]} if "altruistic" in drawn else known
 
 
 def _of_network(described: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def test_a_packaged_set_is_complete_and_speaks_of_nothing_that_a_mode_lacks(name
 def test_the_packaged_sets_are_those_of_the_docs() -> None:
     assert set(packaged_names()) == {
         *("neutral", "guided", "plain", "formal"),
-        *("bullets", "minimal"),
+        *("bullets", "minimal", "biography"),
         *FRAMINGS,
         *("zh", "es"),
     }
@@ -79,7 +79,7 @@ def test_a_persona_layer_changes_the_persona_alone() -> None:
     requests = test_games.TestPrisonersDilemma().overheard(True, True, steps=1).requests
     ask = requests[0]
     before = ask.prompt
-    for name in ("bullets", "minimal"):
+    for name in ("bullets", "minimal", "biography"):
         shown = RepuNetModel(prompts=name)._prompts.user(ask.question, ask.persona, ask.learned, ask.shown)
         assert shown != before
         assert shown.partition(ask.learned)[2] == before.partition(ask.learned)[2]
@@ -185,7 +185,7 @@ def test_a_replay_with_other_words_is_another_run(mine: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("nix", "'nix' is no packaged set and no folder; choose neutral, bullets, es,"),
+        ("nix", "'nix' is no packaged set and no folder; choose neutral, biography, bullets, es,"),
         ("plain+plain", "'plain' is there twice"),
         ("plain+neutral", "neutral comes first"),
         ("plain+", "'' is no packaged set"),
