@@ -238,6 +238,17 @@ class RunConfig(BaseModel):
             may_change=False,
         ),
     ] = BUILT_IN
+    population: Annotated[
+        str,
+        BeforeValidator(_text),
+        Parameter(
+            "Draw the agents from the persona set by the seed: drawn (as they are), or altruistic=SHARE (dispositions "
+            "are drawn, too); by default the first of the set.",
+            metavar="DRAW",
+            is_resolved=True,
+            may_change=False,
+        ),
+    ] = ""
     network: Annotated[
         str,
         BeforeValidator(_text),

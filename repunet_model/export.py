@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from pyarrow import parquet
 
 from repunet_model import games, stages
 from repunet_model.errors import ConfigurationError, StorageError
-from repunet_model.storage import StepReader, to_json
+from repunet_model.personas import Persona
+from repunet_model.storage import Row, StepReader, to_json
 from repunet_model.storage.schema import Column
 from repunet_model.util import files
 
@@ -54,8 +55,8 @@ def whole(out: Path, *, is_file: bool = False) -> Iterator[Path]:
 def export_graph(run: StepReader, number: int, out: Path, layout: str) -> None:
     """Write the network after a step as a graph file.
 
-    Nodes have the attributes name, disposition, resources (in units) and score (the mean of all records about the
-    agent, over its roles); edges have roles, as a comma-separated text.
+    Nodes have the attributes name, disposition, resources (in units), score (the mean of all records about the agent,
+    over its roles) and "traits.NAME" for each trait; edges have roles, as a comma-separated text.
 
     Args:
         run: The run.
@@ -70,7 +71,8 @@ def export_graph(run: StepReader, number: int, out: Path, layout: str) -> None:
     graph: nx.DiGraph[str] = nx.DiGraph()
     for persona, agent in zip(run.personas, state["agents"], strict=True):
         name, resources, score = persona.name, float(agent["resources"]), state["scores"].get(persona.name, 0.0)
-        graph.add_node(name, name=name, disposition=persona.disposition.value, resources=resources, score=score)
+        known = {"name": name, "disposition": persona.disposition.value, "resources": resources, "score": score}
+        graph.add_node(name, **known, **persona.trait_columns())
     for name, other, roles in state["network"]["ties"]:
         graph.add_edge(name, other, roles=", ".join(roles))
     with whole(out, is_file=True) as place:
@@ -81,7 +83,7 @@ def export_graph(run: StepReader, number: int, out: Path, layout: str) -> None:
 
 
 def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
-    """Write a file for each table, with the rows of all steps up to one; nested values are JSON text.
+    """Write a file for each table, with the rows of all steps up to one, and `personas`; nested values are JSON text.
 
     Args:
         run: The run.
@@ -101,13 +103,30 @@ def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
                 for step in run.steps(1, last)
                 for row in step.rows(table)
             ]
-            if layout == "csv":
-                frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
-                frame.to_csv(place / f"{table.name}.csv", index=False, lineterminator="\n")
-            else:
-                schema = pa.schema([(name, _ARROW[column.kind]) for name, column in columns.items()])
-                parquet.write_table(pa.Table.from_pylist(rows, schema), place / f"{table.name}.parquet")
+            _write(rows, {name: column.kind for name, column in columns.items()}, place / table.name, layout)
+        people = [_persona_row(persona) for persona in run.personas]
+        kinds = {**_PERSONA, **{name: str for row in people for name in row if name not in _PERSONA}}
+        _write(people, kinds, place / "personas", layout)
 
+
+def _write(rows: Sequence[Row], columns: Mapping[str, type], file: Path, layout: str) -> None:
+    """Write rows to a file; `file` has no ending, `columns` are the types by name."""
+    if layout == "csv":
+        frame = pd.DataFrame(rows, columns=list(columns), dtype=object)
+        frame.to_csv(file.with_name(f"{file.name}.csv"), index=False, lineterminator="\n")
+    else:
+        schema = pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
+        parquet.write_table(pa.Table.from_pylist(rows, schema), file.with_name(f"{file.name}.parquet"))
+
+
+def _persona_row(persona: Persona) -> Row:
+    """Return a persona as a row; values of a trait are text, since those of others may be no numbers."""
+    row = persona.columns() | {name: str(value) for name, value in persona.trait_columns().items()}
+    return row | {"learned": _plain(row["learned"], dict)}
+
+
+_PERSONA = {name: int if name == "age" else str for name in Persona.model_fields if name != "traits"}
+"""The first columns of the table of personas."""
 
 _STEP = {"step": Column(int, "step of the row")}
 """The first column of every exported table."""

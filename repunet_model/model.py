@@ -28,6 +28,7 @@ from repunet_model.backends.replay import ReplayBackend
 from repunet_model.backends.sender.client import close_mailbox
 from repunet_model.backends.setup import Respondents, recorded, respondents
 from repunet_model.backends.wrappers import service
+from repunet_model.composition import composed
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.games.base import Game
@@ -35,7 +36,7 @@ from repunet_model.initial_network import InitialNetwork
 from repunet_model.mechanism import Mechanism
 from repunet_model.memory import Memory
 from repunet_model.network import SocialNetwork
-from repunet_model.personas import GIVEN, Persona, Population, describe, population
+from repunet_model.personas import GIVEN, Persona, Population, describe
 from repunet_model.questions.prompt_sets import NEUTRAL, PromptSet
 from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
@@ -83,6 +84,7 @@ class RepuNetModel(SteppedModel):
         game_parameters: str | Mapping[str, object] | None = None,
         n_agents: int | None = None,
         personas: str | Sequence[Persona] | Population = BUILT_IN,
+        population: str = "",
         network: str | InitialNetwork = "none",
         prompts: str | PromptSet = NEUTRAL,
         backend: str | Backend = "rules",
@@ -108,6 +110,8 @@ class RepuNetModel(SteppedModel):
             n_agents: Number of agents; None for the size of the persona set (20 for the built-in one).
             personas: "built-in" (ten altruistic, ten self-interested), "rational" (all self-interested), the path of a
                 persona file, a sequence of personas, or a named population.
+            population: How agents are drawn from the personas by the seed, as in `repunet_model.composition`: "" (the
+                first ones, as they are), "drawn", or "altruistic=0.3", which draws dispositions, too.
             network: The ties at the start: "none", or as in `repunet_model.initial_network`, such as
                 "watts_strogatz:k=4,p=0.1" or "edges:FILE".
             prompts: The wording: a packaged prompt set, the path of a folder, or several joined by "+".
@@ -138,6 +142,7 @@ class RepuNetModel(SteppedModel):
                 "game_parameters": {} if game_parameters is None else game_parameters,
                 "n_agents": n_agents,
                 "personas": GIVEN if isinstance(personas, list | tuple | Population) else personas,
+                "population": population,
                 "network": str(network) if isinstance(network, InitialNetwork) else network,
                 "prompts": prompts.name if isinstance(prompts, PromptSet) else prompts,
                 "backend": backend if isinstance(backend, str) else GIVEN,
@@ -155,9 +160,11 @@ class RepuNetModel(SteppedModel):
         self._game = games.find(config.game, config.game_parameters)
         self._initial = network if isinstance(network, InitialNetwork) else InitialNetwork.read(config.network)
         self._prompts = self._game.prompts(config, prompts if isinstance(prompts, PromptSet) else None)
-        chosen = population(personas, config.game, self._game.roles, config.n_agents)
+        self._streams = Streams(config.seed)
+        wanted = (personas, config.game, self._game.roles, config.n_agents)
+        chosen = composed(config.population, *wanted, self._streams, self._first_learned)
         people = chosen.personas
-        self.population = chosen.name
+        self.population, self._drawn = chosen.name, chosen.drawn
         self.limits = limits if limits is not None else Limits()
         self._recorder = Recorder(close_mailbox)
         self._respondents = respondents(backend, backend_for)
@@ -167,18 +174,12 @@ class RepuNetModel(SteppedModel):
         if isinstance(backend, str):
             weakref.finalize(self, _close, self._respondents)
         self._mechanism = self._game.mechanism(config)
-        self._streams = Streams(config.seed)
         self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._initial.tie(self.network, people, self._game.roles, self._streams)
         self._standings = Standings()
+        start = self._game.parameters.start_resources
         self._agents_by_name = {
-            persona.name: RepuNetAgent(
-                self,
-                persona,
-                self._first_learned(persona),
-                self._standings,
-                self._game.parameters.start_resources,
-            )
+            persona.name: RepuNetAgent(self, persona, self._first_learned(persona), self._standings, start)
             for persona in people
         }
         self._board: list[Notice] = []
@@ -426,7 +427,7 @@ class RepuNetModel(SteppedModel):
     def manifest(self) -> Manifest:
         """Return all that determines the results of the run, except the personas, which are stored separately."""
         agents = self._agents_by_name
-        people = Population(self.population, [agent.persona for agent in agents.values()])
+        people = Population(self.population, [agent.persona for agent in agents.values()], self._drawn)
         return Manifest.of_run(
             self.config,
             people.described({name: self._first_learned(agent.persona) for name, agent in agents.items()}),
@@ -488,7 +489,7 @@ class RepuNetModel(SteppedModel):
             model = cls(
                 **run.manifest.config.keywords(),
                 game_parameters=run.manifest.game_parameters,
-                personas=Population(run.population["name"], run.personas),
+                personas=Population(run.population["name"], run.personas, run.population.get("drawn")),
                 network=InitialNetwork.restored(run.manifest.network),
                 prompts=PromptSet.restored(run.manifest.prompts),
                 backend=answering.default,

@@ -1,9 +1,11 @@
 """Personas: the initial properties of agents.
 
-A persona has a name, age, gender, country, disposition and, for each role, an initial `learned` text. The built-in set
-(20 personas, Ren et al. 2026) is stored in `seeds/`, with a text for each disposition and game: "built-in" has ten
-altruistic and ten self-interested ones, as in the paper; in "rational" all are self-interested, as the investors of the
-published code's later seed. A persona file (JSON) has one of three forms::
+A persona has a name, age, gender, country and disposition; a `biography`, which lasts; traits with names of their own,
+such as a village; and, for each role, an initial `learned` text, which takes the place of the words of the disposition
+and which the agent rewrites. The built-in set (20 personas, Ren et al. 2026) is stored in `seeds/`, with a text for
+each disposition and game: "built-in" has ten altruistic and ten self-interested ones, as in the paper; in "rational"
+all are self-interested, as the investors of the published code's later seed. A persona file (JSON) has one of three
+forms::
 
     [{"name": ..., "disposition": ..., ...}, ...]       personas
     {NAME: LEARNED, ...}                                the built-in set, with initial texts for the named personas
@@ -15,6 +17,7 @@ LEARNED is a text, or in a game of two roles a mapping of roles to texts.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,15 +32,21 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     Tag,
     TypeAdapter,
     ValidationError,
+    model_serializer,
 )
 
 from repunet_model.config import BUILT_IN, PERSONA_SETS, RATIONAL
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.text import SCENARIOS, first_problem, one_line, without_marks
+
+OLDEST = 150
+"""The highest age, in years."""
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 
@@ -55,6 +64,8 @@ def _plain(label: str) -> str:
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(_plain)]
 """A short text within sentences and tables: one line of visible characters."""
 
+_LABEL = TypeAdapter[str](Label)
+
 Learned = Annotated[
     Annotated[Words, Tag("text")] | Annotated[dict[str, Words], Field(min_length=1), Tag("role")],
     Discriminator(lambda value: "role" if isinstance(value, Mapping) else "text"),
@@ -69,21 +80,69 @@ class Disposition(StrEnum):
     ALTRUISTIC = "altruistic"
 
 
+def _trait_name(name: str) -> str:
+    if name in Persona.model_fields:
+        raise ValueError(f"is a field of a persona itself, and no trait: write {name!r} beside 'traits'")
+    return name
+
+
+def _trait(value: object) -> str | int | float:
+    if isinstance(value, str):
+        return _LABEL.validate_python(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("must be a text or a number")
+    return value
+
+
+Trait = Annotated[str | int | float, PlainValidator(_trait)]
+"""The value of a trait: a short text or a number."""
+
+Traits = Annotated[dict[Annotated[Label, AfterValidator(_trait_name)], Trait], Field(max_length=20)]
+
+
 class Persona(BaseModel):
     """The initial properties of an agent; its name is unique in the population.
 
-    `learned` is the initial text, in the second person, for all roles or by role; by default, and for missing roles, it
-    is the text of the disposition.
+    Attributes:
+        biography: A text about the agent that every prompt shows and that never changes.
+        traits: Further properties by name, such as {"village": "Lindau"}, which every prompt lists.
+        learned: The initial text, in the second person, for all roles or by role, in place of the text of the
+            disposition, which is the default, also for missing roles. Agents rewrite it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Label
     disposition: Disposition
-    age: Annotated[int, Field(ge=0, le=150)] | None = None
+    age: Annotated[int, Field(ge=0, le=OLDEST)] | None = None
     gender: Label | None = None
     country: Label | None = None
     learned: Learned | None = None
+    biography: Words | None = None
+    traits: Traits = {}
+
+    @model_serializer(mode="wrap")
+    def _as_data(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out an absent biography and absent traits, as files and hashes of earlier versions do."""
+        data: dict[str, Any] = serialize(self)
+        return {name: value for name, value in data.items() if value or name not in ("biography", "traits")}
+
+    @property
+    def details(self) -> list[str]:
+        """What is known of the agent but for its texts, in words."""
+        known = (self.disposition.value, self.age, self.gender, self.country)
+        return [
+            *(str(detail) for detail in known if detail is not None),
+            *(f"{name}: {value}" for name, value in self.traits.items()),
+        ]
+
+    def trait_columns(self) -> dict[str, str | int | float]:
+        """Return the traits as columns of a table, "traits.NAME"."""
+        return {f"traits.{name}": value for name, value in self.traits.items()}
+
+    def columns(self) -> dict[str, Any]:
+        """Return the persona as a row of a table."""
+        return self.model_dump(mode="json", exclude={"traits"}) | self.trait_columns()
 
     def learned_as(self, role: str) -> str | None:
         """Return the initial text for a role; None for the text of the disposition."""
@@ -131,16 +190,22 @@ class Population:
     Attributes:
         name: The name in tables: "built-in", the name of a persona file or of a source run, or "given".
         personas: The personas.
+        drawn: For one that was drawn (`repunet_model.composition`): how, and the hash of the set.
     """
 
     name: str
     personas: Sequence[Persona]
+    drawn: Mapping[str, Any] | None = None
 
     def described(self, learned: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-        """Return the name and size of the population, and a hash of its personas and their initial texts by role."""
+        """Return the name and size of the population, a hash of its personas and initial texts, and how it was drawn.
+
+        `learned` holds the initial texts of each persona by role.
+        """
         rows = [[persona.model_dump(mode="json"), dict(learned[persona.name])] for persona in self.personas]
         text = json.dumps(rows, ensure_ascii=False, sort_keys=True)
-        return {"name": self.name, "agents": len(self.personas), "sha256": sha256(text.encode()).hexdigest()[:12]}
+        known = {"name": self.name, "agents": len(self.personas), "sha256": sha256(text.encode()).hexdigest()[:12]}
+        return known if self.drawn is None else {**known, "drawn": dict(self.drawn)}
 
 
 def population(
@@ -172,7 +237,8 @@ def population(
     _check(chosen, game, roles, n_agents, where)
     if len(chosen) < 2:
         raise ConfigurationError(f"{where}: {len(chosen)} persona(s), at least 2 are needed to meet")
-    return Population(name, chosen[:n_agents])
+    drawn = personas.drawn if isinstance(personas, Population) and n_agents in (None, len(chosen)) else None
+    return Population(name, chosen[:n_agents], drawn)
 
 
 def read_file(path: Path, game: str, roles: Sequence[str]) -> list[Persona]:
@@ -183,7 +249,7 @@ def read_file(path: Path, game: str, roles: Sequence[str]) -> list[Persona]:
 
 
 def _in_file(path: Path, game: str, n_agents: int | None) -> list[Persona]:
-    where, content = _of_game(_content(path, f"persona file {path}"), game, f"persona file {path}")
+    where, content = _of_game(json_content(path, f"persona file {path}"), game, f"persona file {path}")
     return _listed(content, n_agents, where)
 
 
@@ -257,8 +323,8 @@ def _of_game(content: Any, game: str, where: str) -> tuple[str, Any]:
     return f"{where}, {own[0]}", content[own[0]]
 
 
-def _content(path: Path, where: str) -> Any:
-    """Read a JSON file; refuse objects with repeated names."""
+def json_content(path: Path, where: str) -> Any:
+    """Read a JSON file; raise ConfigurationError if it cannot be read, or an object has a name twice."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -289,6 +355,15 @@ def _parsed[T](adapter: TypeAdapter[T], data: Any, where: str) -> T:
     try:
         return adapter.validate_python(data)
     except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if first["type"] == "extra_forbidden":
+            *place, name = map(str, first["loc"])
+            raise ConfigurationError(
+                one_line(
+                    f"{where}: persona {'.'.join(place)}: {_short(name)}: unknown; the fields are "
+                    f"{', '.join(Persona.model_fields)}; write others as traits: {{{json.dumps(name[:80])}: ...}}"
+                )
+            ) from None
         raise ConfigurationError(one_line(f"{where}: persona {first_problem(error)}")) from None
 
 

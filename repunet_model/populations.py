@@ -1,21 +1,44 @@
 """Populations from a stored run, with the learned texts of its agents, or drawn from a table of traits.
 
-The table `seeds/traits.json` has given names and family names by country, and the range of ages in years.
+The packaged table `seeds/traits.json` has given names and family names by country, and the range of ages in years.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Annotated, Any, Self
 
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+
+from repunet_model.composition import part, share
 from repunet_model.errors import ConfigurationError
-from repunet_model.personas import Disposition, Learned, Persona, Population, seed_data
+from repunet_model.personas import (
+    OLDEST,
+    Disposition,
+    Label,
+    Learned,
+    Persona,
+    Population,
+    Trait,
+    json_content,
+    seed_data,
+    validated,
+)
 from repunet_model.rng import Streams
 from repunet_model.storage import StepReader, understood
+from repunet_model.util.text import first_problem
 
 Profiles = dict[str, dict[str, Learned]]
 """Learned texts by game and name, a form of persona file."""
+
+GENDERS = ("female", "male")
+"""The genders of the table of traits."""
 
 
 _TRAITS = re.compile(
@@ -98,37 +121,216 @@ def profiles(runs: Iterable[tuple[StepReader, int]]) -> tuple[Profiles, list[str
     return collected, notes
 
 
-def generate(n: int, seed: int, altruistic: float = 0.5) -> list[Persona]:
-    """Draw personas with distinct names from the table of traits, reproducibly on every machine.
+class _Names(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    female: list[Label]
+    male: list[Label]
+    family: list[Label]
+
+
+class _Range(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    low: int = Field(alias="from")
+    high: int = Field(alias="to")
+
+
+def _kind_of(value: object) -> str:
+    if isinstance(value, list):
+        return "list"
+    return "range" if isinstance(value, Mapping) and set(value) == {"from", "to"} else "shares"
+
+
+Values = Annotated[
+    Annotated[list[Trait], Field(min_length=1), Tag("list")]
+    | Annotated[dict[Label, float], Field(min_length=1), Tag("shares")]
+    | Annotated[_Range, Tag("range")],
+    Discriminator(_kind_of),
+]
+
+
+class TraitTable(BaseModel):
+    """What personas are drawn from; a file of traits (JSON) replaces entries of the packaged one.
+
+    Attributes:
+        ages: The lowest and the highest age, in years.
+        countries: Given names by gender and family names, by country.
+        traits: By the name of a trait: a list of values, of which each is equally likely; a mapping of texts to shares,
+            which sum to 1; or a range of whole numbers, {"from": 0, "to": 4}.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ages: tuple[int, int]
+    countries: Annotated[dict[Label, _Names], Field(min_length=1)]
+    traits: dict[str, Values] = Field(default_factory=dict)
+
+    @classmethod
+    def read(cls, file: Path | None = None) -> Self:
+        """Return the packaged table, with the entries of a file in place of its own.
+
+        Raises:
+            ConfigurationError: If the file cannot be read, or an entry is invalid.
+        """
+        where = "the table of traits" if file is None else f"file of traits {file}"
+        own = {} if file is None else json_content(file, where)
+        if not isinstance(own, dict):
+            raise ConfigurationError(f"{where}: must be an object with {', '.join(cls.model_fields)}")
+        try:
+            return cls.model_validate({**seed_data("traits.json"), **own})
+        except ValidationError as error:
+            raise ConfigurationError(f"{where}: {first_problem(error)}") from None
+
+    def drawn(self, n: int, streams: Streams) -> list[dict[str, Any]]:
+        """Draw the traits of n personas; raise ConfigurationError if the shares of a trait do not sum to 1."""
+        rows: list[dict[str, Any]] = [{} for _ in range(n)]
+        for name, values in self.traits.items():
+            draw = streams.at("personas", "trait", name)
+            if isinstance(values, list):
+                drawn: list[Any] = draw.choices(values, k=n)
+            elif isinstance(values, dict):
+                drawn = _shared(n, values, f"trait {name!r}", None, draw)
+            else:
+                if values.low > values.high:
+                    raise ConfigurationError(f"trait {name!r}: from {values.low} to {values.high} is no range")
+                drawn = [draw.randint(values.low, values.high) for _ in range(n)]
+            for row, value in zip(rows, drawn, strict=True):
+                row[name] = value
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """Filters and shares of generated personas; None or nothing where all are drawn from the table."""
+
+    ages: tuple[int, int] | None
+    countries: Sequence[str]
+    women: float | None
+    by_country: Mapping[str, float]
+
+    @classmethod
+    def read(cls, given: Mapping[str, str], table: TraitTable) -> Self:
+        """Parse settings as text; raise ConfigurationError, which lists the known ones, if one is invalid."""
+        ages, women = None, None
+        countries: list[str] = list(table.countries)
+        by_country: dict[str, float] = {}
+        for name, text in given.items():
+            match name.partition(" of "):
+                case ["ages", "", ""]:
+                    found = re.fullmatch(r"(\d{1,3})\s*-\s*(\d{1,3})", text)
+                    if found is None or not int(found[1]) <= int(found[2]) <= OLDEST:
+                        raise ConfigurationError(f"ages={text}: write a range up to {OLDEST}, as in ages=30-50")
+                    ages = int(found[1]), int(found[2])
+                case ["countries", "", ""]:
+                    countries = [country.strip() for country in text.split(",")]
+                case ["share", _, "women"]:
+                    women = share(text, name)
+                case ["share", _, country] if country in table.countries:
+                    by_country[country] = share(text, name)
+                case _:
+                    raise ConfigurationError(
+                        f"{name}={text}: set ages, countries, 'share of women' or the share of a country, which are "
+                        f"{', '.join(table.countries)}; the share of altruists is --altruistic, and further traits "
+                        "stand in a file of traits"
+                    )
+        for country in countries:
+            if country not in table.countries:
+                raise ConfigurationError(f"no country {country!r:.60}: there are {', '.join(table.countries)}")
+        for country in by_country:
+            if country not in countries:
+                raise ConfigurationError(f"share of {country}: is not among the countries {', '.join(countries)}")
+        return cls(ages, countries, women, by_country)
+
+
+def generate(
+    n: int, seed: int, altruistic: float = 0.5, settings: Mapping[str, str] | None = None, traits: Path | None = None
+) -> list[Persona]:
+    """Draw personas with distinct names from a table of traits, reproducibly on every machine.
+
+    Shares hold exactly, up to rounding to whole personas.
 
     Args:
         n: The number of personas.
         seed: The random seed.
         altruistic: The share of altruists, rounded to the nearest whole persona; the others are self-interested.
+        settings: Filters and shares: "ages" such as "30-50", "countries" such as "Japan,Ghana", "share of women", and
+            "share of COUNTRY"; personas beyond the shares of countries are from the other countries.
+        traits: A file of traits: see `TraitTable`.
 
     Raises:
-        ConfigurationError: If the table has fewer names, or the share is not in [0, 1].
+        ConfigurationError: If the file or a setting is invalid, or the table has fewer names than are needed.
     """
-    if not 0 <= altruistic <= 1:
-        raise ConfigurationError(f"the share of altruists is {altruistic}: must be from 0 to 1")
-    table = seed_data("traits.json")
-    youngest, oldest = table["ages"]
+    altruists = part(n, share(altruistic, "the share of altruists"))
+    table = TraitTable.read(traits)
+    wanted = _Settings.read(settings or {}, table)
+    youngest, oldest = wanted.ages or table.ages
     by_name = {
         f"{given} {family}": (gender, country)
-        for country, names in table["countries"].items()
-        for gender in ("female", "male")
-        for given in names[gender]
-        for family in names["family"]
+        for country, names in table.countries.items()
+        if country in wanted.countries
+        for gender in GENDERS
+        for given in getattr(names, gender)
+        for family in names.family
     }
     if not 2 <= n <= len(by_name):
         raise ConfigurationError(f"{n} personas: the table of traits has names for 2 to {len(by_name)}")
-    draw = Streams(seed).at("personas")
-    altruists = int(n * altruistic + 0.5)
+    streams = Streams(seed)
+    draw = streams.at("personas")
     dispositions = [Disposition.ALTRUISTIC] * altruists + [Disposition.SELF_INTERESTED] * (n - altruists)
     draw.shuffle(dispositions)
+    names = _names(n, by_name, wanted, streams, draw)
     personas = []
-    for name, disposition in zip(draw.sample(list(by_name), n), dispositions, strict=True):
+    for name, disposition, own in zip(names, dispositions, table.drawn(n, streams), strict=True):
         gender, country = by_name[name]
-        age = draw.randint(youngest, oldest)
-        personas.append(Persona(name=name, disposition=disposition, age=age, gender=gender, country=country))
-    return personas
+        person = {"name": name, "disposition": disposition, "age": draw.randint(youngest, oldest)}
+        personas.append({**person, "gender": gender, "country": country, "traits": own})
+    return validated(personas, "generated personas")
+
+
+def _names(
+    n: int, by_name: Mapping[str, tuple[str, str]], wanted: _Settings, streams: Streams, draw: Random
+) -> list[str]:
+    """Draw names, by the shares of women and of countries."""
+    genders, countries = [""] * n, [""] * n  # An empty text is any gender, or any country without a share.
+    if wanted.women is not None:
+        women = {"female": wanted.women}
+        genders = _shared(n, women, "share of women", "male", streams.at("personas", "gender"))
+    if wanted.by_country:
+        rest = "" if set(wanted.countries) - set(wanted.by_country) else None
+        countries = _shared(n, wanted.by_country, "shares of countries", rest, streams.at("personas", "country"))
+    kinds = list(zip(genders, countries, strict=True))
+    drawn: dict[tuple[str, str], list[str]] = {}
+    for kind, count in Counter(kinds).items():
+        gender, country = kind
+        pool = [
+            name
+            for name, (own, home) in by_name.items()
+            if gender in ("", own) and (home == country if country else home not in wanted.by_country)
+        ]
+        if count > len(pool):
+            words = " ".join(filter(None, (gender, f"from {country}" if country else "")))
+            raise ConfigurationError(f"{count} personas ({words}): the table of traits has names for {len(pool)}")
+        drawn[kind] = draw.sample(pool, count)
+    return [drawn[kind].pop(0) for kind in kinds]
+
+
+def _shared(n: int, shares: Mapping[str, float], what: str, rest: str | None, draw: Random) -> list[str]:
+    """Return n values by their shares in a random order; `rest` is the value of what is left, None if nothing may be.
+
+    Numbers are rounded by largest remainders, of equal ones the first first.
+    """
+    total = sum((Decimal(repr(float(each))) for each in shares.values()), Decimal(0))
+    if not all(0 <= each <= 1 for each in shares.values()) or total > 1 or (total < 1 and rest is None):
+        limit = "sum to 1" if rest is None else "sum to at most 1"
+        raise ConfigurationError(f"{what}: {dict(shares)}: shares must be from 0 to 1 and {limit}")
+    exact = {value: n * Decimal(repr(float(each))) for value, each in shares.items()}
+    if rest is not None:
+        exact[rest] = n * (1 - total)
+    counts = {value: int(each) for value, each in exact.items()}
+    remainders = sorted(exact, key=lambda value: counts[value] - exact[value])
+    for value in remainders[: n - sum(counts.values())]:
+        counts[value] += 1
+    drawn = [value for value, count in counts.items() for _ in range(count)]
+    draw.shuffle(drawn)
+    return drawn

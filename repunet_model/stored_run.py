@@ -62,8 +62,8 @@ class StoredRun:
 
     @cached_property
     def personas(self) -> pd.DataFrame:
-        """The personas by name, in the order of the population: disposition, age, country and so on."""
-        return pd.DataFrame([persona.model_dump(mode="json") for persona in self._run.personas]).set_index("name")
+        """The personas by name, in the order of the population: disposition, age, country, "traits.NAME" and so on."""
+        return pd.DataFrame([persona.columns() for persona in self._run.personas]).set_index("name")
 
     @cached_property
     def measures(self) -> pd.DataFrame:

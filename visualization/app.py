@@ -73,6 +73,7 @@ MOST_AGENTS = 200
 
 _LABELS = {
     "game_parameters": "Parameters of the game (NAME=VALUE, ...)",
+    "population": "Draw of the population (altruistic=SHARE)",
     "network": "Ties at the start",
     "prompts": "Wording of prompts",
     "n_agents": "Population",

@@ -213,10 +213,10 @@ def agent(chronicle: Chronicle, step: int, name: str) -> Drawn:
     network = chronicle.network(step)
     made = chronicle.manifest.at(step)
     own = {key: _opinions(history) for key, history in chronicle.opinions_of(name, step).items()}
-    details = [persona.disposition.value, persona.age, persona.gender, persona.country]
     return {
         "name": name,
-        "details": ", ".join(str(detail) for detail in details if detail is not None),
+        "details": ", ".join(persona.details),
+        "biography": persona.biography,
         "resources": units(state["resources"]),
         "payoff": units(state["payoff"]),
         "declared": state["declared"],

@@ -38,6 +38,7 @@ def first_parameters() -> dict[str, Any]:
         "n_agents": 20,
         "backend": "rules",
         "game_parameters": "",
+        "population": "",
         "network": "none",
         "prompts": "neutral",
     }

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from repunet_model.cli.app import app
-from repunet_model.cli.options import RunAtStep, Storage, open_at_step, parse_scenario, parse_yes_no
+from repunet_model.cli.options import RunAtStep, Storage, assignment, open_at_step, parse_scenario, parse_yes_no
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import make_console, say
 from repunet_model.util.text import command, path_of, quoted
@@ -165,6 +165,19 @@ def generate_personas(
     n: Annotated[int, typer.Option("-n", min=2, help="How many.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 1,
     altruistic: Annotated[float, typer.Option(metavar="SHARE", help="Share of altruists, 0 to 1.")] = 0.5,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help='A filter or a share: ages=30-50, countries=Japan,Ghana, "share of women=0.6", "share of Japan=0.5"; '
+            "may be given more than once.",
+        ),
+    ] = None,
+    traits: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Further traits, or other names, countries and ages to draw from (JSON)."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Where to write them; by default personas_N.json. Nothing is overwritten."),
@@ -174,7 +187,13 @@ def generate_personas(
     from repunet_model import populations
     from repunet_model.util.files import write_new
 
-    people = populations.generate(n, seed, altruistic)
+    given: dict[str, str] = {}
+    for setting in settings or ():
+        name, value = assignment("--set", setting)
+        if name in given:
+            raise ConfigurationError(f"--set {setting!r}: {name} is there twice")
+        given[name] = value
+    people = populations.generate(n, seed, altruistic, given, traits)
     rows = (json.dumps(person.model_dump(mode="json", exclude_none=True), ensure_ascii=False) for person in people)
     path = Path(f"personas_{n}.json") if out is None else out
     write_new(path, "[\n  " + ",\n  ".join(rows) + "\n]\n")

@@ -291,10 +291,15 @@ def check_same(run: StepReader, wanted: Manifest) -> None:
     if run.manifest.parent is not None:
         raise ConfigurationError(f"{place} is a fork: continue it with resume, or choose another sim_name")
     entries = ("game_parameters", "network", "backend", "backend_for", "measures", "extensions")
-    stored = {**run.manifest.config.in_table(), "stages": run.manifest.stages, "population": run.population["sha256"]}
-    described = {**wanted.config.in_table(), "stages": wanted.stages, "population": wanted.data["population"]["sha256"]}
-    stored |= {"prompts": _prompts_of(run.manifest)}
-    described |= {"prompts": _prompts_of(wanted)}
+    stored, described = (
+        {
+            **manifest.config.in_table(),
+            "stages": manifest.stages,
+            "prompts": _prompts_of(manifest),
+            **_agents(population),
+        }
+        for manifest, population in ((run.manifest, run.population), (wanted, wanted.data["population"]))
+    )
     stored |= {name: run.manifest.data.get(name, wanted.data[name]) for name in entries}
     described |= json.loads(json.dumps({name: wanted.data[name] for name in entries}))
     for name, value in described.items():
@@ -303,3 +308,7 @@ def check_same(run: StepReader, wanted: Manifest) -> None:
                 f"{place} is another run: its {name} is {json.dumps(stored[name])}, the job's {json.dumps(value)}; "
                 "choose another sim_name"
             )
+
+
+def _agents(population: Mapping[str, Any]) -> dict[str, Any]:
+    return {"population": population["sha256"], "draw of the population": population.get("drawn")}

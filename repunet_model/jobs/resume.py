@@ -46,6 +46,7 @@ class Start:
             game_parameters=self.config.game_parameters,
             n_agents=self.config.n_agents,
             personas=self.personas,
+            population=self.config.population,
             network=self.network,
             prompts=self.prompts,
             backend=who.default,
@@ -83,8 +84,8 @@ def start(
         stored = run.manifest.config.stored()
         config = config.changed({name: stored[name] for name in stored if name not in config.model_fields_set})
         config = _with_game_of(run.manifest, config)
-        if population is None and "personas" not in config.model_fields_set:
-            personas = Population(run.population["name"], run.personas)
+        if population is None and not config.model_fields_set & {"personas", "population"}:
+            personas = Population(run.population["name"], run.personas, run.population.get("drawn"))
         if "network" not in config.model_fields_set:
             ties = _network_of(run)
         if "prompts" not in config.model_fields_set:
@@ -97,7 +98,7 @@ def start_from(run: StepReader, config: RunConfig, storage: Path, environment: M
 
     Raises RepuNetError if the run cannot be read, or `config` sets another population.
     """
-    for field in ("personas", "n_agents"):
+    for field in ("personas", "population", "n_agents"):
         if field in config.model_fields_set:
             raise ConfigurationError(
                 f"--{name_of(field).replace('_', '-')}: {run.folder.path} has its own; leave the option out"

@@ -292,8 +292,8 @@ def claims_table(found: Sequence[Audited]) -> Table:
     rows = [[each.scenario, each.outcome, answers_in_words(each), each.verdict] for each in found if each.is_claim]
     caption = (
         "Whether a number is above 0, by level of each factor, and what the answer hangs on. Sensitive: two levels "
-        "answer differently, and the difference between them is shown (p < 0.05, Holm); stable: all levels answer alike, "
-        "with yes, no or no difference; not decided: anything else."
+        "answer differently, and the difference between them is shown (p < 0.05, Holm); stable: all levels "
+        "answer alike, with yes, no or no difference; not decided: anything else."
     )
     return Table(caption, ["scenario", "question or contrast", "above 0?", "verdict"], rows, words=4)
 

@@ -109,7 +109,7 @@ def _dimensions_of(name: str) -> list[str]:
             *(["memory"] if switch in _MEMORY else []),
             *(["context"] if switch in _CONTEXT else []),
         ] or ["protocol"]
-    if name in ("population", "population_hash"):
+    if name in ("population", "population_hash", "share_of_altruists"):
         return ["agent specification", "population"]
     if name in ("persona format", "questions"):
         return ["format"]

@@ -188,11 +188,12 @@ def regression(predictor: Sequence[float], outcome: Sequence[float], run: Sequen
     """
     if len(outcome) < 3 or np.ptp(predictor) == 0 or np.ptp(outcome) == 0:
         return None
-    import statsmodels.api as sm  # noqa: PLC0415 - takes seconds
+    from statsmodels.regression.linear_model import OLS  # noqa: PLC0415 - takes seconds
+    from statsmodels.tools.tools import add_constant  # noqa: PLC0415 - takes seconds
 
-    design = sm.add_constant(pd.DataFrame({"x": np.asarray(predictor, dtype=float)}))
+    design = add_constant(pd.DataFrame({"x": np.asarray(predictor, dtype=float)}))
     runs = len(set(run))
-    model = sm.OLS(np.asarray(outcome, dtype=float), design)
+    model = OLS(np.asarray(outcome, dtype=float), design)
     clustered = {"cov_type": "cluster", "cov_kwds": {"groups": np.asarray(run)}}
     fitted = model.fit(**(clustered if runs > 1 else {"cov_type": "HC3"}), use_t=True)
     with np.errstate(invalid="ignore"):  # The variance of a line without error may be rounded to below 0.

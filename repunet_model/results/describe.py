@@ -105,8 +105,9 @@ def of_agent(run: StepReader, name: str, last: int, *, thoughts: bool = False) -
     persona, state = people[name], run.step(last).state
     agent = next(row for row in state["agents"] if row["name"] == name)
     yield _heading(run, f"{name} after step {last}", last)
-    traits = (persona.disposition, persona.age, persona.gender, persona.country)
-    yield f"  {', '.join(str(trait) for trait in traits if trait is not None)}; owns {agent['resources']} units"
+    yield f"  {', '.join(persona.details)}; owns {agent['resources']} units"
+    if persona.biography is not None:
+        yield f"  biography: {one_line(persona.biography)}"
     for role, learned in agent["learned"].items():
         yield f"  as {role}: {one_line(learned)}"
     ties = [(other, roles) for a, other, roles in state["network"]["ties"] if a == name]

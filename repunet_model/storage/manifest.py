@@ -273,7 +273,7 @@ class Manifest:
             **{name: None if value == "" else value for name, value in own.items()},
             "n_agents": population["agents"],
             "population": population["name"],
-            "population_hash": population["sha256"],
+            **_of_draw(population),
             **_of_network(self.network),
             **backend,
             **{
@@ -288,7 +288,7 @@ class Manifest:
             "version": self.data["repunet"],
             "parent": parent.get("run"),
             "parent_step": parent.get("step"),
-            "before_fork": _before(parent, game_parameters) if self.shared_steps else None,
+            "before_fork": _before(parent, game_parameters, self.prompts["set"]) if self.shared_steps else None,
         }
 
     @property
@@ -308,6 +308,13 @@ def _flat(prefix: str, described: Mapping[str, Any]) -> dict[str, Any]:
     return columns
 
 
+def _of_draw(population: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what identifies the agents as columns: one that is drawn by the seed is identified by its set."""
+    drawn = population.get("drawn") or {}
+    known = {"population_hash": drawn.get("set", population["sha256"])}
+    return {**known, "share_of_altruists": drawn["altruistic"]} if "altruistic" in drawn else known
+
+
 def _of_network(described: Mapping[str, Any]) -> dict[str, Any]:
     """Return the description of an initial network as columns; a file is identified by its content, not its name."""
     known = {name: value for name, value in described.items() if name not in ("kind", "file")}
@@ -324,8 +331,8 @@ def _cell(value: Any) -> Any:
 _NOT_PARAMETERS = {"backend", "reads_prompts"}
 
 
-def _before(parent: Mapping[str, Any], game_parameters: Mapping[str, Any]) -> str:
-    """Return the parameters before a fork, in words; `game_parameters` are those after it."""
+def _before(parent: Mapping[str, Any], game_parameters: Mapping[str, Any], prompts: str) -> str:
+    """Return the parameters before a fork, in words; `game_parameters` and the name of the set are those after it."""
     if "was" not in parent:
         return "unknown"
     names = {*RunConfig.model_fields, *RESOLVED}
@@ -333,7 +340,9 @@ def _before(parent: Mapping[str, Any], game_parameters: Mapping[str, Any]) -> st
     if "mechanism" in was:
         was["mechanism"] = str(Mechanism.read(was["mechanism"]))
     if "prompts" in was:
-        was["prompts"] = was["prompts"]["set"] if isinstance(was["prompts"], dict) else NEUTRAL
+        before = was.pop("prompts")
+        name = before["set"] if isinstance(before, dict) else NEUTRAL
+        was |= {"prompts": name} if name != prompts else {}  # Else the same set of another version.
     for name, value in (was.pop("game_parameters", None) or {}).items():
         if game_parameters.get(name) != value:
             was[f"{OF_GAME}{name}"] = value

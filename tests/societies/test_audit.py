@@ -87,7 +87,8 @@ def test_what_depends_on_nothing_is_stable() -> None:
 
 def test_an_answer_that_differs_between_backends_is_sensitive_to_them_and_one_that_does_not_is_stable() -> None:
     words = "sweep --backend always_cooperate --backend always_defect --activation simultaneous,sequential"
-    assert main([*words.split(), *"--seeds 1-5 --steps 1 -n 4 --workers 1".split()]) == 0
+    words += " --seeds 1-5 --steps 1 -n 4 --workers 1"
+    assert main(words.split()) == 0
     evidence = read(SweepFolder.open(Path("sim_storage/sweep")).whole_runs())
     persistence = next(claim for claim in claims.CLAIMS if claim.key == "persistence")
     (found,) = auditing.audits(evidence, [persistence])

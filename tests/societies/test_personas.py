@@ -334,6 +334,31 @@ def test_dispositions_are_drawn_exactly_by_share(n: int, share: float, altruists
     assert counts == Counter({"altruistic": altruists, "self-interested": n - altruists})
 
 
+def test_generated_personas_are_filtered_and_have_shares_and_further_traits() -> None:
+    table = {
+        "traits": {"village": {"Lindau": 0.25, "Au": 0.75}, "craft": ["baker", "smith"], "sons": {"from": 1, "to": 3}}
+    }
+    words = ["--set", "share of women=0.6", "--set", "ages=30-33", "--set", "countries=Japan,Ghana,Italy"]
+    words += ["--set", "share of Japan=0.5", "--traits", write(table, "traits.json")]
+    assert main(["generate-personas", "-n", "40", *words, "--out", "some.json"]) == 0
+    people = [Persona.model_validate(row) for row in json.loads(Path("some.json").read_text())]
+    assert Counter(each.gender for each in people) == {"female": 24, "male": 16}
+    assert {each.age for each in people} == {30, 31, 32, 33}
+    countries = Counter(each.country for each in people)
+    assert countries["Japan"] == 20
+    assert set(countries) == {"Japan", "Ghana", "Italy"}
+    assert Counter(each.traits["village"] for each in people) == {"Lindau": 10, "Au": 30}
+    assert {each.traits["craft"] for each in people} == {"baker", "smith"}
+    assert {each.traits["sons"] for each in people} == {1, 2, 3}
+    assert len({each.name for each in people}) == 40
+
+
+def test_a_file_of_traits_leaves_all_else_as_it_is() -> None:
+    write({"traits": {"craft": ["baker", "smith"]}}, "traits.json")
+    people = generate(30, 1, traits=Path("traits.json"))
+    assert [each.model_copy(update={"traits": {}}) for each in people] == generate(30, 1)
+
+
 def test_ten_thousand_personas_differ() -> None:
     assert main(["generate-personas", "-n", "10000"]) == 0
     people = [Persona.model_validate(row) for row in json.loads(Path("personas_10000.json").read_text())]
@@ -360,12 +385,43 @@ def test_a_hundred_generated_personas_run(capsys: pytest.CaptureFixture[str]) ->
         (["--altruistic", "nan"], "share of altruists is nan"),
         (["--seed", "soon"], "--seed"),
         (["--out", ""], "is already there"),
+        (["--set", "women=0.6"], "women=0.6: set ages, countries, 'share of women' or the share of a country"),
+        (["--set", "share of Mars=0.6"], "share of Mars=0.6: set ages, countries"),
+        (["--set", "share of women=2"], "share of women is '2': must be a share from 0 to 1"),
+        (["--set", "share of women"], "must read NAME=VALUE"),
+        (["--set", "ages=40"], "ages=40: write a range up to 150"),
+        (["--set", "countries=Mars"], "no country 'Mars': there are Argentina"),
+        (["--set", "countries=Japan", "--set", "share of Italy=0.1"], "share of Italy: is not among the countries"),
+        (["--set", "share of Japan=0.6", "--set", "share of Italy=0.6"], "shares must be from 0 to 1 and sum to at"),
+        (["-n", "700", "--set", "countries=Japan"], "has names for 2 to "),
+        (["-n", "500", "--set", "share of Japan=1", "--set", "share of women=1"], "500 personas (female from Japan)"),
+        (["--traits", "none.json"], "file of traits none.json: no such file"),
     ],
 )
 def test_personas_that_cannot_be_generated_are_one_clear_line(
     words: list[str], problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert problem in complaint(["generate-personas", *words], capsys)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ([], "must be an object with ages, countries, traits"),
+        ({"villages": []}, "villages"),
+        ({"ages": [1]}, "ages"),
+        ({"traits": {"home": []}}, "traits.home"),
+        ({"traits": {"home": 3}}, "traits.home"),
+        ({"traits": {"home": {"Au": 0.5}}}, "trait 'home': {'Au': 0.5}: shares must be from 0 to 1 and sum to 1"),
+        ({"traits": {"sons": {"from": 3, "to": 1}}}, "trait 'sons': from 3 to 1 is no range"),
+        ({"traits": {"age": ["old"]}}, "is a field of a persona itself"),
+    ],
+)
+def test_a_file_of_traits_that_cannot_be_used_is_one_clear_line(
+    content: object, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["generate-personas", "-n", "4", "--traits", write(content, "traits.json")]
+    assert problem in complaint(words, capsys)
 
 
 # Odd names

@@ -16,6 +16,7 @@ from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.prompt_check import check
 from repunet_model.questions.prompt_sets import NEUTRAL, TABLE, PromptSet, of_packaged, packaged, packaged_names
+from repunet_model.results.tables import table_of
 from repunet_model.storage import Manifest, StepReader
 from tests.backends import Overheard
 from tests.conftest import contents
@@ -54,7 +55,7 @@ def test_a_packaged_set_is_complete_and_speaks_of_nothing_that_a_mode_lacks(name
 def test_the_packaged_sets_are_those_of_the_docs() -> None:
     assert set(packaged_names()) == {
         *("neutral", "guided", "plain", "formal"),
-        *("bullets", "minimal"),
+        *("bullets", "minimal", "biography"),
         *FRAMINGS,
         *("zh", "es"),
     }
@@ -78,7 +79,7 @@ def test_a_persona_layer_changes_the_persona_alone() -> None:
     requests = test_games.TestPrisonersDilemma().overheard(True, True, steps=1).requests
     ask = requests[0]
     before = ask.prompt
-    for name in ("bullets", "minimal"):
+    for name in ("bullets", "minimal", "biography"):
         shown = RepuNetModel(prompts=name)._prompts.user(ask.question, ask.persona, ask.learned, ask.shown)
         assert shown != before
         assert shown.partition(ask.learned)[2] == before.partition(ask.learned)[2]
@@ -148,6 +149,9 @@ def test_a_run_goes_on_replays_and_forks_without_the_folder(mine: Path) -> None:
     (fork,) = (path for path in storage.iterdir() if path.name not in ("whole", "parted"))
     assert StepReader.open(fork).manifest.prompts["set"] == "plain"
     RepuNetModel.load(fork).step()
+    table = table_of(StepReader.open(fork))
+    assert list(table["prompts"]) == ["mine"] * 4 + ["plain"]
+    assert set(table["before_fork"].dropna()) == {'prompts="mine"'}
 
 
 class Reading(Overheard):
@@ -181,7 +185,7 @@ def test_a_replay_with_other_words_is_another_run(mine: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("nix", "'nix' is no packaged set and no folder; choose neutral, bullets, es,"),
+        ("nix", "'nix' is no packaged set and no folder; choose neutral, biography, bullets, es,"),
         ("plain+plain", "'plain' is there twice"),
         ("plain+neutral", "neutral comes first"),
         ("plain+", "'' is no packaged set"),

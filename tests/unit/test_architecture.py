@@ -18,7 +18,7 @@ LAYERS = [
     {"config", "stability"},
     {"reputation", "network", "memory", "personas"},
     {"questions", "storage"},
-    {"backends", "populations", "initial_network"},
+    {"backends", "populations", "initial_network", "composition"},
     {"games"},
     {"stages"},
     {"agents", "measures"},

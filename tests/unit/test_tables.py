@@ -115,7 +115,9 @@ def all_questions() -> dict[str, type[Question[Any]]]:
     return {
         kind.name: kind
         for kind in subclasses(Question)
-        if kind.__module__.startswith("repunet_model.") and not issubclass(kind, Compound) and hasattr(kind, "name")
+        if kind.__module__.startswith(("repunet_model.games.", "repunet_model.questions."))
+        and not issubclass(kind, Compound)
+        and hasattr(kind, "name")
     }
 
 
