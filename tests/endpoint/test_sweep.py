@@ -205,7 +205,10 @@ def test_a_damaged_run_is_listed_as_a_failure(capsys: pytest.CaptureFixture[str]
         ("seeds = []", "name at least one"),
         ("seeds = '1,1-2'", "one is there twice"),
         ("steps = 0", "steps: "),
-        ("mood = 1", "mood: unknown; known are name, steps, until_stable, seeds, grid, endpoints, limits"),
+        (
+            "mood = 1",
+            "mood: unknown; known are name, steps, until_stable, seeds, design, points, grid, endpoints, limits",
+        ),
         ("name = '../x'", "name: run name '../x'"),
         ("[grid]\nscenario = 'chess'", "unknown game 'chess'"),
         ("[grid]\nscenario = []", "grid: scenario: give at least one value"),
