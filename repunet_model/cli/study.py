@@ -124,7 +124,7 @@ def study(
     with quietly_imported():
         from repunet_model.backends.prices import Prices
         from repunet_model.report.evidence import read
-        from repunet_model.study import following, screening, writing
+        from repunet_model.study import auditing, following, screening, writing
         from repunet_model.study.claims import asked, load
         from repunet_model.study.plan import Plan, Study, begin
         from repunet_model.sweep import running
@@ -162,14 +162,15 @@ def study(
     evidence = read(gathered[0][0].whole_runs())
     answers = following.answers(evidence, asked(), followed, before)
     screened = [each for _, rows in gathered[1:] for each in screening.screened(rows, evidence, wanted.trajectories)]
+    audited = auditing.audits(evidence, answers.asked)
     result = writing.Results(evidence, answers, screened, others)
     sections = page.write(
         evidence,
         out,
         "RepuNet: the study",
-        before=[answers.section()],
+        before=[answers.section(), *([auditing.section(audited)] if audited else [])],
         after=result.sections(),
-        more=result.statistics(),
+        more={**result.statistics(), "claim_audits": [each.described() for each in audited]},
     )
     result.write(results, _again(context, limits), out, sections)
     for line in result.lines():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -35,6 +35,7 @@ from repunet_model.util.text import at_step, check_name
 if TYPE_CHECKING:
     import pandas as pd
 
+    from repunet_model.backends.prices import Prices
     from repunet_model.jobs.job import JobOutcome, Runner
     from repunet_model.storage import Row, StepReader
     from repunet_model.sweep.running import Prepared
@@ -82,6 +83,16 @@ def sweep(
             help="A parameter of the backend rules, as in learning_rate=0.2,0.4; may be given more than once.",
         ),
     ] = None,
+    design: Annotated[
+        Literal["full", "fraction", "lhs"] | None,
+        typer.Option(
+            help="full: every combination (the default); fraction: a fractional factorial of two values each; lhs: a "
+            "Latin hypercube between the two values of parameters of the scenario and of rules."
+        ),
+    ] = None,
+    points: Annotated[
+        int | None, typer.Option(min=2, help="How many points a Latin hypercube has; by default 20.")
+    ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the sweep; by default that of the file, or sweep.")
     ] = None,
@@ -113,7 +124,7 @@ def sweep(
             *config,
             *(
                 option
-                for option in ("seeds", "steps", OPTION, "game_set", "rules", *limits)
+                for option in ("seeds", "steps", OPTION, "game_set", "rules", "design", "points", *limits)
                 if is_given(context, option)
             ),
         ]
@@ -126,9 +137,10 @@ def sweep(
             "game": values_of("--game-set", game_set),
             "rules": values_of("--rules", rules),
         }
-        wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, grid, limits, until_stable)
+        wanted = Sweep.of_values(check_name(name or "sweep"), steps, seeds, grid, limits, until_stable, design, points)
     prepared = running.prepare(wanted, storage, Prices.load(prices), environment(endpoints=endpoints))
     say_caveats(prepared)
+    say_design(prepared, Prices.load(prices))
     folder, table, others = running.complete(prepared, watch, workers=workers, scheduler=scheduler)
     console = make_console()
     say_what_was_not_taken(table)
@@ -181,6 +193,21 @@ def say_caveats(prepared: Prepared) -> None:
     """Print what is worth knowing of a sweep before it runs."""
     for caveat in prepared.caveats():
         say(f"Note: {caveat}", stderr=True)
+
+
+def say_design(prepared: Prepared, prices: Prices) -> None:
+    """Print the size and the cost of a sweep with a named design, and what it confounds."""
+    sweep = prepared.sweep
+    if not sweep.notes:
+        return
+    from repunet_model.study.plan import cost_in_words, estimated
+
+    cost = estimated(prepared, prices, lambda *_: None)
+    seeds, runs = len(sweep.seeds), len(prepared.cells)
+    size = f"{runs // seeds} cells × {seeds} seeds = {runs} runs of {sweep.steps} steps"
+    say(f"Design: {size}; {cost_in_words(cost['requests'], cost['tokens'], cost['usd'])}.", stderr=True)
+    for note in sweep.notes:
+        say(f"  {note}", stderr=True)
 
 
 def watch(runner: Runner) -> Sequence[JobOutcome]:

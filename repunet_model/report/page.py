@@ -14,7 +14,7 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from repunet_model.backends.asked import in_words
 from repunet_model.backends.base import Usage
 from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.report import audit, dimensions
 from repunet_model.report.contrasts import contrasts_of, statistics_of, unequal_in_words
 from repunet_model.report.drawing import save
 from repunet_model.report.evidence import FIRST, Evidence, Run, lengths_in_words, phase_in_words
 from repunet_model.report.figures import gossip_line
 from repunet_model.report.pictures import Picture, pictures
-from repunet_model.report.statistics import METHOD, Estimate, estimate
+from repunet_model.report.sections import Section, Table, estimate_in_words
+from repunet_model.report.statistics import METHOD, estimate
 from repunet_model.results.tables import PHASE
 from repunet_model.storage import stopping
 from repunet_model.storage.manifest import made_by
@@ -39,28 +41,6 @@ from repunet_model.util.text import ranges, visible
 
 MARKER = "report.json"
 """The file that marks a folder as a report, which may be replaced."""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of a report; the first `words` columns are left-aligned text, the others numbers."""
-
-    caption: str
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A section; `name` is its anchor and its picture's file name, `image` the SVG in base64, empty for none."""
-
-    name: str
-    title: str
-    texts: Sequence[str] = ()
-    caption: str = ""
-    image: str = ""
-    tables: Sequence[Table] = field(default_factory=list)
 
 
 def check_place(out: Path) -> None:
@@ -105,7 +85,14 @@ def write(
                 ),
                 *after,
             ]
-            sections = [*before, *(_drawn(*each, place) for each in drawn), runs_section(evidence)]
+            audited = audit.section(evidence)
+            sections = [
+                *before,
+                *(_drawn(*each, place) for each in drawn),
+                *([] if audited is None else [audited]),
+                runs_section(evidence),
+                dimensions.section(evidence),
+            ]
             page = _template().render(
                 title=title,
                 lead=lead(evidence),
@@ -116,7 +103,14 @@ def write(
             )
             (place / "index.html").write_text(page, encoding="utf-8", newline="\n")
             names = [str(run.stored.folder.path) for run in evidence.runs]
-            content = {"runs": names, "statistics": statistics_of(evidence), **(more or {}), **made_by()}
+            content = {
+                "runs": names,
+                "statistics": statistics_of(evidence),
+                "audits": [each.described() for each in audit.audits(evidence)],
+                "varied": dimensions.varied(evidence.runs),
+                **(more or {}),
+                **made_by(),
+            }
             made = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
             (place / MARKER).write_text(made, encoding="utf-8", newline="\n")
             if out.exists():
@@ -182,12 +176,6 @@ def _tables_of(picture: Picture, evidence: Evidence) -> list[Table]:
     }
     found = (table(evidence) for table in tables.get(picture.name.removesuffix("_1"), ()))
     return [table for table in found if table.rows]
-
-
-def estimate_in_words(value: Estimate) -> tuple[str, str]:
-    """Format a mean and its interval."""
-    interval = "too few runs" if value.low is None else f"{value.low:.3f} to {value.high:.3f}"
-    return f"{value.mean:.3f}", interval
 
 
 def final_table(evidence: Evidence) -> Table:

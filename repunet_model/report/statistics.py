@@ -81,6 +81,17 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean, float(centre[0] - half[0]), float(centre[0] + half[0]), len(data))
 
 
+def verdict(measured: Estimate) -> str:
+    """Return the answer that an estimate gives to the question whether its number is above 0."""
+    if measured.low is None or measured.high is None:
+        return "too few seeds"
+    if measured.low == measured.high == 0:
+        return "no difference"
+    if measured.low > 0:
+        return "yes"
+    return "no" if measured.high < 0 else "not shown"
+
+
 def _are_alike(data: NDArray[np.float64]) -> bool:
     return bool(np.ptp(data) < NO_DIFFERENCE)
 

@@ -26,8 +26,8 @@ from typing import Any
 from repunet_model import extensions
 from repunet_model.config import FULL, GOSSIP_ONLY, NEITHER, REPUTATION_ONLY
 from repunet_model.report.evidence import EXPLOITS_BELOW, Evidence
-from repunet_model.report.page import Table, estimate_in_words
-from repunet_model.report.statistics import METHOD, Estimate
+from repunet_model.report.sections import Table, estimate_in_words
+from repunet_model.report.statistics import METHOD, Estimate, verdict
 from repunet_model.results.tables import PHASE
 from repunet_model.study import measuring, reference
 from repunet_model.study.measuring import Measure
@@ -251,17 +251,6 @@ def register(claim: Claim) -> Claim:
 def asked() -> list[Claim]:
     """Return the claims of the paper and the registered ones."""
     return list(({claim.key: claim for claim in CLAIMS} | _REGISTERED).values())
-
-
-def verdict(measured: Estimate) -> str:
-    """Return the answer that an estimate gives."""
-    if measured.low is None or measured.high is None:
-        return "too few seeds"
-    if measured.low == measured.high == 0:
-        return "no difference"
-    if measured.low > 0:
-        return "yes"
-    return "no" if measured.high < 0 else "not shown"
 
 
 def findings(evidence: Evidence, among: Sequence[Claim]) -> list[Finding]:

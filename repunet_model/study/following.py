@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from repunet_model.report.evidence import Evidence
-from repunet_model.report.page import Section, Table
+from repunet_model.report.sections import Section, Table
 from repunet_model.storage.manifest import SHOWN_DIGITS, made_by
 from repunet_model.study import claims
 from repunet_model.study.claims import Claim, Finding

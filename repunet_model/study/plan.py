@@ -179,7 +179,7 @@ class Plan:
             "classifier": None if (judge := classifier()) is None else judge.name,
             "parameters": alike,
             "runs": {run: {name: own[name] for name in own if name not in alike} for run, own in runs.items()},
-            "estimate": _estimated(prepared, prices, done),
+            "estimate": estimated(prepared, prices, done),
             **made_by(),
         }
         return cls({**content, "sha256": _hash(content)})
@@ -282,7 +282,7 @@ def _hash(content: dict[str, Any]) -> str:
     return sha256(json.dumps(hashed, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def _estimated(prepared: Prepared, prices: Prices, done: Callable[[int, int], None]) -> dict[str, Any]:
+def estimated(prepared: Prepared, prices: Prices, done: Callable[[int, int], None]) -> dict[str, Any]:
     """Estimate the cost of all runs from one seed of each cell of the grid."""
     if not prepared.is_costly:
         return {"requests": 0, "tokens": 0, "usd": 0.0, "unpriced_tokens": 0, "how": "no endpoint is asked"}

@@ -20,8 +20,8 @@ from matplotlib.lines import Line2D
 
 from repunet_model.report.drawing import GREY, MODE_LOOKS, tidy_axes
 from repunet_model.report.evidence import Evidence, Panel
-from repunet_model.report.page import Section, Table, estimate_in_words
 from repunet_model.report.pictures import ACROSS, Picture, seeds_of
+from repunet_model.report.sections import Section, Table, estimate_in_words
 from repunet_model.report.statistics import Estimate, estimate
 from repunet_model.results.tables import PHASE
 from repunet_model.study.measuring import last_mean

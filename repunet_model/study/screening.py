@@ -24,8 +24,8 @@ from repunet_model import games
 from repunet_model.config import FULL, MODES, NEITHER
 from repunet_model.report.drawing import BLUE, GREY, VERMILION, tidy_axes
 from repunet_model.report.evidence import Evidence
-from repunet_model.report.page import Section, Table
 from repunet_model.report.pictures import Picture
+from repunet_model.report.sections import Section, Table
 from repunet_model.report.statistics import paired
 from repunet_model.results.tables import PHASE
 from repunet_model.sweep.grid import Grid, Sweep

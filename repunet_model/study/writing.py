@@ -12,8 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from repunet_model.errors import StorageError
 from repunet_model.report.evidence import Evidence
-from repunet_model.report.page import Section, Table, contrast_table, final_table, lead
+from repunet_model.report.page import contrast_table, final_table, lead
 from repunet_model.report.pictures import Picture
+from repunet_model.report.sections import Section, Table
 from repunet_model.study import claims, reference, screening
 from repunet_model.study.following import Answers
 from repunet_model.study.screening import Screened

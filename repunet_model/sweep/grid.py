@@ -6,6 +6,8 @@ A file with a sweep::
     steps = 30                          # of every run; with until_stable = true the most that it may have
     seeds = "1-20"                      # or "1,3,7-9", or [1, 2, 3]
 
+    design = "full"                     # or "fraction", or "lhs" with points = 20 (see `sweep.design`)
+
     [grid]                              # a value or a list of values; other parameters have defaults
     scenario = ["pd", "investment"]
     reputation = [true, false]
@@ -38,7 +40,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field
 
@@ -51,6 +53,7 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.jobs.job import LimitsTable, NewRun, RunName, Section, Steps, parsed
 from repunet_model.mechanism import Mechanism
 from repunet_model.storage import to_json
+from repunet_model.sweep.design import Kind, designed
 from repunet_model.util.files import read_toml
 from repunet_model.util.text import check_name
 
@@ -164,6 +167,8 @@ class _File(Section):
     steps: Steps = 30
     until_stable: bool = False
     seeds: str | list[int] = "1"
+    design: Literal["full", "fraction", "lhs"] | None = None
+    points: int | None = None
     grid: dict[str, Any] = Field(default_factory=dict)
     endpoints: dict[str, Any] = Field(default_factory=dict)
     limits: LimitsTable = Field(default_factory=LimitsTable)
@@ -181,6 +186,7 @@ class Sweep:
         limits: The limits on all runs together.
         endpoints: Named endpoints of its file.
         until_stable: Whether a run ends when it is stable, and `steps` is the most that it may have.
+        notes: What its design confounds, in sentences; none for a sweep without a named design.
     """
 
     name: str
@@ -190,6 +196,7 @@ class Sweep:
     limits: LimitsTable = field(default_factory=LimitsTable)
     endpoints: Mapping[str, NamedEndpoint] = field(default_factory=dict)
     until_stable: bool = False
+    notes: Sequence[str] = ()
 
     def cells(self) -> list[NewRun]:
         """Return the distinct runs, in the order of the grids; raise ConfigurationError if a grid is invalid."""
@@ -225,7 +232,11 @@ class Sweep:
             except ConfigurationError as error:
                 raise ConfigurationError(f"{file}: {error}, as name or --name") from None
         own = endpoints.parsed(content.endpoints, str(file))
-        return cls(name, content.steps, seeds, [grid], content.limits, own, content.until_stable)
+        try:
+            grids, notes = _designed(grid, content.design, content.points)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{file}: {error}") from None
+        return cls(name, content.steps, seeds, grids, content.limits, own, content.until_stable, notes)
 
     @classmethod
     def of_values(
@@ -236,11 +247,21 @@ class Sweep:
         values: Mapping[str, Any],
         limits: Mapping[str, Any] | None = None,
         until_stable: bool = False,
+        design: Kind | None = None,
+        points: int | None = None,
     ) -> Self:
         """Return a sweep of one grid, from values as in a file; raise ConfigurationError if one is invalid."""
-        return cls(
-            name, steps, seeds_of(seeds), [Grid(values)], LimitsTable(**(limits or {})), until_stable=until_stable
-        )
+        grids, notes = _designed(Grid(values), design, points)
+        own = LimitsTable(**(limits or {}))
+        return cls(name, steps, seeds_of(seeds), grids, own, until_stable=until_stable, notes=notes)
+
+
+def _designed(grid: Grid, design: Kind | None, points: int | None) -> tuple[list[Grid], Sequence[str]]:
+    """Return the grids of a design, and what it confounds."""
+    if design is None and points is None:
+        return [grid], ()
+    found = designed(grid.stored(), design or "full", points)
+    return [Grid(table) for table in found.grids], found.notes
 
 
 def seeds_of(given: str | Sequence[int]) -> list[int]:

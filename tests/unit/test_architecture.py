@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "xllamacpp": {"backends"},
     "aiohttp": {"testing", "backends"},
     "pytest": {"testing"},
-    "SALib": {"study"},
+    "SALib": {"study", "sweep"},
     "vaderSentiment": {"study"},
     "statsmodels": {"report"},
     "typer": {"cli"},

@@ -17,9 +17,8 @@ from repunet_model.config import FULL, MODES, NEITHER, REPUTATION_ONLY
 from repunet_model.games import GAMES
 from repunet_model.measures import assortativity
 from repunet_model.report.evidence import Panel, Run
-from repunet_model.report.statistics import Estimate
+from repunet_model.report.statistics import Estimate, verdict
 from repunet_model.study import claims, measuring, reference, sentiment
-from repunet_model.study.claims import verdict
 
 NAMES = [f"agent {number}" for number in range(8)]
 

@@ -1,0 +1,52 @@
+"""What the answers to claims hang on, where the runs of a scenario differ in more than mode and seed.
+
+Each measure is taken of the runs of each seed alone, so that answers are compared within seeds (`report.audit`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from repunet_model import games
+from repunet_model.report.audit import Audited, claims_table, of_rows, row
+from repunet_model.report.dimensions import names_of
+from repunet_model.report.evidence import Evidence, Panel
+from repunet_model.report.sections import Section
+from repunet_model.study.claims import Claim
+from repunet_model.study.measuring import Measure
+
+
+def audits(evidence: Evidence, asked: Sequence[Claim]) -> list[Audited]:
+    """Return the audit of each claim in each scenario whose runs vary, by each measure."""
+    found = []
+    for game in dict.fromkeys(panel.game for panel in evidence.panels):
+        panels = [panel for panel in evidence.panels if panel.game == game]
+        runs = [run for panel in panels for run in panel.all_runs]
+        names = [name for name in names_of(runs) if name != "mode"]
+        for claim in asked if names else ():
+            if game not in (claim.games or [game]):
+                continue
+            for number, (by, measure) in enumerate(claim.measures(), start=1):
+                rows = [
+                    row(part.all_runs[0], names, value) for panel in panels for part, value in _by_seed(panel, measure)
+                ]
+                outcome = f"{claim.text} {number} ({by})"
+                if rows:
+                    found.append(of_rows(games.find(game).title, outcome, rows, names, runs, is_claim=True))
+    return found
+
+
+def _by_seed(panel: Panel, measure: Measure) -> Iterator[tuple[Panel, float]]:
+    """Yield the runs of each seed that have the number, with it."""
+    for seed in dict.fromkeys(run.pair for run in panel.all_runs):
+        runs = {mode: [run for run in own if run.pair == seed] for mode, own in panel.runs.items()}
+        part = Panel(panel.title, panel.game, {mode: own for mode, own in runs.items() if own})
+        measured = measure.of(part)
+        if measured is not None and math.isfinite(measured.mean):
+            yield part, measured.mean
+
+
+def section(found: Sequence[Audited]) -> Section:
+    """Return the section of a study's report."""
+    return Section("claims", "What the answers hang on", tables=[claims_table(found)])
