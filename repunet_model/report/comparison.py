@@ -73,7 +73,8 @@ def _draw_cooperation(ax: Axes, models: Mapping[str, RepuNetModel]) -> None:
         ax.plot(rates.index, rates, color=colour, alpha=0.25, linewidth=1)
         smooth = rates.rolling(WINDOW, min_periods=1).mean()
         ax.plot(smooth.index, smooth, color=colour, linewidth=3)
-        ax.text(smooth.index[-1], smooth.iloc[-1] + 0.04, label, color=colour, ha="right", fontweight="bold")
+        above = smooth.tail(max(len(smooth) // 3, 1)).max() + 0.03  # The label is as long as a third of the line.
+        ax.text(smooth.index[-1], above, label, color=colour, ha="right", fontweight="bold")
     model = next(iter(models.values()))
     ax.set(xlabel="step", ylabel="cooperations / choices", xlim=(0.5, model.steps + 0.5))
     ax.set_title(f"{len(model.graph)} agents, seed {model.config.seed} (bold: mean of {WINDOW} steps)")
