@@ -56,7 +56,7 @@ BOB = {"name": "Bob", "disposition": "self-interested"}
         (json.dumps([]), "0 persona(s)"),
         (json.dumps([ANN, {"name": "Bob"}]), "persona 1.disposition"),
         (json.dumps([ANN, {**BOB, "disposition": "evil"}]), "persona 1.disposition"),
-        (json.dumps([ANN, {**BOB, "mood": "good"}]), "persona 1.mood"),
+        (json.dumps([ANN, {**BOB, "mood": "good"}]), "persona 1: 'mood': unknown"),
         (json.dumps([ANN, {**BOB, "name": "B\nob"}]), "persona 1.name"),
         (json.dumps([ANN, {**BOB, "name": "\u200b"}]), "persona 1.name"),
         ("[" * 200_000, "not JSON that can be read"),

@@ -16,7 +16,7 @@ from repunet_model.report.evidence import messages_of, read
 from repunet_model.storage import StepReader
 from repunet_model.study import claims, measuring, screening, sentiment
 from tests.conftest import complaint
-from tests.societies.test_report import FIGURES, check_report
+from tests.reports.test_report import FIGURES, check_report
 
 
 @pytest.fixture(autouse=True)
