@@ -152,7 +152,7 @@ def _versions(plan: Plan) -> list[str]:
     now = made_by()
     differing = [
         f"{name} {str(plan.content[name])[:SHOWN_DIGITS]} and now {str(now[name])[:SHOWN_DIGITS]}"
-        for name in ("repunet", "commit", "prompts")
+        for name in ("repunet", "commit")
         if plan.content[name] != now[name]
     ]
     return [f"The plan was written by another version: {', '.join(differing)}."] if differing else []

@@ -55,7 +55,7 @@ def run() -> Path:
         (["fork", "demo", "--set", "gossip=perhaps"], "gossip=perhaps: say y or n"),
         (["fork", "demo", "--set", "activation=slowly"], "slowly"),
         (["fork", "demo", "--set", "questions=many"], "many"),
-        (["fork", "demo", "--set", "weather=fine"], "set reputation, gossip, backend, activation"),
+        (["fork", "demo", "--set", "weather=fine"], "set reputation, gossip, prompts, backend, activation"),
         (["resume", "demo", "--sim-name", "other"], "the run goes on in place; to fork it, name an earlier step"),
         ([*RUN, "--backend-for", "Akiko Sato=replay:demo"], "it cannot stand for single ones"),
         ([*RUN, "--backend", "local"], "name its GGUF file by --gguf FILE or LLM_GGUF"),
