@@ -44,8 +44,8 @@ nitpick_ignore_regex = [
     (r"py:.*", r"ssl\..*"),
     # Type variables, and types that are imported for type checkers alone: they have no full name.
     (r"py:class", r"[A-Z]\w*"),
-    # The function that reads a number, in the annotation of parameters of games.
-    (r"py:class", r"repunet_model\.games\.parameters\._number"),
+    # The function that reads a number in parameters of games, and the parts of files of traits.
+    (r"py:class", r"repunet_model\.(games\.parameters\._number|populations\._\w+)"),
     # Types of parts that are internal, so that the reference does not describe them.
     (r"py:.*", r"repunet_model\.(backends\.(endpoints|prices)|jobs|journal|questions\.(compound|prompts)|stages)\..*"),
 ]
