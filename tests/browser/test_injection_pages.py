@@ -36,7 +36,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with RepuNetModel(
             personas=hostile.people(), backend="openai", rng=1, storage=str(folder), run_name="run", dialogue_turns=4
         ) as model:
-            for _ in range(3):
+            for _ in range(6):  # in fewer steps random replies may lead to no gossip
                 model.step()
     for name in FOLDERS:
         shutil.copytree(folder / "run", folder / name)
