@@ -45,7 +45,7 @@ BEYOND_ANY_CONTEXT = 4_000_000
 """Tokens of a reply that no model gives."""
 
 
-class Choice(StrEnum):
+class ProbeChoice(StrEnum):
     """What the persona of the small question may do."""
 
     KEEP = "keep"
@@ -56,7 +56,7 @@ class ProbeAnswer(Answer):
     """A text, a choice and a number, the fields of which answers in runs consist."""
 
     reason: Annotated[Words, free_text(REASON, "why, in one sentence")]
-    decision: Choice
+    decision: ProbeChoice
     certainty: int
 
 
