@@ -196,6 +196,12 @@ def _by_name(value: object, info: ValidationInfo) -> dict[str, str]:
     return dict(value)
 
 
+_OF_MECHANISM = (
+    f"{' or '.join(SETS)}, and switches that differ, as in paper,second_order=off ({', '.join(Mechanism.model_fields)})."
+)
+"""The help of the mechanism, outside the class since Sphinx reads no f-string in an annotation."""
+
+
 class RunConfig(BaseModel):
     """Every parameter on which the outcome of a run depends.
 
@@ -307,11 +313,7 @@ class RunConfig(BaseModel):
     mechanism: Annotated[
         Mechanism,
         BeforeValidator(_mechanism),
-        Parameter(
-            f"{' or '.join(SETS)}, and switches that differ, as in paper,second_order=off "
-            f"({', '.join(Mechanism.model_fields)}).",
-            metavar="SET[,SWITCH=VALUE...]",
-        ),
+        Parameter(_OF_MECHANISM, metavar="SET[,SWITCH=VALUE...]"),
     ] = PAPER
     seed: Annotated[int, BeforeValidator(_seed), Parameter("Seed of the run.")] = 1
     label: Annotated[
