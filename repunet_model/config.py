@@ -196,9 +196,9 @@ def _by_name(value: object, info: ValidationInfo) -> dict[str, str]:
     return dict(value)
 
 
-_OF_MECHANISM = (
-    f"{' or '.join(SETS)}, and switches that differ, as in paper,second_order=off ({', '.join(Mechanism.model_fields)})."
-)
+_SWITCHES = ", ".join(Mechanism.model_fields)
+
+_OF_MECHANISM = f"{' or '.join(SETS)}, and switches that differ, as in paper,second_order=off ({_SWITCHES})."
 """The help of the mechanism, outside the class since Sphinx reads no f-string in an annotation."""
 
 
