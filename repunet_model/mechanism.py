@@ -31,7 +31,7 @@ class GossipMemory(StrEnum):
 
 
 class Partners(StrEnum):
-    """How a chooser finds a partner among the free agents to which it has a tie."""
+    """The way in which a chooser finds a partner among the free agents to which it has a tie."""
 
     REPUTATION = "reputation"  # It picks one from its records of them.
     TIES = "ties"  # One of them is drawn.

@@ -129,7 +129,7 @@ class Persona(BaseModel):
 
     @property
     def details(self) -> list[str]:
-        """What is known of the agent but for its texts, in words."""
+        """The agent in words: everything known of it but its texts."""
         known = (self.disposition.value, self.age, self.gender, self.country)
         return [
             *(str(detail) for detail in known if detail is not None),

@@ -151,7 +151,7 @@ Values = Annotated[
 
 
 class TraitTable(BaseModel):
-    """What personas are drawn from; a file of traits (JSON) replaces entries of the packaged one.
+    """The data from which personas are drawn; a file of traits (JSON) replaces entries of the packaged one.
 
     Attributes:
         ages: The lowest and the highest age, in years.

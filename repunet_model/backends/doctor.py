@@ -46,7 +46,7 @@ BEYOND_ANY_CONTEXT = 4_000_000
 
 
 class ProbeChoice(StrEnum):
-    """What the persona of the small question may do."""
+    """The choices of the small question."""
 
     KEEP = "keep"
     SHARE = "share"

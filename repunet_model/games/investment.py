@@ -41,7 +41,7 @@ HONEST_WITHIN = 0.0099
 
 
 class InvestmentParameters(GameParameters):
-    """What becomes of an investment."""
+    """The growth of an investment."""
 
     growth: Annotated[Number, Field(ge=0, le=100, description="factor by which an investment grows")] = Decimal(2)
 

@@ -42,7 +42,7 @@ from repunet_model.util.causality import together
 
 
 class SignUpParameters(GameParameters):
-    """What a switch is worth to the offline rules; prompts name no figures."""
+    """The value of a switch to the offline rules; prompts name no figures."""
 
     comfort: Annotated[
         Number, Field(ge=0, le=1000, description="offline rules: cost of the switch to its household, in points")

@@ -1,4 +1,4 @@
-"""What an export keeps beside the layout: the whole run up to the step, unless another program changes the folder."""
+"""The part of an export beside the layout: the whole run up to the step, unless another program changes the folder."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def import_run(
 
 @dataclass
 class _Reading:
-    """What a published run is: its game, its mode and its agents."""
+    """The identity of a published run: its game, its mode and its agents."""
 
     published: Published
     told: Told

@@ -1,4 +1,4 @@
-"""What final cooperation, and the contrasts between modes, hang on among the runs of a scenario.
+"""The factors on which final cooperation and the contrasts between modes depend, among the runs of a scenario.
 
 Reports keep runs with different parameters apart; an audit is over all runs of a scenario, within seeds. An outcome is
 "sensitive to" a factor if a difference between two of its levels is shown (for a claim: between two levels that answer
@@ -27,7 +27,7 @@ FINAL = "final cooperation"
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """What an outcome hangs on in a scenario.
+    """The dependence of an outcome on the factors of a scenario.
 
     Attributes:
         scenario: The title of the scenario.

@@ -76,17 +76,17 @@ class Run:
 
     @property
     def apart(self) -> tuple[int, str]:
-        """What tells repetitions apart, in their order: the seed, or the name of a run without one."""
+        """The key that tells repetitions apart, in their order: the seed, or the name of a run without one."""
         return (0, str(self.parameters["run"])) if self.seed is None else (self.seed, "")
 
     @property
     def pair(self) -> int | str:
-        """What runs of different modes are paired by: the seed, or the name of a run without one."""
+        """The key by which runs of different modes are paired: the seed, or the name of a run without one."""
         return str(self.parameters["run"]) if self.seed is None else self.seed
 
     @property
     def label(self) -> str:
-        """What tells repetitions apart, in words."""
+        """The key that tells repetitions apart, in words."""
         return str(self.parameters["run"]) if self.seed is None else f"seed {self.seed}"
 
     @property

@@ -90,7 +90,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What a factor does to an outcome.
+    """The effects of a factor on an outcome.
 
     Attributes:
         factor: The factor.
@@ -112,7 +112,7 @@ class Effects:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What an outcome hangs on.
+    """The dependence of an outcome on factors and seeds.
 
     Attributes:
         effects: The effects of each factor.

@@ -1,4 +1,4 @@
-"""What the answers to claims hang on, where the runs of a scenario differ in more than mode and seed.
+"""The factors on which the answers to claims depend, where the runs of a scenario differ in more than mode and seed.
 
 Each measure is taken of the runs of each seed alone, so that answers are compared within seeds (`report.audit`).
 """

@@ -43,7 +43,7 @@ DECISION = (
     f"Yes: the 95 % interval of the mean over seeds ({METHOD}), or of the slope, lies above 0; no: below 0; not "
     "shown: it contains 0; no difference: all seeds give 0. Intervals are not adjusted for the number of questions."
 )
-"""How a number answers a question."""
+"""The rule by which a number answers a question."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ A plan is a JSON file::
     parameters    everything that identifies all runs alike: the mechanism, the model and how it is asked, ...
     runs          by run, what identifies it beside these
     estimate      requests, tokens and US dollars of all runs, and how they were estimated
-    repunet, prompts, versions, commit, extensions
+    repunet, versions, commit, extensions
     sha256        the hash of all the above
 """
 

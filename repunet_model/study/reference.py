@@ -1,4 +1,4 @@
-"""What the paper reports, beside our own numbers: data of `reference.toml`, as a table, a picture and sentences.
+"""The numbers that the paper reports, beside our own: data of `reference.toml`, as a table, a picture and sentences.
 
 A reported mean with its spread stands beside an interval of ours, never a number beside a number: mechanism,
 population, model and number of runs may all differ.

@@ -1,4 +1,4 @@
-"""What a study found: sections of its report, lines for the terminal, and a Markdown page with pictures beside it."""
+"""The findings of a study: sections of its report, lines for the terminal, and a Markdown page with pictures beside it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def in_markdown(table: Table) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What a study found.
+    """The findings of a study.
 
     Attributes:
         evidence: Its runs.

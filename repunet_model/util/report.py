@@ -12,7 +12,7 @@ SHOWN_PLACES = 3
 
 @dataclass(slots=True)
 class Report:
-    """What could not be taken over exactly, where, and what was taken instead; like entries share a line."""
+    """The parts that could not be taken over exactly, where, and what was taken instead; like entries share a line."""
 
     _places: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
