@@ -37,7 +37,7 @@ DRAWN = "drawn"
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """The way in which a population is drawn; `altruistic` is the share of altruists, None to keep the dispositions of the set."""
+    """The draw of a population; `altruistic` is the share of altruists, None to keep the dispositions of the set."""
 
     altruistic: float | None = None
 

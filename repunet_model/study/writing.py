@@ -1,4 +1,4 @@
-"""The findings of a study: sections of its report, lines for the terminal, and a Markdown page with pictures beside it."""
+"""The findings of a study: sections of its report, lines for the terminal, and a Markdown page with pictures."""
 
 from __future__ import annotations
 
