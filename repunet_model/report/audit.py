@@ -136,8 +136,7 @@ def level_in_words(level: Hashable) -> str:
 def audits(evidence: Evidence) -> list[Audited]:
     """Return the audits of final cooperation in each scenario, and of each contrast between modes."""
     found = []
-    for game in dict.fromkeys(panel.game for panel in evidence.panels):
-        panels = [panel for panel in evidence.panels if panel.game == game]
+    for game, panels in evidence.scenarios():
         runs = [run for panel in panels for run in panel.all_runs]
         names = names_of(runs)
         if not names:
@@ -155,8 +154,8 @@ def claims_of_modes(title: str, panels: Sequence[Panel], names: Sequence[str]) -
         rows, runs = [], []
         for panel in panels:
             differences = paired(panel.by_seed(first, MEASURE), panel.by_seed(second, MEASURE))
-            by_pair = {run.pair: run for run in panel.runs.get(first, ())}
-            rows += [row(by_pair[seed], names, value) for seed, value in differences.items()]
+            by_key = {run.apart: run for run in panel.runs.get(first, ())}
+            rows += [row(by_key[key], names, value) for key, value in differences.items()]
             runs += [run for run in panel.all_runs if run.mode in (first, second)] if differences else []
         if rows:
             yield of_rows(title, f"{first} − {second}", rows, names, runs, is_claim=True)
@@ -165,7 +164,7 @@ def claims_of_modes(title: str, panels: Sequence[Panel], names: Sequence[str]) -
 def row(run: Run, names: Sequence[str], value: float) -> dict[str, Any]:
     """Return a row of an audit's table: an outcome with the seed and the factors of a run."""
     own = factors(run)
-    return {"seed": run.pair, "outcome": value, **{f"factor {name}": own.get(name) for name in names}}
+    return {"seed": run.label, "outcome": value, **{f"factor {name}": own.get(name) for name in names}}
 
 
 def of_rows(

@@ -44,7 +44,7 @@ class Compared:
 def contrasts_of(panel: Panel) -> list[Compared]:
     """Return the contrasts between modes with common seeds."""
     rates = {mode: panel.by_seed(mode, MEASURE) for mode in panel.runs}
-    runs = {mode: {run.pair: run for run in own} for mode, own in panel.runs.items()}
+    runs = {mode: {run.apart: run for run in own} for mode, own in panel.runs.items()}
     found = []
     for first, second in CONTRASTS:
         own, other = rates.get(first, {}), rates.get(second, {})
@@ -76,7 +76,7 @@ def _means(evidence: Evidence) -> Iterator[dict[str, Any]]:
     for panel, mode, runs in evidence.cells():
         values = panel.by_seed(mode, MEASURE)
         if values:
-            used = [run for run in runs if run.pair in values]
+            used = [run for run in runs if run.apart in values]
             yield {
                 "kind": "mean",
                 "scenario": panel.title,

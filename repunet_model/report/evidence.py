@@ -39,6 +39,10 @@ Gossip = Counter[tuple[str | None, int, str | None]]
 """Numbers of messages by tone, order and credibility."""
 
 
+type Repetition = tuple[int, str]
+"""A key of runs that differ in nothing but the random draws: see `Run.apart`."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A stored run.
@@ -75,19 +79,18 @@ class Run:
         return None if self.parameters["seed"] is None else int(self.parameters["seed"])
 
     @property
-    def apart(self) -> tuple[int, str]:
-        """The key that tells repetitions apart, in their order: the seed, or the name of a run without one."""
+    def apart(self) -> Repetition:
+        """The key of a repetition, which sorts and pairs runs: the seed, or the name of a run without one."""
         return (0, str(self.parameters["run"])) if self.seed is None else (self.seed, "")
-
-    @property
-    def pair(self) -> int | str:
-        """The key by which runs of different modes are paired: the seed, or the name of a run without one."""
-        return str(self.parameters["run"]) if self.seed is None else self.seed
 
     @property
     def label(self) -> str:
         """The key that tells repetitions apart, in words."""
         return str(self.parameters["run"]) if self.seed is None else f"seed {self.seed}"
+
+    def total(self, measure: str) -> float:
+        """Return the sum of a measure over the steps; 0 without it."""
+        return float(self.measures[measure].sum()) if measure in self.measures else 0.0
 
     @property
     def last_step(self) -> int:
@@ -168,9 +171,9 @@ class Panel:
         """The runs of all modes."""
         return [run for runs in self.runs.values() for run in runs]
 
-    def by_seed(self, mode: str, measure: str, first: bool = False) -> dict[Any, float]:
-        """Return `Run.mean_of` for each run that has the measure, by seed, or by name for a run without one."""
-        found = {run.pair: run.mean_of(measure, first) for run in self.runs.get(mode, ())}
+    def by_seed(self, mode: str, measure: str, first: bool = False) -> dict[Repetition, float]:
+        """Return `Run.mean_of` for each run that has the measure, by repetition."""
+        found = {run.apart: run.mean_of(measure, first) for run in self.runs.get(mode, ())}
         return {seed: value for seed, value in found.items() if value is not None}
 
 
@@ -198,6 +201,11 @@ class Evidence:
     """All runs of a report."""
 
     runs: Sequence[Run]
+
+    def scenarios(self) -> Iterator[tuple[str, list[Panel]]]:
+        """Yield each game with its panels."""
+        for game in dict.fromkeys(panel.game for panel in self.panels):
+            yield game, [panel for panel in self.panels if panel.game == game]
 
     @cached_property
     def panels(self) -> list[Panel]:

@@ -255,7 +255,7 @@ def _cost_table(evidence: Evidence) -> Table:
     rows = []
     for panel, mode, runs in evidence.cells():
         *counts, usd = (
-            math.fsum(float(run.measures[name].sum()) for run in runs if name in run.measures)
+            math.fsum(run.total(name) for run in runs)
             for name in ("calls", "attempts", "tokens", "reasoning_tokens", "usd")
         )
         rows.append([panel.title, mode, *(f"{count:,.0f}" for count in counts), f"{usd:,.4f}"])

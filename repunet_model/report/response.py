@@ -35,8 +35,7 @@ class Response:
 def responses(evidence: Evidence) -> list[Response]:
     """Return the response of each scenario in which one parameter varies and is a number."""
     found = []
-    for game in dict.fromkeys(panel.game for panel in evidence.panels):
-        panels = [panel for panel in evidence.panels if panel.game == game]
+    for game, panels in evidence.scenarios():
         runs = [run for panel in panels for run in panel.all_runs]
         names = varying(runs)
         if len(names) != 1 or not all(_is_number(run.parameters.get(names[0])) for run in runs):

@@ -20,8 +20,7 @@ from repunet_model.study.measuring import Measure
 def audits(evidence: Evidence, asked: Sequence[Claim]) -> list[Audited]:
     """Return the audit of each claim in each scenario whose runs vary, by each measure."""
     found = []
-    for game in dict.fromkeys(panel.game for panel in evidence.panels):
-        panels = [panel for panel in evidence.panels if panel.game == game]
+    for game, panels in evidence.scenarios():
         runs = [run for panel in panels for run in panel.all_runs]
         names = [name for name in names_of(runs) if name != "mode"]
         for claim in asked if names else ():
@@ -39,8 +38,8 @@ def audits(evidence: Evidence, asked: Sequence[Claim]) -> list[Audited]:
 
 def _by_seed(panel: Panel, measure: Measure) -> Iterator[tuple[Panel, float]]:
     """Yield the runs of each seed that have the number, with it."""
-    for seed in dict.fromkeys(run.pair for run in panel.all_runs):
-        runs = {mode: [run for run in own if run.pair == seed] for mode, own in panel.runs.items()}
+    for key in dict.fromkeys(run.apart for run in panel.all_runs):
+        runs = {mode: [run for run in own if run.apart == key] for mode, own in panel.runs.items()}
         part = Panel(panel.title, panel.game, {mode: own for mode, own in runs.items() if own})
         measured = measure.of(part)
         if measured is not None and math.isfinite(measured.mean):

@@ -140,10 +140,7 @@ def _changed(plan: Plan, asked: Sequence[Claim], later: Sequence[Claim]) -> list
 
 def _cost(own: Evidence, plan: Plan) -> str:
     """Compare the cost of the planned runs with the estimate."""
-    requests, tokens, usd = (
-        math.fsum(float(run.measures[name].sum()) for run in own.runs if name in run.measures)
-        for name in ("attempts", "tokens", "usd")
-    )
+    requests, tokens, usd = (math.fsum(run.total(name) for run in own.runs) for name in ("attempts", "tokens", "usd"))
     return f"Cost, estimated: {plan.estimate()}. Known: {cost_in_words(requests, tokens, usd)}."
 
 

@@ -78,7 +78,7 @@ def _means(panel: Panel, mode: str, measure: str, steps: slice, least: int) -> d
         if measure in run.measures and len(run.measures) >= least:
             values = run.measures[measure].iloc[steps].dropna()
             if len(values):
-                found[run.pair] = float(values.mean())
+                found[run.apart] = float(values.mean())
     return found
 
 
@@ -144,7 +144,7 @@ def between_runs(words: str, number: Callable[[Run], float | None], mode: str, o
 
 
 def _numbers(panel: Panel, mode: str, number: Callable[[Run], float | None]) -> dict[Any, float]:
-    found = {run.pair: number(run) for run in panel.runs.get(mode, ())}
+    found = {run.apart: number(run) for run in panel.runs.get(mode, ())}
     return {seed: value for seed, value in found.items() if value is not None}
 
 
