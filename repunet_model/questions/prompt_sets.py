@@ -357,9 +357,16 @@ def _wrong_labels(where: str, labels: Mapping[str, object]) -> Iterator[str]:
 
 
 def choices_by_name() -> dict[str, list[str]]:
-    """Return the values of all enumerations that questions offer, by the name of the enumeration."""
+    """Return the values of all enumerations that questions offer, by the name of the enumeration.
+
+    Enumerations of one name, such as one of a game of one's own and a packaged one, have their values together.
+    """
     kinds = {kind for question in _subclasses(Question) for kind in closed_choices(question.answer).values()}
-    return {kind.__name__: [member.value for member in kind] for kind in sorted(kinds, key=lambda kind: kind.__name__)}
+    found: dict[str, list[str]] = {}
+    for kind in sorted(kinds, key=lambda kind: (kind.__name__, kind.__module__)):
+        values = found.setdefault(kind.__name__, [])
+        values += [member.value for member in kind if member.value not in values]
+    return found
 
 
 def _subclasses(kind: type[Any]) -> Iterable[type[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,16 @@ from repunet_model import RepuNetModel
 from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.prompt_check import check
-from repunet_model.questions.prompt_sets import NEUTRAL, TABLE, PromptSet, of_packaged, packaged, packaged_names
+from repunet_model.questions.base import Answer, Question
+from repunet_model.questions.prompt_sets import (
+    NEUTRAL,
+    TABLE,
+    PromptSet,
+    of_packaged,
+    packaged,
+    packaged_names,
+    problems,
+)
 from repunet_model.results.tables import table_of
 from repunet_model.storage import Manifest, StepReader
 from tests.backends import Overheard
@@ -291,6 +301,20 @@ def test_a_damaged_description_of_a_set_is_told_in_one_line(entry: object, probl
         PromptSet.restored(entry)
     with pytest.raises(ConfigurationError, match="prompts is missing, or is not the description of a prompt set"):
         Manifest.of_data({**RepuNetModel().manifest().data, "prompts": entry})
+
+
+def test_an_enumeration_with_the_name_of_a_packaged_one_hides_no_labels() -> None:
+    class Choice(StrEnum):
+        LEFT = "left"
+
+    class OwnAnswer(Answer):
+        decision: Choice
+
+    class Own(Question[OwnAnswer]):
+        name = "own"
+        answer = OwnAnswer
+
+    assert problems(PromptSet.read("es")) == []
 
 
 def test_an_export_lists_every_option_and_refuses_a_folder_in_use(
