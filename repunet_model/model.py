@@ -10,9 +10,9 @@ A step is atomic: if it fails, the model returns to its state before the step, a
 from __future__ import annotations
 
 import contextlib
-import gc
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, SupportsIndex
 
@@ -24,9 +24,8 @@ from repunet_model.agents import RepuNetAgent
 from repunet_model.backends import policies
 from repunet_model.backends.base import Backend, Usage, stored_usage
 from repunet_model.backends.limits import Limits
-from repunet_model.backends.replay import ReplayBackend
 from repunet_model.backends.sender.client import close_mailbox
-from repunet_model.backends.setup import Respondents, recorded, respondents
+from repunet_model.backends.setup import Respondents, names_of, recorded, respondents
 from repunet_model.backends.wrappers import service
 from repunet_model.composition import composed
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
@@ -48,6 +47,7 @@ from repunet_model.storage import Manifest, RunFolder, Step, StepReader, underst
 from repunet_model.storage.recorder import Recorder
 from repunet_model.storage.schema import GOSSIP, INTERACTIONS, TIES, Notice, State, StepLog
 from repunet_model.util import event_loop
+from repunet_model.util.garbage import paused_collection
 
 Watcher = Callable[[Step], None]
 """Called with each completed step."""
@@ -146,7 +146,7 @@ class RepuNetModel(SteppedModel):
                 "network": str(network) if isinstance(network, InitialNetwork) else network,
                 "prompts": prompts.name if isinstance(prompts, PromptSet) else prompts,
                 "backend": backend if isinstance(backend, str) else GIVEN,
-                "backend_for": _names(backend_for),
+                "backend_for": names_of(backend_for),
                 "activation": activation,
                 "dialogue_turns": dialogue_turns,
                 "questions": questions,
@@ -170,9 +170,12 @@ class RepuNetModel(SteppedModel):
         self._respondents = respondents(backend, backend_for)
         policies.check(self._respondents.distinct(), config.game, self._game.choices)
         self._own_stages = stages.registered()
-        self._answering = self._services([persona.name for persona in people])
+        resolved = {"network": self._initial.described, "prompts": self._prompts.set.name}
+        self._respondents.check_replay({**config.in_table(), **resolved}, self._game.parameters.stored())
+        wrap = partial(service, limits=self.limits, journal=self._recorder.journal)
+        self._answering = self._respondents.serving([persona.name for persona in people], wrap)
         if isinstance(backend, str):
-            weakref.finalize(self, _close, self._respondents)
+            weakref.finalize(self, self._respondents.close_later)
         self._mechanism = self._game.mechanism(config)
         self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._initial.tie(self.network, people, self._game.roles, self._streams)
@@ -239,19 +242,6 @@ class RepuNetModel(SteppedModel):
         except KeyError:
             raise ConfigurationError(f"no agent is called {name!r}") from None
 
-    def _services(self, names: Sequence[str]) -> dict[str, Backend]:
-        """Return the backend of each agent, wrapped in limits and the journal."""
-        strangers = sorted(set(self._respondents.by_name) - set(names))
-        if strangers:
-            raise ConfigurationError(f"backend_for: no agent is called {strangers[0]!r}")
-        served = {}
-        for backend in self._respondents.distinct():
-            if isinstance(backend, ReplayBackend):
-                resolved = {"network": self._initial.described, "prompts": self._prompts.set.name}
-                backend.check({**self.config.in_table(), **resolved}, self._game.parameters.stored())
-            served[id(backend)] = service(backend, self.limits, self._recorder.journal)
-        return {name: served[id(self._respondents.of(name))] for name in names}
-
     def _first_learned(self, persona: Persona) -> dict[str, str]:
         words = self._game.dispositions.get(persona.disposition)
         return {
@@ -314,7 +304,7 @@ class RepuNetModel(SteppedModel):
 
     async def _run_step(self) -> None:
         """Run a step; unless models answer, pause garbage collection, since most new objects live until the end."""
-        with contextlib.nullcontext() if self.asks_models else _uncollected():
+        with contextlib.nullcontext() if self.asks_models else paused_collection():
             await self._whole_step()
 
     async def _whole_step(self) -> None:
@@ -503,7 +493,7 @@ class RepuNetModel(SteppedModel):
             model._own_measures = measures.named(run.manifest.measures)
             model._own_stages = stages.named(run.manifest.stages)
             extensions.check(run.manifest.data.get("extensions", {}), model._used())
-            with _uncollected():
+            with paused_collection():
                 model._fold(run, last)
             model._shared_steps = run.manifest.shared_steps
             model._recorder.keep_in(run.folder, last)
@@ -542,29 +532,3 @@ class RepuNetModel(SteppedModel):
             "a RepuNetModel cannot be copied or pickled: store the run (storage=...), and use RepuNetModel.load for "
             "each copy"
         )
-
-
-def _names(backend_for: object) -> object:
-    """Return names of backends by agent, with `GIVEN` for backend objects."""
-    if backend_for is None:
-        return {}
-    if not isinstance(backend_for, Mapping):
-        return backend_for
-    return {name: backend if isinstance(backend, str) else GIVEN for name, backend in backend_for.items()}
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Pause garbage collection."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _close(answering: Respondents) -> None:
-    """Close the connections of unused backends in the background."""
-    event_loop.BackgroundTask[None]().start(answering.close())

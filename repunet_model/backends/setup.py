@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,9 @@ from repunet_model.backends.policies import FixedPolicy, PlantedBackend
 from repunet_model.backends.replay import Recording, ReplayBackend
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.errors import ConfigurationError
+from repunet_model.personas import GIVEN
 from repunet_model.storage.manifest import Manifest
+from repunet_model.util import event_loop
 from repunet_model.util.text import assignments
 
 
@@ -83,10 +85,41 @@ class Respondents:
             "backend_for": {name: described(backend) for name, backend in self.by_name.items()},
         }
 
+    def check_replay(self, own: Mapping[str, Any], game_parameters: Mapping[str, Any]) -> None:
+        """Compare a run with the one that is replayed, if one is; arguments and errors as in `ReplayBackend.check`."""
+        for backend in self.distinct():
+            if isinstance(backend, ReplayBackend):
+                backend.check(own, game_parameters)
+
+    def serving(self, names: Sequence[str], wrap: Callable[[Backend], Backend]) -> dict[str, Backend]:
+        """Return the backend of each named agent, each backend wrapped once.
+
+        Raises:
+            ConfigurationError: If a backend is for an agent that is not named.
+        """
+        strangers = sorted(set(self.by_name) - set(names))
+        if strangers:
+            raise ConfigurationError(f"backend_for: no agent is called {strangers[0]!r}")
+        wrapped = {id(backend): wrap(backend) for backend in self.distinct()}
+        return {name: wrapped[id(self.of(name))] for name in names}
+
     async def close(self) -> None:
         """Close every backend."""
         for backend in self.distinct():
             await backend.close()
+
+    def close_later(self) -> None:
+        """Close every backend in the background."""
+        event_loop.BackgroundTask[None]().start(self.close())
+
+
+def names_of(backend_for: object) -> object:
+    """Return the names of the backends of single agents, with `GIVEN` for objects; anything but a mapping as it is."""
+    if backend_for is None:
+        return {}
+    if not isinstance(backend_for, Mapping):
+        return backend_for
+    return {name: backend if isinstance(backend, str) else GIVEN for name, backend in backend_for.items()}
 
 
 def respondents(
