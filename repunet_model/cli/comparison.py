@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from repunet_model.cli.app import app
+from repunet_model.cli.app import RUN, app
 from repunet_model.cli.options import Storage, config_options
 from repunet_model.cli.progress import folder_of, quietly_imported, run_steps
 from repunet_model.config import RunConfig
@@ -17,7 +17,7 @@ from repunet_model.util.text import command, quoted
 FIGURE = Path("outputs") / "with_and_without_repunet.png"
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 @config_options(only=("game", "seed"))
 def compare(
     config: RunConfig,

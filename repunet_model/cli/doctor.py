@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from repunet_model.cli.app import app
+from repunet_model.cli.app import MODELS, app
 from repunet_model.cli.options import EndpointFile, Gguf, PriceFile, ReplyFormat, environment
 from repunet_model.util.screen import make_console, say
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 def doctor(
     backend: Annotated[str, typer.Option(help="Whose endpoint: openai, openai:MODEL, openai:NAME, local.")] = "openai",
     prices: PriceFile = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from repunet_model.cli.app import app
+from repunet_model.cli.app import LOOK, app
 from repunet_model.cli.options import (
     EndpointFile,
     Gguf,
@@ -23,7 +23,7 @@ from repunet_model.util.screen import say
 from repunet_model.util.text import path_of, to_install
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def viz(
     run_folder: Annotated[
         str | None, typer.Argument(metavar="RUN", help="A stored run to look through; without one, a live society.")
@@ -48,7 +48,7 @@ def viz(
     server.serve(storage, path, port, open_browser=browser)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def ask(
     run_step: RunAtStep,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whom to ask.")],

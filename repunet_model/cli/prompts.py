@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from repunet_model.cli.app import app
+from repunet_model.cli.app import MODELS, app
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import say
 from repunet_model.util.text import command, quoted
 
 prompts = typer.Typer(rich_markup_mode=None, help="Prompt sets: the wording of all prompts.")
-app.add_typer(prompts, name="prompts")
+app.add_typer(prompts, name="prompts", rich_help_panel=MODELS)
 
 
 @prompts.command()

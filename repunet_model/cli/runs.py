@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from repunet_model.cli.app import app
+from repunet_model.cli.app import GO_ON, MANY, RUN, app
 from repunet_model.cli.options import (
     EndpointFile,
     From,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from repunet_model.jobs.resume import Resumed
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 @config_options()
 @limit_options
 def run(
@@ -95,7 +95,7 @@ def _go_on(taken_up: Resumed, steps: int, until_stable: bool, endpoints: Path | 
     run_and_show(taken_up.model, steps, StabilityRule() if until_stable else None, endpoints)
 
 
-@app.command("seed")
+@app.command("seed", rich_help_panel=RUN)
 @config_options()
 def make_seed(
     config: RunConfig,
@@ -131,7 +131,7 @@ def make_seed(
     say(f"Run it with: {command(f'run --from {quoted(folder_of(model).path)}')}")
 
 
-@app.command()
+@app.command(rich_help_panel=GO_ON)
 @limit_options
 def resume(
     run_folder: RunAtStep = "",
@@ -181,7 +181,7 @@ def resume(
     _go_on(taken_up, steps, until_stable, endpoints)
 
 
-@app.command()
+@app.command(rich_help_panel=GO_ON)
 def fork(
     run_folder: RunAtStep,
     changes: Annotated[
@@ -210,7 +210,7 @@ def fork(
     say(f"Go on with: {to_go_on(new.path, 5, endpoints=endpoints)}")
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 @config_options(backend="openai")
 def estimate(config: RunConfig, steps: Steps = 5, prices: PriceFile = None, endpoints: EndpointFile = None) -> None:
     """Predict calls, tokens and cost of a run from its prompts, without asking anybody."""
@@ -245,7 +245,7 @@ def estimate(config: RunConfig, steps: Steps = 5, prices: PriceFile = None, endp
         )
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def shell(
     backend: Annotated[
         str | None, typer.Option(help="As in run; by default rules, or for a stored run who answered before.")
@@ -265,7 +265,7 @@ def shell(
     Shell(storage, config, keyboard(console), console, make_console(stderr=True)).run()
 
 
-@app.command()
+@app.command(rich_help_panel=MANY)
 def batch(
     jobs: Annotated[
         Path,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from repunet_model.cli.app import app
+from repunet_model.cli.app import DATA, LOOK, app
 from repunet_model.cli.options import RunAtStep, Storage, assignment, open_at_step, parse_scenario, parse_yes_no
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import make_console, say
@@ -17,7 +17,7 @@ from repunet_model.util.text import command, path_of, quoted
 LAYOUTS = ("published", "graphml", "gexf", "csv", "parquet")
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def check(
     run_folder: Annotated[str, typer.Argument(metavar="RUN", help="Name of a stored run, or its folder.")],
     storage: Storage = Path("sim_storage"),
@@ -41,7 +41,7 @@ def check(
     say(f"{folder.path}: whole, {folder.steps()[-1]} steps{'' if found is None else f'; {found}'}")
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def show(
     run_folder: RunAtStep,
     step: Annotated[int | None, typer.Option(min=0, help="Which step; by default the last.")] = None,
@@ -65,7 +65,7 @@ def show(
         say(line)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def profile(run_folder: RunAtStep, storage: Storage = Path("sim_storage")) -> None:
     """Show the critical path of each step of a stored run, and the calls on that of the last step."""
     from repunet_model.results import profile as profiling
@@ -80,7 +80,7 @@ def profile(run_folder: RunAtStep, storage: Storage = Path("sim_storage")) -> No
         say(line)
 
 
-@app.command("import")
+@app.command("import", rich_help_panel=DATA)
 def import_(
     path: Annotated[Path, typer.Argument(help="A published run, or one of its steps, read alone.")],
     scenario: Annotated[
@@ -109,7 +109,7 @@ def import_(
         say(line)
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def export(
     run_step: RunAtStep,
     out: Annotated[Path, typer.Argument(help="What to make: a file for a graph, else a folder.")],
@@ -134,7 +134,7 @@ def export(
     say(f"Step {step} of {run.folder.path}: {out}")
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def profiles(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write them (JSON); nothing is overwritten.")],
     seeds: Annotated[
@@ -160,7 +160,7 @@ def profiles(
     say(f"Profiles: {out} ({', '.join(counts)})")
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def generate_personas(
     n: Annotated[int, typer.Option("-n", min=2, help="How many.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 1,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from repunet_model.cli.app import app
+from repunet_model.cli.app import MANY, app
 from repunet_model.cli.options import (
     EndpointFile,
     PriceFile,
@@ -48,7 +48,7 @@ _OF_THE_MACHINE = ("storage", "workers", "scheduler", "prices", "endpoints")
 """The options that the results do not name, as those of limits, since they depend on the machine."""
 
 
-@app.command()
+@app.command(rich_help_panel=MANY)
 @config_options(without=("seed", "backend_for", "game_parameters"), many=True)
 @limit_options
 def study(

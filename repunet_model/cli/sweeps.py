@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from repunet_model.cli.app import app
+from repunet_model.cli.app import LOOK, MANY, app
 from repunet_model.cli.options import (
     EndpointFile,
     PriceFile,
@@ -59,7 +59,7 @@ GameSet = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=MANY)
 @config_options(without=("seed", "backend_for", "game_parameters"), many=True)
 @limit_options
 def sweep(
@@ -154,7 +154,7 @@ def sweep(
     exit_unless_done(others)
 
 
-@app.command()
+@app.command(rich_help_panel=MANY)
 @config_options(only=("game", "reputation", "gossip", "backend"))
 @limit_options
 def questions(
@@ -264,7 +264,7 @@ def stored_runs(paths: Sequence[str], storage: Path) -> tuple[list[StepReader], 
     return runs, not_whole
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def report(
     paths: Annotated[
         list[str], typer.Argument(metavar="RUN[/step_N]|SWEEP ...", help="Stored runs and sweeps, by name or folder.")

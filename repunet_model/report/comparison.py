@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 COLOURS = (BLUE, VERMILION)
 """The colours of the two societies."""
 
+LABEL_HEIGHT = 0.05
+"""The height of the label of a line, as a share of the axis."""
+
 
 def comparison_figure(models: Mapping[str, RepuNetModel], path: Path) -> None:
     """Draw cooperation over time, and the final ties of each model, by label; raise StorageError if writing fails."""
@@ -59,7 +62,7 @@ def _headline(models: Mapping[str, RepuNetModel]) -> str:
     for label, model in models.items():
         rates = model.datacollector.get_model_vars_dataframe()["cooperation_rate"]
         parts.append(f"{share_in_words(rates.iloc[1:].tail(PHASE).mean())} {label}")
-    return f"Cooperation in {_last_steps(models)}: {', '.join(parts)}"
+    return f"Offline rules, one seed. Cooperation in {_last_steps(models)}: {', '.join(parts)}"
 
 
 def _last_steps(models: Mapping[str, RepuNetModel]) -> str:
@@ -68,17 +71,27 @@ def _last_steps(models: Mapping[str, RepuNetModel]) -> str:
 
 
 def _draw_cooperation(ax: Axes, models: Mapping[str, RepuNetModel]) -> None:
+    ends: dict[str, tuple[float, str]] = {}
     for (label, model), colour in zip(models.items(), COLOURS, strict=True):
         rates = model.datacollector.get_model_vars_dataframe()["cooperation_rate"].iloc[1:].astype(float)
         ax.plot(rates.index, rates, color=colour, alpha=0.25, linewidth=1)
         smooth = rates.rolling(WINDOW, min_periods=1).mean()
         ax.plot(smooth.index, smooth, color=colour, linewidth=3)
-        above = smooth.tail(max(len(smooth) // 3, 1)).max() + 0.03  # The label is as long as a third of the line.
-        ax.text(smooth.index[-1], above, label, color=colour, ha="right", fontweight="bold")
+        ends[label] = (float(smooth.iloc[-1]), colour)
     model = next(iter(models.values()))
-    ax.set(xlabel="step", ylabel="cooperations / choices", xlim=(0.5, model.steps + 0.5))
-    ax.set_title(f"{len(model.graph)} agents, seed {model.config.seed} (bold: mean of {WINDOW} steps)")
+    ax.set(xlabel="step", ylabel="cooperation rate (cooperations / choices)", xlim=(0.5, model.steps + 0.5))
+    ax.set_title(f"{len(model.graph)} agents, seed {model.config.seed}\n(bold: mean of {WINDOW} steps)")
     tidy_axes(ax, share=True)
+    _label_ends(ax, ends)
+
+
+def _label_ends(ax: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
+    """Write the label of each line to the right of its end; labels of lines that end close together keep apart."""
+    lowest = 0.0
+    for label, (height, colour) in sorted(ends.items(), key=lambda end: end[1]):
+        lowest = max(height, lowest)
+        ax.text(1.01, lowest, label, color=colour, va="center", weight="bold", transform=ax.get_yaxis_transform())
+        lowest += LABEL_HEIGHT
 
 
 def _draw_society(ax: Axes, model: RepuNetModel) -> ScalarMappable:

@@ -98,7 +98,8 @@ def share_in_words(value: float | None) -> str:
 
 def comparison_table(models: Mapping[str, RepuNetModel]) -> Table:
     """Build the table that compares models, one column each, by label."""
-    table = Table(title="The same agents, side by side")
+    config = next(iter(models.values())).config
+    table = Table(title=f"The same agents, side by side: {config.backend}, seed {config.seed}")
     table.add_column("")
     for label in models:
         table.add_column(label, justify="right")

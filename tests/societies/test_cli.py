@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_group
 
 from repunet_model.cli import main
+from repunet_model.cli.app import app
 from repunet_model.errors import RepuNetError
 from repunet_model.model import RepuNetModel
 from tests.conftest import complaint
@@ -176,3 +179,9 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(command in shown for command in ("run", "resume", "compare", "sweep", "report", "study"))
+
+
+def test_help_lists_every_command_in_a_group(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    listed = re.findall(r"^  ([a-z][a-z-]*)  ", capsys.readouterr().out, re.MULTILINE)
+    assert sorted(listed) == sorted(get_group(app).commands)
