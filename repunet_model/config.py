@@ -249,7 +249,8 @@ class RunConfig(BaseModel):
         BeforeValidator(_text),
         Parameter(
             "Draw the agents from the persona set by the seed: drawn (as they are), or altruistic=SHARE (dispositions "
-            "are drawn, too); by default the first of the set.",
+            "are drawn, too), with altruists anywhere in the network at the start or placed as in "
+            "altruistic=0.3,placed=hubs (hubs, periphery, clustered); by default the first of the set.",
             metavar="DRAW",
             is_resolved=True,
             may_change=False,

@@ -124,11 +124,16 @@ class InitialNetwork:
     Attributes:
         described: Its description in a manifest: "kind" with its parameters, or with the name of the file, the SHA-256
             of its content and its number of ties.
-        ties: The ties of a file or of a stored run; None for a kind that is generated.
+        ties: The ties of a file or of a stored run; None for a graph that is to be generated.
     """
 
     described: Mapping[str, Any]
     ties: tuple[Tie, ...] | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind of network."""
+        return str(self.described["kind"])
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -158,9 +163,14 @@ class InitialNetwork:
         return cls({"kind": kind, **parameters, **role})
 
     @classmethod
-    def of_run(cls, described: Mapping[str, Any], ties: Iterable[tuple[str, str, Iterable[str]]]) -> Self:
-        """Return the network of a stored run, from its description and its ties after step 0."""
-        if described["kind"] in _KINDS:
+    def of_run(
+        cls, described: Mapping[str, Any], ties: Iterable[tuple[str, str, Iterable[str]]], *, is_kept: bool
+    ) -> Self:
+        """Return the network of a stored run, from its description and its ties after step 0.
+
+        With `is_kept` a random graph has the same ties with every seed, else it is drawn anew.
+        """
+        if described["kind"] in _KINDS and not is_kept:
             return cls(described)
         return cls(described, tuple(Tie(agent, other, role) for agent, other, roles in ties for role in roles))
 
@@ -198,7 +208,7 @@ class InitialNetwork:
             ConfigurationError: If a name or a role is unknown, an agent is tied to itself, or a parameter does not fit
                 the number of agents.
         """
-        kind, role = self.described["kind"], self.described.get("role", "")
+        kind, role = self.kind, self.described.get("role", "")
         what = f"network {self}"
         ties = self.ties
         if ties is None:

@@ -27,7 +27,7 @@ from repunet_model.backends.limits import Limits
 from repunet_model.backends.sender.client import close_mailbox
 from repunet_model.backends.setup import Respondents, names_of, recorded, respondents
 from repunet_model.backends.wrappers import service
-from repunet_model.composition import composed
+from repunet_model.composition import composed, placed
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.games.base import Game
@@ -111,7 +111,7 @@ class RepuNetModel(SteppedModel):
             personas: "built-in" (ten altruistic, ten self-interested), "rational" (all self-interested), the path of a
                 persona file, a sequence of personas, or a named population.
             population: How agents are drawn from the personas by the seed, as in `repunet_model.composition`: "" (the
-                first ones, as they are), "drawn", or "altruistic=0.3", which draws dispositions, too.
+                first ones, as they are), "drawn", or "altruistic=0.3,placed=hubs", which draws dispositions, too.
             network: The ties at the start: "none", or as in `repunet_model.initial_network`, such as
                 "watts_strogatz:k=4,p=0.1" or "edges:FILE".
             prompts: The wording: a packaged prompt set, the path of a folder, or several joined by "+".
@@ -179,6 +179,7 @@ class RepuNetModel(SteppedModel):
         self._mechanism = self._game.mechanism(config)
         self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._initial.tie(self.network, people, self._game.roles, self._streams)
+        people = placed(config.population, people, self.network.graph, self._initial.kind, self._streams)
         self._standings = Standings()
         start = self._game.parameters.start_resources
         self._agents_by_name = {

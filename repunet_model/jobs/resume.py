@@ -112,8 +112,9 @@ def start_from(run: StepReader, config: RunConfig, storage: Path, environment: M
 
 
 def _network_of(run: StepReader) -> InitialNetwork:
-    """Return the initial network of a stored run."""
-    return InitialNetwork.of_run(run.manifest.network, run.step(0).state["network"]["ties"])
+    """Return the initial network of a stored run, with its very ties if the agents were placed in it."""
+    is_kept = "placed" in (run.population.get("drawn") or {})
+    return InitialNetwork.of_run(run.manifest.network, run.step(0).state["network"]["ties"], is_kept=is_kept)
 
 
 def _with_game_of(manifest: Manifest, config: RunConfig) -> RunConfig:

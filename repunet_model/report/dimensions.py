@@ -34,7 +34,7 @@ DIMENSIONS = {
     "memory": "records, memory of gossip and of cut ties, the learned text",
     "protocol": "modes, activation, turns of dialogues, and the other switches of the mechanism",
     "environment": "scenario, payoffs, initial network",
-    "population": "number of agents and persona sets",
+    "population": "number of agents, persona sets, share and placement of dispositions",
     "format": "persona format in prompts, and fused or single questions",
     "hierarchy": "no parameter: rules stand in the system message, or first in the user's if a model has none",
     "framing": "wording, framing and language of prompts",
@@ -109,7 +109,7 @@ def _dimensions_of(name: str) -> list[str]:
             *(["memory"] if switch in _MEMORY else []),
             *(["context"] if switch in _CONTEXT else []),
         ] or ["protocol"]
-    if name in ("population", "population_hash", "share_of_altruists"):
+    if name in ("population", "population_hash", "share_of_altruists", "placement_of_altruists"):
         return ["agent specification", "population"]
     if name in ("persona format", "questions"):
         return ["format"]

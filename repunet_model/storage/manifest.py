@@ -312,7 +312,13 @@ def _of_draw(population: Mapping[str, Any]) -> dict[str, Any]:
     """Return what identifies the agents as columns: one that is drawn by the seed is identified by its set."""
     drawn = population.get("drawn") or {}
     known = {"population_hash": drawn.get("set", population["sha256"])}
-    return {**known, "share_of_altruists": drawn["altruistic"]} if "altruistic" in drawn else known
+    if "altruistic" not in drawn:
+        return known
+    return {
+        **known,
+        "share_of_altruists": drawn["altruistic"],
+        "placement_of_altruists": drawn.get("placed", "random"),
+    }
 
 
 def _of_network(described: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from repunet_model.personas import Persona, built_in
 from repunet_model.questions.prompt_sets import packaged_names
 from repunet_model.report.evidence import read
 from repunet_model.report.response import responses
-from repunet_model.results.tables import table_of
+from repunet_model.results.tables import identity, table_of
 from repunet_model.storage import StepReader
 from tests.backends import Overheard
 from tests.conftest import complaint, contents
@@ -195,6 +195,32 @@ def test_a_run_with_a_drawn_population_is_gone_on_with_forked_and_repeated() -> 
     assert table_of(stored("fork"))["share_of_altruists"].tolist() == [0.3, 0.3]
     with RepuNetModel.load(STORED / "cut") as model:
         assert model.manifest().data["population"] == population
+
+
+def test_placed_altruists_are_stored_gone_on_with_and_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "run -n 8 --network barabasi_albert:m=2 --population altruistic=0.25"
+    for name, steps in (("whole", 2), ("cut", 1)):
+        run(f"{words},placed=hubs --steps {steps} --sim-name {name}")
+    run(f"{words} --steps 1 --sim-name anywhere")
+    cut, anywhere = stored("cut"), stored("anywhere")
+    degree = load_run("cut").graph(0).to_undirected().degree
+    altruists = [each.name for each in cut.personas if each.disposition == "altruistic"]
+    assert sorted(degree[name] for name in altruists) == sorted(count for _, count in degree)[-2:]
+    assert cut.step(0).state["network"] == anywhere.step(0).state["network"]
+    assert [each.name for each in cut.personas] == [each.name for each in anywhere.personas]
+    columns = identity(cut, cut.manifest)
+    told = identity(anywhere, anywhere.manifest) | {"placement_of_altruists": "hubs"}
+    assert columns == told
+    run("resume cut --steps 1")
+    assert contents(STORED / "cut") == contents(STORED / "whole")
+    run("run --backend replay:cut --sim-name again")
+    assert contents(STORED / "again") == contents(STORED / "whole")
+    run("seed -n 8 --network barabasi_albert:m=2 --population altruistic=0.25,placed=hubs --sim-name seed")
+    run("run --from seed --seed 9 --steps 1 --sim-name other")  # The agents keep their places.
+    assert stored("other").step(0).state["network"] == stored("seed").step(0).state["network"]
+    capsys.readouterr()
+    problem = complaint(["run", "--population", "altruistic=0.5,placed=hubs"], capsys)
+    assert "placed=hubs with the network none: the society has no ties at its start" in problem
 
 
 def test_runs_of_one_seed_have_the_same_people_in_every_mode_and_game() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import networkx as nx
 import pytest
 
-from repunet_model.composition import Composition, part
+from repunet_model.composition import Composition, part, placed
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import Disposition, Persona, Population, built_in
 from repunet_model.rng import Streams
@@ -101,14 +102,16 @@ def test_a_disposition_is_not_drawn_for_somebody_whose_text_says_another() -> No
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("altruistic", "must read drawn or altruistic=SHARE"),
+        ("altruistic", "must read drawn, altruistic=SHARE, or altr"),
         ("altruistic=", "must read NAME=VALUE"),
         ("altruistic=most", "altruistic is 'most': must be a share from 0 to 1"),
         ("altruistic=nan", "must be a share from 0 to 1"),
         ("altruistic=1.01", "must be a share from 0 to 1"),
         ("altruistic=-0.1", "must be a share from 0 to 1"),
         ("altruistic=0.1,altruistic=0.2", "altruistic is there twice"),
-        ("selfish=0.1", "'selfish': unknown; write drawn or altruistic=SHARE"),
+        ("selfish=0.1", "'selfish': unknown; write drawn, altruistic=SHARE, or altruistic=SHARE,placed=PLACE"),
+        ("altruistic=0.1,placed=centre", "placed is 'centre': choose random, hubs, periphery, clustered"),
+        ("placed=hubs", "give altruistic=SHARE, too"),
         ("drawn,altruistic=0.1", "'drawn' must read NAME=VALUE"),
     ],
 )
@@ -119,3 +122,64 @@ def test_another_text_is_refused(text: str, problem: str) -> None:
 
 def test_no_text_is_no_draw() -> None:
     assert Composition.read(" ") is None
+
+
+# Placement in a network
+
+
+STAR = [("P00", f"P{number:02}") for number in range(1, 5)] + [("P05", "P04"), ("P06", "P07"), ("P07", "P08")]
+"""A star around P00 with a tail at P04, a path of three agents, and the last of ten without ties."""
+
+
+def in_star(text: str, seed: int = 1) -> set[str]:
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(f"P{number:02}" for number in range(10))
+    graph.add_edges_from(STAR)
+    found = placed(text, MANY[:10], graph, "edges", Streams(seed))
+    assert [each.name for each in found] == [each.name for each in MANY[:10]]
+    return altruists(Population("it", found))
+
+
+def test_altruists_are_hubs_or_at_the_periphery_and_the_seed_decides_between_equals() -> None:
+    assert in_star("altruistic=0.1,placed=hubs") == {"P00"}
+    assert in_star("altruistic=0.3,placed=hubs") == {"P00", "P04", "P07"}
+    assert in_star("altruistic=0.1,placed=periphery") == {"P09"}
+    assert "P00" not in in_star("altruistic=0.9,placed=periphery")
+    assert len({frozenset(in_star("altruistic=0.4,placed=hubs", seed)) for seed in range(10)}) > 2
+
+
+def test_a_cluster_is_connected_as_far_as_the_network_is() -> None:
+    together = nx.Graph(STAR)
+    for seed in range(20):
+        three = in_star("altruistic=0.3,placed=clustered", seed)
+        first = {name for name in three if name in together}
+        assert len(three) == 3
+        assert "P09" in three or nx.is_connected(together.subgraph(first))
+    assert len({frozenset(in_star("altruistic=0.3,placed=clustered", seed)) for seed in range(20)}) > 4
+
+
+@pytest.mark.parametrize("place", ["hubs", "periphery", "clustered"])
+def test_those_placed_at_a_share_are_placed_so_at_every_larger_one(place: str) -> None:
+    found = [in_star(f"altruistic={tenths / 10},placed={place}") for tenths in range(11)]
+    assert [len(each) for each in found] == list(range(11))
+    assert all(small < large for small, large in pairwise(found))
+
+
+def test_a_random_place_is_no_place() -> None:
+    assert Composition.read("altruistic=0.3,placed=random") == Composition.read("altruistic=0.3")
+    assert in_star("altruistic=1") == altruists(Population("it", MANY[:10]))
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "reason"),
+    [
+        ("hubs", "none", "the society has no ties at its start"),
+        ("clustered", "edges", "the society has no ties at its start"),
+        ("clustered", "block", "its ties are drawn by the dispositions"),
+        ("clustered", "complete", "everybody is tied to everybody"),
+        ("periphery", "ring", "everybody has equally many ties"),
+    ],
+)
+def test_nobody_is_placed_where_places_are_alike(place: str, kind: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"placed={place} with the network {kind}: {reason}"):
+        placed(f"altruistic=0.5,placed={place}", MANY[:4], nx.DiGraph(), kind, Streams(1))
