@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 
 from repunet_model.errors import ConfigurationError
 from repunet_model.mechanism import PAPER, PUBLISHED, SETS, Mechanism
-from repunet_model.util.text import SCENARIOS, assignments, first_problem, whole, yes_or_no
+from repunet_model.util.text import SCENARIOS, assignments, first_problem, one_of, scenario_names, whole, yes_or_no
 
 BUILT_IN, RATIONAL = "built-in", "rational"
 """The names of the two sets of built-in personas: half of them altruistic, and all self-interested."""
@@ -196,6 +196,9 @@ def _by_name(value: object, info: ValidationInfo) -> dict[str, str]:
     return dict(value)
 
 
+_SCENARIOS = f"{one_of(scenario_names())}."
+"""The help of the scenario."""
+
 _SWITCHES = ", ".join(Mechanism.model_fields)
 
 _OF_MECHANISM = f"{' or '.join(SETS)}, and switches that differ, as in paper,second_order=off ({_SWITCHES})."
@@ -210,9 +213,9 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    game: Annotated[
-        str, BeforeValidator(_game), Parameter("pd, investment or sign_up.", name="scenario", may_change=False)
-    ] = "prisoners_dilemma"
+    game: Annotated[str, BeforeValidator(_game), Parameter(_SCENARIOS, name="scenario", may_change=False)] = (
+        "prisoners_dilemma"
+    )
     reputation: Annotated[bool, BeforeValidator(_flag), Parameter("Keep reputations.")] = True
     gossip: Annotated[bool, BeforeValidator(_flag), Parameter("Gossip.")] = True
     game_parameters: Annotated[

@@ -102,7 +102,7 @@ class RepuNetModel(SteppedModel):
         """Create a society before its first step.
 
         Args:
-            game: "prisoners_dilemma", "investment", "sign_up", or a game registered with `games.register`.
+            game: "prisoners_dilemma", "investment", "sign_up", "donation", or a game registered with `games.register`.
             reputation: Whether agents keep reputations.
             gossip: Whether agents gossip.
             game_parameters: Payoffs and other constants of the game, as a text such as "temptation=4,reward=3" or a

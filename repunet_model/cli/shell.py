@@ -28,7 +28,17 @@ from repunet_model.model import RepuNetModel
 from repunet_model.report.tables import rates_table
 from repunet_model.results import describe
 from repunet_model.storage import RunFolder, StepReader, run_names
-from repunet_model.util.text import SCENARIOS, at_step, one_line, scenario, showable, visible, whole, yes_or_no
+from repunet_model.util.text import (
+    SCENARIOS,
+    at_step,
+    one_line,
+    scenario,
+    scenario_names,
+    showable,
+    visible,
+    whole,
+    yes_or_no,
+)
 
 HELP = {
     "run": "run [SCENARIO] STEPS   so many steps more, such as: run 5",
@@ -152,7 +162,7 @@ class Shell:
         asked: dict[str, Any] = {}
         for name, question in (("reputation", "Reputation (y/n)"), ("gossip", "Gossip (y/n)")):
             asked[name] = self._answer(f"{question} [y]: ", lambda text: yes_or_no(text or "y"), ("y", "n"))
-        question = f"Scenario (pd, investment, sign_up) [{game}]: "
+        question = f"Scenario ({', '.join(scenario_names())}) [{game}]: "
         asked["game"] = self._answer(question, lambda text: scenario(text or game), SCENARIOS)
         return asked
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from repunet_model.errors import ConfigurationError
 from repunet_model.games.base import Game
+from repunet_model.games.donation import Donation
 from repunet_model.games.investment import Investment
 from repunet_model.games.prisoners_dilemma import PrisonersDilemma
 from repunet_model.games.sign_up import SignUpGame
@@ -39,3 +40,4 @@ def find(name: str, parameters: Mapping[str, object] | None = None) -> Game:
 register(PrisonersDilemma())
 register(Investment())
 register(SignUpGame())
+register(Donation())

@@ -38,6 +38,9 @@ TABLE = "set.toml"
 NOT_ASKED = "interview.j2"
 """The template of interviews, which are no part of a run."""
 
+_LABELS_OF_GAMES = {"Gift": "donation"}
+"""Enumerations whose labels count in the hash of one game alone: those that came after hashes had been stored."""
+
 _FOLDER = Path(__file__).parent
 _IGNORED = ("README.md",)
 _LONGEST_LABEL = 80
@@ -182,7 +185,9 @@ class PromptSet:
     def described(self, game: str) -> dict[str, Any]:
         """Return the entry of a manifest: the name, a hash over what a game uses, and the files of its folders."""
         own = {layer.name: dict(layer.files) for layer in self.layers if layer.name not in packaged_names()}
-        used = [self.used(game), self.labels.options, self.labels.roles]
+        owned = {kind for kind, owner in _LABELS_OF_GAMES.items() if owner != game}
+        options = {kind: labels for kind, labels in self.labels.options.items() if kind not in owned}
+        used = [self.used(game), options, self.labels.roles]
         digest = sha256(json.dumps(used, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
         return {"set": self.name, "sha256": digest, **({"folders": own} if own else {})}
 

@@ -27,10 +27,9 @@ from repunet_model.backends.estimate import CHARACTERS_PER_TOKEN, estimating
 from repunet_model.backends.prices import Prices
 from repunet_model.config import FULL, MODES, NEITHER
 from repunet_model.errors import ConfigurationError
-from repunet_model.games import GAMES
 from repunet_model.jobs.job import LimitsTable, Section, Steps, parsed
 from repunet_model.storage.manifest import SHOWN_DIGITS, made_by
-from repunet_model.study import claims, screening
+from repunet_model.study import claims, reference, screening
 from repunet_model.study.claims import Claim
 from repunet_model.study.sentiment import classifier
 from repunet_model.sweep.folder import SweepFolder
@@ -64,18 +63,18 @@ class Study:
     def of_values(
         cls, sweep: Callable[[Mapping[str, Any]], Sweep], values: Mapping[str, Any], starts: int | None
     ) -> Self:
-        """Describe a study: all games in all modes, unless `values`, as in the grid of a sweep, say otherwise.
+        """Describe a study: the paper's scenarios in all modes, unless `values` say otherwise.
 
         Args:
             sweep: Makes the sweep of a grid.
-            values: The values of parameters.
+            values: The values of parameters, as in the grid of a sweep.
             starts: The number of random starts of the screening; None for 6 if the rules answer and nothing but game
                 and mode varies, else for none.
 
         Raises:
             ConfigurationError: If a value is invalid, there are fewer than two seeds, or it cannot be screened.
         """
-        every = {"scenario": list(GAMES), "reputation": [True, False], "gossip": [True, False]}
+        every = {"scenario": list(reference.SCENARIOS), "reputation": [True, False], "gossip": [True, False]}
         wanted = sweep({**every, **values})
         if len(wanted.seeds) < 2:
             raise ConfigurationError(f"--seeds {wanted.seeds[0]}: name at least two")

@@ -26,6 +26,9 @@ from repunet_model.report.statistics import Estimate, estimate
 from repunet_model.results.tables import PHASE
 from repunet_model.study.measuring import last_mean
 
+SCENARIOS = ("prisoners_dilemma", "investment", "sign_up")
+"""The scenarios of the paper."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reported:

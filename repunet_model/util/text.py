@@ -10,7 +10,7 @@ import re
 import shlex
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ SCENARIOS = {
     "sign_up": "sign_up",
     "sign": "sign_up",
     "s": "sign_up",
+    "donation": "donation",
 }
 """The games by their names on the command line, including those of the published runner; `games.register` adds more."""
 
@@ -40,9 +41,18 @@ def scenario(text: str) -> str:
     try:
         return SCENARIOS[text]
     except KeyError:
-        first = {game: name for name, game in reversed(SCENARIOS.items())}
-        known = ", ".join(first[game] for game in dict.fromkeys(SCENARIOS.values()))
-        raise ConfigurationError(f"unknown scenario {text!r}: choose {known}") from None
+        raise ConfigurationError(f"unknown scenario {text!r}: choose {', '.join(scenario_names())}") from None
+
+
+def scenario_names() -> list[str]:
+    """Return the games in the order of registration, each by the first of its names on the command line."""
+    first = {game: name for name, game in reversed(SCENARIOS.items())}
+    return [first[game] for game in dict.fromkeys(SCENARIOS.values())]
+
+
+def one_of(names: Sequence[str]) -> str:
+    """Join two or more names by commas, the last one by "or"."""
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def yes_or_no(text: str) -> bool:

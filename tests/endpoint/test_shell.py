@@ -106,7 +106,7 @@ def test_a_seed_starts_a_run_in_the_mode_and_scenario_that_are_asked_for(session
     RepuNetModel(n_agents=4, rng=7, game="investment", storage="sim_storage", run_name="seed")
     before = contents(STORED / "seed")
     shown, _ = session("seed", "y", "n", "", "run invest 1", "exit", "y", options=())
-    assert "Scenario (pd, investment, sign_up) [investment]:" in shown
+    assert "Scenario (pd, investment, sign_up, donation) [investment]:" in shown
     assert "investment, reputation, seed 7" in shown
     assert [path.name for path in STORED.iterdir()] == ["seed"]
     assert contents(STORED / "seed") == before

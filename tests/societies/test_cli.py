@@ -137,7 +137,7 @@ def test_a_damaged_or_newer_run_is_not_read_silently(capsys: pytest.CaptureFixtu
     assert "format 99 is not known" in complaint(["resume", "demo"], capsys)
 
 
-@pytest.mark.parametrize("scenario", ["pd", "p", "invest", "i", "investment", "sign", "s", "sign_up"])
+@pytest.mark.parametrize("scenario", ["pd", "p", "invest", "i", "investment", "sign", "s", "sign_up", "donation"])
 def test_scenarios_are_known_by_the_names_of_the_published_runner(scenario: str) -> None:
     assert main(["run", "--scenario", scenario, "--steps", "1", "-n", "4", "--sim-name", "demo"]) == 0
 

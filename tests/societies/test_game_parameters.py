@@ -24,7 +24,9 @@ from tests.societies.test_identity import as_format_3
 STORED = Path("sim_storage")
 
 EVERY = [
-    (game, name) for game in ("prisoners_dilemma", "investment", "sign_up") for name in find(game).parameters.stored()
+    (game, name)
+    for game in ("prisoners_dilemma", "investment", "sign_up", "donation")
+    for name in find(game).parameters.stored()
 ]
 
 

@@ -11,6 +11,8 @@ import pytest
 from repunet_model import RepuNetModel
 from repunet_model.backends.base import Request
 from repunet_model.backends.rules import RulesBackend
+from repunet_model.games import find
+from repunet_model.games.donation import Donation, Gift, Give, give_as_given
 from repunet_model.games.investment import (
     Allocate,
     AllocationAnswer,
@@ -22,6 +24,7 @@ from repunet_model.games.investment import (
     ProposePlan,
 )
 from repunet_model.games.sign_up import Choice, DeclarationAnswer, SignUp, WantToTalk
+from repunet_model.memory import Event
 from repunet_model.questions.base import Answer
 from repunet_model.questions.encounter import UpdateRecord
 from repunet_model.reputation import Cause
@@ -70,6 +73,40 @@ class TestSignUp(GameContract):
         table = model.datacollector.get_table_dataframe("interactions")
         assert not table["first_payoff"].any()
         assert not table["second_payoff"].any()
+
+
+class TestDonation(GameContract):
+    game = "donation"
+
+    def check_payoffs(self, model: RepuNetModel) -> None:
+        for row in model.datacollector.get_table_dataframe("interactions").itertuples():
+            assert (row.first_payoff, row.second_payoff) == ((-1, 5) if row.gave else (0, 0))
+            assert (row.first_cooperated, row.second_cooperated) == (row.gave, None)
+
+
+def test_parameters_of_donation_make_a_dilemma_or_are_named() -> None:
+    assert find("donation").caveat() == ""
+    assert "needs benefit > cost > 0: 1 > 2 > 0 is false" in find("donation", {"benefit": 1, "cost": 2}).caveat()
+
+
+def test_tit_for_tat_gives_to_whoever_gave_when_it_was_their_turn() -> None:
+    def reply(*gave: bool | None) -> Gift:
+        events = tuple(Event(1, "Bob", "player", None if each is not None else True, each, 0.0, "") for each in gave)
+        question = Give(
+            recipient="Bob",
+            own_opinion=None,
+            recipient_opinion=None,
+            events=events,
+            parameters=Donation.parameters,
+        )
+        return give_as_given(question).decision
+
+    assert [reply(), reply(True), reply(False, None), reply(False, True)] == [
+        Gift.GIVE,
+        Gift.GIVE,
+        Gift.KEEP,
+        Gift.GIVE,
+    ]
 
 
 class Scripted(RulesBackend):

@@ -16,7 +16,7 @@ from repunet_model.populations import generate
 from tests.conftest import complaint, contents
 
 EMMA = "Emma Dubois"
-GAMES = ["prisoners_dilemma", "investment", "sign_up"]
+GAMES = ["prisoners_dilemma", "investment", "sign_up", "donation"]
 ODD_NAMES = ["../x", "a/b", "", ".", "..", "x" * 300, "a\nb", "a\r\nb", " ", "/x", "~", "a\\b"]
 
 

@@ -209,7 +209,7 @@ def test_the_manifest_says_who_was_planted_with_which_rules(tmp_path: Path) -> N
     assert manifest["backend"]["backend"] == "rules"
 
 
-@pytest.mark.parametrize("game", ["prisoners_dilemma", "investment", "sign_up"])
+@pytest.mark.parametrize("game", ["prisoners_dilemma", "investment", "sign_up", "donation"])
 def test_a_run_with_planted_agents_goes_on_as_if_it_had_never_stopped(game: str, tmp_path: Path) -> None:
     parameters: dict[str, Any] = {
         "game": game,

@@ -21,7 +21,7 @@ from repunet_model.storage import StepReader
 from tests.backends import Overheard
 from tests.conftest import complaint, contents
 
-GAMES = ["prisoners_dilemma", "investment", "sign_up"]
+GAMES = ["prisoners_dilemma", "investment", "sign_up", "donation"]
 STORED = Path("sim_storage")
 BIOGRAPHY = "You keep bees.\nYour father did, too. «Never sell the queen», he said."
 TRAITS: dict[str, Any] = {"village": "Lindau", "occupation": "beekeeper", "children": 2}

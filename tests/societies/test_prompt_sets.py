@@ -112,6 +112,15 @@ def test_the_rules_decide_alike_whatever_the_words_are(name: str, game: str) -> 
     assert {"prompts"} <= changed <= {"prompts", "system_prompt"}
 
 
+def test_labels_of_the_donation_game_are_in_its_hash_alone(mine: Path) -> None:
+    before = {game: PromptSet.read("mine").described(game)["sha256"] for game in ("donation", "investment")}
+    with (mine / TABLE).open("a", encoding="utf-8") as table:
+        table.write('[labels.Gift]\ngive = "help"\nkeep = "refuse"\n')
+    after = {game: PromptSet.read("mine").described(game)["sha256"] for game in before}
+    assert after["donation"] != before["donation"]
+    assert after["investment"] == before["investment"]
+
+
 def test_a_set_is_the_same_however_it_is_named_and_whatever_lies_unused_in_it(mine: Path) -> None:
     assert PromptSet.read("bullets") is PromptSet.read("neutral + bullets")
     assert main(["prompts", "export", "all"]) == 0

@@ -40,7 +40,7 @@ from tests import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = "\n".join((DOCS / page).read_text(encoding="utf-8") for page in ("odd.md", "reproducibility.md"))
-OWN_GAMES = ("prisoners_dilemma", "investment", "sign_up")
+OWN_GAMES = ("prisoners_dilemma", "investment", "sign_up", "donation")
 ANN = Persona(name="Ann", disposition=Disposition.ALTRUISTIC)
 
 
