@@ -2,7 +2,9 @@
 
 Reports keep runs with different parameters apart; an audit is over all runs of a scenario, within seeds. An outcome is
 "sensitive to" a factor if a difference between two of its levels is shown (for a claim: between two levels that answer
-it differently), "stable" if all levels of all factors that varied agree, and "not audited for" what did not vary.
+it differently), "stable" if all levels of all factors that varied agree, and "not audited for" what did not vary. It is
+also sensitive to two factors together, written A × B, if the effect of one is shown to change with the other (for a
+claim: between combinations of levels that answer it differently).
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ from typing import Any
 import pandas as pd
 
 from repunet_model import games
+from repunet_model.report.blocks import LEAST_SEEDS, RESAMPLES, Share
 from repunet_model.report.contrasts import CONTRASTS, MEASURE
 from repunet_model.report.dimensions import factors, names_of, not_varied
 from repunet_model.report.evidence import Evidence, Panel, Run, label_of, phase_in_words
+from repunet_model.report.interactions import MOST_COLUMNS, Change, Interaction, Interactions, interactions
 from repunet_model.report.sections import Section, Table
 from repunet_model.report.statistics import METHOD, Estimate, paired, verdict
-from repunet_model.report.variance import LEAST_SEEDS, RESAMPLES, Audit, Difference, Effects, Share, audit, factors_of
+from repunet_model.report.variance import Audit, Difference, Effects, Factor, audit, factors_of
 from repunet_model.util.text import visible
 
 FINAL = "final cooperation"
@@ -33,6 +37,7 @@ class Audited:
         scenario: The title of the scenario.
         outcome: The outcome in words.
         found: What it hangs on; None if nothing can be compared within seeds.
+        together: The interactions of every two factors; None for fewer than two.
         runs: The runs.
         is_claim: Whether the outcome answers a question by its sign.
     """
@@ -40,6 +45,7 @@ class Audited:
     scenario: str
     outcome: str
     found: Audit | None
+    together: Interactions | None
     runs: Sequence[Run]
     is_claim: bool
 
@@ -52,11 +58,15 @@ class Audited:
     def _judged(self) -> str:
         if self.found is None:
             return "not decided: no factor varies within seeds"
-        sensitive = self.sensitive_to()
-        unclear = [each for each in self._unclear(self.found) if each not in sensitive]
+        sensitive, together = self.sensitive_to(), self.sensitive_together()
+        known = [*(each.factor for each in sensitive), *(factor for each in together for factor in each.factors)]
+        unclear = [each for each in self._unclear(self.found) if each.factor not in known]
         parts = [
-            f"{words} {', '.join(label(each) for each in own)}"
-            for words, own in (("sensitive to", sensitive), ("not decided for", unclear))
+            f"{words} {', '.join(own)}"
+            for words, own in (
+                ("sensitive to", [*map(label, sensitive), *map(label_together, together)]),
+                ("not decided for", list(map(label, unclear))),
+            )
             if own
         ]
         return "; ".join(parts) or "stable"
@@ -71,6 +81,20 @@ class Audited:
             each
             for each in self.found.effects
             if any(pair.is_shown and _answers(each, pair) > 1 for pair in each.differences)
+        ]
+
+    def sensitive_together(self) -> list[Interaction]:
+        """Return the interactions that the outcome is sensitive to."""
+        every = [] if self.together is None else self.together.found
+        if not self.is_claim:
+            return [each for each in every if each.is_shown]
+        return [
+            each
+            for each in every
+            if any(
+                change.is_shown and len({verdict(each.cells[cell]) for cell in change.cells if cell in each.cells}) > 1
+                for change in each.changes
+            )
         ]
 
     def _unclear(self, found: Audit) -> list[Effects]:
@@ -94,6 +118,9 @@ class Audited:
             **named,
             "share_of_seeds": None if found is None else asdict(found.seeds),
             "factors": [] if found is None else [_described(each) for each in found.effects],
+            "interactions": []
+            if self.together is None
+            else [_described_together(each) for each in self.together.found],
         }
 
 
@@ -120,10 +147,39 @@ def _described(effects: Effects) -> dict[str, Any]:
     }
 
 
+def _described_together(found: Interaction) -> dict[str, Any]:
+    largest = found.largest
+    return {
+        "factors": [each.name for each in found.factors],
+        "confounded_with": [[each.name for each in pair] for pair in found.others],
+        **asdict(found.share),
+        "is_shown": found.is_shown,
+        "tests": len(found.changes),
+        "largest": largest
+        and {
+            "first": [level_in_words(level) for level in largest.first],
+            "second": [level_in_words(level) for level in largest.second],
+            **asdict(largest.contrast.difference),
+            "p": largest.contrast.p,
+            "p_adjusted": largest.adjusted,
+        },
+    }
+
+
 def label(effects: Effects) -> str:
     """Return the name of a factor, with those that cannot be told apart from it."""
-    first, *others = (visible(label_of(name)) for name in (effects.factor.name, *effects.factor.others))
+    return _named(effects.factor)
+
+
+def _named(factor: Factor) -> str:
+    first, *others = (visible(label_of(name)) for name in (factor.name, *factor.others))
     return f"{first} (with {', '.join(others)})" if others else first
+
+
+def label_together(found: Interaction) -> str:
+    """Return the names of the factors of an interaction, with those that cannot be told apart from it."""
+    first, *others = (" × ".join(_named(each) for each in pair) for pair in (found.factors, *found.others))
+    return f"{first} (or {', '.join(others)})" if others else first
 
 
 def level_in_words(level: Hashable) -> str:
@@ -179,7 +235,8 @@ def of_rows(
     """Return the audit of an outcome from rows of a table (see `row`), whose factors have these names."""
     table = pd.DataFrame(rows).rename(columns={f"factor {name}": name for name in names})
     found = audit(table, factors_of(table, names), "outcome") if rows else None
-    return Audited(scenario, outcome, found, runs, is_claim)
+    together = None if found is None else interactions(table, [each.factor for each in found.effects], "outcome")
+    return Audited(scenario, outcome, found, together, runs, is_claim)
 
 
 def section(evidence: Evidence) -> Section | None:
@@ -188,7 +245,7 @@ def section(evidence: Evidence) -> Section | None:
     if not found:
         return None
     finals = [each for each in found if not each.is_claim]
-    tables = [shares_table(finals), effects_table(finals), claims_table(found)]
+    tables = [shares_table(finals), effects_table(finals), together_table(finals), claims_table(found)]
     return Section(
         "audit", "What cooperation hangs on", sentences(finals), tables=[each for each in tables if each.rows]
     )
@@ -203,11 +260,17 @@ def _largest_in_words(audited: Audited) -> str:
     """Give the largest differences of what the outcome is sensitive to, or the largest that the runs leave possible."""
     if audited.found is None:
         return ""
-    if sensitive := audited.sensitive_to():
+    sensitive, together = audited.sensitive_to(), audited.sensitive_together()
+    if sensitive or together:
         parts = [
             f"{label(each)}: {_difference_in_words(largest)}"
             for each in sensitive
             if (largest := each.largest) is not None
+        ]
+        parts += [
+            f"{label_together(each)}: {_change_in_words(change)}"
+            for each in together
+            if (change := each.largest) is not None
         ]
         return f" Largest differences: {'; '.join(parts)}."
     ends = [
@@ -222,6 +285,11 @@ def _largest_in_words(audited: Audited) -> str:
 def _difference_in_words(pair: Difference) -> str:
     low, high = (level_in_words(level) for level in pair.levels)
     return f"{high} − {low}, {_estimate(pair.contrast.difference)}"
+
+
+def _change_in_words(change: Change) -> str:
+    low, high, left, right = map(level_in_words, (*change.first, *change.second))
+    return f"({high} − {low} at {right}) − ({high} − {low} at {left}), {_estimate(change.contrast.difference)}"
 
 
 def _estimate(value: Estimate) -> str:
@@ -239,6 +307,9 @@ def shares_table(finals: Sequence[Audited]) -> Table:
             rows.append([each.scenario, "seeds", *_share(each.found.seeds), str(each.found.runs)])
             rest = "–" if each.found.rest is None else f"{each.found.rest:.1%}"
             rows.append([each.scenario, "interactions and noise", rest, "–", "–", str(each.found.runs)])
+            if each.together is not None and each.together.rest is not None:
+                rest = f"{each.together.rest:.1%}"
+                rows.append([each.scenario, "noise and higher interactions", rest, "–", "–", str(each.found.runs)])
     steps = phase_in_words(run for each in finals for run in each.runs)
     caption = (
         f"Shares of the variance of the cooperation rate of {steps} between runs (η²: sums of squares of type II of an "
@@ -286,13 +357,43 @@ def effects_table(finals: Sequence[Audited]) -> Table:
     return Table(caption, headings, rows, words=3)
 
 
+SHOWN_INTERACTIONS = 20
+"""The number of interactions of a scenario in the table, those with the largest shares."""
+
+
+def together_table(finals: Sequence[Audited]) -> Table:
+    """Build the table of interactions of two factors."""
+    rows = []
+    for each in finals:
+        every = [] if each.together is None else each.together.found
+        for found in sorted(every, key=lambda found: -(found.share.share or 0.0))[:SHOWN_INTERACTIONS]:
+            largest, p = found.largest, None if found.largest is None else found.largest.adjusted
+            change = "–" if largest is None else _change_in_words(largest)
+            rows.append(
+                [each.scenario, label_together(found), *_share(found.share), change, "–" if p is None else f"{p:.3f}"]
+            )
+        if each.together is not None and not every:
+            rows.append([each.scenario, "too many levels", *["–"] * 5])
+    caption = (
+        "Interactions of two factors in final cooperation: how much the effect of one changes with the other. Shares "
+        "as above, in a model of main effects and these interactions. Those that a design cannot tell apart are one "
+        "row, joined by “or”, with their share together; “confounded” is what it cannot tell from main effects. "
+        f"Largest change: of the difference between two levels ({METHOD} over seeds, not adjusted). p, Holm: adjusted "
+        "for all changes of all interactions of the scenario. Of each scenario the largest shares, at most "
+        f"{SHOWN_INTERACTIONS}; too many levels: more than {MOST_COLUMNS} columns, which are not estimated."
+    )
+    headings = ["scenario", "factors", "share", "95 % interval", "by chance", "largest change", "p, Holm"]
+    return Table(caption, headings, rows, words=2)
+
+
 def claims_table(found: Sequence[Audited]) -> Table:
     """Build the table of verdicts on claims."""
     rows = [[each.scenario, each.outcome, answers_in_words(each), each.verdict] for each in found if each.is_claim]
     caption = (
         "Whether a number is above 0, by level of each factor, and what the answer hangs on. Sensitive: two levels "
-        "answer differently, and the difference between them is shown (p < 0.05, Holm); stable: all levels "
-        "answer alike, with yes, no or no difference; not decided: anything else."
+        "answer differently, and the difference between them is shown (p < 0.05, Holm); to A × B: the same of "
+        "combinations of levels, and the change of the difference; stable: all levels "
+        "answer alike, with yes, no or no difference, and no combinations are sensitive; not decided: anything else."
     )
     return Table(caption, ["scenario", "question or contrast", "above 0?", "verdict"], rows, words=4)
 

@@ -18,20 +18,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from repunet_model.report.blocks import TOLERANCE, BlockModel, Floats, Share
 from repunet_model.report.statistics import LEVEL, Contrast, Estimate, contrast, estimate, holm
-
-RESAMPLES = 1000
-"""The number of bootstrap samples of the seeds."""
-
-LEAST_SEEDS = 3
-"""The smallest number of seeds with intervals of shares."""
 
 STRAIGHT_ABOVE = 3
 """Numeric columns that vary together over more values than this are lines, as in a Latin hypercube."""
-
-_TOLERANCE = 1e-9
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +40,6 @@ class Factor:
     others: tuple[str, ...]
     levels: tuple[Hashable, ...]
     is_line: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share of the total sum of squares (eta squared).
-
-    Attributes:
-        share: The share; None for a factor that cannot be told apart from others together.
-        low: The lower end of its 95 % interval, by percentiles of a bootstrap over seeds; None for too few seeds.
-        high: The upper end.
-        chance: The share that a factor without any effect would have on average.
-    """
-
-    share: float | None
-    low: float | None = None
-    high: float | None = None
-    chance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,144 +174,64 @@ def audit(table: pd.DataFrame, factors: Sequence[Factor], outcome: str, seed: st
     blocks = pd.factorize(table[seed])[0]
     if not factors or not len(table) or np.bincount(blocks).max() < 2:
         return None
-    model = _Model(table, factors, outcome, blocks)
-    shares = model.shares()
-    pairs = [list(model.differences(factor)) for factor in factors]
-    adjusted = iter(holm([_p(each.contrast) for own in pairs for each in own]))
+    model = MainEffects(table, factors, outcome, blocks)
+    shares = model.shares([[number] for number in range(len(factors))])
+    pairs = [list(model.differences(number)) for number in range(len(factors))]
+    adjusted = iter(holm([p_of(each.contrast) for own in pairs for each in own]))
     effects = [
-        Effects(factor, share, model.means(factor), [replace(each, adjusted=next(adjusted)) for each in own])
-        for factor, share, own in zip(factors, shares, pairs, strict=False)
+        Effects(factor, share, model.means(number), [replace(each, adjusted=next(adjusted)) for each in own])
+        for number, (factor, share, own) in enumerate(zip(factors, shares, pairs, strict=True))
     ]
-    explained = [each.share for each in shares]
-    rest = None if None in explained else model.rest
-    return Audit(effects, shares[-1], rest, len(table), int(blocks.max()) + 1)
+    rest = None if None in [each.share for each in shares] else model.rest
+    return Audit(effects, model.share_of_seeds(), rest, len(table), model.count)
 
 
-def _p(found: Contrast) -> float | None:
+def p_of(found: Contrast) -> float | None:
     """Return the p-value of a contrast; for equal differences in enough seeds 0 or 1."""
     if found.p is None and found.difference.low is not None:
-        return 1.0 if abs(found.difference.mean) < _TOLERANCE else 0.0
+        return 1.0 if abs(found.difference.mean) < TOLERANCE else 0.0
     return found.p
 
 
-class _Model:
-    """Sums of squares and cross-products of each seed, from which all estimates come."""
+class MainEffects(BlockModel):
+    """The model of main effects: a term for each factor."""
 
     def __init__(self, table: pd.DataFrame, factors: Sequence[Factor], outcome: str, blocks: NDArray[np.intp]) -> None:
-        y = table[outcome].to_numpy(dtype=float)[:, None]
-        columns = [_columns(table, factor) for factor in factors]
-        ends = np.cumsum([0, *(part.shape[1] for part in columns)])
-        self.places = {
-            factor.name: list(range(ends[number], ends[number + 1])) for number, factor in enumerate(factors)
-        }
-        self.width = int(ends[-1])
-        everything = np.hstack([*columns, y])
-        self.centre = everything.mean(axis=0)
-        count = int(blocks.max()) + 1
-        whole = np.hstack([everything, np.ones_like(y)])
-        within = np.zeros((count, self.width + 1, self.width + 1))
-        raw = np.zeros((count, self.width + 2, self.width + 2))
-        for block in range(count):
-            own = everything[blocks == block]
-            own = own - own.mean(axis=0)
-            within[block] = own.T @ own
-            raw[block] = whole[blocks == block].T @ whole[blocks == block]
-        self.within, self.raw, self.count = within, raw, count
-        self.runs = len(table)
-        self.rest: float | None = None
+        """Prepare the model of a table; `blocks` has the number of the seed of each row."""
+        super().__init__([columns_of(table, each) for each in factors], table[outcome].to_numpy(dtype=float), blocks)
+        self.factors = factors
 
-    def shares(self) -> list[Share]:
-        """Return the share of each factor, and last that of seeds."""
-        sums, total, residual, freedom = self._sums(np.ones((1, self.count)))
-        if total[0] < _TOLERANCE:
-            return [Share(0.0, chance=0.0)] * len(sums)
-        self.rest = float(residual[0] / total[0])
-        left = self.runs - self.count - sum(freedom[:-1])
-        noise = float(residual[0]) / left if left > 0 else math.nan
-        draws = np.random.default_rng(1).integers(self.count, size=(RESAMPLES, self.count))
-        weights = np.stack([np.bincount(draw, minlength=self.count) for draw in draws]).astype(float)
-        resampled, totals, _, _ = self._sums(weights)
-        tail = 100 * (1 - LEVEL) / 2
-        found = []
-        for own, again, df in zip(sums, resampled, freedom, strict=True):
-            if not df:
-                found.append(Share(None))
-                continue
-            low = high = None
-            known = totals > _TOLERANCE
-            if self.count >= LEAST_SEEDS and known.any():
-                low, high = map(float, np.percentile(again[known] / totals[known], [tail, 100 - tail]))
-            chance = None if math.isnan(noise) else df * noise / float(total[0])
-            found.append(Share(float(own[0] / total[0]), low, high, chance))
-        return found
-
-    def _sums(self, weights: Floats) -> tuple[list[Floats], Floats, Floats, list[int]]:
-        """Return sums of squares of factors and seeds, total and residual ones, by sample; and degrees of freedom."""
-        within = np.einsum("rs,sij->rij", weights, self.within)
-        raw = np.einsum("rs,sij->rij", weights, self.raw)
-        n = raw[:, -1, -1]
-        total = raw[:, self.width, self.width] - raw[:, self.width, -1] ** 2 / n
-        every = list(range(self.width))
-        full = _residual(within, every, self.width)
-        ranks = np.linalg.matrix_rank(within[0][: self.width, : self.width], hermitian=True)
-        sums, freedom = [], []
-        for places in self.places.values():
-            kept = [place for place in every if place not in places]
-            sums.append(np.maximum(_residual(within, kept, self.width) - full, 0.0))
-            freedom.append(int(ranks - np.linalg.matrix_rank(within[0][np.ix_(kept, kept)], hermitian=True)))
-        means = raw[:, :-1, -1] / n[:, None]
-        around = raw[:, :-1, :-1] - n[:, None, None] * means[:, :, None] * means[:, None, :]
-        sums.append(np.maximum(_residual(around, every, self.width) - full, 0.0))
-        return sums, total, full, [*freedom, self.count - 1]
-
-    def differences(self, factor: Factor) -> Iterator[Difference]:
-        """Yield the differences between levels that can be estimated within seeds."""
-        for (low, first), (high, second) in combinations(self._codes(factor), 2):
-            values = self._within_seeds(second - first)
+    def differences(self, number: int) -> Iterator[Difference]:
+        """Yield the differences between levels of a factor that can be estimated within seeds."""
+        for (low, first), (high, second) in combinations(self._codes(number), 2):
+            values = self.within_seeds(second - first)
             found = contrast(values, dict.fromkeys(values, 0.0))
             if found is not None:
                 yield Difference((low, high), found)
 
-    def means(self, factor: Factor) -> dict[Hashable, Estimate]:
+    def means(self, number: int) -> dict[Hashable, Estimate]:
         """Return the mean outcome at each level where all other factors have their mean over the runs."""
         found = {}
-        places = self.places[factor.name]
-        for level, code in self._codes(factor):
+        places = self.places[number]
+        for level, code in self._codes(number):
             shift = code.copy()
             shift[places] -= self.centre[:-1][places]
-            values = self._within_seeds(shift)
+            values = self.within_seeds(shift)
             if values:
-                found[level] = estimate([float(self._mean(block)) + value for block, value in values.items()])
+                found[level] = estimate([self.mean(block) + value for block, value in values.items()])
         return found
 
-    def _mean(self, block: int) -> float:
-        return float(self.raw[block][self.width, -1] / self.raw[block][-1, -1])
-
-    def _codes(self, factor: Factor) -> list[tuple[Hashable, Floats]]:
+    def _codes(self, number: int) -> list[tuple[Hashable, Floats]]:
         """Return each level with its values in the columns of the model."""
-        places = self.places[factor.name]
-        codes = []
-        for number, level in enumerate(factor.levels):
+        found = []
+        for level, own in codes_of(self.factors[number]):
             code = np.zeros(self.width)
-            if factor.is_line:
-                code[places] = cast("float", level)
-            elif number:
-                code[places[number - 1]] = 1.0
-            codes.append((level, code))
-        return codes
-
-    def _within_seeds(self, combination: Floats) -> dict[int, float]:
-        """Return the estimate of a combination of coefficients from each seed that allows for it."""
-        found = {}
-        for block in range(self.count):
-            gram = self.within[block][: self.width, : self.width]
-            inverse = np.linalg.pinv(gram, rcond=_TOLERANCE, hermitian=True)
-            if np.allclose(combination @ inverse @ gram, combination, atol=1e-6):
-                found[block] = float(combination @ inverse @ self.within[block][: self.width, self.width])
+            code[self.places[number]] = own
+            found.append((level, code))
         return found
 
 
-def _columns(table: pd.DataFrame, factor: Factor) -> Floats:
+def columns_of(table: pd.DataFrame, factor: Factor) -> Floats:
     """Return the columns of a factor in the model: an indicator for each level but the first, or the values."""
     if factor.is_line:
         return table[factor.name].to_numpy(dtype=float)[:, None]
@@ -345,10 +239,9 @@ def _columns(table: pd.DataFrame, factor: Factor) -> Floats:
     return np.array([[float(value == level) for level in factor.levels[1:]] for value in values])
 
 
-def _residual(products: Floats, kept: Sequence[int], outcome: int) -> Floats:
-    """Return the residual sum of squares of the outcome on some columns, for each sample."""
-    gram = products[:, kept][:, :, kept]
-    across = products[:, kept, outcome]
-    inverse = np.linalg.pinv(gram, rcond=_TOLERANCE, hermitian=True)
-    explained = np.einsum("ri,rij,rj->r", across, inverse, across)
-    return np.asarray(products[:, outcome, outcome] - explained)
+def codes_of(factor: Factor) -> list[tuple[Hashable, Floats]]:
+    """Return each level of a factor with its values in the columns of the factor."""
+    if factor.is_line:
+        return [(level, np.array([cast("float", level)])) for level in factor.levels]
+    rows = np.eye(len(factor.levels))[:, 1:]
+    return list(zip(factor.levels, rows, strict=True))

@@ -24,7 +24,11 @@ PLAIN, IN_BULLETS = 0.3, 0.7
 
 
 class Planted(RulesBackend):
-    """Agents that cooperate with a probability that depends on the persona format of their prompts, or on nothing."""
+    """Agents that cooperate with a probability that depends on their prompts.
+
+    "planted": on the persona format; "crossed": on whether both or neither of persona format and wording are changed;
+    "unmoved": on nothing.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -33,8 +37,9 @@ class Planted(RulesBackend):
     async def answer[A: Answer](self, request: Request[A]) -> A:
         if not isinstance(request.question, ChooseMove):
             return await super().answer(request)
-        in_bullets = self.description["backend"] == "planted" and "\n- name:" in request.prompt
-        cooperates = request.random().random() < (IN_BULLETS if in_bullets else PLAIN)
+        in_bullets, is_plain = "\n- name:" in request.prompt, "What do you do, and why?" in request.prompt
+        high = {"planted": in_bullets, "crossed": in_bullets is is_plain, "unmoved": False}
+        cooperates = request.random().random() < (IN_BULLETS if high[self.description["backend"]] else PLAIN)
         move = Move.COOPERATE if cooperates else Move.DEFECT
         return cast("A", MoveAnswer(reason="I drew lots.", decision=move))
 
@@ -44,7 +49,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     kinds = {
         name: setup.Kind(lambda *_, name=name: Planted(name), lambda *_, name=name: Planted(name))
-        for name in ("planted", "unmoved")
+        for name in ("planted", "crossed", "unmoved")
     }
     monkeypatch.setattr(setup, "_KINDS", {**setup._KINDS, **kinds})
 
@@ -73,6 +78,29 @@ def test_an_effect_of_persona_format_is_found_and_nothing_else_is() -> None:
     assert "format" not in found["not_varied"]
     assert {"hierarchy", "order", "population"} <= set(found["not_varied"])
     assert "<td>persona format: default, bullets</td>" in page
+    (together,) = found["interactions"]
+    assert (together["factors"], together["is_shown"]) == (["wording", "persona format"], False)
+
+
+def test_an_effect_of_two_factors_together_is_found_where_neither_has_one() -> None:
+    evidence = swept("crossed")
+    (found,) = audits(evidence)
+    assert found.verdict.startswith("sensitive to wording × persona format; not audited for model")
+    assert found.sensitive_to() == []
+    (together,) = found.described()["interactions"]
+    assert (together["largest"]["first"], together["largest"]["second"]) == (
+        ["neutral", "plain"],
+        ["default", "bullets"],
+    )
+    assert together["largest"]["low"] < 2 * (IN_BULLETS - PLAIN) < together["largest"]["high"]
+    assert together["low"] < together["share"] < together["high"]
+    assert together["share"] > 0.5
+    shown = section(evidence)
+    assert shown is not None
+    assert "(plain − neutral at bullets) − (plain − neutral at default), +0." in shown.texts[0]
+    assert [table.rows[0][1] for table in shown.tables if "Interactions" in table.caption] == [
+        "wording × persona format"
+    ]
 
 
 def test_what_depends_on_nothing_is_stable() -> None:
