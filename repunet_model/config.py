@@ -19,6 +19,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
 from pydantic.fields import FieldInfo
 
+from repunet_model.error_rates import NO_ERRORS, ErrorRates
 from repunet_model.errors import ConfigurationError
 from repunet_model.mechanism import PAPER, PUBLISHED, SETS, Mechanism
 from repunet_model.util.text import SCENARIOS, assignments, first_problem, one_of, scenario_names, whole, yes_or_no
@@ -175,6 +176,10 @@ def _mechanism(value: object) -> Mechanism:
     return Mechanism.read(value)
 
 
+def _errors(value: object) -> ErrorRates:
+    return ErrorRates.read(value)
+
+
 def _game_parameters(value: object, info: ValidationInfo) -> dict[str, Any]:
     """Return values by name, from a text or a mapping; the game checks them."""
     if isinstance(value, str):
@@ -319,6 +324,15 @@ class RunConfig(BaseModel):
         BeforeValidator(_mechanism),
         Parameter(_OF_MECHANISM, metavar="SET[,SWITCH=VALUE...]"),
     ] = PAPER
+    errors: Annotated[
+        ErrorRates,
+        BeforeValidator(_errors),
+        Parameter(
+            "Errors by kind with their rates from 0 to 1: slip (an act differs from the decision), misperception (a "
+            "side takes its partner's act for the other one), garble (gossip arrives in the opposite tone); or none.",
+            metavar="KIND=RATE[,...]",
+        ),
+    ] = NO_ERRORS
     seed: Annotated[int, BeforeValidator(_seed), Parameter("Seed of the run.")] = 1
     label: Annotated[
         str,
@@ -332,17 +346,19 @@ class RunConfig(BaseModel):
 
     @property
     def conditions(self) -> str:
-        """The mode in words, and the mechanism if it is not the default."""
-        parts = parts_in_words(self.reputation, self.gossip)
-        return parts if self.mechanism == PAPER else f"{parts}, mechanism {self.mechanism}"
+        """The mode in words, and the mechanism and the errors if they are not the default."""
+        parts = [parts_in_words(self.reputation, self.gossip)]
+        parts += [f"mechanism {self.mechanism}"] if self.mechanism != PAPER else []
+        parts += [f"errors {self.errors}"] if self.errors != NO_ERRORS else []
+        return ", ".join(parts)
 
     def keywords(self) -> dict[str, Any]:
         """Return these parameters as keywords of `RepuNetModel`, scalars all, without the resolved ones."""
         return {"rng" if name == "seed" else name: value for name, value in self.in_table().items()}
 
     def in_table(self) -> dict[str, Any]:
-        """Return the entries of a manifest as scalars, the mechanism as its text."""
-        return {**self.stored(), "mechanism": str(self.mechanism)}
+        """Return the entries of a manifest as scalars, the mechanism and the errors as their texts."""
+        return {**self.stored(), "mechanism": str(self.mechanism), "errors": str(self.errors)}
 
     def changed(self, values: Mapping[str, Any]) -> Self:
         """Return a copy with some values changed; fields that were set stay marked as set.

@@ -19,10 +19,11 @@ from typing import Any, Protocol
 
 import networkx as nx
 
+from repunet_model.error_rates import MEASURE_OF, NO_ERRORS, ErrorRates
 from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.memory import Memory
 from repunet_model.personas import Disposition, Persona
-from repunet_model.storage.schema import GOSSIP, StepLog
+from repunet_model.storage.schema import ERRORS, GOSSIP, StepLog
 
 
 class Measured(Protocol):
@@ -102,7 +103,7 @@ def registered(others: Iterable[str]) -> dict[str, Measure]:
     Raises:
         ConfigurationError: If a measure has such a name.
     """
-    clash = sorted(set(_OWN) & {*others, *MEASURES, *COSTS, *_COLUMNS})
+    clash = sorted(set(_OWN) & {*others, *MEASURES, *MEASURE_OF.values(), *COSTS, *_COLUMNS})
     if clash:
         raise ConfigurationError(f"measure {clash[0]!r}: another measure or a parameter has this name; rename it")
     return dict(_OWN)
@@ -187,9 +188,18 @@ def of_graph(graph: nx.DiGraph[str]) -> dict[str, float | None]:
     }
 
 
-def of_step(log: StepLog, calls: int) -> dict[str, Any]:
-    """Measure the rows of a step; `calls` is the number of its answered calls, of which a fused one counts once."""
-    return {**gossip_counts(log.rows(GOSSIP)), "gossip_lapsed": log.lapsed, "calls": calls}
+def of_step(log: StepLog, calls: int, errors: ErrorRates = NO_ERRORS) -> dict[str, Any]:
+    """Measure the rows of a step; `calls` is the number of its answered calls, of which a fused one counts once.
+
+    Errors of the kinds that have a rate are counted, by the names in `error_rates.MEASURE_OF`.
+    """
+    kinds = Counter(row["kind"] for row in log.rows(ERRORS))
+    return {
+        **gossip_counts(log.rows(GOSSIP)),
+        "gossip_lapsed": log.lapsed,
+        "calls": calls,
+        **{MEASURE_OF[kind]: kinds[kind] for kind in errors.kinds},
+    }
 
 
 def _recent_cooperation(agents: Iterable[Measured]) -> dict[str, float]:

@@ -29,6 +29,7 @@ from repunet_model.backends.setup import Respondents, names_of, recorded, respon
 from repunet_model.backends.wrappers import service
 from repunet_model.composition import composed, placed
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
+from repunet_model.error_rates import ErrorRates
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.games.base import Game
 from repunet_model.initial_network import InitialNetwork
@@ -93,6 +94,7 @@ class RepuNetModel(SteppedModel):
         dialogue_turns: int = 2,
         questions: str = "single",
         mechanism: str | Mapping[str, Any] | Mechanism = "paper",
+        errors: str | Mapping[str, float] | ErrorRates = "none",
         label: str = "",
         limits: Limits | None = None,
         rng: int | str | None = None,
@@ -124,6 +126,8 @@ class RepuNetModel(SteppedModel):
                 questions from the same view).
             mechanism: The switches of the mechanism: a text such as "paper", "published" or "paper,second_order=off",
                 a table of switches, or a `Mechanism`.
+            errors: The rates of errors by kind: "none", a text such as "slip=0.05,garble=0.02", a table of rates, or
+                an `ErrorRates`.
             label: A label that distinguishes the run in tables and reports.
             limits: Limits for requests to endpoints (concurrency, rates, budget), which several models may share;
                 None allows 32 concurrent requests. Limits do not change results.
@@ -151,6 +155,7 @@ class RepuNetModel(SteppedModel):
                 "dialogue_turns": dialogue_turns,
                 "questions": questions,
                 "mechanism": mechanism,
+                "errors": errors,
                 "seed": draw_seed() if rng is None or rng == "" else rng,
                 "label": label,
             }
@@ -176,6 +181,7 @@ class RepuNetModel(SteppedModel):
         self._answering = self._respondents.serving([persona.name for persona in people], wrap)
         if isinstance(backend, str):
             weakref.finalize(self, self._respondents.close_later)
+        self._game.check_errors(config)
         self._mechanism = self._game.mechanism(config)
         self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._initial.tie(self.network, people, self._game.roles, self._streams)
@@ -256,7 +262,7 @@ class RepuNetModel(SteppedModel):
         self.datacollector = mesa.DataCollector(
             # Mesa passes the model only to plain functions, not to other callables.
             model_reporters={
-                **{name: [lambda name: self.measures[name], [name]] for name in self.measures},
+                **{name: [lambda name: self.measures.get(name), [name]] for name in self.measures},
                 "tokens": lambda model: model.step_usage.tokens,
             },
             agent_reporters={
@@ -327,6 +333,7 @@ class RepuNetModel(SteppedModel):
             mechanism=self._mechanism,
             fused=self.config.questions is Questions.FUSED,
             dialogue_turns=self.config.dialogue_turns,
+            errors=self.config.errors,
             agents=self._agents_by_name,
             network=self.network,
             standings=self._standings,
@@ -386,7 +393,7 @@ class RepuNetModel(SteppedModel):
         self.measures = {
             **rates,
             **measures.of_society(agents.values(), self.network.graph, scores, self.config.seed, self.steps),
-            **measures.of_step(log, calls),
+            **measures.of_step(log, calls, self.config.errors),
         }
         self.measures |= measures.take(self, self._own_measures)
 

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from repunet_model import RepuNetError, RepuNetModel
 from repunet_model.backends.mind import Rules
 from repunet_model.backends.rules import RulesBackend
+from repunet_model.error_rates import MEASURE_OF, ErrorKind
 from repunet_model.games import find
 from repunet_model.personas import built_in
 from repunet_model.prompt_check import WORDS
@@ -166,6 +167,50 @@ class GameContract(ABC):
         assert model.datacollector.tables == whole.datacollector.tables
         assert model.datacollector.get_model_vars_dataframe().equals(whole.datacollector.get_model_vars_dataframe())
         assert model.datacollector.get_agent_vars_dataframe().equals(whole.datacollector.get_agent_vars_dataframe())
+
+    @pytest.mark.parametrize(("activation", "questions"), [("simultaneous", "single"), ("sequential", "fused")])
+    def test_a_run_with_errors_is_loaded_and_replayed_byte_for_byte(
+        self, activation: str, questions: str, tmp_path: Path
+    ) -> None:
+        kinds = [*find(self.game).errors, ErrorKind.GARBLE]
+        parameters: dict[str, Any] = {
+            "errors": dict.fromkeys(kinds, 0.5),
+            "activation": activation,
+            "questions": questions,
+            "n_agents": 6,
+            "storage": str(tmp_path),
+        }
+        whole = self.run(0, run_name="whole", **parameters)
+        found: set[str] = set()
+        for _ in range(4):
+            whole.step()
+            self.check(whole)
+            assert whole.folder is not None
+            rows = whole.folder.table(whole.steps, "errors")
+            assert {MEASURE_OF[kind]: sum(row["kind"] == kind for row in rows) for kind in kinds} == {
+                name: whole.measures[name] for name in MEASURE_OF.values() if name in whole.measures
+            }
+            found |= {row["kind"] for row in rows}
+        assert found == set(kinds)
+        self.run(2, run_name="parted", **parameters).close()
+        parted = RepuNetModel.load(tmp_path / "parted")
+        for _ in range(2):
+            parted.step()
+        self.run(4, run_name="again", backend=f"replay:{tmp_path / 'whole'}", **parameters)
+        assert contents(tmp_path / "parted") == contents(tmp_path / "again") == contents(tmp_path / "whole")
+        assert parted.measures == whole.measures
+
+    def test_with_a_slip_of_every_hand_those_who_cooperate_defect(self) -> None:
+        for backend in ("always_cooperate", "always_defect"):
+            model = self.run(2, backend=backend, errors="slip=1", n_agents=6)
+            assert model.measures["cooperation_rate"] == 0 or backend == "always_defect"
+            self.check(model)
+
+    def test_no_prompt_tells_of_an_error(self) -> None:
+        kinds = [*find(self.game).errors, ErrorKind.GARBLE]
+        backend = self.overheard(True, True, 3, errors=dict.fromkeys(kinds, 0.5), n_agents=8)
+        for request in backend.requests:
+            assert not re.search(r"slip|mis.?(perce|unders|t[ao]k)|garble|\berr", request.prompt, re.IGNORECASE)
 
     @pytest.mark.parametrize("question", ["update_record", "reflect", "hear"])
     @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])

@@ -76,6 +76,7 @@ _LABELS = {
     "population": "Draw of the population (altruistic=SHARE)",
     "network": "Ties at the start",
     "prompts": "Wording of prompts",
+    "errors": "Errors (slip=0.05, misperception=0.05, garble=0.02)",
     "n_agents": "Population",
     "backend": "Who answers (rules: free)",
     "dialogue_turns": "Turns of a dialogue",

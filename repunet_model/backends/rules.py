@@ -274,11 +274,10 @@ def hear(question: Hear, mind: Mind) -> HearingAnswer:
     """Believe gossipers with a good reputation; pass on credible gossip; contradict what is uncredible."""
     credibility = _credibility(question, mind, question.gossiper_opinion)
     passes = mind.feels(BELIEF[credibility] - mind.rules.gossip_threshold)
-    opposite = Tone.NEGATIVE if question.tone is Tone.POSITIVE else Tone.POSITIVE
     return HearingAnswer(
         **_judgement(question, credibility),
         decision=Passing.PASS_ON if passes else Passing.KEEP,
-        tone=opposite if credibility in UNCREDIBLE else question.tone,
+        tone=question.tone.opposite if credibility in UNCREDIBLE else question.tone,
     )
 
 

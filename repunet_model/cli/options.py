@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from repunet_model.config import RunConfig, bounds, kind_of, name_of, read_text, shown
+from repunet_model.error_rates import ErrorRates
 from repunet_model.errors import ConfigurationError
 from repunet_model.mechanism import Mechanism
 from repunet_model.stability import StabilityRule
@@ -164,7 +165,7 @@ def _option(field: str, default: Any, *, many: bool) -> Parameter:
     annotation: Any
     more: dict[str, Any] = {"help": told.meaning, "metavar": told.metavar}
     if many:
-        is_list = kind in (str, Mechanism) and field != "game"
+        is_list = kind in (str, Mechanism, ErrorRates) and field != "game"
         separate = "May be given more than once." if is_list else "Several are separated by commas."
         annotation = list[str] | None if is_list else str | None
         more, default = {"help": f"{told.meaning} {separate}", "metavar": told.metavar or "VALUES"}, None

@@ -8,7 +8,7 @@ mode. `games.register` adds a game.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,6 +16,8 @@ from enum import StrEnum
 from typing import Any, ClassVar, Protocol, Self
 
 from repunet_model.config import RunConfig
+from repunet_model.error_rates import ErrorKind
+from repunet_model.errors import ConfigurationError
 from repunet_model.games.parameters import GameParameters
 from repunet_model.mechanism import Mechanism, Partners
 from repunet_model.memory import Event
@@ -46,6 +48,9 @@ class Resident(Protocol):
     async def ask[A: Answer](self, question: Question[A], *, turn: int = 0) -> A:
         """Ask the agent; `turn` distinguishes repetitions of a question in a dialogue."""
 
+    def does(self, cooperates: bool) -> bool:
+        """Return whether the agent cooperates if it decided so, or not: the opposite if its hand slips."""
+
     def words(self, template: str, **facts: Any) -> str:
         """Return a text of the run's prompt set that the agent reads later, such as its account of an encounter."""
 
@@ -59,7 +64,7 @@ class Player(Resident, Protocol):
 
     @property
     def partner_declared(self) -> bool | None:
-        """The partner's choice in the last public round; None before the first."""
+        """The partner's choice in the last public round, as the agent sees it; None before the first."""
 
     @property
     def resources(self) -> Decimal:
@@ -80,6 +85,9 @@ class Player(Resident, Protocol):
     @property
     def partner_gossip(self) -> tuple[Hearsay, ...]:
         """The last gossip about the partner that the agent heard, if the mechanism shows it in choices."""
+
+    def sees(self, cooperated: bool) -> bool:
+        """Return whether the agent takes its partner for cooperating: the opposite if it misperceives the act."""
 
     def last_events(self) -> tuple[Event, ...]:
         """Return the agent's last encounters in its present role, with any partner: those a choice may show."""
@@ -173,6 +181,8 @@ class Game(ABC):
         facts: The columns that an outcome adds to the table of interactions, by the names of `Outcome.facts`.
         rates: The names of the values that `measure` returns; the first is "cooperation_rate".
         choices: The questions that make the cooperative choice, for planted agents (`backends.policies`).
+        errors: The kinds of errors of acts that mean something: `ErrorKind.SLIP` if the game passes decisions to
+            `Resident.does`, `ErrorKind.MISPERCEPTION` if it words accounts by `Player.sees`.
         random_pairs: Whether pairs are random, whatever the mechanism.
         has_rounds: Whether all agents declare a choice in public in steps 1, 6, 11, ...
         publishes_evaluations: Whether evaluations are public: with reputation and gossip, all agents read them in
@@ -187,6 +197,7 @@ class Game(ABC):
     facts: ClassVar[Mapping[str, Column]]
     rates: ClassVar[tuple[str, ...]] = ("cooperation_rate",)
     choices: ClassVar[tuple[type[Question[Any]], ...]] = ()
+    errors: ClassVar[Collection[ErrorKind]] = ()
     parameters: GameParameters = GameParameters()
     random_pairs: ClassVar[bool] = False
     has_rounds: ClassVar[bool] = False
@@ -212,6 +223,20 @@ class Game(ABC):
         if self.has_random_pairs(acting):
             acting = acting.model_copy(update={"partners": Partners.RANDOM})
         return acting
+
+    def check_errors(self, config: RunConfig) -> None:
+        """Check that the errors of a run mean something in this game and in the mode.
+
+        Raises:
+            ConfigurationError: If they do not.
+        """
+        for kind in config.errors.kinds:
+            if kind is ErrorKind.GARBLE:
+                if not self.mechanism(config).first_order:
+                    raise ConfigurationError("errors: garble means nothing without gossip: leave it out, or gossip")
+            elif kind not in self.errors:
+                known = " and ".join(self.errors) or "no errors of acts"
+                raise ConfigurationError(f"errors: {kind} means nothing in the game {self.name!r}, which has {known}")
 
     def has_random_pairs(self, mechanism: Mechanism) -> bool:
         """Whether pairs are random, whatever the switches of partner choice say: `random_pairs` by default."""

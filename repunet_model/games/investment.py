@@ -8,6 +8,9 @@ the investor owns nothing.
 Money is counted exactly, in hundredths of a unit: the outcome is rounded down, and the trustee gets what the investor's
 rounded share leaves of it, so that both payoffs sum to the outcome minus the amount invested.
 
+By a slip a trustee that would keep its promise pays half of it, and one that would break it pays all; its report
+stays. The investor counts what it gets, so that it cannot misperceive the split.
+
 Rates of a step: accepted / encounters; cooperation, which is accepted with an actual share of at least the promised
 one, / encounters; honoured, the same / accepted; honest reports, to the hundredth of a unit, / accepted; the mean share
 of its holdings that an accepting investor invests; cheating, the mean of max(0, 1 - actual / promised share).
@@ -27,6 +30,7 @@ from pydantic import Field
 
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
+from repunet_model.error_rates import ErrorKind
 from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome, share
 from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.memory import Event
@@ -36,6 +40,8 @@ from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 
 CENT = Decimal("0.01")
+SKIMMED = 0.5
+"""The share of its promise that a cheating trustee of the rules backend pays, and one that breaks it by a slip."""
 HONEST_WITHIN = 0.0099
 """A report is honest if it differs from the outcome by less than a hundredth of a unit, but for binary rounding."""
 
@@ -176,6 +182,7 @@ class Investment(Game):
         "cheating",
     )
     choices = (ProposePlan, Invest, Allocate)
+    errors = (ErrorKind.SLIP,)
     publishes_evaluations = True
 
     async def play(self, first: Player, second: Player) -> Outcome:
@@ -241,10 +248,11 @@ class Investment(Game):
         """Return the outcome of a deal."""
         promised: float = promise["promised_share"]
         outcome = self.parameters.outcome(amount)
-        returned = _money(outcome * _exact(allocation.investor_share) / 100)
+        given = _given(trustee, promised, allocation.investor_share)
+        returned = _money(outcome * _exact(given) / 100)
         kept = outcome - returned
         reported = _money(_exact(allocation.reported_outcome))
-        honoured = allocation.investor_share >= promised
+        honoured = given >= promised
         for_investor, for_trustee = _accounts(
             investor,
             trustee,
@@ -268,7 +276,7 @@ class Investment(Game):
                 amount=float(amount),
                 holdings=float(investor.resources),
                 outcome=float(outcome),
-                actual_share=allocation.investor_share,
+                actual_share=given,
                 reported_outcome=float(reported),
                 allocation_reason=allocation.reason,
             ),
@@ -311,6 +319,17 @@ class Investment(Game):
             "invested_share": mean(invested) if invested else None,
             "cheating": mean(cheating) if cheating else None,
         }
+
+
+def _given(trustee: Player, promised: float, decided: float) -> float:
+    """Return the share that a trustee gives: by a slip half of its promise instead of all of it, or the reverse.
+
+    A promise of nothing cannot be broken.
+    """
+    honours = decided >= promised
+    if not promised or trustee.does(honours) is honours:
+        return decided
+    return promised * SKIMMED if honours else promised
 
 
 def _accounts(investor: Player, trustee: Player, **facts: Any) -> tuple[str, str]:
@@ -393,9 +412,6 @@ def _money(units: Decimal) -> Decimal:
 
 PROMISES = (30, 40, 50, 60, 70, 80, 90)
 """The promises that a trustee of the rules backend considers, in per cent for the investor."""
-
-SKIMMED = 0.5
-"""The share of its promise that a cheating trustee of the rules backend pays."""
 
 
 @answers(ProposePlan)

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
+from repunet_model.error_rates import ErrorKind
 from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome
 from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.memory import Event
@@ -33,6 +34,11 @@ class Move(StrEnum):
 
     COOPERATE = "cooperate"
     DEFECT = "defect"
+
+    @classmethod
+    def of(cls, cooperates: bool) -> Move:
+        """Return the move of a player that cooperates, or does not."""
+        return cls.COOPERATE if cooperates else cls.DEFECT
 
 
 class PrisonersDilemmaParameters(GameParameters):
@@ -96,6 +102,7 @@ class PrisonersDilemma(Game):
         "second_reason": Column(str, "reason of the second side"),
     }
     choices = (ChooseMove,)
+    errors = (ErrorKind.SLIP, ErrorKind.MISPERCEPTION)
 
     def may_pick(self, network: SocialNetwork, chooser: str) -> list[str]:
         """Return the agents that are mutually tied to the chooser."""
@@ -104,15 +111,16 @@ class PrisonersDilemma(Game):
     async def play(self, first: Player, second: Player) -> Outcome:
         """Ask both sides concurrently."""
         one, other = await together(self._choose(first), self._choose(second))
+        own, theirs = (
+            Move.of(player.does(answer.decision is Move.COOPERATE))
+            for player, answer in ((first, one), (second, other))
+        )
         return Outcome(
-            accounts=(
-                self._account(first, one.decision, other.decision),
-                self._account(second, other.decision, one.decision),
-            ),
+            accounts=(self._account(first, own, theirs), self._account(second, theirs, own)),
             course=EncounterStatus.COMPLETED,
             facts={
-                "first_move": one.decision.value,
-                "second_move": other.decision.value,
+                "first_move": own.value,
+                "second_move": theirs.value,
                 "first_reason": one.reason,
                 "second_reason": other.reason,
             },
@@ -131,17 +139,18 @@ class PrisonersDilemma(Game):
         )
 
     def _account(self, player: Player, own: Move, other: Move) -> PlayerOutcome:
-        payoff, theirs = self.parameters.payoff(own, other), self.parameters.payoff(other, own)
+        """Return the encounter for a side; its words are those of the moves as it sees them, with their payoffs."""
+        seen = Move.of(player.sees(other is Move.COOPERATE))
         return PlayerOutcome(
-            payoff=payoff,
+            payoff=self.parameters.payoff(own, other),
             cooperated=own is Move.COOPERATE,
             text=player.words(
                 "prisoners_dilemma_account.j2",
                 own=own,
-                other=other,
+                other=seen,
                 partner=player.partner,
-                payoff=payoff,
-                theirs=theirs,
+                payoff=self.parameters.payoff(own, seen),
+                theirs=self.parameters.payoff(seen, own),
             ),
         )
 

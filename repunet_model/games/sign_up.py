@@ -6,6 +6,9 @@ public. In every step, random pairs may talk: each side that knows the other (wi
 whether it wants to, unless the other is on its blacklist. If both do, they talk about their choices for at most ten
 turns, of which the last also sums up both views.
 
+By a slip a household says in public the opposite of what it decided; by a misperception a side of a meeting takes the
+partner's public choice for the opposite.
+
 Cooperation rate: yes / all in the latest round. Talk rate: conversations / pairs.
 """
 
@@ -21,6 +24,7 @@ from pydantic import Field
 
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays
+from repunet_model.error_rates import ErrorKind
 from repunet_model.games.base import (
     Declaration,
     EncounterStatus,
@@ -166,6 +170,7 @@ class SignUpGame(Game):
     }
     rates = ("cooperation_rate", "talk_rate")
     choices = (SignUp,)
+    errors = (ErrorKind.SLIP, ErrorKind.MISPERCEPTION)
     has_rounds = True
 
     def caveat(self) -> str:
@@ -184,7 +189,7 @@ class SignUpGame(Game):
         own = resident.own_opinion
         last = resident.declared if own is None else None
         answer = await resident.ask(SignUp(own_opinion=own, last=last, parameters=self.parameters))
-        return Declaration(answer.decision is Choice.YES, answer.reason)
+        return Declaration(resident.does(answer.decision is Choice.YES), answer.reason)
 
     async def play(self, first: Player, second: Player) -> Outcome:
         """Ask both sides whether they want to talk, and let them talk if both do."""

@@ -31,6 +31,11 @@ class Tone(StrEnum):
     POSITIVE = "positive"
     NEGATIVE = "negative"
 
+    @property
+    def opposite(self) -> Tone:
+        """The other tone."""
+        return Tone.NEGATIVE if self is Tone.POSITIVE else Tone.POSITIVE
+
 
 class Wish(StrEnum):
     """Whether to gossip."""

@@ -90,7 +90,7 @@ class Past:
                 measured |= dict.fromkeys(("gossip_positive", "gossip_negative"))
             if snapshot is None:
                 measured |= dict.fromkeys(_OF_TIES)
-            tables = {name: log.named(name) for name, table in TABLES.items() if table.is_built_in}
+            tables = {name: log.named(name) for name, table in TABLES.items() if table.is_in_every_step}
             yield {"state": society.state(), "metrics": measured, "usage": {}}, {**tables, PUBLISHED: raw}
 
     def _logs(self) -> Mapping[int, StepLog]:

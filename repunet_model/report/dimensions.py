@@ -32,7 +32,7 @@ DIMENSIONS = {
     "model": "backends, their models and parameters",
     "agent specification": "persona sets and the words of dispositions",
     "memory": "records, memory of gossip and of cut ties, the learned text",
-    "protocol": "modes, activation, turns of dialogues, and the other switches of the mechanism",
+    "protocol": "modes, activation, turns of dialogues, errors, and the other switches of the mechanism",
     "environment": "scenario, payoffs, initial network",
     "population": "number of agents, persona sets, share and placement of dispositions",
     "format": "persona format in prompts, and fused or single questions",

@@ -10,9 +10,10 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Self
 
+from repunet_model.error_rates import ErrorKind
 from repunet_model.questions.base import Answer, Candidate, Opinion, Question
 from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
-from repunet_model.storage.schema import RECORDS, TIES
+from repunet_model.storage.schema import ERRORS, RECORDS, TIES, ErrorRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,6 +38,7 @@ class Draft:
         self._ties: dict[tuple[str, str], bool] = {}
         self._learned: str | None = None
         self._heard: list[bool] = []
+        self._errors: dict[ErrorKind, ErrorRow] = {}
 
     def scratch(self) -> Self:
         """Return an independent copy, on which a sequence of questions can be run without effect."""
@@ -86,6 +88,37 @@ class Draft:
     def words(self, template: str, **facts: Any) -> str:
         """Return a text of the run's prompt set."""
         return self.world.desk.prompts.text(template, **facts)
+
+    def does(self, cooperates: bool) -> bool:
+        """Return whether the agent cooperates if it decided so, or not: the opposite if its hand slips."""
+        slips = self._errs(ErrorKind.SLIP, self.name, cooperates)
+        return cooperates is not slips
+
+    def sees(self, cooperated: bool) -> bool:
+        """Return whether the agent takes its partner for cooperating: the opposite if it misperceives the act."""
+        errs = self._errs(ErrorKind.MISPERCEPTION, self.partner, cooperated)
+        return cooperated is not errs
+
+    def _errs(self, kind: ErrorKind, subject: str, cooperation: bool) -> bool:
+        """Return whether the agent errs, and note it."""
+        if not self.world.errs(kind, self.stage, self.name):
+            return False
+        acts = ("defection", "cooperation")
+        self._errors[kind] = {
+            "step": self.world.step,
+            "kind": kind.value,
+            "agent": self.name,
+            "other": self.partner,
+            "subject": subject,
+            "was": acts[cooperation],
+            "became": acts[not cooperation],
+        }
+        return True
+
+    def log_errors(self) -> None:
+        """Add the errors of the agent to the log."""
+        for kind in sorted(self._errors):
+            self.world.log.add(ERRORS, self._errors[kind])
 
     def record(self, subject: str, role: str) -> ReputationRecord | None:
         """Return the present record of an agent in a role."""

@@ -25,7 +25,7 @@ class Side(Draft):
 
     Attributes:
         account: The account of the encounter for this side, set when the game is played; so is `course`.
-        partner_cooperated: Whether the partner cooperated; None without a choice.
+        partner_cooperated: Whether the partner cooperated, as the agent sees it; None without a choice.
         evaluation: The evaluation of both sides; None before the evaluation and after an incomplete encounter.
         wish: The decision about gossip; None before the decision and in a run without gossip.
         first_words: The listener and the opening of its gossip, from a fused call; None without a listener.
@@ -40,7 +40,6 @@ class Side(Draft):
         super().__init__(world, name, "encounter", role)
         self.partner = partner
         self.partner_role = partner_role
-        self.partner_declared = world.agents[partner].declared
         self.dialogue_turns = world.dialogue_turns
         self.census = census
         self.partner_cooperated: bool | None = None
@@ -48,6 +47,12 @@ class Side(Draft):
         self.wish: WishAnswer | None = None
         self.first_words: tuple[str, Line] | None = None
         self._later: dict[str, Draft] = {}
+
+    @property
+    def partner_declared(self) -> bool | None:
+        """The choice of the partner in the last public round, as the agent sees it; None before the first."""
+        declared = self.world.agents[self.partner].declared
+        return None if declared is None else self.sees(declared)
 
     @property
     def resources(self) -> Decimal:
@@ -155,4 +160,6 @@ class Encounter:
         self.outcome = await self.sides[0].world.game.play(*self.sides)
         accounts = self.outcome.accounts
         for side, own, other in zip(self.sides, accounts, reversed(accounts), strict=True):
-            side.account, side.course, side.partner_cooperated = own, self.outcome.course, other.cooperated
+            act = other.cooperated
+            side.account, side.course = own, self.outcome.course
+            side.partner_cooperated = None if act is None else side.sees(act)

@@ -40,7 +40,7 @@ from repunet_model.stages.gossip_questions import (
     telling,
 )
 from repunet_model.storage.reader import heard_in
-from repunet_model.storage.schema import GOSSIP, GossipRow
+from repunet_model.storage.schema import ERRORS, GOSSIP, GossipRow
 from repunet_model.util.causality import Milestone, follow_from_last, task_group, together
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Gossip(SideStage):
                 Respond(
                     gossiper=gossiper.name,
                     subject=story.subject,
-                    dialogue=message.dialogue,
+                    dialogue=message.heard_dialogue,
                     opinion=opinion_of_subject(listener, story),
                 ),
                 about=story.subject,
@@ -215,9 +215,9 @@ class Gossip(SideStage):
                 "subject": story.subject,
                 "subject_role": story.subject_role,
                 "origin": story.told_by,
-                "tone": story.tone.value,
+                "tone": message.tone.value,
                 "dialogue": [
-                    *([line.speaker, line.text] for line in message.dialogue),
+                    *([line.speaker, line.text] for line in message.heard_dialogue),
                     [message.listener, message.judged.reply],
                 ],
                 "summary": message.judged.summary,
@@ -225,6 +225,8 @@ class Gossip(SideStage):
                 "passed_on_to": onward.listener if onward is not None else "",
             }
             self.world.log.add(GOSSIP, row)
+            if (error := message.error) is not None:
+                self.world.log.add(ERRORS, error)
             self.world.agents[message.listener].memory.hear(heard_in(row))
         for name in self.world.network.in_order(self._queues):
             for message in self._queues[name]:

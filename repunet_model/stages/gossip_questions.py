@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from repunet_model.error_rates import ErrorKind
 from repunet_model.questions.base import UNCREDIBLE, Candidate, Line, Opinion
 from repunet_model.questions.compound import FlowQuestion, QuestionFlow
 from repunet_model.questions.encounter import Hearsay
@@ -33,6 +35,7 @@ from repunet_model.util.causality import Milestone
 
 if TYPE_CHECKING:
     from repunet_model.stages.encounter import Side
+    from repunet_model.storage.schema import ErrorRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,15 @@ class Search:
     message: Message | None = None
 
 
-@dataclass(slots=True)
+GARBLED = "{{ subject }}: {{ tone | label }}."
+"""What arrives of a garbled message: its subject, and the tone as the prompt set calls it."""
+
+
+@dataclass
 class Message:
     """Story that a gossiper tells a listener.
+
+    By an error it arrives garbled: the listener hears the subject alone, in the opposite tone.
 
     `opened` is reached when the gossiper has said the opening, `heard` when the listener has judged the message
     (`judged` is set before), `concluded` when it has updated its record and tie. `hearer` is the listener's draft for
@@ -106,6 +115,40 @@ class Message:
     judged: JudgementAnswer = field(init=False, repr=False)
     onward: Search = field(default_factory=Search)
 
+    @cached_property
+    def is_garbled(self) -> bool:
+        """Whether it arrives garbled."""
+        path = (self.gossiper.name, self.listener, self.story.subject, self.story.told_by)
+        return self.gossiper.world.errs(ErrorKind.GARBLE, *path)
+
+    @property
+    def tone(self) -> Tone:
+        """The tone in which it arrives."""
+        return self.story.tone.opposite if self.is_garbled else self.story.tone
+
+    @property
+    def heard_dialogue(self) -> tuple[Line, ...]:
+        """The dialogue as the listener hears it."""
+        if not self.is_garbled:
+            return self.dialogue
+        words = self.gossiper.words(GARBLED, subject=self.story.subject, tone=self.tone)
+        return tuple(line if line.speaker == self.listener else Line(line.speaker, words) for line in self.dialogue)
+
+    @property
+    def error(self) -> ErrorRow | None:
+        """The row of its error; None if it arrives as it was told."""
+        if not self.is_garbled:
+            return None
+        return {
+            "step": self.gossiper.world.step,
+            "kind": ErrorKind.GARBLE.value,
+            "agent": self.gossiper.name,
+            "other": self.listener,
+            "subject": self.story.subject,
+            "was": self.story.tone.value,
+            "became": self.tone.value,
+        }
+
     @property
     def is_first_hand(self) -> bool:
         """Whether this is first-order gossip."""
@@ -117,7 +160,7 @@ def _hearsay(message: Message, judgement: JudgementAnswer) -> Hearsay:
     return Hearsay(
         message.gossiper.name,
         judgement.summary,
-        message.story.tone is Tone.POSITIVE,
+        message.tone is Tone.POSITIVE,
         judgement.credibility,
     )
 
@@ -218,8 +261,8 @@ def judging(listener: Draft, message: Message) -> QuestionFlow[JudgementAnswer]:
         "gossiper": gossiper.name,
         "gossiper_opinion": listener.opinion(gossiper.name, gossiper.role),
         "subject": story.subject,
-        "tone": story.tone,
-        "dialogue": message.dialogue,
+        "tone": message.tone,
+        "dialogue": message.heard_dialogue,
         "uncredible_share": listener.uncredible_share(),
         "opinion": opinion_of_subject(listener, story),
     }

@@ -43,6 +43,7 @@ class Interaction(EncounterStage):
         """Apply payoffs and memories, pair by pair."""
         for side in (side for encounter in encounters for side in encounter.sides):
             account = side.account
+            side.log_errors()
             side.census.meet(side.name, account.payoff, completed=side.completed)
             side.remember(
                 account.text,

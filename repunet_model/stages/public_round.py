@@ -72,6 +72,7 @@ class PublicRound(PopulationStage):
         """Publish and log the choices."""
         for citizen, declaration in zip(self._citizens, self._declarations, strict=True):
             citizen.agent.declared = declaration.cooperated
+            citizen.log_errors()
             self.world.log.add(
                 DECLARATIONS,
                 {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from repunet_model.agents import RepuNetAgent
+    from repunet_model.error_rates import ErrorKind, ErrorRates
     from repunet_model.games.base import Game
     from repunet_model.mechanism import Mechanism
     from repunet_model.network import SocialNetwork
@@ -139,6 +140,7 @@ class StepContext:
 
     Attributes:
         mechanism: The switches as they act in the mode and game of the run.
+        errors: The probability of each kind of error.
         fused: Whether sequences of questions are asked in one call.
         agents: The agents by name, in the order of the population.
         standings: The mean scores of agents over all records.
@@ -151,6 +153,7 @@ class StepContext:
     mechanism: Mechanism
     fused: bool
     dialogue_turns: int
+    errors: ErrorRates
     agents: Mapping[str, RepuNetAgent]
     network: SocialNetwork
     standings: Standings
@@ -162,6 +165,11 @@ class StepContext:
     def random(self, *key: str) -> Random:
         """Return the random stream of a purpose in this step."""
         return self.streams.at(self.step, *key)
+
+    def errs(self, kind: ErrorKind, *key: str) -> bool:
+        """Draw whether an error of a kind happens, by what it concerns; the same at each call."""
+        rate = self.errors.of(kind)
+        return rate > 0 and self.random("error", kind, *key).random() < rate
 
 
 class Census:

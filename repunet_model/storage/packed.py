@@ -43,7 +43,7 @@ def pack(run: StepReader, step: int, more: Iterable[str] = ()) -> Row:
 
 def unpack(packed: Mapping[str, Any]) -> list[StoredStep]:
     """Return the steps that `pack` packed; raise LookupError, TypeError or ValueError if they are damaged."""
-    built_in = [name for name, table in TABLES.items() if table.is_built_in]
+    built_in = [name for name, table in TABLES.items() if table.is_in_every_step]
     steps: list[StoredStep] = []
     for number, step in enumerate(packed["steps"]):
         SocialNetwork.from_dict(step["state"]["network"])

@@ -71,7 +71,7 @@ class Step:
         """
         documents = {name: self._document(name) for name in ("state", "metrics", "usage")}
         rows = {name: self._table(name) for name in TABLES}
-        tables = {name: rows[name] for name, table in TABLES.items() if table.is_built_in or rows[name]}
+        tables = {name: rows[name] for name, table in TABLES.items() if table.is_in_every_step or rows[name]}
         folder.write_step(self.number, documents, tables)
 
     @cached_property

@@ -41,7 +41,8 @@ class Table[R: Mapping[str, Any]]:
         is_exported: Whether `export` writes it.
         in_words: Returns a row as a line of text for `show`; None for tables that `show` does not list, or lists in a
             form of its own.
-        is_built_in: Whether its rows are those of this package; other tables have a file only in steps that add rows.
+        is_built_in: Whether its rows are those of this package.
+        is_in_every_step: Whether every step has a file of it; other tables have one only in steps that add rows.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Table[R: Mapping[str, Any]]:
         *,
         is_exported: bool = True,
         in_words: Callable[[R], str] | None = None,
+        is_optional: bool = False,
     ) -> None:
         """Make a table known by its name.
 
@@ -61,6 +63,7 @@ class Table[R: Mapping[str, Any]]:
             meaning: What a row stands for.
             is_exported: Whether `export` writes it.
             in_words: Returns a row as a line of text for `show`.
+            is_optional: Whether a table of this package has a file only in steps that add rows.
 
         Raises:
             ConfigurationError: If the name cannot be that of a file, or another file has made a table of this name.
@@ -76,6 +79,7 @@ class Table[R: Mapping[str, Any]]:
         self.in_words: Callable[[Any], str] | None = in_words
         self._module: str = row.__module__
         self.is_built_in = self._module.startswith("repunet_model.")
+        self.is_in_every_step = self.is_built_in and not is_optional
         TABLES[name] = self
 
     def columns_with(self, facts: Mapping[str, Column]) -> dict[str, Column]:
@@ -205,6 +209,18 @@ class DeclarationRow(TypedDict):
     reason: Annotated[str, "the reason the agent gives in public"]
 
 
+class ErrorRow(TypedDict):
+    """An error: an act, a perception or a message that differs from what was decided, done or told."""
+
+    step: Annotated[int, "step of the error"]
+    kind: Annotated[str, "slip, misperception or garble"]
+    agent: Annotated[str, "name of the agent that acted, that perceived, or that told the message"]
+    other: Annotated[str, "name of its partner, or of the listener; empty for a public choice"]
+    subject: Annotated[str, "name of the agent that acted, or that the message is about"]
+    was: Annotated[str, "what was decided, done or told: cooperation or defection, or the tone of the message"]
+    became: Annotated[str, "what was done, seen or heard in its place"]
+
+
 class CallRow(TypedDict, total=False):
     """An answered question; optional columns are absent where they do not apply."""
 
@@ -222,12 +238,19 @@ class CallRow(TypedDict, total=False):
     thought: Annotated[str, "the model's reasoning before its reply, where the endpoint returned it"]
 
 
+def _error_in_words(row: ErrorRow) -> str:
+    towards = f" and {row['other']}" if row["other"] else ""
+    about = f", about {row['subject']}" if row["subject"] != row["agent"] else ""
+    return f"{row['kind']}: {row['agent']}{towards}{about}: {row['was']} became {row['became']}"
+
+
 INTERACTIONS = Table("interactions", InteractionRow, "an encounter")
 EVENTS = Table("events", EventRow, "an encounter as one side remembers it")
 RECORDS = Table("records", RecordRow, "a reputation record that was written")
 GOSSIP = Table("gossip", GossipRow, "a message of gossip")
 TIES = Table("ties", TieRow, "a tie that was made or cut")
 DECLARATIONS = Table("declarations", DeclarationRow, "a public choice")
+ERRORS = Table("errors", ErrorRow, "an error", in_words=_error_in_words, is_optional=True)
 CALLS = Table("calls", CallRow, "a question that was answered", is_exported=False)
 
 

@@ -13,6 +13,7 @@ A file with a sweep::
     reputation = [true, false]
     gossip = [true, false]
     mechanism = ["paper", {base = "published", second_order = "off"}]
+    errors = ["none", "slip=0.05", {slip = 0.05, garble = 0.02}]
     backend = "rules"
     n_agents = [20, 50]
 
@@ -51,7 +52,6 @@ from repunet_model.backends.setup import has_rules
 from repunet_model.config import FIELD_OF, RunConfig, mode_of, name_of
 from repunet_model.errors import ConfigurationError
 from repunet_model.jobs.job import LimitsTable, NewRun, RunName, Section, Steps, parsed
-from repunet_model.mechanism import Mechanism
 from repunet_model.storage import to_json
 from repunet_model.sweep.design import Kind, designed
 from repunet_model.util.files import read_toml
@@ -91,7 +91,7 @@ class Grid:
             checked[FIELD_OF[name]] = [getattr(config, FIELD_OF[name]) for config in configs]
         self.values = {
             field: checked.get(field, [default])
-            for field, default in RunConfig().model_dump().items()
+            for field, default in RunConfig()
             if field not in ("seed", "game_parameters")
         }
         tables = parsed(_Tables, {name: table[name] for name in _Tables.model_fields if name in table}, where)
@@ -99,7 +99,8 @@ class Grid:
 
     def stored(self) -> dict[str, Any]:
         """Return the grid in the form that the constructor takes."""
-        plain = {**self.values, "mechanism": [str(Mechanism.read(value)) for value in self.values["mechanism"]]}
+        texts = {field: [str(value) for value in self.values[field]] for field in ("mechanism", "errors")}
+        plain = {**self.values, **texts}
         own = {name_of(field): values for field, values in plain.items()}
         return {**own, "game": self.game, "rules": self.rules}
 

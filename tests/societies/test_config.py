@@ -31,7 +31,7 @@ def test_the_model_takes_just_the_parameters_that_are_described() -> None:
     signature = inspect.signature(RepuNetModel).parameters
     assert set(signature) == keywords | NO_PARAMETERS
     for field, described in RunConfig.model_fields.items():
-        if field not in {"seed", "backend_for", "game_parameters", "mechanism"}:
+        if field not in {"seed", "backend_for", "game_parameters", "mechanism", "errors"}:
             assert signature[field].default == described.default, field
         assert f" {'rng' if field == 'seed' else field}: " in (RepuNetModel.__init__.__doc__ or "")
 
@@ -143,8 +143,11 @@ def test_a_mechanism_is_given_as_text_as_a_table_and_as_an_object(
     assert len(rows) == 2 * 4
     Path("sweep.toml").write_text(
         'steps = 1\n[grid]\nn_agents = 4\nmechanism = ["paper", "published", {second_order = "off"}]\n'
+        'errors = ["none", {slip = 1.0}]\n'
     )
     assert main(["sweep", "sweep.toml"]) == 0
     assert main(["sweep", "sweep.toml"]) == 0
     swept = pd.read_parquet("sim_storage/sweep/results.parquet")
     assert set(swept["mechanism"]) == {"paper", "published", "paper,second_order=off"}
+    assert set(swept["errors"]) == {"none", "slip=1.0"}
+    assert set(swept["slips"].dropna()) == {4}

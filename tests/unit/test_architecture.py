@@ -14,7 +14,7 @@ from tests import ROOT, mesa_names
 
 LAYERS = [
     {"errors", "rng", "util", "extensions"},
-    {"mechanism"},
+    {"mechanism", "error_rates"},
     {"config", "stability"},
     {"reputation", "network", "memory", "personas"},
     {"questions", "storage"},

@@ -23,6 +23,7 @@ from repunet_model.backends.endpoint import Sampling
 from repunet_model.backends.mind import Mind, Rules
 from repunet_model.backends.rules import evaluate, update_record
 from repunet_model.config import RATIONAL
+from repunet_model.error_rates import MEASURE_OF, ErrorKind, ErrorRates
 from repunet_model.errors import ConfigurationError
 from repunet_model.games import GAMES, find
 from repunet_model.games.parameters import limits
@@ -100,6 +101,14 @@ def test_switches() -> None:
     for switch in Mechanism.model_fields:
         told = described(switch)
         assert f"| `{switch}` | {told.paper} | {told.code} | {in_words(getattr(PAPER, switch))} |\n" in page
+
+
+def test_errors() -> None:
+    games = {kind: [name for name in OWN_GAMES if kind in find(name).errors] for kind in ErrorKind}
+    assert table("error") == [
+        [kind, ErrorRates.model_fields[kind].description, ", ".join(games[kind]) or "all, with gossip"]
+        for kind in ErrorKind
+    ]
 
 
 @pytest.mark.parametrize(("name", "value"), column("constant").items())
@@ -249,7 +258,7 @@ def test_games() -> None:
 def test_measures() -> None:
     told = [name for names in column("measure") for name in names.split(", ")]
     assert len(told) == len(set(told))
-    assert set(told) == {*MEASURES, *(rate for name in OWN_GAMES for rate in find(name).rates)}
+    assert set(told) == {*MEASURES, *MEASURE_OF.values(), *(rate for name in OWN_GAMES for rate in find(name).rates)}
 
 
 def test_personas() -> None:
