@@ -40,7 +40,8 @@ def rows(folder: Path, table: str) -> list[dict[str, Any]]:
 def test_errors_are_given_as_text_as_a_table_and_as_an_object() -> None:
     given: list[Any] = ["slip=0.05, garble=0.1", {"garble": "0.1", "slip": 0.05}, ErrorRates(slip=0.05, garble=0.1)]
     assert {str(run(0, errors=each).config.errors) for each in given} == {"slip=0.05,garble=0.1"}
-    assert {str(ErrorRates.read(each)) for each in ("none", "", {}, "slip=0", "slip=-0.0")} == {"none"}
+    none: list[Any] = ["none", "", {}, "slip=0", "slip=-0.0"]
+    assert {str(ErrorRates.read(each)) for each in none} == {"none"}
     assert str(ErrorRates(slip=1e-9)) == "slip=1e-09"
     assert run(0, errors="slip=0.1").config.conditions == "reputation and gossip, errors slip=0.1"
 
