@@ -175,6 +175,7 @@ class GameContract(ABC):
         kinds = [*find(self.game).errors, ErrorKind.GARBLE]
         parameters: dict[str, Any] = {
             "errors": dict.fromkeys(kinds, 0.5),
+            "backend": RulesBackend(TALKATIVE),
             "activation": activation,
             "questions": questions,
             "n_agents": 6,
@@ -196,7 +197,7 @@ class GameContract(ABC):
         parted = RepuNetModel.load(tmp_path / "parted")
         for _ in range(2):
             parted.step()
-        self.run(4, run_name="again", backend=f"replay:{tmp_path / 'whole'}", **parameters)
+        self.run(4, run_name="again", **{**parameters, "backend": f"replay:{tmp_path / 'whole'}"})
         assert contents(tmp_path / "parted") == contents(tmp_path / "again") == contents(tmp_path / "whole")
         assert parted.measures == whole.measures
 

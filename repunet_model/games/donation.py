@@ -20,6 +20,7 @@ from pydantic import Field
 
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
+from repunet_model.error_rates import ErrorKind
 from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome
 from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.memory import Event
@@ -81,6 +82,7 @@ class Donation(Game):
         "gift_reason": Column(str, "reason of the donor"),
     }
     choices = (Give,)
+    errors = (ErrorKind.SLIP, ErrorKind.MISPERCEPTION)
 
     async def play(self, first: Player, second: Player) -> Outcome:
         """Ask the donor."""
@@ -95,7 +97,7 @@ class Donation(Game):
                 parameters=self.parameters,
             )
         )
-        gave = answer.decision is Gift.GIVE
+        gave = donor.does(answer.decision is Gift.GIVE)
         return Outcome(
             accounts=(self._account(donor, gave=gave, is_donor=True), self._account(recipient, gave=gave)),
             course=EncounterStatus.COMPLETED,
@@ -103,13 +105,14 @@ class Donation(Game):
         )
 
     def _account(self, player: Player, *, gave: bool, is_donor: bool = False) -> PlayerOutcome:
+        """Return the encounter for a side, in words as it sees the donor's act."""
         cost, benefit = self.parameters.cost, self.parameters.benefit
         return PlayerOutcome(
             payoff=Decimal(0) if not gave else -cost if is_donor else benefit,
             cooperated=gave if is_donor else None,
             text=player.words(
                 "donation_account.j2",
-                gave=gave,
+                gave=gave if is_donor else player.sees(gave),
                 is_donor=is_donor,
                 partner=player.partner,
                 cost=cost,
