@@ -14,7 +14,7 @@ from repunet_model.reputation import score_of
 from repunet_model.results.tables import measures_of
 from repunet_model.storage import Manifest, RunFolder, StepReader
 from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES, Table
-from repunet_model.util.text import path_of
+from repunet_model.util.text import counted, path_of
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -58,7 +58,7 @@ class StoredRun:
         self.last_step: int = run.last
 
     def __repr__(self) -> str:
-        return f"<StoredRun {self.folder.path}: {self.manifest.config.game}, {self.last_step} steps>"
+        return f"<StoredRun {self.folder.path}: {self.manifest.config.game}, {counted(self.last_step, 'step')}>"
 
     @cached_property
     def personas(self) -> pd.DataFrame:

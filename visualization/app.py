@@ -26,7 +26,7 @@ from repunet_model.report.tables import spending
 from repunet_model.results.interview import Interviewed, interview, talking
 from repunet_model.storage import StepReader, run_names
 from repunet_model.util import event_loop
-from repunet_model.util.text import command
+from repunet_model.util.text import command, counted
 from visualization import components, drawing, widgets
 from visualization.society import Core, Society, backends
 
@@ -178,7 +178,7 @@ def Spending(core: Core) -> None:
     with solara.Warning(classes=["rn-spending"], dense=True, icon=False), solara.Row(style=row):
         solara.Text(
             f"{who.get('model', who['backend'])} answers: every step asks it, and that may cost money. So far "
-            f"{model.calls:,} calls, {spending(model.usage)}."
+            f"{counted(model.calls, 'call')}, {spending(model.usage)}."
         )
         if core.is_busy:
             widgets.Pulse(milliseconds=400, event_beat=lambda _: set_beats(beats + 1))

@@ -15,6 +15,7 @@ from repunet_model.chronicle import Chronicle
 from repunet_model.personas import Disposition
 from repunet_model.reputation import RecordUpdate
 from repunet_model.storage.schema import GOSSIP
+from repunet_model.util.text import counted
 from visualization import palette
 
 Drawn = dict[str, Any]
@@ -76,7 +77,7 @@ def subtitle(chronicle: Chronicle) -> str:
     answered = ", ".join(
         name if count == len(chronicle.personas) else f"{name} ({count})" for name, count in who.items()
     )
-    people = f"{len(chronicle.personas)} agents"
+    people = counted(len(chronicle.personas), "agent")
     return f"{in_words(config.game)} · {config.conditions} · {people} · {answered} · seed {config.seed}"
 
 

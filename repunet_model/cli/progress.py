@@ -15,7 +15,7 @@ import typer
 from repunet_model.backends.waits import in_words
 from repunet_model.errors import RepuNetError
 from repunet_model.util.screen import make_console, say
-from repunet_model.util.text import to_go_on
+from repunet_model.util.text import counted, to_go_on
 
 if TYPE_CHECKING:
     from repunet_model.backends.base import Usage
@@ -56,7 +56,7 @@ def run_and_show(
     say_how_asked(model.usage)
     if rule is not None:
         console.print(
-            f"Not stable after {model.steps} steps." if found is None else f"The run is {found}.",
+            f"Not stable after {counted(model.steps, 'step')}." if found is None else f"The run is {found}.",
             soft_wrap=True,
             highlight=False,
         )
@@ -141,7 +141,7 @@ def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Cal
         max_refresh = 0.2
 
         def render(self, task: display.Task) -> Text:
-            return Text(f"{model.calls:,} calls · {spending(model.usage)}{waiting(model.limits.waits)}")
+            return Text(f"{counted(model.calls, 'call')} · {spending(model.usage)}{waiting(model.limits.waits)}")
 
     bar = (display.TextColumn(label), display.BarColumn(), display.MofNCompleteColumn())
     with display.Progress(*bar, Counters(), display.TimeRemainingColumn(), console=console) as progress:
@@ -198,7 +198,7 @@ def showing_jobs(jobs: Runner, seconds: float = 0.0) -> Iterator[Callable[[JobOu
     def total() -> str:
         calls, usage = jobs.total()
         left = "" if jobs.seconds_left is None else f", {jobs.seconds_left:.0f} s left"
-        counts = f"{jobs.steps_done}/{jobs.steps_wanted} steps, {calls:,} calls, {spending(usage)}{left}"
+        counts = f"{jobs.steps_done}/{jobs.steps_wanted} steps, {counted(calls, 'call')}, {spending(usage)}{left}"
         return f"{counts}{waiting(jobs.waits)}"
 
     if not console.is_terminal:
@@ -228,7 +228,7 @@ def _progress_lines(model: RepuNetModel, last: int, label: str) -> Callable[[], 
         if step == last or now - printed >= SECONDS_BETWEEN_LINES:
             printed = now
             left = (now - started) / (step - first) * (last - step)
-            counts = f"{model.calls:,} calls, {spending(model.usage)}, {left:.0f} s left"
+            counts = f"{counted(model.calls, 'call')}, {spending(model.usage)}, {left:.0f} s left"
             say(f"{label} {step}/{last}: {counts}", stderr=True)
 
     return done

@@ -10,7 +10,7 @@ import typer
 from repunet_model.cli.app import MODELS, app
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import say
-from repunet_model.util.text import command, quoted
+from repunet_model.util.text import command, counted, quoted
 
 prompts = typer.Typer(rich_markup_mode=None, help="Prompt sets: the wording of all prompts.")
 app.add_typer(prompts, name="prompts", rich_help_panel=MODELS)
@@ -32,10 +32,10 @@ def export(
         if any(folder.iterdir()):
             raise ConfigurationError(f"{folder}: is not empty; name a new folder")
         for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise ConfigurationError(f"{folder}: {error.strerror or error}") from None
-    say(f"{len(files)} files in {folder}; when you have edited them: {command('prompts check')} {quoted(folder)}")
+    say(f"{counted(len(files), 'file')} in {folder}; after your edits: {command('prompts check')} {quoted(folder)}")
 
 
 @prompts.command()

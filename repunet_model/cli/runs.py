@@ -41,7 +41,7 @@ from repunet_model.config import RunConfig, changeable
 from repunet_model.errors import ConfigurationError
 from repunet_model.stability import StabilityRule
 from repunet_model.util.screen import make_console, say
-from repunet_model.util.text import at_step, command, quoted, to_go_on
+from repunet_model.util.text import at_step, command, counted, quoted, to_go_on
 
 if TYPE_CHECKING:
     from repunet_model.jobs.resume import Resumed
@@ -127,7 +127,7 @@ def make_seed(
         begun = start(config, storage, environment(endpoints=endpoints), people)
         model = begun.make(begun.who(), None, storage=storage, run_name=sim_name)
     with model:
-        say(f"Seed: {folder_of(model).path} ({len(model.agents)} agents)")
+        say(f"Seed: {folder_of(model).path} ({counted(len(model.agents), 'agent')})")
     say(f"Run it with: {command(f'run --from {quoted(folder_of(model).path)}')}")
 
 
@@ -228,7 +228,7 @@ def estimate(config: RunConfig, steps: Steps = 5, prices: PriceFile = None, endp
             model.step()
             done()
     console = make_console()
-    console.print(usage_table(model.usage_by_question, f"Estimated cost of {steps} steps"))
+    console.print(usage_table(model.usage_by_question, f"Estimated cost of {counted(steps, 'step')}"))
     if len(by_backend := model.costs_by_backend) > 1:
         console.print(usage_table(by_backend, "The same by backend", "backend"))
     per_step = model.usage.tokens / steps

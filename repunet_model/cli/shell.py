@@ -31,6 +31,7 @@ from repunet_model.storage import RunFolder, StepReader, run_names
 from repunet_model.util.text import (
     SCENARIOS,
     at_step,
+    counted,
     one_line,
     scenario,
     scenario_names,
@@ -258,7 +259,7 @@ class Shell:
         data = model.datacollector.get_model_vars_dataframe()
         calls, tokens = data["calls"].sum(), data["tokens"].sum()
         dollars = f", ${model.limits.purse.spent_usd:,.4f}" if model.limits.purse.spent_usd else ""
-        self._say(f"{calls:,} calls, {tokens:,} tokens{dollars}")
+        self._say(f"{counted(calls, 'call')}, {counted(tokens, 'token')}{dollars}")
 
     def _save(self, model: RepuNetModel) -> None:
         """Verify that the run is stored, and show its folder."""

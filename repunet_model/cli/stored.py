@@ -12,7 +12,7 @@ from repunet_model.cli.app import DATA, LOOK, app
 from repunet_model.cli.options import RunAtStep, Storage, assignment, open_at_step, parse_scenario, parse_yes_no
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import make_console, say
-from repunet_model.util.text import command, path_of, quoted
+from repunet_model.util.text import command, counted, path_of, quoted
 
 LAYOUTS = ("published", "graphml", "gexf", "csv", "parquet")
 
@@ -35,10 +35,10 @@ def check(
         go_on = f"to go on from a whole step N: {command('resume')} {quoted(folder.path)}/step_N"
         if any(folder.damages(0)):
             go_on = "it cannot be gone on with, since every step rests on the manifest and on step 0"
-        say(f"{len(damages)} damages; {go_on}")
+        say(f"{counted(len(damages), 'problem')}; {go_on}")
         raise typer.Exit(1)
     found = stopping.noted(folder)
-    say(f"{folder.path}: whole, {folder.steps()[-1]} steps{'' if found is None else f'; {found}'}")
+    say(f"{folder.path}: whole, {counted(folder.steps()[-1], 'step')}{'' if found is None else f'; {found}'}")
 
 
 @app.command(rich_help_panel=LOOK)
@@ -75,8 +75,19 @@ def profile(run_folder: RunAtStep, storage: Storage = Path("sim_storage")) -> No
         raise ConfigurationError(f"{run.folder.path} has no steps yet: there is nothing that could have waited")
     profiles = [profiling.of_step(run, step) for step in range(1, last + 1)]
     make_console().print(profiling.table(profiles))
-    say(f"The critical path of step {last}: {len(profiles[-1].path)} calls, each of which waits for the one before.")
+    path = counted(len(profiles[-1].path), "call")
+    say(f"The critical path of step {last}: {path}, each of which waits for the one before.")
     for line in profiling.path_in_words(profiles[-1]):
+        say(line)
+
+
+@app.command(rich_help_panel=LOOK)
+def methods(run_folder: RunAtStep, storage: Storage = Path("sim_storage")) -> None:
+    """Write a methods paragraph of a stored run, from its manifest, with the references to cite."""
+    from repunet_model.results.methods import of_run
+
+    run, _ = open_at_step(run_folder, storage)
+    for line in of_run(run):
         say(line)
 
 

@@ -34,7 +34,7 @@ from repunet_model.cli.sweeps import (
 )
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import say
-from repunet_model.util.text import check_name, command, quoted
+from repunet_model.util.text import check_name, command, counted, quoted
 
 if TYPE_CHECKING:
     from repunet_model.backends.endpoints import Environment
@@ -156,7 +156,8 @@ def study(
         say_what_was_not_taken(rows)
         if incomplete:
             show_incomplete(incomplete)
-            say(f"The study goes on with the same command: {len(incomplete)} runs of {folder.path} are not whole.")
+            left = f"not whole in {folder.path}: {counted(len(incomplete), 'run')}"
+            say(f"The study goes on with the same command; {left}.")
             exit_unless_done(incomplete)
         gathered.append((folder, rows))
     evidence = read(gathered[0][0].whole_runs())

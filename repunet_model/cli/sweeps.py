@@ -30,7 +30,7 @@ from repunet_model.config import RunConfig, name_of
 from repunet_model.errors import ConfigurationError
 from repunet_model.stability import OPTION
 from repunet_model.util.screen import make_console, say
-from repunet_model.util.text import at_step, check_name
+from repunet_model.util.text import at_step, check_name, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,8 +204,12 @@ def say_design(prepared: Prepared, prices: Prices) -> None:
 
     cost = estimated(prepared, prices, lambda *_: None)
     seeds, runs = len(sweep.seeds), len(prepared.cells)
-    size = f"{runs // seeds} cells × {seeds} seeds = {runs} runs of {sweep.steps} steps"
-    say(f"Design: {size}; {cost_in_words(cost['requests'], cost['tokens'], cost['usd'])}.", stderr=True)
+    size = f"{counted(runs // seeds, 'cell')} × {counted(seeds, 'seed')} = {counted(runs, 'run')}"
+    size += f" of {counted(sweep.steps, 'step')}"
+    say(
+        f"Design: {size}; {cost_in_words(cost['requests'], cost['tokens'], cost['usd'])}.",
+        stderr=True,
+    )
     for note in sweep.notes:
         say(f"  {note}", stderr=True)
 
@@ -282,4 +286,4 @@ def report(
 
     runs, not_whole = stored_runs(paths, storage)
     page.write(read(runs), out, title or f"RepuNet: {', '.join(paths)}", not_whole=not_whole)
-    say(f"Report: {out / 'index.html'} ({len(runs)} runs)")
+    say(f"Report: {out / 'index.html'} ({counted(len(runs), 'run')})")

@@ -68,7 +68,7 @@ from repunet_model.stability import OPTION
 from repunet_model.storage import StepReader, stopping
 from repunet_model.util import files
 from repunet_model.util.files import read_toml
-from repunet_model.util.text import one_line, to_go_on, visible
+from repunet_model.util.text import counted, one_line, to_go_on, visible
 
 OFFLINE_AT_ONCE = 2
 """The number of concurrent jobs without an endpoint; they compute on one event loop, so more gain nothing."""
@@ -355,5 +355,5 @@ def _step_line(model: RepuNetModel) -> str:
     """Format the rates and the cost of the last step of a model."""
     rates = {name: model.measures[name] for name in games.find(model.config.game).rates}
     shown = ", ".join(f"{name} {'-' if rate is None else f'{rate:.3g}'}" for name, rate in rates.items())
-    calls, usage = model.measures["calls"], model.step_usage
-    return f"step {model.steps}: {shown}; {calls:,} calls, {usage.tokens:,} tokens, ${usage.usd:,.4f}"
+    calls, usage = int(model.measures["calls"] or 0), model.step_usage
+    return f"step {model.steps}: {shown}; {counted(calls, 'call')}, {counted(usage.tokens, 'token')}, ${usage.usd:,.4f}"

@@ -14,6 +14,7 @@ from repunet_model.report.drawing import BLUE, VERMILION, draw_network, network_
 from repunet_model.report.tables import WINDOW, share_in_words
 from repunet_model.results.tables import PHASE, cooperation_by_agent
 from repunet_model.util import files
+from repunet_model.util.text import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +81,7 @@ def _draw_cooperation(ax: Axes, models: Mapping[str, RepuNetModel]) -> None:
         ends[label] = (float(smooth.iloc[-1]), colour)
     model = next(iter(models.values()))
     ax.set(xlabel="step", ylabel="cooperation rate (cooperations / choices)", xlim=(0.5, model.steps + 0.5))
-    ax.set_title(f"{len(model.graph)} agents, seed {model.config.seed}\n(bold: mean of {WINDOW} steps)")
+    ax.set_title(f"{counted(len(model.graph), 'agent')}, seed {model.config.seed}\n(bold: mean of {WINDOW} steps)")
     tidy_axes(ax, share=True)
     _label_ends(ax, ends)
 

@@ -13,7 +13,7 @@ from repunet_model.mechanism import Mechanism
 from repunet_model.questions.prompt_sets import packaged_names
 from repunet_model.report.evidence import Evidence, Run, label_of, varying
 from repunet_model.report.sections import Section, Table
-from repunet_model.util.text import visible
+from repunet_model.util.text import counted, visible
 
 LAYERS = {
     "wording": ("neutral", "guided", "plain", "formal"),
@@ -147,7 +147,7 @@ def section(evidence: Evidence) -> Section:
         rows.append([name, "varied" if own else "not varied", visible("; ".join(words) or "–"), DIMENSIONS[name]])
     seeds = len({run.apart for run in evidence.runs})
     caption = (
-        f"Dimensions on which a result may hang, with {seeds} seed{'s' if seeds != 1 else ''}. What is not varied was "
+        f"Dimensions on which a result may hang, with {counted(seeds, 'seed')}. What is not varied was "
         "not audited: the result may hang on it."
     )
     headings = ["dimension", "in these runs", "values", "what belongs to it"]

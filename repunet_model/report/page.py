@@ -37,7 +37,7 @@ from repunet_model.results.tables import PHASE
 from repunet_model.storage import stopping
 from repunet_model.storage.manifest import made_by
 from repunet_model.util import files
-from repunet_model.util.text import ranges, visible
+from repunet_model.util.text import counted, ranges, visible
 
 MARKER = "report.json"
 """The file that marks a folder as a report, which may be replaced."""
@@ -148,10 +148,10 @@ def lead(evidence: Evidence) -> str:
     games = ", ".join(dict.fromkeys(panel.title for panel in evidence.panels))
     runs, seeds = len(evidence.runs), len({run.seed for run in evidence.runs} - {None})
     last = sorted({run.last_step for run in evidence.runs})
-    steps = f"{last[0]} steps" if len(last) == 1 else f"{last[0]} to {last[-1]} steps"
+    steps = counted(last[0], "step") if len(last) == 1 else f"{last[0]} to {last[-1]} steps"
     backends = ", ".join(dict.fromkeys(_backend(run) for run in evidence.runs))
     return (
-        f"{games}. {runs} run{'s' if runs > 1 else ''} ({seeds or 'no'} seed{'s' if seeds > 1 else ''}; "
+        f"{games}. {counted(runs, 'run')} ({counted(seeds, 'seed') if seeds else 'no seed'}; "
         f"{', '.join(evidence.modes)}) of {steps}; answered by {backends}."
     )
 

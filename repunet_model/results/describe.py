@@ -13,7 +13,7 @@ from repunet_model.questions.base import said
 from repunet_model.reputation import score_of
 from repunet_model.storage import to_json
 from repunet_model.storage.schema import CALLS, DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES
-from repunet_model.util.text import one_line
+from repunet_model.util.text import counted, one_line
 
 if TYPE_CHECKING:
     from repunet_model.memory import Event
@@ -91,7 +91,7 @@ def _costs(step: Step) -> Iterator[str]:
         for name, usage in usages.items():
             if usage.attempts:
                 price = "price unknown" if usage.unpriced_tokens else f"${usage.usd:,.4f}"
-                yield f"  {name}: {usage.attempts:,} requests, {usage.tokens:,} tokens, {price}"
+                yield f"  {name}: {counted(usage.attempts, 'request')}, {counted(usage.tokens, 'token')}, {price}"
 
 
 def of_agent(run: StepReader, name: str, last: int, *, thoughts: bool = False) -> Iterator[str]:

@@ -15,6 +15,7 @@ from repunet_model.study import claims
 from repunet_model.study.claims import Claim, Finding
 from repunet_model.study.plan import Plan, cost_in_words
 from repunet_model.study.sentiment import classifier
+from repunet_model.util.text import counted
 
 NO_PLAN = "No plan was written before these runs (study --plan), so that every answer is exploratory."
 
@@ -122,7 +123,7 @@ def _followed(own: Evidence, plan: Plan, before: Sequence[str], planned: Sequenc
 def _some(names: Sequence[str]) -> str:
     """Name some runs, with the right verb."""
     shown = ", ".join(names[:SHOWN_RUNS]) + (f" and {len(names) - SHOWN_RUNS} more" if len(names) > SHOWN_RUNS else "")
-    return f"{len(names)} run{'s' if len(names) > 1 else ''} ({shown}) {'were' if len(names) > 1 else 'was'}"
+    return f"{counted(len(names), 'run')} ({shown}) {'were' if len(names) > 1 else 'was'}"
 
 
 def _changed(plan: Plan, asked: Sequence[Claim], later: Sequence[Claim]) -> list[str]:

@@ -50,6 +50,11 @@ def scenario_names() -> list[str]:
     return [first[game] for game in dict.fromkeys(SCENARIOS.values())]
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural (with "s") unless the number is 1."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def one_of(names: Sequence[str]) -> str:
     """Join two or more names by commas, the last one by "or"."""
     return f"{', '.join(names[:-1])} or {names[-1]}"

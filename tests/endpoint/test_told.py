@@ -115,7 +115,7 @@ def test_damage_to_the_beginning_leaves_no_way_to_go_on(run: Path, capsys: pytes
     (run / "step_0" / "state.json").write_text("{}")
     capsys.readouterr()
     assert main(["check", "demo"]) == 1
-    assert capsys.readouterr().out.splitlines()[-1].startswith("1 damages; it cannot be gone on with")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 problem; it cannot be gone on with")
 
 
 def test_damage_is_listed_with_the_way_to_go_on(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +124,7 @@ def test_damage_is_listed_with_the_way_to_go_on(run: Path, capsys: pytest.Captur
     assert main(["check", "demo"]) == 1
     first, last = capsys.readouterr().out.splitlines()
     assert first.startswith("sim_storage/demo/step_1/state.json is not what was written")
-    assert last.startswith("1 damages; to go on from a whole step N: ")
+    assert last.startswith("1 problem; to go on from a whole step N: ")
     assert last.endswith(" resume sim_storage/demo/step_N")
 
 

@@ -85,7 +85,7 @@ def test_a_fraction_says_its_size_and_what_is_confounded_and_goes_on(capsys: pyt
     words += " --workers 1 --design fraction"
     assert main(words.split()) == 0
     said = capsys.readouterr().err
-    assert "Design: 8 cells × 2 seeds = 16 runs of 1 steps; no request to an endpoint." in said
+    assert "Design: 8 cells × 2 seeds = 16 runs of 1 step; no request to an endpoint." in said
     assert "No main effect is confounded with another one" in said
     assert "reputation × gossip = game.temptation × rules.precision" in said
     folder = SweepFolder.open(Path("sim_storage/sweep"))

@@ -95,7 +95,7 @@ def test_steps_before_a_missing_one_can_be_used(
     assert main(["check", "it", *storage]) == 1
     shown = capsys.readouterr().out
     assert "step 3 is missing" in shown
-    assert "1 damages; to go on from a whole step N" in shown
+    assert "1 problem; to go on from a whole step N" in shown
     assert main(["show", "it/step_2", *storage]) == 0
     assert main(["report", "it/step_2", "--out", str(tmp_path / "a" / "report"), *storage]) == 0
     assert "2 steps" in (tmp_path / "a" / "report" / "index.html").read_text(encoding="utf-8")
