@@ -397,8 +397,8 @@ class RunConfig(BaseModel):
     def of_manifest(cls, manifest: Mapping[str, Any]) -> Self:
         """Read the parameters that a manifest holds as values; those in `RESOLVED` get their defaults.
 
-        A parameter that the run's version of this package did not have gets its default; the mechanism of runs before
-        format 5 is `published`.
+        A parameter or switch that the run's version of this package did not have gets its default; the mechanism of
+        runs before format 5 is `published`.
 
         Raises:
             ConfigurationError: If a parameter is missing or invalid.
@@ -406,6 +406,8 @@ class RunConfig(BaseModel):
         known = {name: manifest[name] for name in cls.model_fields if name in manifest and name not in RESOLVED}
         if known.get("mechanism") is None:
             known["mechanism"] = PUBLISHED.model_dump(mode="json")
+        if isinstance(known["mechanism"], Mapping):
+            known["mechanism"] = {**PAPER.model_dump(mode="json"), **known["mechanism"]}
         for name in _IN_ALL_FORMATS:
             if name not in known:
                 raise ConfigurationError(f"{name} is missing")

@@ -38,6 +38,21 @@ class Partners(StrEnum):
     RANDOM = "random"  # Ties do not count.
 
 
+class Institution(StrEnum):
+    """What everybody is shown of the past of others."""
+
+    PRIVATE = "private"  # Its own records of them.
+    BOARD = "board"  # The latest reports that agents made of them in public.
+    SCORE = "score"  # The mean of all records of them.
+    IMAGE = "image"  # A count of their acts that the environment keeps (Nowak & Sigmund 1998).
+    NONE = "none"  # Nothing.
+
+    @property
+    def is_public(self) -> bool:
+        """Whether everybody is shown the same."""
+        return self in (Institution.BOARD, Institution.SCORE, Institution.IMAGE)
+
+
 class PartnersWithoutRecords(StrEnum):
     """The same where agents keep no records of others."""
 
@@ -218,6 +233,17 @@ class Mechanism(BaseModel):
         BeforeValidator(_number),
         Switch("the agent's last encounters in its role that a choice shows", "yes; how many is not said", "5"),
     ] = 5
+    institution: Annotated[
+        Institution,
+        BeforeValidator(_member),
+        Switch(
+            "what agents are shown of others' past, and of their own standing, in choices, picks of partners and "
+            "decisions about ties: private (their own records), board (the latest public reports), score (the mean of "
+            "all records), image (a count of acts kept by the environment) or none",
+            "private records",
+            "private records",
+        ),
+    ] = Institution.PRIVATE
 
     def __str__(self) -> str:
         """Return the text that names these switches: a set, and what differs from it; the nearer set, `paper` first."""
@@ -276,16 +302,33 @@ class Mechanism(BaseModel):
     def within(self, *, reputation: bool, gossip: bool) -> Self:
         """Return the switches as they act in a mode: what the mode or another switch leaves without effect is off.
 
-        `partners` is then what applies to records or their absence, and `gossip_memory` is "always" or "never".
+        `partners` is then what applies to records or their absence, and `gossip_memory` is "always" or "never". Under
+        the institutions `board`, `image` and `none` agents keep no records. Under `none` the mechanism is that of a
+        mode without reputation; under the public institutions what they show stands for records where partners are
+        picked.
+
+        Raises:
+            ConfigurationError: If the institution means nothing here.
         """
-        peers, first_order = self.peer_records and reputation, self.first_order and gossip
+        institution = self.institution
+        if institution is not Institution.PRIVATE and not reputation:
+            raise ConfigurationError(
+                f"mechanism: institution={institution} needs reputation, which this mode lacks: leave it out, or turn "
+                "reputation on"
+            )
+        if institution is Institution.SCORE and not self.peer_records:
+            raise ConfigurationError(
+                "mechanism: institution=score is the mean of the records of others: turn peer_records on"
+            )
+        keeps = reputation and institution in (Institution.PRIVATE, Institution.SCORE)
+        peers, first_order = self.peer_records and keeps, self.first_order and gossip
         is_shown = self.gossip_memory is GossipMemory.ALWAYS or (
             self.gossip_memory is GossipMemory.WITHOUT_RECORDS and not peers
         )
-        partners = self.partners if peers else Partners(self.partners_without_records)
+        partners = self.partners if peers or institution.is_public else Partners(self.partners_without_records)
         return self.model_copy(
             update={
-                "self_records": self.self_records and reputation,
+                "self_records": self.self_records and keeps,
                 "peer_records": peers,
                 "first_order": first_order,
                 "second_order": self.second_order and first_order,

@@ -38,15 +38,15 @@ from repunet_model.memory import Memory
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import GIVEN, Persona, Population, describe
 from repunet_model.questions.prompt_sets import NEUTRAL, PromptSet
-from repunet_model.reputation import Standings
 from repunet_model.rng import Streams
 from repunet_model.stability import MEASURE, StabilityRule, Stopped
+from repunet_model.stages.institutions import PublicRecords
 from repunet_model.stages.step import in_order, run_step
 from repunet_model.stages.world import Desk, StepContext
 from repunet_model.stepping import SteppedModel
 from repunet_model.storage import Manifest, RunFolder, Step, StepReader, understood
 from repunet_model.storage.recorder import Recorder
-from repunet_model.storage.schema import GOSSIP, INTERACTIONS, TIES, Notice, State, StepLog
+from repunet_model.storage.schema import GOSSIP, INTERACTIONS, TIES, State, StepLog
 from repunet_model.util import event_loop
 from repunet_model.util.garbage import paused_collection
 
@@ -64,7 +64,7 @@ class RepuNetModel(SteppedModel):
         config: The parameters of the run; together with the replies they determine the results.
         population: The name of the population.
         network: Ties and blacklists.
-        scores: Mean score of each agent with records, over all records of it, averaged over its roles.
+        scores: Score of each agent with records, over all of them, averaged over its roles, or of an image or a board.
         measures: The measures of the last step: the game's rates, those of `measures.MEASURES`, and those registered.
         usage: Usage since this object was created.
         usage_by_question: Usage since this object was created, by name of the question.
@@ -186,13 +186,12 @@ class RepuNetModel(SteppedModel):
         self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._initial.tie(self.network, people, self._game.roles, self._streams)
         people = placed(config.population, people, self.network.graph, self._initial.kind, self._streams)
-        self._standings = Standings()
+        self._public = PublicRecords(self._mechanism.institution)
         start = self._game.parameters.start_resources
         self._agents_by_name = {
-            persona.name: RepuNetAgent(self, persona, self._first_learned(persona), self._standings, start)
+            persona.name: RepuNetAgent(self, persona, self._first_learned(persona), self._public.standings, start)
             for persona in people
         }
-        self._board: list[Notice] = []
         self.usage = Usage()
         self.usage_by_question: dict[str, Usage] = {}
         self.usage_by_backend: dict[str, Usage] = {}
@@ -336,8 +335,7 @@ class RepuNetModel(SteppedModel):
             errors=self.config.errors,
             agents=self._agents_by_name,
             network=self.network,
-            standings=self._standings,
-            board=self._board,
+            public=self._public,
             streams=self._streams,
             desk=desk,
             log=StepLog(),
@@ -388,7 +386,7 @@ class RepuNetModel(SteppedModel):
     def _measure(self, rates: Mapping[str, float | None], log: StepLog, calls: int) -> None:
         """Set scores and measures, given the game's rates, the rows and the number of calls of a step."""
         agents = self._agents_by_name
-        self.scores = self._standings.over_roles(self._game.roles, agents)
+        self.scores = self._public.over_roles(self._game.roles, agents)
         scores = self.scores if self.config.reputation else None
         self.measures = {
             **rates,
@@ -401,7 +399,7 @@ class RepuNetModel(SteppedModel):
         return {
             "agents": [agent.state() for agent in self._agents_by_name.values()],
             "network": self.network.to_dict(),
-            "board": list(self._board),
+            **self._public.state(),
             "scores": dict(self.scores),
         }
 
@@ -413,7 +411,7 @@ class RepuNetModel(SteppedModel):
     def _restore(self, state: State) -> None:
         """Set the state from the data of `_state`."""
         self.network = SocialNetwork.from_dict(state["network"], self._mechanism.blacklist_length)
-        self._board = list(state["board"])
+        self._public.restore(state)
         self._restore_agents(state)
 
     def _restore_agents(self, state: State) -> None:
@@ -436,7 +434,7 @@ class RepuNetModel(SteppedModel):
             self._used(),
             game_parameters=self._game.parameters.stored(),
             network=self._initial.described,
-            prompts=self._prompts.set.described(self._game.name),
+            prompts=self._prompts.set.described(self._game.name, self._mechanism.institution),
         )
 
     def _used(self) -> list[Callable[..., object]]:
@@ -494,7 +492,7 @@ class RepuNetModel(SteppedModel):
                 backend_for=answering.by_name,
                 limits=limits,
             )
-            described = model._prompts.set.described(model._game.name)
+            described = model._prompts.set.described(model._game.name, model._mechanism.institution)
             if run.manifest.prompts["sha256"] != described["sha256"] and answering.read_prompts:
                 by = f"by version {run.manifest.data['repunet']}; go on with that"
                 raise StorageError(f"{path}: made with other prompts ({described['set']}), {by}")

@@ -20,10 +20,10 @@ from repunet_model import games
 from repunet_model.backends.base import Request
 from repunet_model.backends.mind import Rules
 from repunet_model.backends.rules import RulesBackend
-from repunet_model.config import MODES, Questions, RunConfig, mode_of
+from repunet_model.config import FULL, MODES, Questions, RunConfig, mode_of
 from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.games import GAMES
-from repunet_model.mechanism import SETS, Mechanism
+from repunet_model.mechanism import SETS, Institution, Mechanism
 from repunet_model.memory import Event
 from repunet_model.model import RepuNetModel
 from repunet_model.questions.base import Answer, Credibility, Opinion, Question
@@ -53,8 +53,11 @@ WORDS = {
     "gossip": re.compile(
         r"gossip|listener|pass it on|told you\b|hear about|talk about .* with somebody", re.IGNORECASE
     ),
+    "public": re.compile(r"image score|public score|public board|\bthe board\b", re.IGNORECASE),
 }
-"""The English words by which a mechanism is found in a prompt."""
+"""The English words by which a mechanism is found in a prompt; "public" is a public institution."""
+
+_INSTITUTIONS = [f"paper,institution={each}" for each in Institution if each is not Institution.PRIVATE]
 
 _UNFILLED = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|\bNone\b|[Uu]ndefined|Opinion\(|Record\(|<[A-Za-z]+\.|\bDecimal\(")
 
@@ -69,7 +72,7 @@ class Asked:
     @property
     def mechanisms(self) -> dict[str, bool]:
         """Which mechanisms were on."""
-        return {"reputation": self.config.reputation, "gossip": self.config.gossip}
+        return _mechanisms(games.find(self.config.game).mechanism(self.config))
 
     def under(self, prompts: Prompts) -> Asked:
         """Return the same question with other prompts."""
@@ -79,6 +82,15 @@ class Asked:
         """Return the place of the question."""
         mode = mode_of(self.config.reputation, self.config.gossip)
         return f"{self.config.game}, {mode}, {self.config.mechanism}, {self.config.questions}"
+
+
+def _mechanisms(acting: Mechanism) -> dict[str, bool]:
+    """Return which mechanisms are on, by the switches as they act."""
+    return {
+        "reputation": acting.self_records or acting.peer_records,
+        "gossip": acting.first_order,
+        "public": acting.institution.is_public,
+    }
 
 
 class _Listening(RulesBackend):
@@ -131,9 +143,15 @@ def _society(chosen: PromptSet, config: RunConfig) -> Iterator[Asked]:
 
 @cache
 def _asked(games_known: tuple[str, ...]) -> tuple[Asked, ...]:
-    """Return one request of each form, of every game, mode, mechanism and way of asking."""
+    """Return one request of each form, of every game, mode, mechanism, institution and way of asking."""
     found: dict[Any, Asked] = {}
-    for game, on, mechanism, way in product(games_known, MODES.values(), SETS.values(), Questions):
+    in_modes = product(MODES.values(), SETS.values(), Questions)
+    in_full = [
+        (MODES[FULL], mechanism, way)
+        for mechanism, way in product(map(Mechanism.read, _INSTITUTIONS), Questions)
+        if way is Questions.SINGLE or mechanism.institution is Institution.BOARD  # It has a question of its own.
+    ]
+    for game, (on, mechanism, way) in product(games_known, [*in_modes, *in_full]):
         config = RunConfig(game=game, reputation=on.reputation, gossip=on.gossip, mechanism=mechanism, questions=way)
         for asked in _society(of_packaged(), config):
             found.setdefault((game, on, mechanism), replace(asked, request=_interview(asked)))
@@ -151,7 +169,7 @@ def _interview(asked: Asked) -> Request[Any]:
         asked="How are you?",
         step=1,
         resources=Decimal(10),
-        records=(record, replace(record, subject="Bob")) if config.reputation else (),
+        records=(record, replace(record, subject="Bob")) if asked.mechanisms["reputation"] else (),
         events=(Event(1, "Bob", role, True, None, 1.0, "You met Bob."),),
         heard=(("Bob", told),) if config.gossip else (),
         tied_to=(("Ann", (role,)),),
@@ -167,10 +185,12 @@ def _rules(chosen: PromptSet) -> Iterator[tuple[str, str]]:
         for name, described in Mechanism.model_fields.items()
         if described.annotation is bool
     ]
-    for game, on, mechanism in product(GAMES.values(), MODES.values(), [*SETS.values(), *turned]):
+    in_modes = product(MODES.values(), [*SETS.values(), *turned])
+    public = product([each for each in MODES.values() if each.reputation], map(Mechanism.read, _INSTITUTIONS))
+    for game, (on, mechanism) in product(GAMES.values(), [*in_modes, *public]):
         config = RunConfig(game=game.name, reputation=on.reputation, gossip=on.gossip, mechanism=mechanism)
         acting, where = game.mechanism(config), f"{game.name}, {mode_of(*on)}, {config.mechanism}"
-        mechanisms = {"reputation": acting.self_records or acting.peer_records, "gossip": acting.first_order}
+        mechanisms = _mechanisms(acting)
         try:
             text = game.prompts(config, chosen).system
         except ConfigurationError as error:

@@ -159,6 +159,11 @@ class Standings:
         mean = self._means.get((subject, role))
         return None if mean is None else mean.value
 
+    def count(self, subject: str, role: str) -> int:
+        """Return the number of agents that hold a record of a subject in a role."""
+        mean = self._means.get((subject, role))
+        return 0 if mean is None else mean.count
+
     def over_roles(self, roles: Iterable[str], names: Iterable[str]) -> dict[str, float]:
         """Return the mean score of each named agent over the roles in which it has one; others are left out."""
         distinct = sorted(set(roles))

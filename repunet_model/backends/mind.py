@@ -116,15 +116,15 @@ class Mind:
     ) -> float:
         """Return the expected probability that a partner cooperates.
 
-        A record stands for all that is known of its subject. Without one, each encounter counts once, and each message
-        about the partner as much as the agent believes it.
+        A record, or what a public institution shows, stands for all that is known of its subject. Without one, each
+        encounter counts once, and each message about the partner as much as the agent believes it.
 
         Args:
             opinion: The agent's opinion of the partner; None where it keeps no records of others.
             events: The agent's last encounters, with any partner.
             heard: The gossip about the partner that the question shows.
         """
-        if opinion is not None and opinion.record is not None:
+        if opinion is not None and opinion.is_known:
             return (1.0 + opinion.score) / 2.0
         first = self.rules.altruist_expectation if self.is_altruist else self.rules.expectation
         seen = [event.partner_cooperated for event in events if event.partner_cooperated is not None]

@@ -12,6 +12,7 @@ and choice rule are in `backends.mind`.
   reputation is cheap.
 - Altruists also value the partner's points, in proportion to the cooperation that they expect (conditional
   cooperation; Fischbacher, Gächter & Fehr 2001), and so become wary when exploited.
+- What a public institution shows of an agent counts like a record with the same score.
 - The expected cooperation of a partner comes from its reputation, or without one from the last encounters with any
   partner (generalized reciprocity; Pfeiffer et al. 2005), and from the gossip about it that a question shows.
 
@@ -44,6 +45,9 @@ from repunet_model.questions.encounter import (
     PartnerAnswer,
     RecordAnswer,
     Reflect,
+    ReportAnswer,
+    Reporting,
+    ReportToBoard,
     UpdateRecord,
 )
 from repunet_model.questions.gossip import (
@@ -244,6 +248,19 @@ def wish_to_gossip(question: WishToGossip, mind: Mind) -> WishAnswer:
         reason=f"{question.subject}'s conduct was {conduct.value}.",
         tone=Tone.POSITIVE if impression > 0 else Tone.NEGATIVE,
         decision=Wish.GOSSIP if wants else Wish.KEEP_QUIET,
+    )
+
+
+@answers(ReportToBoard)
+def report_to_board(question: ReportToBoard, mind: Mind) -> ReportAnswer:
+    """Report very good and very bad conduct as it was, like gossip about it."""
+    conduct = question.conduct if question.conduct is not None else Level.NEUTRAL
+    wants = mind.feels(abs(_impression(conduct)) - mind.rules.gossip_threshold)
+    return ReportAnswer(
+        reason="I tell what I saw.",
+        level=conduct,
+        text=f"{question.subject}'s conduct was {conduct.value}.",
+        decision=Reporting.REPORT if wants else Reporting.STAY_SILENT,
     )
 
 

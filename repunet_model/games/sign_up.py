@@ -220,7 +220,7 @@ class SignUpGame(Game):
         """Return whether a side wants to talk; with reputation, strangers always do."""
         if player.shuns_partner:
             return False
-        if player.partner_opinion is not None and player.partner_opinion.record is None:
+        if player.partner_opinion is not None and not player.partner_opinion.is_known:
             return True
         answer = await player.ask(WantToTalk(**self._view(player)))
         return answer.decision is Willingness.TALK

@@ -168,7 +168,9 @@ def resumed(
         if field == "game_parameters":
             now[field] = _changed_game(manifest, wanted.game_parameters)
         elif field == "prompts":
-            now[field] = PromptSet.read(wanted.prompts).described(manifest.config.game)
+            now[field] = PromptSet.read(wanted.prompts).described(
+                manifest.config.game, manifest.config.mechanism.institution
+            )
         else:
             now[field] = wanted.stored()[field]
     changes = {key: value for key, value in now.items() if was.get(key) != value}
@@ -203,7 +205,7 @@ def fork_changes(
         if name == "backend":
             changed[name] = respondents(replayable(text, storage), None, environment).to_dict()["backend"]
         elif name == "prompts":
-            changed[name] = PromptSet.read(text).described(manifest.config.game)
+            changed[name] = PromptSet.read(text).described(manifest.config.game, manifest.config.mechanism.institution)
         else:
             changed |= {name: RunConfig.checked({name: read_text(name, text)}).stored()[name]}
     kept = [] if "backend" in changed else [manifest.backend]
@@ -229,7 +231,7 @@ def _consequences(manifest: Manifest, changes: Mapping[str, Any], who: Responden
     own_measures, own_stages = measures.named(manifest.measures).values(), stages.named(manifest.stages)
     chosen = PromptSet.restored(changes.get("prompts", manifest.prompts))
     return {
-        "prompts": chosen.described(config.game),
+        "prompts": chosen.described(config.game, config.mechanism.institution),
         "system_prompt": game.prompts(config, chosen).system,
         **made_by([type(game), *backends, *own_measures, *own_stages]),
     }

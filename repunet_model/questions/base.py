@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from repunet_model.mechanism import Institution
 from repunet_model.questions.labels import PLAIN, Labels
 from repunet_model.reputation import Level, ReputationRecord
 from repunet_model.util.text import one_line
@@ -77,6 +78,66 @@ class Opinion:
     def score(self) -> float:
         """The score of the record; 0 without a record."""
         return self.record.score if self.record else 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is anything to go by: a record."""
+        return self.record is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report on the public board.
+
+    Attributes:
+        step: The step of the encounter.
+        by: The name of the agent that reports.
+        role: The role of the subject.
+        level: Its conduct as reported.
+        text: The report in words.
+    """
+
+    step: int
+    by: str
+    role: str
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublicOpinion(Opinion):
+    """What a public institution shows everybody of an agent, in place of a record.
+
+    Templates do not see it in the fields of a question: `Prompts` shows all of a question's together
+    (`institution_view.j2`).
+
+    Attributes:
+        subject: The name of the agent.
+        role: Its role; empty where the institution does not tell roles apart.
+        institution: The institution.
+        value: The number shown: a mean score in [-1, 1], or an image score; None without one.
+        count: The number of records or acts behind it.
+        reports: The latest reports, oldest first.
+        standing: The same as a score in [-1, 1]; 0 if nothing is known.
+    """
+
+    subject: str
+    role: str
+    institution: Institution
+    value: float | None = None
+    count: int = 0
+    reports: tuple[Report, ...] = ()
+    standing: float = 0.0
+
+    @property
+    def score(self) -> float:
+        """What is shown as a score in [-1, 1]; 0 if nothing is known."""
+        return self.standing
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is anything to go by: a number or a report."""
+        return self.value is not None or bool(self.reports)
 
 
 @dataclass(frozen=True, slots=True)

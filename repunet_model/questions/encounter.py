@@ -1,4 +1,4 @@
-"""Questions about an encounter: choice of partner, evaluation, records, learned text and ties."""
+"""Questions about an encounter: choice of partner, evaluation, records, learned text, ties and public reports."""
 
 from __future__ import annotations
 
@@ -237,3 +237,38 @@ class Disconnect(Question[DisconnectAnswer]):
     account: str = ""
     hearsay: Hearsay | None = None
     news: News | None = None
+
+
+class Reporting(StrEnum):
+    """Whether to report to the public board."""
+
+    REPORT = "report"
+    STAY_SILENT = "stay silent"
+
+
+class ReportAnswer(Answer):
+    """The decision about a report, and the report."""
+
+    reason: Annotated[Words, free_text(REASON, "why, in one sentence; not shown to others")]
+    level: Annotated[Level, Field(description="the conduct that you report")]
+    text: Annotated[Words, free_text(REASON, "what you write, in one or two sentences")]
+    decision: Reporting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportToBoard(Question[ReportAnswer]):
+    """Whether to report on the partner of an encounter to the public board, and what.
+
+    Attributes:
+        conduct: The partner's conduct in the agent's evaluation; None if the encounter was refused.
+    """
+
+    name: ClassVar[str] = "report"
+    template: ClassVar[str] = "institution_report.j2"
+    answer: ClassVar[type[Answer]] = ReportAnswer
+
+    subject: str
+    role: str
+    account: str
+    conduct: Level | None
+    conduct_reason: str

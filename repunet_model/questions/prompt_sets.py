@@ -25,6 +25,7 @@ from jinja2 import DictLoader, TemplateSyntaxError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from repunet_model.errors import ConfigurationError
+from repunet_model.mechanism import Institution
 from repunet_model.questions.base import Question, closed_choices
 from repunet_model.questions.labels import Labels
 from repunet_model.util.text import SCENARIOS
@@ -40,6 +41,12 @@ NOT_ASKED = "interview.j2"
 
 _LABELS_OF_GAMES = {"Gift": "donation"}
 """Enumerations whose labels count in the hash of one game alone: those that came after hashes had been stored."""
+
+_OF_INSTITUTIONS = "institution_"
+"""The begin of the names of templates that only runs with a public institution use."""
+
+_LABELS_OF_INSTITUTIONS = ("Reporting",)
+"""The enumerations whose labels only such runs use."""
 
 _FOLDER = Path(__file__).parent
 _IGNORED = ("README.md",)
@@ -165,29 +172,34 @@ class PromptSet:
 
     @cached_property
     def words(self) -> dict[str, str]:
-        """Regular expressions of the words for `reputation` and `gossip`, beside the English ones."""
+        """Regular expressions of the words for `reputation`, `gossip` and `public`, beside the English ones."""
         return {name: text for table in self._tables() for name, text in table.get("words", {}).items()}
 
     def _tables(self) -> list[dict[str, Any]]:
         return [_table(layer.files[TABLE]) for layer in self.layers if TABLE in layer.files]
 
-    def used(self, game: str) -> dict[str, str]:
+    def used(self, game: str, institution: Institution = Institution.PRIVATE) -> dict[str, str]:
         """Return the templates that the runs of a game may use, by name.
 
-        Left out are those whose names begin with that of another game; a game that has none of its own may use all.
+        Left out are those whose names begin with that of another game (a game that has none of its own may use those
+        of all), and those of public institutions in runs without one.
         """
         owners = {name: _owner(name) for name in self.templates}
         left_out = {name for name, owner in owners.items() if owner not in ("", game)}
         if game not in owners.values():
             left_out = set()
+        if not institution.is_public:
+            left_out |= {name for name in self.templates if name.startswith(_OF_INSTITUTIONS)}
         return {name: text for name, text in self.templates.items() if name not in {*left_out, NOT_ASKED}}
 
-    def described(self, game: str) -> dict[str, Any]:
+    def described(self, game: str, institution: Institution = Institution.PRIVATE) -> dict[str, Any]:
         """Return the entry of a manifest: the name, a hash over what a game uses, and the files of its folders."""
         own = {layer.name: dict(layer.files) for layer in self.layers if layer.name not in packaged_names()}
         owned = {kind for kind, owner in _LABELS_OF_GAMES.items() if owner != game}
+        if not institution.is_public:
+            owned.update(_LABELS_OF_INSTITUTIONS)
         options = {kind: labels for kind, labels in self.labels.options.items() if kind not in owned}
-        used = [self.used(game), options, self.labels.roles]
+        used = [self.used(game, institution), options, self.labels.roles]
         digest = sha256(json.dumps(used, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
         return {"set": self.name, "sha256": digest, **({"folders": own} if own else {})}
 
@@ -344,8 +356,8 @@ def _wrong_in_table(text: str) -> Iterator[str]:
             yield from _wrong_labels(f"labels.{kind}", {value: given.get(value, value) for value in choices[kind]})
     yield from _wrong_labels("roles", roles)
     for name, expression in words.items():
-        if name not in ("reputation", "gossip"):
-            yield f"words.{name}: unknown; known are reputation and gossip"
+        if name not in ("reputation", "gossip", "public"):
+            yield f"words.{name}: unknown; known are reputation, gossip and public"
             continue
         try:
             re.compile(expression)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from repunet_model.errors import ConfigurationError
 from repunet_model.mechanism import Mechanism
 from repunet_model.personas import Persona
-from repunet_model.questions.base import Options, Question, said
+from repunet_model.questions.base import Candidate, Options, PublicOpinion, Question, said
 from repunet_model.questions.compound import Compound, options_of
 from repunet_model.questions.prompt_sets import FILTERS, PromptSet, of_packaged
 from repunet_model.reputation import LEVELS, Level, ReputationRecord
@@ -48,13 +48,15 @@ class Prompts:
         self.labels = self.set.labels
         self._environment = _environment(self.set)
         self._compiled: dict[str, Template] = {}
-        self.system = self.text(
-            rules,
-            mechanism=mechanism,
-            reputation=mechanism.self_records or mechanism.peer_records,
-            gossip=mechanism.first_order,
-            parameters=parameters,
-        )
+        facts = {
+            "mechanism": mechanism,
+            "reputation": mechanism.self_records or mechanism.peer_records,
+            "gossip": mechanism.first_order,
+            "parameters": parameters,
+        }
+        self.system = self.text(rules, **facts)
+        if mechanism.institution.is_public:
+            self.system += f"\n{self.text('institution_rules.j2', **facts)}"
 
     def text(self, template: str, **facts: Any) -> str:
         """Render a text of the set, such as the account of an encounter, from facts.
@@ -80,6 +82,9 @@ class Prompts:
                 text = self._template(question.template).render(**about, sections=sections)
             else:
                 text = self._template(question.template).render(**_view(question), **about, options=shown)
+        if shown_in_public := _public_opinions(question):
+            facts = {"name": persona.name, "institution": shown_in_public[0].institution, "people": shown_in_public}
+            text = f"{text.strip()}\n{self.text('institution_view.j2', **facts)}"
         lengths = question.lengths()
         stated = self.text("lengths.j2", lengths=lengths) if lengths else ""
         return without_marks(f"{text.strip()}\n{stated}").strip()
@@ -147,4 +152,26 @@ def _named_shares(distribution: Sequence[float]) -> tuple[list[tuple[Level, int]
 
 
 def _view(question: Question[Any]) -> dict[str, Any]:
-    return {field.name: getattr(question, field.name) for field in fields(question)}
+    """Return the fields of a question without what public institutions show, which has a place of its own."""
+    return {field.name: _without_public(getattr(question, field.name)) for field in fields(question)}
+
+
+def _without_public(value: Any) -> Any:
+    if isinstance(value, PublicOpinion):
+        return None
+    if isinstance(value, tuple):
+        return tuple(
+            replace(each, opinion=_without_public(each.opinion)) if isinstance(each, Candidate) else each
+            for each in value
+        )
+    return value
+
+
+def _public_opinions(question: Question[Any]) -> list[PublicOpinion]:
+    """Return what a question shows of agents in public, each once, in the order of its fields and parts."""
+    asked = [ask.question for ask in question.asks] if isinstance(question, Compound) else [question]
+    values = [getattr(each, field.name) for each in asked for field in fields(each)]
+    people = [
+        each.opinion for value in values if isinstance(value, tuple) for each in value if isinstance(each, Candidate)
+    ]
+    return list(dict.fromkeys(each for each in (*values, *people) if isinstance(each, PublicOpinion)))

@@ -62,7 +62,7 @@ class Draft:
 
     @property
     def own_opinion(self) -> Opinion | None:
-        """The agent's opinion of itself; None where agents keep no records of themselves."""
+        """The agent's opinion of itself, or what everybody is shown of it; None where there is neither."""
         return self.opinion(self.name, self.role)
 
     @property
@@ -128,8 +128,13 @@ class Draft:
         return self.agent.ledger.record(subject, role)
 
     def opinion(self, subject: str, role: str) -> Opinion | None:
-        """Return the opinion of an agent in a role; None where agents keep no records of itself or of others."""
+        """Return the opinion of an agent in a role, or what a public institution shows of it.
+
+        None where agents keep no records of themselves or of others, and no institution shows anything.
+        """
         mechanism = self.world.mechanism
+        if mechanism.institution.is_public:
+            return self.world.public.opinion(subject, role)
         is_kept = mechanism.self_records if subject == self.name else mechanism.peer_records
         return Opinion(self.record(subject, role)) if is_kept else None
 

@@ -8,7 +8,7 @@ from repunet_model.games.base import EncounterStatus, Outcome, PlayerOutcome
 from repunet_model.mechanism import GossipMemory
 from repunet_model.memory import Event
 from repunet_model.questions.base import Line, Opinion
-from repunet_model.questions.encounter import EvaluationAnswer, Hearsay, hearsay_of
+from repunet_model.questions.encounter import EvaluationAnswer, Hearsay, ReportAnswer, hearsay_of
 from repunet_model.questions.gossip import WishAnswer
 from repunet_model.reputation import Level
 from repunet_model.stages.draft import Draft
@@ -28,6 +28,7 @@ class Side(Draft):
         partner_cooperated: Whether the partner cooperated, as the agent sees it; None without a choice.
         evaluation: The evaluation of both sides; None before the evaluation and after an incomplete encounter.
         wish: The decision about gossip; None before the decision and in a run without gossip.
+        report: The decision about a report to the public board; None before it and in a run without a board.
         first_words: The listener and the opening of its gossip, from a fused call; None without a listener.
     """
 
@@ -45,6 +46,7 @@ class Side(Draft):
         self.partner_cooperated: bool | None = None
         self.evaluation: EvaluationAnswer | None = None
         self.wish: WishAnswer | None = None
+        self.report: ReportAnswer | None = None
         self.first_words: tuple[str, Line] | None = None
         self._later: dict[str, Draft] = {}
 

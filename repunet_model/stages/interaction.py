@@ -11,15 +11,16 @@ from itertools import chain
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from repunet_model.games.base import EncounterStatus
+from repunet_model.mechanism import Institution
 from repunet_model.questions.compound import Aftermath, FlowQuestion, QuestionFlow
-from repunet_model.questions.encounter import Evaluate
+from repunet_model.questions.encounter import Evaluate, Reporting, ReportToBoard
 from repunet_model.stages.asking import at_once, one_by_one
 from repunet_model.stages.base import EncounterStage, SideStage
 from repunet_model.stages.encounter import Encounter, Side
 from repunet_model.stages.gossip_questions import tell_at_once, wish_to_gossip
 from repunet_model.stages.reputation import reflect, update_partner, update_self
 from repunet_model.stages.rewiring import rewire
-from repunet_model.storage.schema import INTERACTIONS, InteractionRow
+from repunet_model.storage.schema import INTERACTIONS, REPORTS, InteractionRow, Notice
 from repunet_model.util.causality import together
 
 if TYPE_CHECKING:
@@ -51,10 +52,13 @@ class Interaction(EncounterStage):
                 own_cooperated=account.cooperated,
                 partner_cooperated=side.partner_cooperated,
             )
+        if not self.world.game.has_rounds:  # Else the act is the public choice.
+            for encounter in encounters:
+                self.world.public.observe([(side.name, side.account.cooperated) for side in encounter.sides])
 
 
 class Appraisal(SideStage):
-    """The stage of questions about the encounter: evaluation, records, learned text, tie and wish to gossip."""
+    """The stage of questions about the encounter: evaluation, records, learned text, tie, wish to gossip and report."""
 
     name: ClassVar[str] = "encounter"
 
@@ -82,8 +86,9 @@ class Appraisal(SideStage):
             first, second = encounter.sides
             for side in encounter.sides:
                 side.commit()
+                self._post(side)
                 if self.world.game.publishes_evaluations and side.evaluation is not None:
-                    self.world.board.append(
+                    self.world.public.evaluations.append(
                         {
                             "step": self.world.step,
                             "by": side.name,
@@ -107,6 +112,21 @@ class Appraisal(SideStage):
             }
             self.world.log.add(INTERACTIONS, cast("InteractionRow", {**row, **encounter.outcome.facts}))
 
+    def _post(self, side: Side) -> None:
+        """Put the report of a side on the board, if it made one."""
+        if side.report is None or side.report.decision is not Reporting.REPORT:
+            return
+        row: Notice = {
+            "step": self.world.step,
+            "by": side.name,
+            "subject": side.partner,
+            "role": side.partner_role,
+            "level": side.report.level.value,
+            "text": side.report.text,
+        }
+        self.world.public.post(row)
+        self.world.log.add(REPORTS, row)
+
 
 def aftermath(mechanism: Mechanism, *, fused: bool) -> Mapping[EncounterStatus, tuple[tuple[Concern, ...], ...]]:
     """Return the groups of questions by course; fused, they include the listener and opening of gossip."""
@@ -118,9 +138,10 @@ def aftermath(mechanism: Mechanism, *, fused: bool) -> Mapping[EncounterStatus, 
     learned = only((reflect, mechanism.rewrite_learned))
     tie = only((rewire, mechanism.tie_after_encounter))
     wish = only((wish_to_gossip, mechanism.first_order), (tell_at_once, mechanism.first_order and fused))
+    board = only((report, mechanism.institution is Institution.BOARD))
     return {
-        EncounterStatus.COMPLETED: ((evaluate,), records, (*learned, *tie, *wish)),
-        EncounterStatus.REFUSED: ((*tie, *wish),),
+        EncounterStatus.COMPLETED: ((evaluate,), records, (*learned, *tie, *wish, *board)),
+        EncounterStatus.REFUSED: ((*tie, *wish, *board),),
         EncounterStatus.NOT_HELD: (),
     }
 
@@ -136,3 +157,15 @@ def evaluate(side: Side) -> QuestionFlow[None]:
         partner_opinion=side.partner_opinion,
     )
     side.evaluation = yield FlowQuestion("evaluation", question, about=side.partner)
+
+
+def report(side: Side) -> QuestionFlow[None]:
+    """Ask a side whether to report on its partner to the public board, and what."""
+    question = ReportToBoard(
+        subject=side.partner,
+        role=side.partner_role,
+        account=side.account.text,
+        conduct=side.conduct,
+        conduct_reason=side.conduct_reason,
+    )
+    side.report = yield FlowQuestion("report", question, about=side.partner)

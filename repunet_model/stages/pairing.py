@@ -43,7 +43,7 @@ class Pairing(Stage):
             return
         chooser_role = world.game.roles[0]
         if mechanism.partners is Partners.REPUTATION:
-            choosers.sort(key=lambda name: world.standings.score(name, chooser_role) or 0.0, reverse=True)
+            choosers.sort(key=lambda name: world.public.score(name, chooser_role) or 0.0, reverse=True)
         position = {name: place for place, name in enumerate(free)}
         for chooser in choosers:
             random = world.random("pairing", chooser)

@@ -73,6 +73,7 @@ class PublicRound(PopulationStage):
         for citizen, declaration in zip(self._citizens, self._declarations, strict=True):
             citizen.agent.declared = declaration.cooperated
             citizen.log_errors()
+            self.world.public.observe([(citizen.name, declaration.cooperated)])
             self.world.log.add(
                 DECLARATIONS,
                 {
@@ -154,7 +155,7 @@ class ReadChoices(TakeIn):
 
 
 class ReadEvaluations(TakeIn):
-    """The stage in which agents react to public evaluations; it then clears the board."""
+    """The stage in which agents react to public evaluations; they are then cleared."""
 
     cause: ClassVar[Cause] = Cause.OBSERVATION
 
@@ -166,7 +167,7 @@ class ReadEvaluations(TakeIn):
     def _news_source(self) -> NewsSource:
         """Return the evaluations of a subject by agents other than the reader."""
         by_subject: dict[Subject, list[Notice]] = {}
-        for row in self.world.board:
+        for row in self.world.public.evaluations:
             by_subject.setdefault((row["subject"], row["role"]), []).append(row)
 
         def read(reader: str, subject: Subject) -> News | None:
@@ -187,6 +188,6 @@ class ReadEvaluations(TakeIn):
             await super().decide()
 
     def apply(self) -> None:
-        """Apply records and ties, and clear the board."""
+        """Apply records and ties, and clear the evaluations."""
         super().apply()
-        self.world.board.clear()
+        self.world.public.evaluations.clear()

@@ -14,7 +14,7 @@ from repunet_model.questions.base import Answer, Coordinates, Question
 from repunet_model.questions.compound import Compound
 from repunet_model.questions.prompts import Prompts
 from repunet_model.rng import Streams
-from repunet_model.storage.schema import CallRow, Notice, StepLog
+from repunet_model.storage.schema import CallRow, StepLog
 from repunet_model.util.causality import Cause, causes, follow_from
 from repunet_model.util.exact_mean import ExactMean
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from repunet_model.games.base import Game
     from repunet_model.mechanism import Mechanism
     from repunet_model.network import SocialNetwork
-    from repunet_model.reputation import Standings
+    from repunet_model.stages.institutions import PublicRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +143,7 @@ class StepContext:
         errors: The probability of each kind of error.
         fused: Whether sequences of questions are asked in one call.
         agents: The agents by name, in the order of the population.
-        standings: The mean scores of agents over all records.
-        board: The public evaluations to which agents have not reacted yet.
+        public: What everybody may see of agents, and their scores.
         log: The rows that the step adds to the run.
     """
 
@@ -156,8 +155,7 @@ class StepContext:
     errors: ErrorRates
     agents: Mapping[str, RepuNetAgent]
     network: SocialNetwork
-    standings: Standings
-    board: list[Notice]
+    public: PublicRecords
     streams: Streams
     desk: Desk
     log: StepLog

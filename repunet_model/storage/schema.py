@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
-from typing import Annotated, Any, Self, TypedDict, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NotRequired, Self, TypedDict, get_args, get_origin, get_type_hints
 
 from repunet_model.errors import ConfigurationError
 
@@ -221,6 +221,17 @@ class ErrorRow(TypedDict):
     became: Annotated[str, "what was done, seen or heard in its place"]
 
 
+class Notice(TypedDict):
+    """A judgement that became public: an evaluation, or a report on the public board."""
+
+    step: Annotated[int, "step of the encounter"]
+    by: Annotated[str, "name of the agent that judges"]
+    subject: Annotated[str, "name of the agent that is judged"]
+    role: Annotated[str, "role of the subject"]
+    level: Annotated[str, "level of its conduct"]
+    text: Annotated[str, "the judgement in words"]
+
+
 class CallRow(TypedDict, total=False):
     """An answered question; optional columns are absent where they do not apply."""
 
@@ -251,6 +262,13 @@ GOSSIP = Table("gossip", GossipRow, "a message of gossip")
 TIES = Table("ties", TieRow, "a tie that was made or cut")
 DECLARATIONS = Table("declarations", DeclarationRow, "a public choice")
 ERRORS = Table("errors", ErrorRow, "an error", in_words=_error_in_words, is_optional=True)
+REPORTS = Table(
+    "reports",
+    Notice,
+    "a report on the public board",
+    in_words=lambda row: f"{row['by']} on {row['subject']} as {row['role']}: {row['level']}: {row['text']}",
+    is_optional=True,
+)
 CALLS = Table("calls", CallRow, "a question that was answered", is_exported=False)
 
 
@@ -275,24 +293,22 @@ class NetworkState(TypedDict):
     blacklists: Annotated[dict[str, list[list[str]]], "name and role of those each agent avoids"]
 
 
-class Notice(TypedDict):
-    """An evaluation that became public."""
+class PublicState(TypedDict):
+    """What is public after a step; what an institution keeps is there under this institution alone."""
 
-    step: Annotated[int, "step of the encounter"]
-    by: Annotated[str, "name of the agent that judges"]
-    subject: Annotated[str, "name of the agent that is judged"]
-    role: Annotated[str, "role of the subject"]
-    level: Annotated[str, "level of its conduct"]
-    text: Annotated[str, "the judgement in words"]
+    board: Annotated[list[Notice], "evaluations that became public since agents last took them in"]
+    images: NotRequired[Annotated[dict[str, int], "under institution=image: the score of each agent that has acted"]]
+    reports: NotRequired[Annotated[list[Notice], "under institution=board: the reports that the board shows"]]
 
 
-class State(TypedDict):
+class State(PublicState):
     """The small state after a step."""
 
     agents: Annotated[list[AgentState], "the agents, in the order of the population"]
     network: Annotated[NetworkState, "ties and blacklists"]
-    board: Annotated[list[Notice], "evaluations that became public since agents last took them in"]
-    scores: Annotated[dict[str, float], "mean score of each agent that anybody has a record of"]
+    scores: Annotated[
+        dict[str, float], "score of each agent of which something is known: the mean of all records of it"
+    ]
 
 
 def asked(calls: Iterable[CallRow]) -> Iterator[CallRow]:

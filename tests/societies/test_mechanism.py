@@ -225,6 +225,11 @@ CASES = {
         lambda run: run.said("[Yy]our last rounds|played before"),
         games=("prisoners_dilemma", "investment"),
     ),
+    "institution": Case(
+        "institution=board",
+        "institution=private",
+        lambda run: run.asked("report") or run.said("image score|[Pp]ublic score|public board"),
+    ),
 }
 """The cases by switch."""
 

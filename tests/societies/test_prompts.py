@@ -32,8 +32,10 @@ TEXTS = {
     "sign_up_background.j2",
     "news_choice.j2",
     "news_evaluations.j2",
+    "institution_rules.j2",
+    "institution_view.j2",
 }
-"""Templates that are no question of their own: accounts, news and records, which prompts show."""
+"""Templates that are no question of their own: accounts, news, records and what is public, which prompts show."""
 
 TEMPLATES = Path(repunet_model.__file__).parent / "questions" / "templates"
 
@@ -55,6 +57,8 @@ def test_every_prompt_file_is_used() -> None:
             for questions in ("single", "fused"):
                 overheard = contract.overheard(reputation, gossip, questions=questions)
                 used |= {request.question.template for request in overheard.requests}
+    board = test_games.TestPrisonersDilemma().overheard(True, True, steps=1, mechanism="paper,institution=board")
+    used |= {request.question.template for request in board.requests}
     parts = set(re.findall(r'include "([^"]+)"', "".join(path.read_text() for path in TEMPLATES.glob("*.j2"))))
     files = {path.name for path in TEMPLATES.glob("*.j2")}
     assert files == used | parts

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from repunet_model.errors import ConfigurationError
-from repunet_model.mechanism import PAPER, PUBLISHED, GossipMemory, Mechanism, Partners
+from repunet_model.mechanism import PAPER, PUBLISHED, GossipMemory, Institution, Mechanism, Partners
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,17 @@ def test_in_a_mode_switches_only_remove_what_it_has() -> None:
     unknown = Mechanism(peer_records=False).within(reputation=True, gossip=True)
     assert (unknown.self_records, unknown.partners, unknown.gossip_memory) == (True, Partners.TIES, "always")
     assert not Mechanism(first_order=False).within(reputation=True, gossip=True).second_order
+
+
+@pytest.mark.parametrize("institution", Institution)
+def test_under_an_institution_records_are_kept_where_they_count_and_partners_are_picked_by_what_is_shown(
+    institution: Institution,
+) -> None:
+    acting = Mechanism(institution=institution).within(reputation=True, gossip=True)
+    keeps = institution in (Institution.PRIVATE, Institution.SCORE)
+    assert (acting.self_records, acting.peer_records, acting.tie_after_news) == (keeps, keeps, keeps)
+    assert acting.partners is (Partners.TIES if institution is Institution.NONE else Partners.REPUTATION)
+    assert acting.gossip_memory == ("never" if keeps else "always")
+    if institution is not Institution.PRIVATE:
+        with pytest.raises(ConfigurationError, match=f"institution={institution} needs reputation, which this mode"):
+            Mechanism(institution=institution).within(reputation=False, gossip=True)
