@@ -25,9 +25,11 @@ from repunet_model.storage.schema import REPORTS, Notice
 from tests.backends import FailsAt, Overheard
 from tests.conftest import complaint, contents
 from tests.contract import TALKATIVE, GameContract
+from tests.societies import test_games
 from tests.societies.test_mechanism import GAMES, outcome
 
 PUBLIC = [each for each in Institution if each.is_public]
+ALL_GAMES = {**GAMES, "donation": test_games.TestDonation()}
 EAGER = Rules(gossip_threshold=0.0, social_precision=1.5, tie_threshold=-1.0)
 
 
@@ -37,7 +39,7 @@ def society(contract: GameContract, institution: str, steps: int = 3, **paramete
 
 
 @pytest.mark.parametrize("institution", Institution)
-@pytest.mark.parametrize("contract", GAMES.values(), ids=GAMES)
+@pytest.mark.parametrize("contract", ALL_GAMES.values(), ids=ALL_GAMES)
 def test_every_institution_keeps_the_invariants_asked_alone_or_fused(
     contract: GameContract, institution: Institution
 ) -> None:
@@ -57,7 +59,7 @@ def test_every_institution_keeps_the_invariants_asked_alone_or_fused(
 
 
 @pytest.mark.parametrize("institution", PUBLIC)
-@pytest.mark.parametrize("contract", GAMES.values(), ids=GAMES)
+@pytest.mark.parametrize("contract", ALL_GAMES.values(), ids=ALL_GAMES)
 def test_everybody_is_shown_the_same_of_an_agent_the_agent_included(
     contract: GameContract, institution: Institution
 ) -> None:
@@ -95,7 +97,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("questions", ["single", "fused"])
-@pytest.mark.parametrize("contract", GAMES.values(), ids=GAMES)
+@pytest.mark.parametrize("contract", ALL_GAMES.values(), ids=ALL_GAMES)
 def test_prompts_speak_of_their_own_institution_alone(contract: GameContract, questions: str) -> None:
     for institution in Institution:
         backend = Overheard(TALKATIVE)

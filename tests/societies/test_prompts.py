@@ -29,6 +29,7 @@ TEXTS = {
     "prisoners_dilemma_account.j2",
     "investment_account.j2",
     "sign_up_account.j2",
+    "donation_account.j2",
     "sign_up_background.j2",
     "news_choice.j2",
     "news_evaluations.j2",
@@ -52,7 +53,8 @@ def test_what_gossip_says_does_reach_the_listener() -> None:
 
 def test_every_prompt_file_is_used() -> None:
     used = {Interview.template, "lengths.j2", *(game.rules for game in GAMES.values()), *TEXTS}
-    for contract in (test_games.TestPrisonersDilemma(), test_games.TestInvestment(), test_games.TestSignUp()):
+    contracts = (test_games.TestPrisonersDilemma(), test_games.TestInvestment(), test_games.TestSignUp())
+    for contract in (*contracts, test_games.TestDonation()):
         for reputation, gossip in MODES:
             for questions in ("single", "fused"):
                 overheard = contract.overheard(reputation, gossip, questions=questions)
