@@ -11,6 +11,7 @@ import pandas as pd
 
 from repunet_model import games
 from repunet_model.reputation import score_of
+from repunet_model.results.constructs import frame_of, own_checks
 from repunet_model.results.tables import measures_of
 from repunet_model.storage import Manifest, RunFolder, StepReader
 from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES, Table
@@ -69,6 +70,11 @@ class StoredRun:
     def measures(self) -> pd.DataFrame:
         """The measures and costs by step."""
         return measures_of(self._run).set_index("step")
+
+    @cached_property
+    def checks(self) -> pd.DataFrame:
+        """The construct checks by name (docs/checks.md): value, interval, observations, agents and meaning."""
+        return frame_of(own_checks(self._run))
 
     @cached_property
     def agents(self) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from repunet_model.config import RunConfig, bounds, kind_of
 from repunet_model.errors import RepuNetError
 from repunet_model.games import GAMES
 from repunet_model.report.tables import spending
+from repunet_model.results.constructs import Check, own_checks
 from repunet_model.results.interview import Interviewed, interview, talking
 from repunet_model.storage import StepReader, run_names
 from repunet_model.util import event_loop
@@ -227,13 +228,27 @@ def Replay(paths: dict[str, Path]) -> None:
         components.Comparison(read[0], read[1], shown)
     elif len(read) == 1:
         solara.Text(drawing.subtitle(read[0]), classes=["rn-words"])
-        components.SocietyView(read[0], shown, lambda who, text: _told(lambda: _asked(read[0], shown, who, text)))
+        path = paths[name if isinstance(main, Chronicle) else beside]
+        components.SocietyView(
+            read[0],
+            shown,
+            lambda who, text: _told(lambda: _asked(read[0], shown, who, text)),
+            lambda: _checked(path),
+        )
 
 
 def _read(path: Path) -> Chronicle | str:
     """Return a stored run, or the error that prevents reading it."""
     try:
         return Chronicle.of_run(StepReader.open(path))
+    except (RepuNetError, OSError) as error:
+        return str(error)
+
+
+def _checked(path: Path) -> list[Check] | str:
+    """Return the construct checks of a stored run, or the error that prevents reading it."""
+    try:
+        return own_checks(StepReader.open(path))
     except (RepuNetError, OSError) as error:
         return str(error)
 

@@ -10,6 +10,7 @@ import solara.lab
 
 from repunet_model.chronicle import Chronicle
 from repunet_model.errors import RepuNetError
+from repunet_model.results.constructs import Check
 from repunet_model.util.text import one_line
 from visualization import drawing, palette, widgets
 
@@ -18,6 +19,12 @@ STYLE = Path(__file__).parent / "components.css"
 COLORS = {"made": palette.MADE, "cut": palette.CUT, "scale": palette.scale()[::20]}
 
 TABS = ("Agent", "Opinions", "Gossip", "Communities")
+
+CHECKS = "Checks"
+"""The last tab, of a stored run."""
+
+Checking = Callable[[], Sequence[Check] | str]
+"""Returns the construct checks of a stored run, or an error in one line."""
 
 Ask = Callable[[str, str], str]
 """Asks an agent (name, question) and returns its answer or an error in one line."""
@@ -91,6 +98,24 @@ def Communities(chronicle: Chronicle, step: int, on_select: Callable[[str], None
 
 
 @solara.component
+def Checks(check: Checking, name: str) -> None:
+    """The construct checks of the whole run with a name, which are read when they are first shown."""
+    reading = solara.lab.use_task(check, dependencies=[name], raise_error=False)
+    if isinstance(reading.value, str):
+        solara.Error(reading.value, dense=True)
+    elif reading.value is None:
+        solara.Text("reading ...")
+    else:
+        solara.Text("Of all steps: whether the parts of the run mean what their names say.", classes=["rn-words"])
+        rows = [("compared", "value", "95 %", "meaning"), *drawing.checks(reading.value)]
+        cells = [
+            [solara.v.Html(tag="th" if not place else "td", children=[each]) for each in row]
+            for place, row in enumerate(rows)
+        ]
+        solara.v.SimpleTable(dense=True, children=[solara.v.Html(tag="tr", children=row) for row in cells])
+
+
+@solara.component
 def Agent(chronicle: Chronicle, step: int, name: str, ask: Ask | None = None) -> None:
     """The details of one agent, and a question to it."""
     if name in chronicle.personas:
@@ -142,8 +167,9 @@ def Interview(name: str, step: int, ask: Ask) -> None:
 
 
 @solara.component
-def SocietyView(chronicle: Chronicle, step: int, ask: Ask | None = None) -> None:
+def SocietyView(chronicle: Chronicle, step: int, ask: Ask | None = None, check: Checking | None = None) -> None:
     """One run at a step: the network and its rates on the left, tabs with details on the right."""
+    tabs = TABS if check is None else (*TABS, CHECKS)
     selected, select = solara.use_state("")
     role, set_role = solara.use_state("all roles")
     numbered, set_numbered = solara.use_state(False)
@@ -164,10 +190,10 @@ def SocietyView(chronicle: Chronicle, step: int, ask: Ask | None = None) -> None
             Chart([chronicle], step, chronicle.last)
         with solara.Div(classes=["rn-right"]):
             with solara.v.Tabs(v_model=tab, on_v_model=set_tab, height=38):
-                for title in TABS:
+                for title in tabs:
                     solara.v.Tab(children=[title])
             with solara.Div(classes=["rn-tab"]):
-                match TABS[tab]:
+                match tabs[tab]:
                     case "Agent":
                         Choice("agent", list(chronicle.personas), selected or None, select)
                         Agent(chronicle, step, selected, ask)
@@ -177,6 +203,8 @@ def SocietyView(chronicle: Chronicle, step: int, ask: Ask | None = None) -> None
                         Gossip(chronicle, step)
                     case "Communities":
                         Communities(chronicle, step, look_into)
+                    case _ if check is not None:
+                        Checks(check, chronicle.name)
 
 
 @solara.component

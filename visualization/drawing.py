@@ -14,6 +14,7 @@ from repunet_model import measures
 from repunet_model.chronicle import Chronicle
 from repunet_model.personas import Disposition
 from repunet_model.reputation import RecordUpdate
+from repunet_model.results.constructs import Check
 from repunet_model.storage.schema import GOSSIP
 from repunet_model.util.text import counted
 from visualization import palette
@@ -205,6 +206,11 @@ def gossip(chronicle: Chronicle, step: int) -> list[Drawn]:
             if len(rows) == GOSSIP_SHOWN:
                 return rows
     return rows
+
+
+def checks(found: Sequence[Check]) -> list[list[str]]:
+    """Return the rows of the table of construct checks: what is compared, value, interval and meaning."""
+    return [[each.title, *each.shown, each.meaning] for each in found]
 
 
 def agent(chronicle: Chronicle, step: int, name: str) -> Drawn:

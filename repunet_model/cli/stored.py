@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from repunet_model.cli.options import RunAtStep, Storage, assignment, open_at_st
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import make_console, say
 from repunet_model.util.text import command, counted, path_of, quoted
+
+if TYPE_CHECKING:
+    from repunet_model.storage import StepReader
 
 LAYOUTS = ("published", "graphml", "gexf", "csv", "parquet")
 
@@ -49,6 +52,10 @@ def show(
     thoughts: Annotated[
         bool, typer.Option("--thoughts", help="The models' reasoning before their replies, too, where it was returned.")
     ] = False,
+    checks: Annotated[
+        bool,
+        typer.Option("--checks", help="Whether the parts of the run, up to the step, mean what their names say."),
+    ] = False,
     storage: Storage = Path("sim_storage"),
 ) -> None:
     """Read a stored run: what was said, decided and thought of whom."""
@@ -56,6 +63,11 @@ def show(
     from repunet_model.storage import understood
 
     run, shown = open_at_step(run_folder, storage, step)
+    if checks:
+        if agent is not None or thoughts:
+            raise ConfigurationError("--checks is of all agents and needs no thoughts: leave the other option out")
+        _show_checks(run)
+        return
     with understood(run.folder):
         if agent is None:
             lines = list(describe.of_step(run, shown, thoughts=thoughts))
@@ -63,6 +75,16 @@ def show(
             lines = list(describe.of_agent(run, agent, shown, thoughts=thoughts))
     for line in lines:
         say(line)
+
+
+def _show_checks(run: StepReader) -> None:
+    """Print the construct checks of a run as a table."""
+    from repunet_model.report.tables import checks_table
+    from repunet_model.results.constructs import own_checks
+
+    if run.last == 0:
+        raise ConfigurationError(f"{run.folder.path} has no steps yet: there is nothing to check")
+    make_console().print(checks_table(own_checks(run), f"{run.folder.path.name}, up to step {run.last}"))
 
 
 @app.command(rich_help_panel=LOOK)

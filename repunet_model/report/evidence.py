@@ -24,6 +24,7 @@ from repunet_model.config import MODES, OF_GAME
 from repunet_model.errors import ConfigurationError
 from repunet_model.measures import isolated
 from repunet_model.personas import Disposition, Persona
+from repunet_model.results.constructs import Check, own_checks
 from repunet_model.results.tables import PHASE, cooperation_by_agent, identity, measures_of
 from repunet_model.storage import StepReader, understood
 from repunet_model.storage.schema import GOSSIP, INTERACTIONS, GossipRow, InteractionRow, State
@@ -67,6 +68,11 @@ class Run:
     gossip: Gossip
     graph: nx.DiGraph[str]
     costs: Mapping[str, Usage]
+
+    @cached_property
+    def checks(self) -> list[Check]:
+        """The construct checks of its own steps."""
+        return own_checks(self.stored)
 
     @property
     def mode(self) -> str:

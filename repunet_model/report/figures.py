@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ from repunet_model.report.drawing import (
     tidy_axes,
 )
 from repunet_model.report.evidence import Panel, Run
-from repunet_model.report.statistics import Line, bands, regression
+from repunet_model.report.statistics import Estimate, Line, bands, regression
 from repunet_model.results.tables import PHASE, cooperation_by_agent
 from repunet_model.storage.schema import INTERACTIONS
 
@@ -98,6 +99,32 @@ def contrasts(panels: Sequence[Panel]) -> Figure:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="x", alpha=0.3)
         ax.set_ylim(-0.5, max(len(found) - 0.5, 0.5))
+    return figure
+
+
+def points_by_mode(values: Mapping[str, Mapping[tuple[str, str], Estimate]], modes: Sequence[str]) -> Figure:
+    """Draw values with their intervals, a panel for each title and a line for each name; keys are name and mode."""
+    names = list(dict.fromkeys(name for own in values.values() for name, _ in own))
+    height = 0.25 * len(modes) * len(names) + 0.8
+    columns = min(len(values), 3)
+    figure, axes = _figure(math.ceil(len(values) / columns), columns, max(height, 2.6))
+    shown = [mode for mode in modes if any(mode == own for each in values.values() for _, own in each)]
+    for ax in axes.flat[len(values) :]:
+        ax.set_axis_off()
+    for number, (ax, (title, own)) in enumerate(zip(axes.flat, values.items(), strict=False)):
+        for (name, mode), value in own.items():
+            place = len(names) - 1 - names.index(name) + 0.15 * ((len(shown) - 1) / 2 - shown.index(mode))
+            if value.low is not None and value.high is not None:
+                ax.plot([value.low, value.high], [place, place], color=MODE_LOOKS[mode][0], linewidth=2)
+            ax.plot(value.mean, place, "o", markersize=5, color=MODE_LOOKS[mode][0])
+        for at in (0.0, 0.5, 1.0):
+            ax.axvline(at, color=GREY, linewidth=0.6)
+        ax.set_yticks(range(len(names)), [name.replace(", and ", ",\nand ") for name in reversed(names)], fontsize=7)
+        ax.tick_params("y", labelleft=number % columns == 0)
+        ax.set_title(title, fontsize=10)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_ylim(-0.5, len(names) - 0.5)
+    figure.legend(handles=mode_legend(shown), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 

@@ -25,7 +25,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from repunet_model.backends.asked import in_words
 from repunet_model.backends.base import Usage
 from repunet_model.errors import ConfigurationError, StorageError
-from repunet_model.report import audit, dimensions
+from repunet_model.report import audit, checks, dimensions
 from repunet_model.report.contrasts import contrasts_of, statistics_of, unequal_in_words
 from repunet_model.report.drawing import save
 from repunet_model.report.evidence import FIRST, Evidence, Run, lengths_in_words, phase_in_words
@@ -85,10 +85,12 @@ def write(
                 ),
                 *after,
             ]
+            checked, picture = checks.section(evidence), checks.picture(evidence)
             audited = audit.section(evidence)
             sections = [
                 *before,
                 *(_drawn(*each, place) for each in drawn),
+                checked if picture is None else _drawn(checked, picture, place),
                 *([] if audited is None else [audited]),
                 runs_section(evidence),
                 dimensions.section(evidence),
@@ -106,6 +108,7 @@ def write(
             content = {
                 "runs": names,
                 "statistics": statistics_of(evidence),
+                "checks": checks.described(evidence),
                 "audits": [each.described() for each in audit.audits(evidence)],
                 "varied": dimensions.varied(evidence.runs),
                 **(more or {}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from repunet_model.personas import Disposition
 
 if TYPE_CHECKING:
     from repunet_model.model import RepuNetModel
+    from repunet_model.results.constructs import Check
 
 WINDOW = 5
 """The number of steps averaged in tables and pictures."""
@@ -40,6 +41,16 @@ def rates_table(model: RepuNetModel, first: int) -> Table:
     data = model.datacollector.get_model_vars_dataframe()
     for step in range(first, model.steps + 1):
         table.add_row(str(step), *(_shown(data[name].iloc[step], form) for name, form in columns.values()))
+    return table
+
+
+def checks_table(found: Sequence[Check], title: str) -> Table:
+    """Build the table of the construct checks of a run."""
+    table = Table(title=f"Checks: {title}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("compared", "value", "95 %", "meaning"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "value" else "left")
+    for each in found:
+        table.add_row(each.title, *each.shown, each.meaning)
     return table
 
 

@@ -1,6 +1,6 @@
 """Results of stored runs as tables: parameters and measures by step, read from run folders.
 
-The first columns identify the run (`Manifest.described`), the others are measures.
+The first columns identify the run (`Manifest.described`), the others are measures, and last construct checks.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from repunet_model import games
 from repunet_model.backends.asked import not_taken
 from repunet_model.backends.base import Usage
 from repunet_model.measures import COSTS
+from repunet_model.results.constructs import columns_of
 from repunet_model.storage import Manifest, Row, StepReader
 from repunet_model.storage.schema import InteractionRow
 
@@ -64,6 +65,8 @@ def identity(run: StepReader, manifest: Manifest) -> dict[str, Any]:
 def table_of(run: StepReader, last: int | None = None) -> pd.DataFrame:
     """Return the identifying parameters and the measures of a run, a row for each step up to `last`.
 
+    Construct checks (`results.constructs`), which are of all steps together, are the last columns, equal in all rows.
+
     The steps that a fork copied from its parent have the parent's parameters; they are omitted if a fork of an earlier
     format does not store these.
 
@@ -79,7 +82,8 @@ def table_of(run: StepReader, last: int | None = None) -> pd.DataFrame:
                 **identity(run, manifest),
                 **not_taken(run, manifest, first, end),
             }
-            tables.append(pd.concat([pd.DataFrame([known] * len(measures)), measures], axis=1))
+            checked = columns_of(run, first, end)
+            tables.append(pd.concat([pd.DataFrame([known] * len(measures)), measures], axis=1).assign(**checked))
     return joined(tables)
 
 

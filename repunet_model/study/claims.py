@@ -28,10 +28,10 @@ from repunet_model.config import FULL, GOSSIP_ONLY, NEITHER, REPUTATION_ONLY
 from repunet_model.report.evidence import EXPLOITS_BELOW, Evidence
 from repunet_model.report.sections import Table, estimate_in_words
 from repunet_model.report.statistics import METHOD, Estimate, verdict
+from repunet_model.results.sentiment import classifier
 from repunet_model.results.tables import PHASE
 from repunet_model.study import measuring, reference
 from repunet_model.study.measuring import Measure
-from repunet_model.study.sentiment import classifier
 
 MARGIN = 0.1
 """Cooperation that declines by less than this counts as persisting."""

@@ -10,11 +10,11 @@ from typing import Any
 
 from repunet_model.report.evidence import Evidence
 from repunet_model.report.sections import Section, Table
+from repunet_model.results.sentiment import classifier
 from repunet_model.storage.manifest import SHOWN_DIGITS, made_by
 from repunet_model.study import claims
 from repunet_model.study.claims import Claim, Finding
 from repunet_model.study.plan import Plan, cost_in_words
-from repunet_model.study.sentiment import classifier
 from repunet_model.util.text import counted
 
 NO_PLAN = "No plan was written before these runs (study --plan), so that every answer is exploratory."

@@ -20,8 +20,8 @@ from repunet_model import measures
 from repunet_model.config import FULL
 from repunet_model.report.evidence import Panel, Run, messages_of
 from repunet_model.report.statistics import Estimate, estimate, paired, regression
+from repunet_model.results.sentiment import classifier, share_positive
 from repunet_model.results.tables import PHASE
-from repunet_model.study.sentiment import classifier, share_positive
 
 FIRST = PHASE // 2
 """The number of first steps that a change starts from."""

@@ -28,10 +28,10 @@ from repunet_model.backends.prices import Prices
 from repunet_model.config import FULL, MODES, NEITHER
 from repunet_model.errors import ConfigurationError
 from repunet_model.jobs.job import LimitsTable, Section, Steps, parsed
+from repunet_model.results.sentiment import classifier
 from repunet_model.storage.manifest import SHOWN_DIGITS, made_by
 from repunet_model.study import claims, reference, screening
 from repunet_model.study.claims import Claim
-from repunet_model.study.sentiment import classifier
 from repunet_model.sweep.folder import SweepFolder
 from repunet_model.sweep.grid import Grid, Sweep, seeds_of
 from repunet_model.sweep.running import Prepared

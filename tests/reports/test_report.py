@@ -31,7 +31,7 @@ from tests.published import content
 from tests.societies.test_published_runs import DATA, WITH, WITHOUT, assert_no_panel_is_empty, needs_data
 
 FIGURES = ["cooperation", "contrasts", "networks", "network_measures", "isolation", "scores", "gossip"]
-FIGURES += ["gossip_and_score", "resources", "costs"]
+FIGURES += ["gossip_and_score", "resources", "costs", "checks"]
 
 
 @pytest.fixture(autouse=True)

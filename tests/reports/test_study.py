@@ -13,8 +13,9 @@ import pytest
 from repunet_model.cli import main
 from repunet_model.config import FULL, NEITHER
 from repunet_model.report.evidence import messages_of, read
+from repunet_model.results import sentiment
 from repunet_model.storage import StepReader
-from repunet_model.study import claims, measuring, screening, sentiment
+from repunet_model.study import claims, measuring, screening
 from tests.conftest import complaint
 from tests.reports.test_report import FIGURES, check_report
 

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "aiohttp": {"testing", "backends"},
     "pytest": {"testing"},
     "SALib": {"study", "sweep"},
-    "vaderSentiment": {"study"},
+    "vaderSentiment": {"results"},
     "statsmodels": {"report"},
     "typer": {"cli"},
 }

@@ -18,7 +18,8 @@ from repunet_model.games import GAMES
 from repunet_model.measures import assortativity
 from repunet_model.report.evidence import Panel, Run
 from repunet_model.report.statistics import Estimate, verdict
-from repunet_model.study import claims, measuring, reference, sentiment
+from repunet_model.results import sentiment
+from repunet_model.study import claims, measuring, reference
 
 NAMES = [f"agent {number}" for number in range(8)]
 
