@@ -373,6 +373,8 @@ def test_opinions_and_communities_lead_to_an_agent(tab: Page) -> None:
     tab.get_by_role("tab", name="Communities").click()
     tab.locator(".rn-communities button").first.click()
     tab.locator(".rn-agent h2").wait_for()
+    tab.get_by_role("tab", name="Checks").click()
+    tab.get_by_role("cell", name="conduct as judged, and the act").wait_for()
 
 
 def test_an_imported_run_opens(tab: Page) -> None:

@@ -15,6 +15,7 @@ from repunet_model.results import sentiment
 from repunet_model.results.constructs import Check, checks, own_checks
 from repunet_model.results.tables import table_of
 from repunet_model.storage import StepReader
+from repunet_model.storage.schema import GOSSIP, INTERACTIONS
 from tests.conftest import complaint
 from tests.societies.test_published_runs import DATA, WITH, WITHOUT, needs_data
 
@@ -56,27 +57,23 @@ def test_the_rules_judge_by_image_scoring(game: str, tmp_path: Path) -> None:
 
 def test_values_are_what_the_tables_say(tmp_path: Path) -> None:
     run = made(tmp_path)
-    stored = load_run(tmp_path / "made")
     found = by_name(own_checks(run))
-    acts = {
-        (row.step, name, other): done
-        for row in stored.interactions.itertuples()
-        for name, other, done in (
-            (row.first, row.second, row.first_cooperated),
-            (row.second, row.first, row.second_cooperated),
-        )
-    }
-    gossip = stored.gossip
+    steps = list(run.steps(1))
+    acts: dict[tuple[int, str, str], bool | None] = {}
+    for row in (row for step in steps for row in step.rows(INTERACTIONS)):
+        acts[row["step"], row["first"], row["second"]] = row["first_cooperated"]
+        acts[row["step"], row["second"], row["first"]] = row["second_cooperated"]
+    gossip = [row for step in steps for row in step.rows(GOSSIP)]
     true = [
-        (row.tone == "positive") == acts[row.step, row.subject, row.origin or row.gossiper]
-        for row in gossip.itertuples()
+        (row["tone"] == "positive") == acts[row["step"], row["subject"], row["origin"] or row["gossiper"]]
+        for row in gossip
     ]
     assert found["truth"].value == pytest.approx(sum(true) / len(true))
-    first = gossip[gossip["order"] == 1].set_index(["step", "gossiper", "listener", "subject"])["tone"]
-    second = gossip[gossip["order"] == 2]
-    flips = [row.tone != first[row.step, row.origin, row.gossiper, row.subject] for row in second.itertuples()]
+    told = {(row["step"], row["gossiper"], row["listener"], row["subject"]): row["tone"] for row in gossip}
+    second = [row for row in gossip if row["order"] == 2]
+    flips = [row["tone"] != told[row["step"], row["origin"], row["gossiper"], row["subject"]] for row in second]
     assert found["tone_flips"].value == pytest.approx(sum(flips) / len(flips))
-    scores = {(row.step, row.name): row.score for row in stored.agents.itertuples() if row.score == row.score}
+    scores = {(step.number, name): score for step in steps for name, score in step.state["scores"].items()}
     pairs = [
         (scores[at, name], done)
         for (step, name, _), done in acts.items()
@@ -88,19 +85,17 @@ def test_values_are_what_the_tables_say(tmp_path: Path) -> None:
     table = table_of(run)
     assert table["check_truth"].tolist() == [found["truth"].value] * 6
     assert not {"check_text", "check_claim_flips"} & set(table)  # which depend on an extra
-    frame = stored.checks
-    assert frame.loc["judgement", ["value", "low", "high", "agents"]].tolist() == [1.0, 1.0, 1.0, 12]
+    frame = load_run(tmp_path / "made").checks
+    assert [frame[name]["judgement"] for name in ("value", "low", "high", "agents")] == [1.0, 1.0, 1.0, 12]
     described = found["score_ahead"].described()
     assert json.loads(json.dumps(described))["chance"] == 0.5
 
 
 def test_a_fork_is_checked_by_its_own_steps(tmp_path: Path) -> None:
     made(tmp_path, steps=3)
-    assert (
-        main(["fork", "made/step_2", "--sim-name", "other", "--set", "questions=fused", "--storage", str(tmp_path)])
-        == 0
-    )
-    assert main(["resume", "other", "--steps", "2", "--storage", str(tmp_path)]) == 0
+    place = ["--storage", str(tmp_path)]
+    assert main(["fork", "made/step_2", "--sim-name", "other", "--set", "questions=fused", *place]) == 0
+    assert main(["resume", "other", "--steps", "2", *place]) == 0
     fork = StepReader.open(tmp_path / "other")
     found = by_name(own_checks(fork))
     assert found["judgement"].n == 2 * 12
