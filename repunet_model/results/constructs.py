@@ -25,6 +25,7 @@ from repunet_model.results.clustered import METHOD, Auc, Clustered, RankCorrelat
 from repunet_model.results.sentiment import POSITIVE_FROM, Classifier, classifier
 from repunet_model.storage import StepReader, understood
 from repunet_model.storage.schema import GOSSIP, INTERACTIONS, RECORDS, GossipRow, InteractionRow, RecordRow
+from repunet_model.util.text import counted
 
 AHEAD = 5
 """The number of steps in which a score may foretell acts."""
@@ -291,7 +292,7 @@ def _judgement(history: _History, by: Classifier | None) -> Check:
         "conduct as judged, and the act",
         "AUC: share of pairs in which the cooperative act is judged better",
         cases,
-        f"{len(cases)} judgements of acts",
+        f"{counted(len(cases), 'judgement')} of acts",
         "no judgement of conduct is stored" if acts else _no_act(history),
     )
 
@@ -308,7 +309,7 @@ def _record_change(history: _History, by: Classifier | None) -> Check:
         "change of a record by experience, and the act",
         "AUC: share of pairs in which the score rises more after the cooperative act",
         cases,
-        f"{len(cases)} changes of records; a first record counts from 0",
+        f"{counted(len(cases), 'change')} of records; a first record counts from 0",
         _no_records(history) if acts else _no_act(history),
     )
 
@@ -334,7 +335,7 @@ def _tone(history: _History, by: Classifier | None) -> Check:
         "tone of gossip, and the judgement",
         "AUC: share of pairs in which the praised conduct was judged better than the one complained of",
         cases,
-        f"{len(cases)} messages at first hand",
+        f"{counted(len(cases), 'message')} at first hand",
         "no message has both a tone and a judgement of what it is about" if history.gossip else _NO_GOSSIP,
     )
 
@@ -356,7 +357,7 @@ def _text(history: _History, by: Classifier | None) -> Check:
     found = RankCorrelation(agents, [by.score(record["text"]) for record in records], scores)
     if found.value is None:
         return Check(*head, None, f"all {found.n} texts or scores are alike", by_text=True)
-    drawn = f"{found.n} records" if count == found.n else f"{found.n} records, drawn from {count:,}"
+    drawn = counted(found.n, "record") if count == found.n else f"{found.n} records, drawn from {count:,}"
     return Check(*head, found, f"{drawn}; sentiment by {by.name}", by_text=True)
 
 
@@ -391,9 +392,9 @@ def _truth(history: _History, by: Classifier | None) -> Check:
             told.append((row["gossiper"], praise, act.cooperated))
     measure = "share of messages whose tone fits the act of the subject that they go back to"
     head = ("truth", "gossip, and the act it is about", measure)
-    lacks = f"{no_act} messages go back to an encounter without a logged act" if no_act else ""
+    lacks = f"{counted(no_act, 'message')} about an encounter without a logged act" if no_act else ""
     if unsaid:
-        lacks += f"{', ' if lacks else ''}{unsaid} messages have no tone that is known"
+        lacks += f"{', ' if lacks else ''}{counted(unsaid, 'message')} without a known tone"
         lacks += f" (a classifier reads their summaries: {GET_CLASSIFIER})" if by is None else ""
     if not told:
         return Check(*head, None, lacks if history.gossip else _NO_GOSSIP)
@@ -470,7 +471,7 @@ def _flips(
         return Check(name, title, measure, None, lacking)
     found = Share([agent for agent, _ in known], [flips for _, flips in known])
     unclear = f"; {len(pairs) - found.n} others are neither praise nor complaint" if len(pairs) > found.n else ""
-    return Check(name, title, measure, found, f"{found.true} of {found.n} messages that were passed on{unclear}")
+    return Check(name, title, measure, found, f"{found.true} of {counted(found.n, 'message')} passed on{unclear}")
 
 
 def _score_ahead(history: _History, by: Classifier | None) -> Check:
@@ -486,7 +487,7 @@ def _score_ahead(history: _History, by: Classifier | None) -> Check:
         f"score of an agent, and its acts in the {AHEAD} steps after",
         "AUC: share of pairs in which the cooperative act is that of the higher score",
         cases,
-        f"{len(cases)} pairs of a score and a later act",
+        f"{counted(len(cases), 'later act')} behind a score",
         _no_records(history) if acts else _no_act(history),
     )
 
@@ -503,7 +504,7 @@ def _record_ahead(history: _History, by: Classifier | None) -> Check:
         "record of a partner before an encounter, and the act",
         "AUC: share of pairs in which the cooperative act is that of the partner with the better record",
         cases,
-        f"{len(cases)} acts of partners of whom there was a record",
+        f"{counted(len(cases), 'act')} of partners of whom there was a record",
         ("nobody knew the partner before" if history.has_records else _NO_RECORDS) if acts else _no_act(history),
     )
 
