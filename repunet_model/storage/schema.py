@@ -74,7 +74,7 @@ class Table[R: Mapping[str, Any]]:
             raise ConfigurationError(f"table {name!r}: another table has this name; rename it")
         self.name = name
         self.meaning = meaning
-        self.columns = {name: _column(hint) for name, hint in get_type_hints(row, include_extras=True).items()}
+        self.columns = columns_of(row)
         self.is_exported = is_exported
         self.in_words: Callable[[Any], str] | None = in_words
         self._module: str = row.__module__
@@ -123,6 +123,11 @@ class StepLog:
     def named(self, name: str) -> list[Any]:
         """Return the rows of a table by its name."""
         return self._rows.get(name, [])
+
+
+def columns_of(row: type[Any]) -> dict[str, Column]:
+    """Return the columns of a TypedDict whose fields are annotated with their meaning."""
+    return {name: _column(hint) for name, hint in get_type_hints(row, include_extras=True).items()}
 
 
 def _column(hint: Any) -> Column:
