@@ -50,6 +50,12 @@ def plays[Q: Question[Any], A: Answer](
     return register
 
 
+def plan_of(policy: FixedPolicy, question: Question[Any]) -> Answer | None:
+    """Return a policy's answer to a question; None if it has none."""
+    plan = _PLANS.get((policy, type(question)))
+    return None if plan is None else plan(question)
+
+
 def reciprocates(partner: str, events: Sequence[Event]) -> bool:
     """Return whether tit for tat cooperates with a partner: its last known act, or True without one.
 
@@ -71,10 +77,8 @@ class PlantedBackend(RulesBackend):
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Answer by the fixed policy if it covers the question, else by the rules."""
-        plan = _PLANS.get((self.policy, type(request.question)))
-        if plan is None:
-            return await super().answer(request)
-        return request.question.as_answer(plan(request.question))
+        planned = plan_of(self.policy, request.question)
+        return await super().answer(request) if planned is None else request.question.as_answer(planned)
 
 
 def check(backends: Iterable[Backend], game: str, choices: Sequence[type[Question[Any]]]) -> None:

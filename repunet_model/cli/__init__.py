@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from repunet_model.cli import comparison, doctor, page, prompts, runs, stored, study, sweeps
+from repunet_model.cli import comparison, doctor, page, probe, prompts, runs, stored, study, sweeps
 from repunet_model.cli.app import app
 from repunet_model.errors import RepuNetError
 from repunet_model.util.screen import escape_unknown, say
@@ -20,7 +20,7 @@ from repunet_model.util.text import one_line, program
 MAIN_JOB = comparison.compare.__name__
 """The default command."""
 
-__all__ = ["comparison", "doctor", "main", "page", "prompts", "runs", "stored", "study", "sweeps"]
+__all__ = ["comparison", "doctor", "main", "page", "probe", "prompts", "runs", "stored", "study", "sweeps"]
 
 
 def main(arguments: list[str] | None = None) -> int:

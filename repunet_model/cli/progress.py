@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from repunet_model.backends.waits import Waits
     from repunet_model.jobs.job import JobOutcome, Runner
     from repunet_model.model import RepuNetModel
+    from repunet_model.probe.asking import Progress
     from repunet_model.stability import StabilityRule
     from repunet_model.storage import RunFolder
 
@@ -147,6 +148,61 @@ def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Cal
     with display.Progress(*bar, Counters(), display.TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task(label, total=last, completed=model.steps)
         yield lambda: progress.update(task, completed=model.steps)
+
+
+@contextmanager
+def keeping_what_was_answered(progress: Progress) -> Iterator[None]:
+    """Add to the message of a failure or an interrupt of a probe that its replies are kept."""
+
+    def explain() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        say("Waiting for replies that are under way; interrupt again to lose them.", stderr=True)
+        raise KeyboardInterrupt
+
+    try:
+        with _on_interrupt(explain):
+            yield
+    except (RepuNetError, KeyboardInterrupt) as error:
+        reason = str(error) if isinstance(error, RepuNetError) else "interrupted"
+        raise RepuNetError(
+            f"{reason}; {progress.done} of {progress.total} calls are answered and kept: the same command goes on"
+        ) from error
+
+
+@contextmanager
+def showing_calls(progress: Progress, waits: Waits) -> Iterator[Callable[[], None]]:
+    """Show the calls of a probe, tokens, cost and time left on stderr; as lines without a terminal."""
+    from repunet_model.report.tables import spending
+
+    console, started, printed = make_console(stderr=True), time.monotonic(), time.monotonic()
+
+    def counts() -> str:
+        left = (time.monotonic() - started) / max(progress.done, 1) * (progress.total - progress.done)
+        return f"{spending(progress.usage)}, {left:.0f} s left{waiting(waits)}"
+
+    if not console.is_terminal:
+
+        def line() -> None:
+            nonlocal printed
+            if progress.done == progress.total or time.monotonic() - printed >= SECONDS_BETWEEN_LINES:
+                printed = time.monotonic()
+                say(f"call {progress.done}/{progress.total}: {counts()}", stderr=True)
+
+        yield line
+        return
+    from rich import progress as display
+    from rich.text import Text
+
+    class Counters(display.ProgressColumn):
+        max_refresh = 0.2
+
+        def render(self, task: display.Task) -> Text:
+            return Text(counts())
+
+    bar = (display.TextColumn("call"), display.BarColumn(), display.MofNCompleteColumn(), Counters())
+    with display.Progress(*bar, console=console) as shown:
+        task = shown.add_task("call", total=progress.total)
+        yield lambda: shown.update(task, completed=progress.done)
 
 
 def waiting(waits: Waits) -> str:

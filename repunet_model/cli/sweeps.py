@@ -150,7 +150,7 @@ def sweep(
     files = f"{folder.path / 'results.parquet'} and results.csv, {len(table):,} rows"
     console.print(f"Results: {files}", soft_wrap=True, highlight=False)
     if report_in is not None:
-        report([str(folder.path.absolute())], report_in, f"RepuNet: {wanted.name}", storage)
+        report([str(folder.path.absolute())], report_in, f"RepuNet: {wanted.name}", storage=storage)
     exit_unless_done(others)
 
 
@@ -275,6 +275,12 @@ def report(
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write it; an earlier report there is replaced.")],
     title: Annotated[str | None, typer.Option(help="Its heading.")] = None,
+    probe: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="CARD.json", help="The fitness card of a model that answered runs; may be given more than once."
+        ),
+    ] = None,
     storage: Storage = Path("sim_storage"),
 ) -> None:
     """Write a report of runs and sweeps: figures (PNG and SVG) and one page that needs no network (index.html)."""
@@ -282,8 +288,17 @@ def report(
 
     page.check_place(out)
     with quietly_imported():
+        from repunet_model.probe.card import beside
         from repunet_model.report.evidence import read
 
     runs, not_whole = stored_runs(paths, storage)
-    page.write(read(runs), out, title or f"RepuNet: {', '.join(paths)}", not_whole=not_whole)
+    evidence = read(runs)
+    cards = [beside(file, [run.stored.manifest for run in evidence.runs]) for file in probe or ()]
+    page.write(
+        evidence,
+        out,
+        title or f"RepuNet: {', '.join(paths)}",
+        before=[card.section(f"probe_{number}") for number, card in enumerate(cards, 1)],
+        not_whole=not_whole,
+    )
     say(f"Report: {out / 'index.html'} ({counted(len(runs), 'run')})")

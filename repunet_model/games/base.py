@@ -8,11 +8,11 @@ mode. `games.register` adds a game.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any, ClassVar, Protocol, Self
 
 from repunet_model.config import RunConfig
@@ -148,6 +148,21 @@ class Declaration:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class QuizFact:
+    """A fact of a game that a player should know, as a question with a known answer.
+
+    Attributes:
+        asks: The question, to be put to a player that reads the rules.
+        answer: The answer: a number, or one of the options.
+        options: The possible answers of a closed question; empty where the answer is a number.
+    """
+
+    asks: str
+    answer: Decimal | str
+    options: tuple[str, ...] = ()
+
+
 class SocietyFigures(Protocol):
     """Facts about the society that a game may use in the background of a reputation."""
 
@@ -216,6 +231,14 @@ class Game(ABC):
     def caveat(self) -> str:
         """Return what users should know of these parameters, such as that they make no dilemma; empty by default."""
         return ""
+
+    def quiz(self, label: Callable[[Enum], str]) -> tuple[QuizFact, ...]:
+        """Return facts by which `probe` asks whether a model understands the rules and payoffs; none by default.
+
+        Args:
+            label: Returns what the prompt set calls an option.
+        """
+        return ()
 
     def mechanism(self, config: RunConfig) -> Mechanism:
         """Return the switches as they act in a run: what its mode and this game leave without effect is off."""

@@ -19,10 +19,10 @@ of its holdings that an accepting investor invests; cheating, the mean of max(0,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from statistics import mean
 from typing import Annotated, Any, ClassVar
 
@@ -31,7 +31,7 @@ from pydantic import Field
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
 from repunet_model.error_rates import ErrorKind
-from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome, share
+from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome, QuizFact, share
 from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.memory import Event
 from repunet_model.personas import Words
@@ -280,6 +280,29 @@ class Investment(Game):
                 reported_outcome=float(reported),
                 allocation_reason=allocation.reason,
             ),
+        )
+
+    def quiz(self, label: Callable[[Enum], str]) -> tuple[QuizFact, ...]:
+        """Ask what investments become and how they are split, and who is bound by what."""
+        sides, yes_no = ("the investor", "the trustee"), ("yes", "no")
+        ten, four = self.parameters.outcome(Decimal(10)), self.parameters.outcome(Decimal(4))
+        return (
+            QuizFact("An investor hands over 4 units. How many units do they become?", four),
+            QuizFact("An investor hands over 10 units. How many units do they become?", ten),
+            QuizFact(
+                "An investor hands over 10 units, and the trustee gives the investor 50 % of the proceeds. How many "
+                "units does the investor get back?",
+                _money(ten / 2),
+            ),
+            QuizFact(
+                "An investor hands over 4 units, and the trustee gives the investor nothing. How many units does the "
+                "trustee keep?",
+                four,
+            ),
+            QuizFact("Who decides whether any units are handed over?", sides[0], sides),
+            QuizFact("Who decides how the proceeds are split in the end?", sides[1], sides),
+            QuizFact("Is the trustee forced to give what it promised?", yes_no[1], yes_no),
+            QuizFact("May the outcome that is reported to the investor be false?", yes_no[0], yes_no),
         )
 
     def caveat(self) -> str:

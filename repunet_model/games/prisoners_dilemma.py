@@ -7,9 +7,10 @@ partner. The cooperation rate is cooperations / choices in the step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from itertools import product
 from typing import Annotated, ClassVar
 
@@ -18,7 +19,7 @@ from pydantic import Field
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
 from repunet_model.error_rates import ErrorKind
-from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome
+from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome, QuizFact
 from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
@@ -152,6 +153,17 @@ class PrisonersDilemma(Game):
                 payoff=self.parameters.payoff(own, seen),
                 theirs=self.parameters.payoff(seen, own),
             ),
+        )
+
+    def quiz(self, label: Callable[[Enum], str]) -> tuple[QuizFact, ...]:
+        """Ask for the payoffs of both sides for each pair of moves."""
+        return tuple(
+            QuizFact(
+                f"In one round you choose: {label(own)}. Your partner chooses: {label(other)}. {asked}",
+                self.parameters.payoff(*((own, other) if is_own else (other, own))),
+            )
+            for own, other in product(Move, repeat=2)
+            for is_own, asked in ((True, "How much do you get?"), (False, "How much does your partner get?"))
         )
 
     def caveat(self) -> str:

@@ -14,10 +14,10 @@ Cooperation rate: yes / all in the latest round. Talk rate: conversations / pair
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -32,6 +32,7 @@ from repunet_model.games.base import (
     Outcome,
     Player,
     PlayerOutcome,
+    QuizFact,
     Resident,
     SocietyFigures,
     share,
@@ -179,6 +180,24 @@ class SignUpGame(Game):
         if 0 < comfort < relief:
             return ""
         return f"no dilemma for the offline rules, which needs 0 < comfort < relief: comfort {comfort}, relief {relief}"
+
+    def quiz(self, label: Callable[[Enum], str]) -> tuple[QuizFact, ...]:
+        """Ask what the switch does, for whom, and who learns of the choice."""
+        yes_no, risk = ("yes", "no"), ("it falls", "it rises")
+        return (
+            QuizFact("Does the switch cost a household money?", yes_no[1], yes_no),
+            QuizFact("Must every household take the switch?", yes_no[1], yes_no),
+            QuizFact("Does a household that signs up have some warmer hours at home?", yes_no[0], yes_no),
+            QuizFact("What becomes of the risk of outages as more households sign up?", risk[0], risk),
+            QuizFact(
+                "Who can turn the cooling of a household with a switch down in peak hours?",
+                "the power company",
+                ("the power company", "the household alone"),
+            ),
+            QuizFact("Do others learn whether a household signs up?", yes_no[0], yes_no),
+            QuizFact("Does a household that does not sign up profit if others do?", yes_no[0], yes_no),
+            QuizFact("Does a household that signs up keep full control over its cooling?", yes_no[1], yes_no),
+        )
 
     def has_random_pairs(self, mechanism: Mechanism) -> bool:
         """Whether the switch `random_sign_up` is on."""

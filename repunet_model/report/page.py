@@ -89,19 +89,19 @@ def write(
             audited = audit.section(evidence)
             sections = [
                 *before,
-                *(_drawn(*each, place) for each in drawn),
-                checked if picture is None else _drawn(checked, picture, place),
+                *(drawn_section(*each, place) for each in drawn),
+                checked if picture is None else drawn_section(checked, picture, place),
                 *([] if audited is None else [audited]),
                 runs_section(evidence),
                 dimensions.section(evidence),
             ]
-            page = _template().render(
-                title=title,
-                lead=lead(evidence),
+            page = html(
+                title,
+                lead(evidence),
+                sections,
+                _made(evidence.runs),
                 not_taken=in_words([run.parameters.get("not_taken", "") for run in evidence.runs]),
                 not_whole=not_whole,
-                sections=sections,
-                made=_made(evidence.runs),
             )
             (place / "index.html").write_text(page, encoding="utf-8", newline="\n")
             names = [str(run.stored.folder.path) for run in evidence.runs]
@@ -124,6 +124,23 @@ def write(
         raise StorageError(f"{out} cannot be written: {error.strerror or error}") from error
 
 
+def html(
+    title: str,
+    lead: str,
+    sections: Sequence[Section],
+    made: str,
+    *,
+    not_taken: str = "",
+    not_whole: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """Return a page that needs no network; `made` describes the versions, for the others see the template."""
+    return str(
+        _template().render(
+            title=title, lead=lead, sections=sections, made=made, not_taken=not_taken, not_whole=not_whole
+        )
+    )
+
+
 @cache
 def _template() -> Any:
     environment = Environment(
@@ -138,7 +155,7 @@ def _shown(value: object) -> object:
     return visible(value) if isinstance(value, str) else value
 
 
-def _drawn(section: Section, picture: Picture, place: Path) -> Section:
+def drawn_section(section: Section, picture: Picture, place: Path) -> Section:
     """Write the files of a section's picture, and return the section with the picture embedded."""
     for kind in ("png", "svg"):
         save(picture.figure, place / f"{picture.name}.{kind}")

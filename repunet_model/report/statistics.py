@@ -81,6 +81,53 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean, float(centre[0] - half[0]), float(centre[0] + half[0]), len(data))
 
 
+def share(successes: int, trials: int) -> Estimate:
+    """Return the share of independent trials that succeed, with its interval by Wilson (1927).
+
+    Args:
+        successes: The number of successes.
+        trials: The number of trials, at least one.
+    """
+    interval = stats.binomtest(successes, trials).proportion_ci(LEVEL, "wilson")
+    return Estimate(successes / trials, float(interval.low), float(interval.high), trials)
+
+
+def combined_shares(weights: Sequence[float], counts: Sequence[tuple[int, int]]) -> Estimate:
+    """Return the sum of weight × share over groups of independent trials.
+
+    The interval combines those of the shares by the method of variance estimates recovery (Newcombe 1998 for a
+    difference, Zou & Donner 2008 in general). Unlike one of a regression it has a width even if all trials of each
+    group end alike, which is common in groups of a few trials.
+
+    Args:
+        weights: The weight of each group, such as (1, -1) for a difference.
+        counts: Successes and trials of each group, at least one trial each.
+    """
+    shares = [share(*count) for count in counts]
+    value = math.fsum(weight * each.mean for weight, each in zip(weights, shares, strict=True))
+    below = above = 0.0
+    for weight, each in zip(weights, shares, strict=True):
+        assert each.low is not None
+        assert each.high is not None
+        down, up = weight * (each.mean - each.low), weight * (each.high - each.mean)
+        below += (down if weight > 0 else up) ** 2
+        above += (up if weight > 0 else down) ** 2
+    return Estimate(value, value - math.sqrt(below), value + math.sqrt(above), sum(trials for _, trials in counts))
+
+
+def slope_of_shares(doses: Sequence[float], counts: Sequence[tuple[int, int]]) -> Estimate:
+    """Return the slope of the least-squares line through shares at different doses, with `combined_shares`' interval.
+
+    Args:
+        doses: The doses, at least two different ones.
+        counts: Successes and trials at each dose; the line weighs each dose by its trials.
+    """
+    trials = np.array([trials for _, trials in counts], dtype=float)
+    centred = np.asarray(doses, dtype=float) - np.average(doses, weights=trials)
+    weights = trials * centred / float(trials @ centred**2)
+    return combined_shares(weights.tolist(), counts)
+
+
 def verdict(measured: Estimate) -> str:
     """Return the answer that an estimate gives to the question whether its number is above 0."""
     if measured.low is None or measured.high is None:

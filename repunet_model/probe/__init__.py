@@ -1,0 +1,1 @@
+"""Fitness card of a model: a battery of a game's own questions with known answers, and what the replies show."""
