@@ -66,7 +66,7 @@ def expert(prompt: str, fields: dict[str, Any]) -> dict[str, Any]:
     if "credibility" in fields:
         return {"credibility": "credible" if (score or 0.0) > 0 else "uncredible"}
     options = fields["decision"]["enum"]
-    yes = next(each for each in options if each in {"cooperate", "accept", "talk", "connect", "keep the tie"})
+    yes = next(each for each in options if each in {"cooperate", "accept", "talk", "give", "connect", "keep the tie"})
     no = next(each for each in options if each != yes)
     if {yes, no} & {"connect", "keep the tie"}:
         takes = (score or 0.0) > 0
@@ -76,7 +76,9 @@ def expert(prompt: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _partner_was_good(prompt: str) -> bool:
-    return not re.search(r"You \w+, [\w ]+ defected|did not sign up\. You talked|: 0\.00 for you", prompt)
+    return not re.search(
+        r"You \w+, [\w ]+ defected|gave you nothing|did not sign up\. You talked|: 0\.00 for you", prompt
+    )
 
 
 def _quiz(prompt: str, options: list[str]) -> Any:
@@ -89,6 +91,13 @@ def _quiz(prompt: str, options: list[str]) -> Any:
     if found := re.search(r"hands over (\d+) units", asked):
         return int(found[1]) * (1 if "50 %" in asked else 2)
     right = {
+        "give. How many points does the recipient": 5,
+        "give. How many points does the donor": -1,
+        "keep. How many points": 0,
+        "in three rounds": 3,
+        "anything is given": "the donor",
+        "recipient decide": "no",
+        "be a recipient": "yes",
         "whether any units": "the investor",
         "how the proceeds": "the trustee",
         "forced to give": "no",
@@ -103,7 +112,7 @@ def _quiz(prompt: str, options: list[str]) -> Any:
         "keep full control": "no",
     }
     answer = next(each for mark, each in right.items() if mark in asked)
-    assert answer in options
+    assert not options or answer in options
     return answer
 
 

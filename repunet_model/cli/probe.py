@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from repunet_model.cli.app import app
+from repunet_model.cli.app import MODELS, app
 from repunet_model.cli.options import (
     EndpointFile,
     Gguf,
@@ -35,7 +35,7 @@ AGENTS, STEPS = 20, 30
 OUT = Path("outputs") / "probe"
 
 
-@app.command()
+@app.command(rich_help_panel=MODELS)
 @config_options(only=("backend", "game_parameters", "prompts", "mechanism", "n_agents", "seed"), backend="openai")
 @limit_options
 def probe(

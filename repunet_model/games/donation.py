@@ -11,9 +11,10 @@ cooperation rate is gifts / encounters in the step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -21,7 +22,7 @@ from pydantic import Field
 from repunet_model.backends.mind import Mind, answers
 from repunet_model.backends.policies import FixedPolicy, plays, reciprocates
 from repunet_model.error_rates import ErrorKind
-from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome
+from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, PlayerOutcome, QuizFact
 from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.memory import Event
 from repunet_model.personas import Words
@@ -118,6 +119,24 @@ class Donation(Game):
                 cost=cost,
                 benefit=benefit,
             ),
+        )
+
+    def quiz(self, label: Callable[[Enum], str]) -> tuple[QuizFact, ...]:
+        """Ask for the payoffs of both sides with and without a gift, and who decides."""
+        sides, yes_no = ("the donor", "the recipient"), ("yes", "no")
+        benefit, cost = self.parameters.benefit, self.parameters.cost
+        gift = f"The donor chooses: {label(Gift.GIVE)}."
+        none = f"The donor chooses: {label(Gift.KEEP)}."
+        gains = "How many points does the {side} gain? A loss is a negative number."
+        return (
+            QuizFact(f"{gift} {gains.format(side='recipient')}", benefit),
+            QuizFact(f"{gift} {gains.format(side='donor')}", -cost),
+            QuizFact(f"{none} {gains.format(side='recipient')}", Decimal(0)),
+            QuizFact(f"{none} {gains.format(side='donor')}", Decimal(0)),
+            QuizFact("A donor gives in three rounds. How many points does that cost the donor in all?", 3 * cost),
+            QuizFact("Who decides whether anything is given?", sides[0], sides),
+            QuizFact("Does the recipient decide anything in the same round?", yes_no[1], yes_no),
+            QuizFact("May somebody who is the donor now be a recipient in a later round?", yes_no[0], yes_no),
         )
 
     def caveat(self) -> str:

@@ -87,6 +87,14 @@ class StandIn:
         """Return no encounters."""
         return ()
 
+    def does(self, cooperates: bool) -> bool:
+        """Return what it decided: its hand never slips."""
+        return cooperates
+
+    def sees(self, cooperated: bool) -> bool:
+        """Return what its partner did, which it never misperceives."""
+        return cooperated
+
     def words(self, template: str, **facts: Any) -> str:
         """Return a text of the prompt set."""
         return self.prompts.text(template, **facts)
@@ -211,8 +219,7 @@ class Meetings:
     def outcomes(self, names: tuple[str, str]) -> list[Happened]:
         """Return completed encounters of the first name in which the second one cooperated, or did not."""
         found = []
-        sides = (0,) if len(set(self.game.roles)) == 1 else (0, 1)
-        for side in sides:
+        for side in (0, 1):
             ordered = names if side == 0 else (names[1], names[0])
             for own in (True, False):
                 for other in (True, False):

@@ -61,17 +61,17 @@ def test_an_expert_is_fit_on_everything_in_all_games(
 ) -> None:
     card, requests = probe(monkeypatch, probed.expert, "--scenario", "all")
     found = verdicts(card)
-    assert set(found) == {"prisoners_dilemma", "investment", "sign_up"}
+    assert set(found) == {"prisoners_dilemma", "investment", "sign_up", "donation"}
     for game, lines in found.items():
         others = {name: verdict for name, verdict in lines.items() if verdict != "fit"}
         assert others == {"choice_without_record": "-"}, game
-    assert len(requests) == sum(len(each["rows"]) for each in card["games"]) == 3 * 72
+    assert len(requests) == sum(len(each["rows"]) for each in card["games"]) == 4 * 72
     shown = capsys.readouterr()
-    assert shown.out.count("Fit on every line.") == 3
-    assert "call 216/216: " in shown.err
+    assert shown.out.count("Fit on every line.") == 4
+    assert "call 288/288: " in shown.err
     assert "A run of 4 agents and 1 steps: about" in shown.out
     page = Path("card/index.html").read_text(encoding="utf-8")
-    assert page.count("data:image/svg+xml;base64") == 3
+    assert page.count("data:image/svg+xml;base64") == 4
     assert "http" not in page.replace("http://www.w3.org", "")
 
     assert (
