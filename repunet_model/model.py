@@ -21,7 +21,7 @@ import networkx as nx
 
 from repunet_model import config, extensions, games, measures, stages
 from repunet_model.agents import RepuNetAgent
-from repunet_model.backends import policies
+from repunet_model.backends import planted
 from repunet_model.backends.base import Backend, Usage, stored_usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.sender.client import close_mailbox
@@ -173,7 +173,6 @@ class RepuNetModel(SteppedModel):
         self.limits = limits if limits is not None else Limits()
         self._recorder = Recorder(close_mailbox)
         self._respondents = respondents(backend, backend_for)
-        policies.check(self._respondents.distinct(), config.game, self._game.choices)
         self._own_stages = stages.registered()
         resolved = {"network": self._initial.described, "prompts": self._prompts.set.name}
         self._respondents.check_replay({**config.in_table(), **resolved}, self._game.parameters.stored())
@@ -183,6 +182,7 @@ class RepuNetModel(SteppedModel):
             weakref.finalize(self, self._respondents.close_later)
         self._game.check_errors(config)
         self._mechanism = self._game.mechanism(config)
+        planted.check(self._answering, self._game, talks=self._mechanism.first_order)
         self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._initial.tie(self.network, people, self._game.roles, self._streams)
         people = placed(config.population, people, self.network.graph, self._initial.kind, self._streams)

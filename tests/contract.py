@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from repunet_model import RepuNetError, RepuNetModel
 from repunet_model.backends.mind import Rules
+from repunet_model.backends.policies import FixedPolicy
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.error_rates import MEASURE_OF, ErrorKind
 from repunet_model.games import find
@@ -44,11 +45,13 @@ class GameContract(ABC):
 
     Attributes:
         game: The name of the game.
+        refused_policies: The policies of planted agents that mean nothing in the game.
         published: Fields of answers that others may read, as (question, field), beside messages of gossip.
     """
 
     game: ClassVar[str]
     published: ClassVar[frozenset[tuple[str, str]]] = frozenset()
+    refused_policies: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def check_payoffs(self, model: RepuNetModel) -> None:
@@ -201,11 +204,47 @@ class GameContract(ABC):
         assert contents(tmp_path / "parted") == contents(tmp_path / "again") == contents(tmp_path / "whole")
         assert parted.measures == whole.measures
 
+    def test_every_policy_is_planted_loaded_and_replayed_or_refused(self, tmp_path: Path) -> None:
+        names = [person.name for person in built_in()]
+        wanted: dict[str, str] = {}
+        for policy in FixedPolicy:
+            own = dict.fromkeys(names[len(wanted) : len(wanted) + 2], policy.value)
+            if policy in self.refused_policies:
+                with pytest.raises(
+                    RepuNetError, match=f"^backend '{policy}' has no meaning in the game '{self.game}':"
+                ):
+                    self.run(0, backend_for=own)
+            else:
+                wanted |= own
+            if policy in (FixedPolicy.BOOSTER, FixedPolicy.SLANDERER, FixedPolicy.SILENT):
+                with pytest.raises(RepuNetError, match=f"^backend '{policy}' means nothing without gossip"):
+                    self.run(0, backend_for=own, gossip=False)
+        parameters: dict[str, Any] = {
+            "backend": RulesBackend(TALKATIVE),
+            "backend_for": wanted,
+            "n_agents": len(wanted),
+            "storage": str(tmp_path),
+        }
+        whole = self.run(4, run_name="whole", **parameters)
+        self.check(whole)
+        self.run(2, run_name="parted", **parameters).close()
+        parted = RepuNetModel.load(tmp_path / "parted")
+        for _ in range(2):
+            parted.step()
+        again = {"n_agents": len(wanted), "storage": str(tmp_path), "backend": f"replay:{tmp_path / 'whole'}"}
+        self.run(4, run_name="again", **again)
+        assert contents(tmp_path / "parted") == contents(tmp_path / "again") == contents(tmp_path / "whole")
+        fused = self.run(4, questions="fused", **{**parameters, "storage": None})
+        assert fused.datacollector.tables == whole.datacollector.tables
+
     def test_with_a_slip_of_every_hand_those_who_cooperate_defect(self) -> None:
-        for backend in ("always_cooperate", "always_defect"):
-            model = self.run(2, backend=backend, errors="slip=1", n_agents=6)
-            assert model.measures["cooperation_rate"] == 0 or backend == "always_defect"
-            self.check(model)
+        if ErrorKind.SLIP not in find(self.game).errors:
+            with pytest.raises(RepuNetError, match=f"slip means nothing in the game '{self.game}'"):
+                self.run(0, errors="slip=1")
+            return
+        model = self.run(2, backend="always_cooperate", errors="slip=1", n_agents=6)
+        assert model.measures["cooperation_rate"] == 0
+        self.check(model)
 
     def test_no_prompt_tells_of_an_error(self) -> None:
         kinds = [*find(self.game).errors, ErrorKind.GARBLE]

@@ -8,7 +8,7 @@ compose.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from hashlib import sha256
@@ -150,6 +150,10 @@ class Correction:
     problem: str
 
 
+def _nobody(name: str) -> Collection[str]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Request[A: Answer]:
     """A question to an agent, with everything that a backend needs to answer it.
@@ -167,6 +171,7 @@ class Request[A: Answer]:
         room: The longest reply in tokens; None for the backend's `max_tokens`.
         usage: The cost so far; backends and wrappers add to it.
         earlier: The original cost of replies that were taken from the journal.
+        alike: Returns the names of all agents whose backends have the description of that of an agent, by its name.
         mailbox: The file of replies that arrived after their process had ended; None for a run that is not stored.
         thoughts: The reasoning before the last reply, if the endpoint returned it; stored, and in no prompt.
         receipts: Functions to call once a reply is recorded or discarded; then no other process needs to keep it.
@@ -184,6 +189,7 @@ class Request[A: Answer]:
     room: int | None = None
     usage: Usage = field(default_factory=Usage)
     earlier: Usage = field(default_factory=Usage)
+    alike: Callable[[str], Collection[str]] = _nobody
     mailbox: Path | None = None
     thoughts: list[str] = field(default_factory=list)
     receipts: list[Callable[[], None]] = field(default_factory=list)

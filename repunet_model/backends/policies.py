@@ -1,26 +1,34 @@
-"""Planted agents: agents whose cooperative choices follow a fixed policy.
+"""Planted agents: agents that follow a fixed policy in the choices and the gossip that it covers.
 
 The policies::
 
     always_cooperate    always cooperates
     always_defect       never cooperates
     tit_for_tat         first cooperates, then repeats the partner's last act (Axelrod 1984)
+    trembling           cooperates, and errs at a rate: trembling:rate=0.1
+    honest_defector     never cooperates, and tells all that it knows as it believes it
+    clique              cooperates with its allies and praises them, defects towards everybody else
+    booster             praises its allies
+    slanderer           complains of those whose conduct was good, and passes everything on as a complaint
+    silent              never gossips
 
-A planted agent answers all other questions (evaluation, reputation, gossip, ties) by the rules. `Game.choices` names
-the questions that make a game's cooperative choice; the game supports a policy if `plays` registers an answer to each
-of them. An unsupported policy is an error, since such an agent would only follow the rules.
+Allies are the agents with the same backend, parameters included, or those that are named, as in
+clique:members=Emma Dubois+Akiko Sato. A planted agent answers all other questions (evaluation, reputation, ties, and
+the choices or the gossip that its policy does not cover) by the rules.
+
+`Game.choices` names the questions that make a game's cooperative choice. A game supports a policy if `plays` registers
+an answer to each of them for the policy, or for the fixed acts of which the policy consists: `trembling` and `clique`
+consist of always_cooperate and always_defect, `honest_defector` of always_defect. What a policy says in gossip is in
+`backends.planted_gossip`. A policy without meaning in a game or mode is an error, since such an agent would only follow
+the rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from repunet_model.backends.base import Backend, Request
-from repunet_model.backends.mind import Rules
-from repunet_model.backends.rules import RulesBackend
-from repunet_model.errors import ConfigurationError
 from repunet_model.memory import Event
 from repunet_model.questions.base import Answer, Question
 
@@ -31,6 +39,12 @@ class FixedPolicy(StrEnum):
     ALWAYS_COOPERATE = "always_cooperate"
     ALWAYS_DEFECT = "always_defect"
     TIT_FOR_TAT = "tit_for_tat"
+    TREMBLING = "trembling"
+    HONEST_DEFECTOR = "honest_defector"
+    CLIQUE = "clique"
+    BOOSTER = "booster"
+    SLANDERER = "slanderer"
+    SILENT = "silent"
 
 
 Plan = Callable[[Any], Answer]
@@ -56,6 +70,11 @@ def plan_of(policy: FixedPolicy, question: Question[Any]) -> Answer | None:
     return None if plan is None else plan(question)
 
 
+def covers(policy: FixedPolicy, question: type[Question[Any]]) -> bool:
+    """Whether a policy has an answer to a class of questions."""
+    return (policy, question) in _PLANS
+
+
 def reciprocates(partner: str, events: Sequence[Event]) -> bool:
     """Return whether tit for tat cooperates with a partner: its last known act, or True without one.
 
@@ -65,30 +84,3 @@ def reciprocates(partner: str, events: Sequence[Event]) -> bool:
     """
     acts = (event.partner_cooperated for event in reversed(events) if event.partner == partner)
     return next((act for act in acts if act is not None), True)
-
-
-class PlantedBackend(RulesBackend):
-    """The rules backend with a fixed policy for the cooperative choice."""
-
-    def __init__(self, policy: FixedPolicy, rules: Rules | None = None) -> None:
-        super().__init__(rules)
-        self.policy = policy
-        self.description = {**self.description, "backend": policy.value}
-
-    async def answer[A: Answer](self, request: Request[A]) -> A:
-        """Answer by the fixed policy if it covers the question, else by the rules."""
-        planned = plan_of(self.policy, request.question)
-        return await super().answer(request) if planned is None else request.question.as_answer(planned)
-
-
-def check(backends: Iterable[Backend], game: str, choices: Sequence[type[Question[Any]]]) -> None:
-    """Check that a game supports the policies of all planted agents; `choices` are those of the game.
-
-    Raises:
-        ConfigurationError: If the game does not support a policy.
-    """
-    known = [policy for policy in FixedPolicy if choices and all((policy, choice) in _PLANS for choice in choices)]
-    for backend in backends:
-        if isinstance(backend, PlantedBackend) and backend.policy not in known:
-            remedy = f"choose {' or '.join(known)}" if known else "it has no fixed policies"
-            raise ConfigurationError(f"backend {backend.policy.value!r} has no meaning in the game {game!r}: {remedy}")

@@ -238,6 +238,11 @@ def _attraction(
     return sum(signs) / len(signs) if signs else 0.0
 
 
+def conduct_was(subject: str, level: Level) -> str:
+    """Return the level of somebody's conduct as a sentence, which first-hand gossip tells."""
+    return f"{subject}'s conduct was {level.value}."
+
+
 @answers(WishToGossip)
 def wish_to_gossip(question: WishToGossip, mind: Mind) -> WishAnswer:
     """Gossip about very good and very bad conduct."""
@@ -245,7 +250,7 @@ def wish_to_gossip(question: WishToGossip, mind: Mind) -> WishAnswer:
     impression = _impression(conduct)
     wants = mind.feels(abs(impression) - mind.rules.gossip_threshold)
     return WishAnswer(
-        reason=f"{question.subject}'s conduct was {conduct.value}.",
+        reason=conduct_was(question.subject, conduct),
         tone=Tone.POSITIVE if impression > 0 else Tone.NEGATIVE,
         decision=Wish.GOSSIP if wants else Wish.KEEP_QUIET,
     )
@@ -311,10 +316,15 @@ def hear_second_hand(question: HearSecondHand, mind: Mind) -> JudgementAnswer:
     return JudgementAnswer(**_judgement(question, _credibility(question, mind, weaker)))
 
 
+def claim(subject: str, tone: Tone) -> str:
+    """Return gossip in a tone as a sentence."""
+    return f"{subject} deserves {'praise' if tone is Tone.POSITIVE else 'a warning'}."
+
+
 def _judgement(question: Judge[Any], credibility: Credibility) -> dict[str, Any]:
     return {
         "reply": "I will keep that in mind." if BELIEF[credibility] >= 0.5 else "I am not sure about that.",
-        "summary": f"{question.subject} deserves {'praise' if question.tone is Tone.POSITIVE else 'a warning'}.",
+        "summary": claim(question.subject, question.tone),
         "credibility": credibility,
     }
 

@@ -4,9 +4,10 @@ The names in `RepuNetModel(backend=...)` and `--backend`::
 
     rules                    the rules, offline and free (`backends.rules`)
     rules:NAME=VALUE,...     the rules with other parameters, such as rules:learning_rate=0.3,gossip_threshold=0.5
-    always_cooperate, always_defect, tit_for_tat
-                             the rules with a fixed policy for the cooperative choice (`backends.policies`); they take
-                             the same parameters
+    always_cooperate, always_defect, tit_for_tat, trembling, honest_defector, clique, booster, slanderer, silent
+                             the rules with a fixed policy for the cooperative choice or for gossip
+                             (`backends.policies`); they take the same parameters, and trembling:rate=0.1,
+                             clique:members=Emma Dubois+Akiko Sato and booster:members=... some of their own
     human                    a human at the keyboard of this process (`backends.human`)
     openai, openai:MODEL     an endpoint, configured by OPENAI_API_KEY and the LLM_* variables (`backends.openai`)
     openai:NAME              a named endpoint of the file in LLM_ENDPOINTS (`backends.endpoints`), before a model's name
@@ -34,7 +35,8 @@ from repunet_model.backends.human import HumanBackend
 from repunet_model.backends.local import LocalBackend, settings
 from repunet_model.backends.mind import Rules
 from repunet_model.backends.openai import OpenAIBackend, connect
-from repunet_model.backends.policies import FixedPolicy, PlantedBackend
+from repunet_model.backends.planted import PlantedBackend, Settings
+from repunet_model.backends.policies import FixedPolicy
 from repunet_model.backends.replay import Recording, ReplayBackend
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.errors import ConfigurationError
@@ -357,11 +359,21 @@ def _same_local(parameters: dict[str, Any], environment: Mapping[str, str]) -> B
 
 
 def _planted(policy: FixedPolicy) -> Kind:
-    return Kind(
-        make=lambda values, _: PlantedBackend(policy, _rules(policy, values)),
-        restore=lambda parameters, _: PlantedBackend(policy, Rules(**parameters)),
-        has_rules=True,
-    )
+    def restore(parameters: dict[str, Any]) -> PlantedBackend:
+        own = Settings.taken_from(parameters, policy)
+        return PlantedBackend(policy, Rules(**parameters), own)
+
+    def make(values: str) -> PlantedBackend:
+        backend = f"backend '{policy}:{values}'"
+        given = assignments(values, backend)
+        try:
+            own = Settings.taken_from(given, policy)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{backend}: {error}") from None
+        rules = _rules(policy, ",".join(f"{name}={value}" for name, value in given.items()))
+        return PlantedBackend(policy, rules, own)
+
+    return Kind(make=lambda values, _: make(values), restore=lambda parameters, _: restore(parameters), has_rules=True)
 
 
 _KINDS: dict[str, Kind] = {

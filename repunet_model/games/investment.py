@@ -531,6 +531,12 @@ def keep_promise(question: Allocate) -> AllocationAnswer:
     )
 
 
+@plays(FixedPolicy.HONEST_DEFECTOR, Allocate)
+def keep_everything_and_say_so(question: Allocate) -> AllocationAnswer:
+    """Keep everything, and report the true outcome."""
+    return AllocationAnswer(reason="I keep everything.", investor_share=0.0, reported_outcome=float(question.outcome))
+
+
 @plays(FixedPolicy.ALWAYS_DEFECT, Allocate)
 def keep_everything(question: Allocate) -> AllocationAnswer:
     """Keep everything, and report an outcome of zero."""

@@ -81,6 +81,7 @@ class Desk:
     usage: defaultdict[tuple[str, str], Usage] = field(default_factory=lambda: defaultdict(Usage), init=False)
     spent: Usage = field(default_factory=Usage, init=False)
     _last: Cause | None = field(default=None, init=False)
+    _same: dict[int, frozenset[str]] = field(default_factory=dict, init=False)
 
     async def ask[A: Answer](
         self,
@@ -98,7 +99,15 @@ class Desk:
         backend = self.answering[agent.name]
         digest = self.streams.digest(*where)
         request = Request(
-            where, question, agent.persona, learned, digest, self.prompts, backend.description, mailbox=self.mailbox
+            where,
+            question,
+            agent.persona,
+            learned,
+            digest,
+            self.prompts,
+            backend.description,
+            alike=self._alike,
+            mailbox=self.mailbox,
         )
         answer: A | None = None
         try:
@@ -117,6 +126,16 @@ class Desk:
         if self._last is None or (cause.depth, cause.key) > (self._last.depth, self._last.key):
             self._last = cause
         return answer
+
+    def _alike(self, name: str) -> frozenset[str]:
+        """Return the names of the agents whose backends have the description of that of an agent."""
+        own = self.answering[name].description
+        key = id(self.answering[name])
+        if key not in self._same:
+            self._same[key] = frozenset(
+                other for other, backend in self.answering.items() if backend.description == own
+            )
+        return self._same[key]
 
     def barrier(self) -> None:
         """Make later calls depend on all calls so far, represented by the end of the longest chain."""

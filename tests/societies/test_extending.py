@@ -11,6 +11,7 @@ import pytest
 
 from repunet_model import RepuNetModel, extensions, load_run, measures
 from repunet_model.backends import setup
+from repunet_model.backends.policies import FixedPolicy
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.errors import ConfigurationError, RepuNetError
 from repunet_model.games import GAMES
@@ -33,6 +34,7 @@ def _public_goods() -> Iterator[None]:
 
 class TestPublicGoods(GameContract):
     game = "public_goods"
+    refused_policies = tuple(set(FixedPolicy) - {"booster", "slanderer", "silent"})
 
     def check_payoffs(self, model: RepuNetModel) -> None:
         for row in model.datacollector.get_table_dataframe("interactions").itertuples():

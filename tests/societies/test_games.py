@@ -67,6 +67,7 @@ class TestInvestment(GameContract):
 
 class TestSignUp(GameContract):
     game = "sign_up"
+    refused_policies = ("tit_for_tat", "clique")
     published = frozenset({("conclude", "summary"), ("sign_up", "reason")})
 
     def check_payoffs(self, model: RepuNetModel) -> None:

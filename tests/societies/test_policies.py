@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repunet_model import RepuNetError, RepuNetModel, Rules
-from repunet_model.backends.policies import FixedPolicy, PlantedBackend, plays
+from repunet_model.backends.planted import PlantedBackend
+from repunet_model.backends.policies import FixedPolicy, plays
 from repunet_model.cli import main
 from repunet_model.games import GAMES
 from repunet_model.games.base import Game
@@ -249,7 +250,7 @@ def test_a_replay_of_planted_agents_has_the_same_bytes(tmp_path: Path) -> None:
         ),
         (
             ["--scenario", "sign_up", "--backend-for", f"{EMMA}=tit_for_tat"],
-            "'tit_for_tat' has no meaning in the game 'sign_up': choose always_cooperate or always_defect",
+            "'tit_for_tat' has no meaning in the game 'sign_up': choose always_cooperate or always_defect or ",
         ),
         (["--scenario", "sign_up", "--backend", "tit_for_tat"], "'tit_for_tat' has no meaning in the game 'sign_up'"),
     ],
@@ -314,12 +315,14 @@ def plant(game: Game, policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_game_of_ones_own_has_the_policies_that_it_registers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert plant(StagHunt(), "always_defect", tmp_path, monkeypatch).steps == 0
-    with pytest.raises(RepuNetError, match=r"'stag_hunt': choose always_defect$"):
+    with pytest.raises(RepuNetError, match=r"'stag_hunt': choose always_defect or honest_defector or booster or "):
         plant(StagHunt(), "tit_for_tat", tmp_path, monkeypatch)
 
 
 def test_a_game_without_policies_refuses_planted_agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    line = "backend 'always_defect' has no meaning in the game 'ultimatum': it has no fixed policies"
+    line = "backend 'always_defect' has no meaning in the game 'ultimatum': choose booster or slanderer or silent"
     with pytest.raises(RepuNetError, match=f"^{re.escape(line)}$"):
         plant(Ultimatum(), "always_defect", tmp_path, monkeypatch)
     assert not (tmp_path / "runs").exists()
+    with pytest.raises(RepuNetError, match=r"in the game 'ultimatum': it has no fixed policies$"):
+        RepuNetModel(game="ultimatum", personas=str(tmp_path / "people.json"), backend="clique", gossip=False, rng=1)

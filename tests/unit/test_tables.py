@@ -21,6 +21,8 @@ import repunet_model
 from repunet_model import RepuNetModel
 from repunet_model.backends.endpoint import Sampling
 from repunet_model.backends.mind import Mind, Rules
+from repunet_model.backends.planted import RATE, Settings
+from repunet_model.backends.policies import FixedPolicy
 from repunet_model.backends.rules import evaluate, update_record
 from repunet_model.config import RATIONAL
 from repunet_model.error_rates import MEASURE_OF, ErrorKind, ErrorRates
@@ -101,6 +103,11 @@ def test_switches() -> None:
     for switch in Mechanism.model_fields:
         told = described(switch)
         assert f"| `{switch}` | {told.paper} | {told.code} | {in_words(getattr(PAPER, switch))} |\n" in page
+
+
+def test_policies() -> None:
+    assert column("policy") == {policy: Settings.NAMES.get(policy, "") for policy in FixedPolicy}
+    assert f"`rate` is {RATE} by default" in PAGES
 
 
 def test_errors() -> None:
