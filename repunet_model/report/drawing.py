@@ -48,6 +48,10 @@ def save(figure: Figure, path: Path, dpi: int = 130) -> None:
     """Write a figure reproducibly: equal figures give equal bytes. Raise StorageError if that fails."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # "$" in a name is text, not the start of a formula
+    if (layout := figure.get_layout_engine()) is not None:
+        # Once for all its files: Matplotlib would do it again for each, and draw everything an extra time before.
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     metadata = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}.get(path.suffix)
     try:
         # Binary mode: the same line endings on every system.
