@@ -192,7 +192,7 @@ def _tables_of(picture: Picture, evidence: Evidence) -> list[Table]:
         "cooperation": [final_table],
         "contrasts": [contrast_table],
         "gossip_and_score": [_regression_table],
-        "costs": [_cost_table, _backends_table],
+        "costs": [_cost_table, backends_table],
     }
     found = (table(evidence) for table in tables.get(picture.name.removesuffix("_1"), ()))
     return [table for table in found if table.rows]
@@ -287,7 +287,7 @@ def _cost_table(evidence: Evidence) -> Table:
     return Table(caption, headings, rows, words=2)
 
 
-def _backends_table(evidence: Evidence) -> Table:
+def backends_table(evidence: Evidence) -> Table:
     """Build the table of costs by backend; it has no rows unless backends cost anything."""
     rows = []
     for panel, mode, runs in evidence.cells():

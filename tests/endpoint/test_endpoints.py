@@ -21,6 +21,9 @@ from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import respondents
 from repunet_model.cli import main
 from repunet_model.errors import BudgetError, ConfigurationError
+from repunet_model.report.evidence import read
+from repunet_model.report.page import backends_table, runs_section
+from repunet_model.storage import StepReader
 from repunet_model.testing import Body, Endpoint, Fault, endpoint, error, rejecting
 from tests.conftest import complaint, contents
 
@@ -154,14 +157,12 @@ def test_costs_are_told_by_backend_in_usage_show_and_report(
     shown = capsys.readouterr().out
     assert "What the backends cost" in shown
     assert main(["show", "it"]) == 0
-    assert main(["report", "it", "--out", "report"]) == 0
     shown = capsys.readouterr().out
-    page = Path("report/index.html").read_text()
+    rows = [row[2:] for row in backends_table(read([StepReader.open(Path("sim_storage/it"))])).rows]
     for label, running in (("openai:small", small), ("openai:large", large)):
         cost, requests = f"{usd[label]:,.4f}", f"{len(running.requests):,}"
         assert f"  {label}: {requests} requests, {running.tokens:,} tokens, ${cost}" in shown
-        row = "</td><td>".join((label, requests, f"{running.tokens:,}", cost))
-        assert row in page.replace(' class="n"', "")
+        assert [label, requests, f"{running.tokens:,}", cost] in rows
 
 
 def test_keys_and_addresses_are_in_no_file_log_or_message(
@@ -477,8 +478,8 @@ def test_further_fields_without_a_file_are_sent_and_stored(
     assert main(["resume", "it", "--steps", "1"]) == 0  # a run keeps its own, as it keeps its model
     assert all(body[name] == value for body in local_endpoint.requests for name, value in fields.items())
     assert not any("service_tier" in body for body in local_endpoint.requests)
-    assert main(["report", "it", "--out", "report"]) == 0
-    assert "extra.chat_template_kwargs" in Path("report/index.html").read_text()
+    shared = runs_section(read([StepReader.open(Path("sim_storage/it"))])).tables[1]
+    assert "backend.extra.chat_template_kwargs" in dict(shared.rows)
     capsys.readouterr()
     for text, problem in (
         ("low", "must be a JSON object, such as"),

@@ -167,21 +167,3 @@ def test_a_sweep_shows_what_it_waits_for(monkeypatch: pytest.MonkeyPatch, capsys
     shown = capsys.readouterr().err
     assert "left: the endpoint http://127.0.0.1" in shown
     assert "HTTP 429, slow do" in shown
-
-
-def test_what_was_not_taken_stands_at_the_head_of_a_sweep_and_of_its_report(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fault(number: int, body: Body) -> web.Response | None:
-        return error(400, "temperature is not supported", param="temperature") if "temperature" in body else None
-
-    monkeypatch.setenv("LLM_TEMPERATURE", "0.3")
-    with endpoint(fault=fault) as running:
-        monkeypatch.setenv("LLM_API_BASE", running.url)
-        assert main(SWEEP) == 0
-        first, second, *_ = capsys.readouterr().out.splitlines()
-        assert first == "The endpoint did not take: temperature=0.3 (in 2 of 2 runs)."
-        assert second == "2 of 2 runs are whole"
-    assert main(["report", "two", "--out", "report"]) == 0
-    page = Path("report/index.html").read_text(encoding="utf-8")
-    assert "The endpoint did not take: temperature=0.3 (in 2 of 2 runs)." in page.partition("<nav")[0]

@@ -194,18 +194,9 @@ def test_a_sweep_varies_them_for_the_games_that_have_them(capsys: pytest.Capture
     ]
 
 
-def test_one_command_sweeps_a_payoff_and_draws_cooperation_against_it(capsys: pytest.CaptureFixture[str]) -> None:
-    run("sweep --scenario pd -n 4 --steps 2 --game-set temptation=3,4,8 --seeds 1-2 --name tempting --report out")
-    assert (Path("out") / "response.png").is_file()
-    assert "Cooperation against the parameter that varies" in (Path("out") / "index.html").read_text(encoding="utf-8")
-    evidence = read([StepReader.open(path) for path in (STORED / "tempting" / "runs").iterdir()])
-    (response,) = responses(evidence)
-    assert response.parameter == "game.temptation"
-    (points,) = response.points.values()
-    assert [value for value, _ in points] == [3, 4, 8]
-    results = pd.read_parquet("sim_storage/tempting/results.parquet")
-    means = results.groupby("game.temptation")["cooperation_rate"].mean()
-    assert [each.mean for _, each in points] == pytest.approx(means.tolist())
+def test_what_varies_in_two_parameters_has_no_response_and_a_bad_place_is_said_before_any_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     run("sweep --scenario pd -n 4 --steps 1 --game-set temptation=3,4 --game-set reward=2,3 --name both")
     assert responses(read([StepReader.open(path) for path in (STORED / "both" / "runs").iterdir()])) == []
     Path("kept").mkdir()

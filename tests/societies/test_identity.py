@@ -15,7 +15,7 @@ from repunet_model.cli import main
 from repunet_model.config import FULL, REPUTATION_ONLY
 from repunet_model.mechanism import Mechanism
 from repunet_model.report.evidence import read
-from repunet_model.report.page import lead
+from repunet_model.report.page import lead, runs_section
 from repunet_model.results.tables import joined, table_of
 from repunet_model.storage import StepReader
 from tests.conftest import contents
@@ -45,14 +45,15 @@ def panels(*runs: str) -> list[str]:
 
 def test_a_sweep_over_two_populations_tells_them_apart() -> None:
     files = ["--personas", people("a.json", "altruistic"), "--personas", people("b.json", "self-interested")]
-    run("sweep", *files, "--seeds", "1-2", "--steps", "2")
+    run("sweep", *files, "-n", "4", "--seeds", "1-2", "--steps", "2")
     table = pd.read_parquet(STORED / "sweep" / "results.parquet")
     assert table.groupby("population")["seed"].nunique().to_dict() == {"a": 2, "b": 2}
     assert table["population_hash"].nunique() == 2
-    run("report", "sweep", "--out", "report")
-    page = Path("report/index.html").read_text(encoding="utf-8")
-    assert "population a" in page
-    assert "population b" in page
+    runs = [path.name for path in (STORED / "sweep" / "runs").iterdir()]
+    assert panels(*(f"sweep/runs/{name}" for name in sorted(runs))) == [
+        "Prisoner's dilemma, population a",
+        "Prisoner's dilemma, population b",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -95,9 +96,9 @@ def test_a_fork_of_another_mode_keeps_the_mode_of_the_steps_it_shares() -> None:
     evidence = read([StepReader.open(STORED / name) for name in ("quiet", "other")])
     assert len(evidence.panels) == 2
     assert all(len(runs) == 1 for _, _, runs in evidence.cells())
-    run("report", "quiet", "other", "--out", "report")
-    page = " ".join(Path("report/index.html").read_text(encoding="utf-8").split())
-    assert "quiet is a fork: steps 1 to 2, which it shares with its parent base, are left out" in page
+    assert runs_section(evidence).texts == [
+        "quiet is a fork: steps 1 to 2, which it shares with its parent base, are left out."
+    ]
     assert "1 to 3 steps" not in lead(evidence)
 
 

@@ -18,7 +18,7 @@ from repunet_model.cli import main
 from repunet_model.jobs.resume import resumed
 from repunet_model.model import RepuNetModel
 from repunet_model.reference_layout import Imported, Told, export_step, import_run
-from repunet_model.report import evidence, page
+from repunet_model.report import evidence
 from repunet_model.report.pictures import pictures
 from repunet_model.results.tables import measures_of, table_of
 from repunet_model.storage import StepReader, to_json
@@ -358,18 +358,6 @@ def assert_no_panel_is_empty(read: evidence.Evidence) -> None:
             bars = [bar for bar in ax.patches if not isinstance(bar, Rectangle) or np.isfinite(bar.get_height())]
             drawn = [*ax.lines, *ax.collections, *ax.images, *bars]
             assert drawn, (picture.name, ax.get_title(), ax.get_ylabel())
-
-
-def test_imports_of_several_runs_stand_in_one_report(tmp_path: Path) -> None:
-    names = ["invest_a_with_repu_gossip", "invest_b_with_repu_gossip", "invest_c_without_repu_gossip"]
-    runs = [import_run(invented(tmp_path, name), tmp_path / "storage", name) for name in names]
-    read = evidence.read([StepReader(run.folder) for run in runs])
-    assert len(read.panels) == 1
-    assert_no_panel_is_empty(read)
-    page.write(read, tmp_path / "report", "Imports")
-    text = (tmp_path / "report" / "index.html").read_text()
-    assert all(name in text for name in names)
-    assert "answered by the published implementation, then rules" in text
 
 
 # The real data

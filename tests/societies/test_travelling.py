@@ -84,9 +84,7 @@ def test_what_systems_drop_into_folders_is_no_damage(
     assert main(["import", str(tmp_path / "published"), "--sim-name", "i", "--storage", str(folder.parent)]) == 0
 
 
-def test_steps_before_a_missing_one_can_be_used(
-    folder: Path, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_steps_before_a_missing_one_can_be_used(folder: Path, made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(folder / "step_3")
     storage = ["--storage", str(folder.parent)]
     assert "step 3 is missing; name a step before it, as in " in complaint(["show", "it", *storage], capsys)
@@ -97,26 +95,12 @@ def test_steps_before_a_missing_one_can_be_used(
     assert "step 3 is missing" in shown
     assert "1 problem; to go on from a whole step N" in shown
     assert main(["show", "it/step_2", *storage]) == 0
-    assert main(["report", "it/step_2", "--out", str(tmp_path / "a" / "report"), *storage]) == 0
-    assert "2 steps" in (tmp_path / "a" / "report" / "index.html").read_text(encoding="utf-8")
     assert main(["resume", "it/step_2", "--steps", "2", "--sim-name", "on", *storage]) == 0
     for step in ("step_3", "step_4"):
         own, other = contents(folder.parent / "on" / step), contents(made / step)
         assert {name: own[name] for name in own if name != "manifest.json"} == {
             name: other[name] for name in other if name != "manifest.json"
         }
-
-
-def test_a_report_of_a_step_is_of_the_steps_up_to_it(folder: Path, tmp_path: Path) -> None:
-    storage = ["--storage", str(folder.parent)]
-    assert main(["report", "it/step_2", "--out", str(tmp_path / "early"), *storage]) == 0
-    shutil.rmtree(folder / "step_4")
-    shutil.rmtree(folder / "step_3")
-    assert main(["report", "it", "--out", str(tmp_path / "short"), *storage]) == 0
-    pictures = [sorted((tmp_path / name).glob("*.svg")) for name in ("early", "short")]
-    assert pictures[0]
-    assert [file.read_bytes() for file in pictures[0]] == [file.read_bytes() for file in pictures[1]]
-    assert not any(b"\r" in file.read_bytes() for file in pictures[0])
 
 
 @pytest.mark.parametrize("moment", ["before the first step", "later"])
