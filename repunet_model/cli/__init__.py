@@ -8,8 +8,11 @@ order in which the modules are imported.
 from __future__ import annotations
 
 import sys
+from functools import cache
+from typing import Any
 
 import typer
+from typer.main import get_command
 
 from repunet_model.cli import comparison, doctor, page, probe, prompts, runs, stored, study, sweeps
 from repunet_model.cli.app import app
@@ -28,13 +31,19 @@ def main(arguments: list[str] | None = None) -> int:
     escape_unknown()
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(words or [MAIN_JOB], prog_name=program(), standalone_mode=False)
+        code = _commands()(words or [MAIN_JOB], prog_name=program(), standalone_mode=False)
     except typer.TyperException as error:
         return _complain(error.format_message())
     except RepuNetError as error:
         _complain(str(error))
         return 130 if isinstance(error.__cause__, KeyboardInterrupt) else 2
     return code if isinstance(code, int) else 0
+
+
+@cache
+def _commands() -> Any:
+    """Return the commands, built once: calling `app` would read the signatures of all of them each time."""
+    return get_command(app)
 
 
 def _complain(message: str) -> int:

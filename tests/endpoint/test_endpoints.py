@@ -479,7 +479,7 @@ def test_further_fields_without_a_file_are_sent_and_stored(
     assert all(body[name] == value for body in local_endpoint.requests for name, value in fields.items())
     assert not any("service_tier" in body for body in local_endpoint.requests)
     shared = runs_section(read([StepReader.open(Path("sim_storage/it"))])).tables[1]
-    assert "backend.extra.chat_template_kwargs" in dict(shared.rows)
+    assert "backend.extra.chat_template_kwargs" in [row[0] for row in shared.rows]
     capsys.readouterr()
     for text, problem in (
         ("low", "must be a JSON object, such as"),
