@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Self, cast
 
-from repunet_model import games
 from repunet_model.errors import ConfigurationError
 from repunet_model.memory import MEMORY_LENGTH, Event, Heard
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Persona
 from repunet_model.reputation import RecordUpdate
+from repunet_model.results.stored_game import game_of
 from repunet_model.storage import Manifest, Step, StepReader, to_json, understood
 from repunet_model.storage.schema import (
     CALLS,
@@ -54,14 +54,21 @@ class Chronicle:
         first: The first known step; 0 unless a model joined at a later step.
     """
 
-    def __init__(self, name: str, manifest: Manifest, personas: Sequence[Persona], first: int = 0) -> None:
-        """Create a chronicle without steps; raise RepuNetError if the game is unknown."""
-        game = games.find(manifest.config.game)
+    def __init__(
+        self,
+        name: str,
+        manifest: Manifest,
+        personas: Sequence[Persona],
+        roles: Sequence[str],
+        rates: Sequence[str],
+        first: int = 0,
+    ) -> None:
+        """Create a chronicle without steps."""
         self.name = name
         self.manifest = manifest
         self.personas = {persona.name: persona for persona in personas}
-        self.roles = tuple(dict.fromkeys(game.roles))
-        self.rates = game.rates
+        self.roles = tuple(dict.fromkeys(roles))
+        self.rates = tuple(rates)
         self.first = first
         self._position = {persona.name: position for position, persona in enumerate(personas)}
         self._steps: list[Step] = []
@@ -73,8 +80,9 @@ class Chronicle:
     @classmethod
     def of_run(cls, run: StepReader, last: int | None = None) -> Self:
         """Read a stored run up to step `last` (None: all steps); raise RepuNetError if it cannot be read."""
-        chronicle = cls(run.name, run.manifest, run.personas)
         with understood(run.folder):
+            game = game_of(run)
+            chronicle = cls(run.name, run.manifest, run.personas, game.roles, game.rates)
             for step in run.steps(last=last):
                 chronicle._add(step)
         return chronicle
@@ -83,7 +91,7 @@ class Chronicle:
     def of_model(cls, model: RepuNetModel, name: str = "this society") -> Self:
         """Start with the present state of a model, which must be between two steps, and add each further step."""
         people = [agent.persona for agent in model.agents.to_list()]
-        chronicle = cls(name, model.manifest(), people, first=model.steps)
+        chronicle = cls(name, model.manifest(), people, model.game.roles, model.game.rates, first=model.steps)
         for agent in model.agents.to_list():
             chronicle._events[agent.name] = list(agent.memory.snapshot())
             chronicle._heard[agent.name] = [(model.steps, heard) for heard in agent.memory.heard()]

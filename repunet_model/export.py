@@ -13,9 +13,10 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from repunet_model import games, stages
+from repunet_model import stages
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.personas import Persona
+from repunet_model.results.stored_game import game_of
 from repunet_model.storage import Row, StepReader, to_json
 from repunet_model.storage.schema import Column
 from repunet_model.util import files
@@ -94,7 +95,7 @@ def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
     Raises:
         RepuNetError: If the run cannot be read, or `out` exists or cannot be written.
     """
-    facts = games.find(run.manifest.config.game).facts
+    facts = game_of(run).facts
     with whole(out) as place:
         for table in (table for table in stages.tables() if table.is_exported):
             columns = {**_STEP, **table.columns_with(facts)}

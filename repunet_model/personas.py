@@ -167,7 +167,8 @@ def describe(disposition: Disposition, game: str) -> str:
         return str(seed_data("dispositions.json")[game][disposition])
     except KeyError:
         raise ConfigurationError(
-            f"no text for the disposition {disposition.value!r} in {game!r}: give each persona a 'learned' text"
+            f"no text for the disposition {disposition.value!r} in {game!r}: give each persona a 'learned' text, or "
+            "the class of the game an attribute 'dispositions' that maps each Disposition to a text"
         ) from None
 
 

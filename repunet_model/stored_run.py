@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from repunet_model import games
 from repunet_model.reputation import score_of
 from repunet_model.results.constructs import frame_of, own_checks
+from repunet_model.results.stored_game import game_of
 from repunet_model.results.tables import measures_of
 from repunet_model.storage import Manifest, RunFolder, StepReader
 from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES, Table
@@ -120,7 +120,7 @@ class StoredRun:
 
     def table(self, table: Table[Any]) -> pd.DataFrame:
         """Return the rows of a table (of `repunet_model.storage.schema`, or your own) with the column `step`."""
-        facts = games.find(self.manifest.config.game).facts
+        facts = game_of(self._run).facts
         columns = dict.fromkeys(["step", *table.columns_with(facts)])
         rows = [{"step": step.number, **row} for step in self._run.steps() for row in step.rows(table)]
         return pd.DataFrame(rows, columns=list(columns))

@@ -16,7 +16,17 @@ GAMES: dict[str, Game] = {}
 
 
 def register(game: Game) -> Game:
-    """Register a game under its name, for models and the command line."""
+    """Register a game under its name, for models and the command line.
+
+    Raises:
+        ConfigurationError: If it does not have two roles.
+    """
+    roles = game.roles if isinstance(game.roles, tuple) else (game.roles,)
+    if len(roles) != 2:
+        raise ConfigurationError(
+            f"game {game.name!r}: its roles are {', '.join(map(repr, roles))}; games are for pairs, so name two: the "
+            "role of the side that chooses its partner, and of the side that is chosen (they may be equal)"
+        )
     GAMES[game.name] = game
     SCENARIOS[game.name] = game.name
     return game

@@ -13,6 +13,7 @@ from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, StrEnum
+from random import Random
 from typing import Any, ClassVar, Protocol, Self
 
 from repunet_model.config import RunConfig
@@ -61,6 +62,16 @@ class Player(Resident, Protocol):
     @property
     def partner(self) -> str:
         """The partner's name."""
+
+    @property
+    def step(self) -> int:
+        """The step of the encounter, from 1."""
+
+    def chance(self, purpose: str) -> Random:
+        """Return the random stream of a purpose in this encounter, the same one at each call and for both sides.
+
+        A game that draws by it puts what it drew into `Outcome.facts`.
+        """
 
     @property
     def partner_declared(self) -> bool | None:

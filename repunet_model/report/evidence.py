@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from repunet_model import games
 from repunet_model.backends.asked import not_taken
 from repunet_model.backends.base import Usage, usage_by_backend
 from repunet_model.config import MODES, OF_GAME
@@ -25,6 +24,7 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.measures import isolated
 from repunet_model.personas import Disposition, Persona
 from repunet_model.results.constructs import Check, own_checks
+from repunet_model.results.stored_game import title_of
 from repunet_model.results.tables import PHASE, cooperation_by_agent, identity, measures_of
 from repunet_model.storage import StepReader, understood
 from repunet_model.storage.schema import GOSSIP, INTERACTIONS, GossipRow, InteractionRow, State
@@ -233,7 +233,7 @@ class Evidence:
                     raise ConfigurationError(
                         f"two runs of {game} with {mode} have the same parameters and seed: give one of {names}"
                     )
-            title = games.find(game).title
+            title = title_of(game)
             panels.append(Panel(f"{title}, {words}" if words else title, game, runs))
         return panels
 

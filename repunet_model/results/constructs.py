@@ -18,11 +18,11 @@ from typing import Any
 
 import pandas as pd
 
-from repunet_model import games
 from repunet_model.questions.gossip import Tone
 from repunet_model.reputation import LEVELS, Cause, score_of
 from repunet_model.results.clustered import METHOD, Auc, Clustered, RankCorrelation, Share
 from repunet_model.results.sentiment import POSITIVE_FROM, Classifier, classifier
+from repunet_model.results.stored_game import game_of
 from repunet_model.storage import StepReader, understood
 from repunet_model.storage.schema import GOSSIP, INTERACTIONS, RECORDS, GossipRow, InteractionRow, RecordRow
 from repunet_model.util.text import counted
@@ -184,7 +184,7 @@ class _History:
         self.gossip: list[GossipRow] = []
         self.before: dict[tuple[int, str, str, str], float] = {}
         self.scores: list[dict[tuple[str, str], float]] = [{}]
-        roles = games.find(run.manifest.config.game).roles
+        roles = game_of(run).roles
         held: dict[tuple[str, str], dict[str, float]] = {}
         for step in run.steps(1, last):
             for act in _acts_of(step.rows(INTERACTIONS), roles) if step.number >= first else ():

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
-from repunet_model import games, measures, stages
+from repunet_model import measures, stages
 from repunet_model.backends.asked import not_taken
 from repunet_model.backends.base import Usage, usage_by_backend
 from repunet_model.errors import ConfigurationError
 from repunet_model.questions.base import said
 from repunet_model.reputation import score_of
+from repunet_model.results.stored_game import game_of
 from repunet_model.storage import to_json
 from repunet_model.storage.schema import CALLS, DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES
 from repunet_model.util.text import counted, one_line
@@ -27,7 +28,7 @@ def of_step(run: StepReader, number: int, *, thoughts: bool = False) -> Iterator
     With `thoughts`, the models' reasoning follows.
     """
     yield _heading(run, f"step {number}", number)
-    if caveat := games.find(run.manifest.config.game, run.manifest.game_parameters).caveat():
+    if caveat := game_of(run).caveat:
         yield f"  {caveat}"
     if number == 0:
         for persona in run.personas:

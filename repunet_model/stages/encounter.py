@@ -16,6 +16,7 @@ from repunet_model.storage.schema import EVENTS, EventRow
 
 if TYPE_CHECKING:
     from decimal import Decimal
+    from random import Random
 
     from repunet_model.stages.world import Census, StepContext
 
@@ -49,6 +50,15 @@ class Side(Draft):
         self.report: ReportAnswer | None = None
         self.first_words: tuple[str, Line] | None = None
         self._later: dict[str, Draft] = {}
+
+    @property
+    def step(self) -> int:
+        """The step of the encounter."""
+        return self.world.step
+
+    def chance(self, purpose: str) -> Random:
+        """Return the random stream of a purpose in this encounter, the same for both sides."""
+        return self.world.random("chance", purpose, *sorted((self.name, self.partner)))
 
     @property
     def partner_declared(self) -> bool | None:

@@ -4,32 +4,47 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import ClassVar
 
+import pandas as pd
 import pytest
 
 from repunet_model import RepuNetModel, extensions, load_run, measures
 from repunet_model.backends import setup
 from repunet_model.backends.policies import FixedPolicy
 from repunet_model.backends.rules import RulesBackend
+from repunet_model.chronicle import Chronicle
+from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError, RepuNetError
-from repunet_model.games import GAMES
+from repunet_model.games import GAMES, register
+from repunet_model.personas import Disposition
+from repunet_model.storage import StepReader
 from repunet_model.util.text import SCENARIOS
 from tests import EXAMPLES
 from tests.conftest import complaint
 from tests.contract import GameContract
 
 
+@contextmanager
+def loaded(example: str) -> Iterator[None]:
+    """Load an example, and forget its games afterwards."""
+    before = set(GAMES)
+    extensions.load([str(EXAMPLES / f"{example}.py")])
+    yield
+    for game in set(GAMES) - before:
+        del GAMES[game], SCENARIOS[game]
+    for path in [path for path in extensions._LOADED if Path(path).stem == example]:
+        del extensions._LOADED[path]
+    del sys.modules[example]
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _public_goods() -> Iterator[None]:
-    """Load the game, and forget it afterwards."""
-    extensions.load([str(EXAMPLES / "public_goods.py")])
-    yield
-    extensions._LOADED.clear()
-    del GAMES["public_goods"]
-    del SCENARIOS["public_goods"]
-    del sys.modules["public_goods"]
+    with loaded("public_goods"):
+        yield
 
 
 class TestPublicGoods(GameContract):
@@ -141,3 +156,63 @@ def test_personas_in_one_file(tmp_path: Path) -> None:
     assert "shared your well" in model.agent("Ann").learned["player"]
     model.step()
     assert list(load_run(tmp_path / "village").personas["country"].iloc[:2]) == ["Kenya", "Canada"]
+
+
+def test_a_stored_run_is_read_without_the_file_of_its_game(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RepuNetModel(game="public_goods", n_agents=4, rng=2, storage=tmp_path, run_name="pot") as model:
+        for _ in range(2):
+            model.step()
+    known = load_run(tmp_path / "pot").interactions
+    monkeypatch.delitem(GAMES, "public_goods")
+    run = load_run(tmp_path / "pot")
+    pd.testing.assert_frame_equal(run.interactions, known)
+    chronicle = Chronicle.of_run(StepReader.open(tmp_path / "pot"))
+    assert chronicle.roles == ("contributor",)
+    assert chronicle.rates == ("cooperation_rate",)
+    storage = ["--storage", str(tmp_path)]
+    assert main(["show", "pot", *storage]) == 0
+    assert main(["export", "pot", str(tmp_path / "out"), "--layout", "csv", *storage]) == 0
+    assert "first_units" in pd.read_csv(tmp_path / "out" / "interactions.csv")
+    with pytest.raises(ConfigurationError, match=r"unknown game 'public_goods'.*--extension"):
+        RepuNetModel.load(tmp_path / "pot")
+
+
+def test_a_game_draws_by_the_stream_of_an_encounter() -> None:
+    with loaded("shock"):
+        models = [
+            RepuNetModel(game="shocked_dilemma", n_agents=20, rng=seed, game_parameters="shock=0.5")
+            for seed in (1, 1, 2)
+        ]
+        for model in models:
+            for _ in range(2):
+                model.step()
+        assert "With probability 0.5 a shock halves" in (models[0].manifest().system_prompt or "")
+    first, again, other = (model.datacollector.get_table_dataframe("interactions") for model in models)
+    pd.testing.assert_frame_equal(first, again)
+    assert list(first["shock"]) != list(other["shock"])
+    assert 0 < first["shock"].mean() < 1
+    for row in first.itertuples():
+        whole = {("cooperate", "cooperate"): 6, ("defect", "defect"): 2}.get((row.first_move, row.second_move), 5)
+        assert row.first_payoff + row.second_payoff == whole / (2 if row.shock else 1)
+
+
+def test_games_are_for_two_roles() -> None:
+    class Trio(GAMES["public_goods"].__class__):  # type: ignore[misc] # the class of the example
+        name = "trio"
+        roles = ("one", "two", "three")
+
+    with pytest.raises(ConfigurationError, match=r"'trio'.*games are for pairs, so name two"):
+        register(Trio())
+
+
+def test_missing_dispositions_name_the_attribute() -> None:
+    class Bare(GAMES["public_goods"].__class__):  # type: ignore[misc] # the class of the example
+        name = "bare"
+        dispositions: ClassVar[dict[Disposition, str]] = {}
+
+    try:
+        register(Bare())
+        with pytest.raises(ConfigurationError, match="attribute 'dispositions'"):
+            RepuNetModel(game="bare", n_agents=4)
+    finally:
+        del GAMES["bare"], SCENARIOS["bare"]
