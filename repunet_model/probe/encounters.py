@@ -22,6 +22,7 @@ from repunet_model.questions.base import Answer, Opinion, Question, closed_choic
 from repunet_model.questions.encounter import Evaluate, Hearsay, UpdateRecord
 from repunet_model.questions.prompts import Prompts
 from repunet_model.reputation import Level, ReputationRecord
+from repunet_model.rng import Streams
 from repunet_model.util import event_loop
 
 _DECIDED = Rules(precision=1e6, social_precision=1e6, learning_rate=1.0)
@@ -82,6 +83,11 @@ class StandIn:
     dialogue_turns: int = _TURNS
     shuns_partner: bool = False
     partner_gossip: tuple[Hearsay, ...] = ()
+    step: int = 1
+
+    def chance(self, purpose: str) -> Random:
+        """Return the random stream of a purpose, the same for both sides."""
+        return Streams(self.step).at(purpose, *sorted((self.name, self.partner)))
 
     def last_events(self) -> tuple[Event, ...]:
         """Return no encounters."""
