@@ -14,8 +14,8 @@ import typer
 
 from repunet_model.backends.waits import in_words
 from repunet_model.errors import RepuNetError
-from repunet_model.util.screen import make_console, say
-from repunet_model.util.text import counted, to_go_on
+from repunet_model.util.screen import make_console, say, say_next
+from repunet_model.util.text import command, counted, quoted, to_go_on
 
 if TYPE_CHECKING:
     from repunet_model.backends.base import Usage
@@ -61,7 +61,9 @@ def run_and_show(
             soft_wrap=True,
             highlight=False,
         )
-    console.print(f"Run: {folder_of(model).path}", soft_wrap=True)
+    path = folder_of(model).path
+    console.print(f"Run: {path}", soft_wrap=True)
+    say_next(look_at_it=command(f"viz {quoted(path)}"), go_on=to_go_on(path, steps, endpoints=endpoints))
 
 
 def say_how_asked(usage: Usage) -> None:

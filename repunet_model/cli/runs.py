@@ -40,7 +40,7 @@ from repunet_model.cli.progress import (
 from repunet_model.config import RunConfig, changeable
 from repunet_model.errors import ConfigurationError
 from repunet_model.stability import StabilityRule
-from repunet_model.util.screen import make_console, say
+from repunet_model.util.screen import make_console, say, say_next
 from repunet_model.util.text import at_step, command, counted, quoted, to_go_on
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def make_seed(
         model = begun.make(begun.who(), None, storage=storage, run_name=sim_name)
     with model:
         say(f"Seed: {folder_of(model).path} ({counted(len(model.agents), 'agent')})")
-    say(f"Run it with: {command(f'run --from {quoted(folder_of(model).path)}')}")
+    say_next(run_it=command(f"run --from {quoted(folder_of(model).path)}"))
 
 
 @app.command(rich_help_panel=GO_ON)
@@ -207,7 +207,7 @@ def fork(
         changed = fork_changes(stored.manifest, settings, storage, environment(endpoints=endpoints))
         new = stored.folder.fork(stored.last, storage, sim_name, changed)
     say(f"Fork: {new.path}")
-    say(f"Go on with: {to_go_on(new.path, 5, endpoints=endpoints)}")
+    say_next(go_on=to_go_on(new.path, 5, endpoints=endpoints))
 
 
 @app.command(rich_help_panel=RUN)

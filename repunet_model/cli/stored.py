@@ -11,8 +11,8 @@ import typer
 from repunet_model.cli.app import DATA, LOOK, app
 from repunet_model.cli.options import RunAtStep, Storage, assignment, open_at_step, parse_scenario, parse_yes_no
 from repunet_model.errors import ConfigurationError
-from repunet_model.util.screen import make_console, say
-from repunet_model.util.text import command, counted, path_of, quoted
+from repunet_model.util.screen import make_console, say, say_next
+from repunet_model.util.text import command, counted, path_of, quoted, to_go_on
 
 if TYPE_CHECKING:
     from repunet_model.storage import StepReader
@@ -140,6 +140,7 @@ def import_(
     lines = ["", "Not read exactly:", *(f"  {line}" for line in done.report)] if done.report else []
     for line in (*lines, "", f"Run: {done.folder.path}"):
         say(line)
+    say_next(look_at_it=command(f"viz {quoted(done.folder.path)}"), go_on=to_go_on(done.folder.path, 5))
 
 
 @app.command(rich_help_panel=DATA)
@@ -191,6 +192,7 @@ def profiles(
         say(note, stderr=True)
     counts = (f"{len(learned)} of {game}" for game, learned in collected.items())
     say(f"Profiles: {out} ({', '.join(counts)})")
+    say_next(use_them=f"{command('run --personas')} {quoted(out)}")
 
 
 @app.command(rich_help_panel=DATA)
@@ -231,4 +233,4 @@ def generate_personas(
     path = Path(f"personas_{n}.json") if out is None else out
     write_new(path, "[\n  " + ",\n  ".join(rows) + "\n]\n")
     say(f"Personas: {path}")
-    say(f"Use them with: {command('run --personas')} {quoted(path)}")
+    say_next(use_them=f"{command('run --personas')} {quoted(path)}")

@@ -29,8 +29,8 @@ from repunet_model.cli.progress import (
 from repunet_model.config import RunConfig, name_of
 from repunet_model.errors import ConfigurationError
 from repunet_model.stability import OPTION
-from repunet_model.util.screen import make_console, say
-from repunet_model.util.text import at_step, check_name, counted
+from repunet_model.util.screen import make_console, say, say_next
+from repunet_model.util.text import at_step, check_name, command, counted, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,6 +151,8 @@ def sweep(
     console.print(f"Results: {files}", soft_wrap=True, highlight=False)
     if report_in is not None:
         report([str(folder.path.absolute())], report_in, f"RepuNet: {wanted.name}", storage=storage)
+    elif whole:
+        say_next(read_it=command(f"report {quoted(folder.path)} --out {quoted(Path('outputs') / wanted.name)}"))
     exit_unless_done(others)
 
 

@@ -23,6 +23,12 @@ def escape_unknown() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def say_next(**commands: str) -> None:
+    """Print what a user may do next, a line for each command by its purpose."""
+    for purpose, command in commands.items():
+        say(f"To {purpose.replace('_', ' ')}: {command}")
+
+
 def say(line: str, *, stderr: bool = False) -> None:
     """Print one line of any text on standard output or standard error."""
     print(visible(line).replace("\n", "\\n"), file=sys.stderr if stderr else sys.stdout)

@@ -168,5 +168,5 @@ def test_the_command_lists_what_was_not_read_exactly_a_line_each(
     lines = shown.splitlines()
     assert "Not read exactly:" in lines
     assert any("the encounter cannot be read; left out" in line for line in lines)
-    assert lines[-1].startswith("Run: ")
+    assert lines[-3].startswith("Run: ")
     assert "\x1b" not in shown
