@@ -81,8 +81,8 @@ def probe(
     configs = [config.changed({"game": game}) for game in chosen]
     batteries = [battery(each, Size(size)) for each in configs]
     limited = limits_of(limits, prices)
-    page.check_place(folder, label)
     asking = Asking(batteries, asked, limited, folder / page.REPLIES)
+    page.check_place(folder, label)
     with keeping_what_was_answered(asking.progress), showing_calls(asking.progress, limited.waits) as done:
         rows = asking.run(done)
     agents = config.n_agents or AGENTS
@@ -126,5 +126,4 @@ def _show_game(card: GameCard, cells_of: Any) -> None:
     console = make_console()
     console.print(table)
     console.print(card.summary(), soft_wrap=True, highlight=False)
-    costs = [f"{name} {value.mean:.4g}" for name, value in card.costs().items() if value is not None]
-    console.print(f"A call: {', '.join(costs)}. {card.cost_of_run()}", soft_wrap=True, highlight=False)
+    console.print(f"{card.cost_of_call()} {card.cost_of_run()}", soft_wrap=True, highlight=False)

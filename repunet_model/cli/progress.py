@@ -176,19 +176,27 @@ def showing_calls(progress: Progress, waits: Waits) -> Iterator[Callable[[], Non
     """Show the calls of a probe, tokens, cost and time left on stderr; as lines without a terminal."""
     from repunet_model.report.tables import spending
 
-    console, started, printed = make_console(stderr=True), time.monotonic(), time.monotonic()
+    console, printed = make_console(stderr=True), time.monotonic()
+    started: float | None = None
 
     def counts() -> str:
-        left = (time.monotonic() - started) / max(progress.done, 1) * (progress.total - progress.done)
-        return f"{spending(progress.usage)}, {left:.0f} s left{waiting(waits)}"
+        nonlocal started
+        if started is None and progress.done:  # The first call also starts a server.
+            started = time.monotonic()
+        told = spending(progress.usage)
+        if started is not None and progress.done > 1:
+            left = (time.monotonic() - started) / (progress.done - 1) * (progress.total - progress.done)
+            told = f"{told}, {left:.0f} s left"
+        return f"{told}{waiting(waits)}"
 
     if not console.is_terminal:
 
         def line() -> None:
             nonlocal printed
+            told = counts()
             if progress.done == progress.total or time.monotonic() - printed >= SECONDS_BETWEEN_LINES:
                 printed = time.monotonic()
-                say(f"call {progress.done}/{progress.total}: {counts()}", stderr=True)
+                say(f"call {progress.done}/{progress.total}: {told}", stderr=True)
 
         yield line
         return

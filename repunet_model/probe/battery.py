@@ -107,6 +107,7 @@ class Item:
     persona: Persona
     learned: str
     about: str
+    seed: int
     digest: bytes
     facts: Facts
     reads: Callable[[Any], Facts] = field(repr=False)
@@ -114,7 +115,7 @@ class Item:
     def request(self, game: str, prompts: Prompts, answered_by: Mapping[str, Any]) -> Request[Any]:
         """Return the request to a backend with a description."""
         name = self.persona.name
-        where = Coordinates(1, STAGE, self.question.name, name, self.about, f"{game} {self.key}")
+        where = Coordinates(1, STAGE, self.question.name, name, self.about, f"{game}, {self.key}, seed {self.seed}")
         return Request(where, self.question, self.persona, self.learned, self.digest, prompts, answered_by)
 
     def row(self, answer: Answer) -> dict[str, Any]:
@@ -152,7 +153,7 @@ class _Builder:
         self.mechanism = self.game.mechanism(config)
         self.rounds = ROUNDS[size]
         self.streams = Streams(config.seed)
-        self.meetings = Meetings(self.game, self.prompts)
+        self.meetings = Meetings(self.game, self.prompts, self.mechanism)
         self.people = built_in()
         self.words = {each: self.game.dispositions.get(each) or describe(each, config.game) for each in Disposition}
 
@@ -173,6 +174,11 @@ class _Builder:
             except _UnaskedError as why:
                 unasked[block] = str(why)
         return Battery(self.game, self.prompts, (*items, *self._repeated(items)), unasked)
+
+    def _check_records(self) -> None:
+        """Check that agents keep records of others."""
+        if not self.mechanism.peer_records:
+            raise _UnaskedError("agents keep no records of others (peer_records is off)")
 
     def _people(self, key: str, disposition: Disposition) -> tuple[Persona, str, str]:
         """Draw an agent with a disposition, and the names of two others."""
@@ -197,7 +203,7 @@ class _Builder:
         altruistic = persona.disposition is Disposition.ALTRUISTIC
         told = {"altruistic": altruistic, **facts}
         learned = self.words[persona.disposition]
-        return Item(block, name, question, persona, learned, about, digest, told, reads)
+        return Item(block, name, question, persona, learned, about, self.streams.seed, digest, told, reads)
 
     def _quiz(self) -> Iterator[Item]:
         facts = self.game.quiz(self.prompts.labels.of)
@@ -216,6 +222,7 @@ class _Builder:
             )
 
     def _choices(self) -> Iterator[Item]:
+        self._check_records()
         form = self.meetings.choice
         if form is None:
             raise _UnaskedError("the game shows no record of the partner beside a choice between options")
@@ -236,6 +243,7 @@ class _Builder:
             )
 
     def _ties(self) -> Iterator[Item]:
+        self._check_records()
         if not self.mechanism.tie_after_encounter:
             raise _UnaskedError("agents reconsider no ties after an encounter (tie_after_encounter is off)")
         extremes, each_time = (Level.VERY_BAD, Level.VERY_GOOD), range(self.rounds.tie)
@@ -282,8 +290,8 @@ class _Builder:
             account=happened.account,
             own_cooperated=happened.own_cooperated,
             partner_cooperated=happened.partner_cooperated,
-            own_opinion=Opinion(None),
-            partner_opinion=Opinion(None),
+            own_opinion=Opinion(None) if self.mechanism.self_records else None,
+            partner_opinion=Opinion(None) if self.mechanism.peer_records else None,
         )
 
     def _conduct(self) -> Iterator[Item]:
@@ -304,6 +312,7 @@ class _Builder:
             )
 
     def _records(self) -> Iterator[Item]:
+        self._check_records()
         each_time = range(self.rounds.record)
         for good, has_before, best_first, number in product((True, False), (False, True), (True, False), each_time):
             key = f"{'good' if good else 'bad'} conduct, {'known' if has_before else 'unknown'}, {_order(best_first)}"
@@ -336,6 +345,7 @@ class _Builder:
             )
 
     def _credibility(self) -> Iterator[Item]:
+        self._check_records()
         if not self.mechanism.first_order:
             raise _UnaskedError("nobody gossips (first_order is off)")
         extremes, each_time = (Level.VERY_BAD, Level.VERY_GOOD), range(self.rounds.credibility)
@@ -402,6 +412,21 @@ class _Builder:
     def _aftermath(self, happened: Happened, other: str) -> QuestionFlow[None]:
         """Ask what runs ask after an encounter: the evaluation, the record of the partner, and the tie."""
         judged: EvaluationAnswer = yield FlowQuestion("evaluation", self._evaluation(happened, other), about=other)
+        record = None
+        if self.mechanism.peer_records:
+            record = yield from self._new_record(happened, other, judged)
+        if self.mechanism.tie_after_encounter:
+            tie = Connect(
+                other=other,
+                role=happened.role,
+                conduct=judged.partner,
+                conduct_reason=judged.partner_reason,
+                opinion=None if record is None else Opinion(record),
+            )
+            yield FlowQuestion("tie", tie, about=other)
+
+    def _new_record(self, happened: Happened, other: str, judged: EvaluationAnswer) -> QuestionFlow[ReputationRecord]:
+        """Ask for the record of a partner after the evaluation."""
         update = UpdateRecord(
             subject=other,
             role=happened.role,
@@ -413,16 +438,7 @@ class _Builder:
             background=self.game.background(_Average(self.prompts), other, is_self=False),
         )
         new: RecordAnswer = yield FlowQuestion("partner_record", update, about=other)
-        if self.mechanism.tie_after_encounter:
-            record = ReputationRecord.from_level(other, happened.role, new.text, new.level, new.certainty / 100)
-            tie = Connect(
-                other=other,
-                role=happened.role,
-                conduct=judged.partner,
-                conduct_reason=judged.partner_reason,
-                opinion=Opinion(record),
-            )
-            yield FlowQuestion("tie", tie, about=other)
+        return ReputationRecord.from_level(other, happened.role, new.text, new.level, new.certainty / 100)
 
     def _repeated(self, asked: list[Item]) -> Iterator[Item]:
         """Ask some choices again, in the same words and order; without choices, some ties."""

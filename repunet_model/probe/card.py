@@ -22,6 +22,7 @@ from repunet_model.report.sections import Section, Table
 from repunet_model.report.statistics import Estimate
 from repunet_model.storage.manifest import Manifest, made_by
 from repunet_model.util import files
+from repunet_model.util.text import counted
 
 FORMAT = 1
 """The version of the layout of a card's file."""
@@ -77,6 +78,17 @@ class GameCard:
             told.append(f"Not measured: {'; '.join(uses[Verdict.NONE])}.")
         return " ".join(told)
 
+    def cost_of_call(self) -> str:
+        """Return the mean cost of a call in words."""
+        costs = self.costs()
+        tokens, seconds, usd = (costs[name] for name in ("tokens", "seconds", "usd"))
+        parts = [
+            *([] if tokens is None else [f"{tokens.mean:,.0f} tokens"]),
+            *([] if seconds is None else [f"{seconds.mean:.2f} s"]),
+            "dollars unknown" if usd is None else f"${usd.mean:.6f}",
+        ]
+        return f"A call: {', '.join(parts)}."
+
     def cost_of_run(self) -> str:
         """Return what a run would take in words."""
         agents, steps, calls, at_once = (self.run[name] for name in ("agents", "steps", "calls", "concurrency"))
@@ -88,8 +100,8 @@ class GameCard:
         parts.append("dollars unknown (no price of the model)" if usd is None else f"${calls * usd.mean:,.2f}")
         if seconds is not None:
             busy = min(at_once, agents)
-            parts.append(f"{_duration(calls * seconds.mean / busy)} at {busy} request{'s' if busy > 1 else ''} at once")
-        return f"A run of {agents} agents and {steps} steps: {', '.join(parts)}."
+            parts.append(f"{_duration(calls * seconds.mean / busy)} at {counted(busy, 'request')} at once")
+        return f"A run of {agents} agents and {counted(steps, 'step')}: {', '.join(parts)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +233,9 @@ def tables_of(card: GameCard) -> list[Table]:
     return [
         Table(
             f"{card.title}: the fitness card. Intervals are of 95 %.",
-            ("line", "what is measured", "verdict", "value", "interval", "n"),
-            [cells_of(line) for line in card.lines()],
-            words=3,
+            ("line", "what is measured", "thresholds", "verdict", "value", "interval", "n"),
+            [_cells_with_thresholds(line) for line in card.lines()],
+            words=4,
         ),
         Table(
             f"{card.title}: cost of a call. {card.cost_of_run()}",
@@ -240,6 +252,11 @@ def cells_of(line: Line) -> tuple[str, ...]:
         return form.title, f"not measured: {line.why}", "-", "", "", ""
     interval = "too few" if measured.low is None else f"{measured.low:.2f} to {measured.high:.2f}"
     return form.title, form.number, line.verdict.value, f"{measured.mean:.2f}", interval, str(measured.n)
+
+
+def _cells_with_thresholds(line: Line) -> tuple[str, ...]:
+    title, number, *cells = cells_of(line)
+    return title, number, line.form.rule.words or "no verdict", *cells
 
 
 def _cost_cells(name: str, value: Estimate | None) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from typing import Any
 from repunet_model.backends.mind import Mind, Rules, policy_for
 from repunet_model.backends.policies import FixedPolicy, plan_of
 from repunet_model.games.base import EncounterStatus, Game, Outcome
+from repunet_model.mechanism import Mechanism
 from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Persona
 from repunet_model.questions.base import Answer, Opinion, Question, closed_choices
@@ -143,11 +144,12 @@ class ChoiceForm:
 
 
 class Meetings:
-    """The encounters of a game under given prompts."""
+    """The encounters of a game under given prompts, by agents that keep records of themselves or not."""
 
-    def __init__(self, game: Game, prompts: Prompts) -> None:
+    def __init__(self, game: Game, prompts: Prompts, mechanism: Mechanism) -> None:
         self.game = game
         self.prompts = prompts
+        self._own_opinion = Opinion(None) if mechanism.self_records else None
         self.choice = self._choice_form()
 
     def _pair(self, names: tuple[str, str], conduct: tuple[bool, bool], opinion: Opinion | None) -> list[StandIn]:
@@ -168,16 +170,19 @@ class Meetings:
                     cooperates=conduct[side],
                     declared=conduct[side] if declares else None,
                     partner_declared=conduct[1 - side] if declares else None,
-                    own_opinion=Opinion(None),
+                    own_opinion=self._own_opinion,
                     partner_opinion=shown,
                 )
             )
         return pair
 
+    def _known(self) -> Opinion:
+        """Return a very good opinion, whose subject `_pair` replaces."""
+        return Opinion(record_of("B", self.game.roles[1], Level.VERY_GOOD))
+
     def _choice_form(self) -> ChoiceForm | None:
         """Find the game's choice beside a partner's record; None if there is none."""
-        known = Opinion(record_of("B", self.game.roles[1], Level.VERY_GOOD))
-        pair = self._pair(("A", "B"), (True, True), known)
+        pair = self._pair(("A", "B"), (True, True), self._known())
         play(self.game, *pair)
         asked = [(side, question) for side, player in enumerate(pair) for question in player.asked]
         own = [each for each in asked if isinstance(each[1], self.game.choices)] if self.game.choices else []
@@ -194,9 +199,7 @@ class Meetings:
         base = by_rules(question) if planned is None else planned
         cooperates, is_held = set(), set()
         for option in kind:
-            pair = self._pair(("A", "B"), (True, True), Opinion(None))
-            known = Opinion(record_of("B", self.game.roles[1], Level.VERY_GOOD))
-            pair = self._pair(("A", "B"), (True, True), known)
+            pair = self._pair(("A", "B"), (True, True), self._known())
             pair[side].given = {type(question): base.model_copy(update={field: option})}
             outcome = play(self.game, *pair)
             if outcome.accounts[side].cooperated:
@@ -216,8 +219,7 @@ class Meetings:
         record = None if level is None else record_of(names[1], self.game.roles[1 - side], level)
         ordered = names if side == 0 else (names[1], names[0])
         # With a record, so that games that ask nothing about strangers ask.
-        known = Opinion(record_of("B", self.game.roles[1], Level.VERY_GOOD))
-        pair = self._pair(ordered, (True, True), known)
+        pair = self._pair(ordered, (True, True), self._known())
         play(self.game, *pair)
         question = next(each for each in pair[side].asked if isinstance(each, self.choice.kind))
         return replace(question, **{self.choice.opinion: Opinion(record)})

@@ -69,7 +69,7 @@ def test_an_expert_is_fit_on_everything_in_all_games(
     shown = capsys.readouterr()
     assert shown.out.count("Fit on every line.") == 4
     assert "call 288/288: " in shown.err
-    assert "A run of 4 agents and 1 steps: about" in shown.out
+    assert "A run of 4 agents and 1 step: about" in shown.out
     page = Path("card/index.html").read_text(encoding="utf-8")
     assert page.count("data:image/svg+xml;base64") == 4
     assert "http" not in page.replace("http://www.w3.org", "")
