@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from repunet_model.cli import main
 from repunet_model.config import RunConfig
@@ -28,7 +32,7 @@ from repunet_model.questions.encounter import (
 )
 from repunet_model.questions.gossip import HearingAnswer, Passing, Tone
 from repunet_model.reputation import Level
-from repunet_model.testing import Body, endpoint
+from repunet_model.testing import Body, endpoint, error
 from tests import probed
 
 SMALL_RUN = ["-n", "4", "--steps", "1"]
@@ -181,6 +185,59 @@ def numbers(asked: Battery, random: Random) -> dict[str, tuple[float, float, flo
             assert high is not None
             found[line.form.name] = (line.measured.mean, low, high)
     return found
+
+
+def test_replies_are_kept_after_an_interrupt_and_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["probe", *SMALL_RUN, "--size", "small", "--out", "card"]
+    script = probed.model(probed.expert)
+
+    def interrupting(number: int, body: Body) -> web.Response:
+        if number == 20:
+            os.kill(os.getpid(), signal.SIGINT)
+        return error(401, "no") if number >= 45 else script(number, body)
+
+    with endpoint(fault=interrupting) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        assert main([*words, "--concurrency", "4"]) == 130
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert re.fullmatch(
+            r"error: interrupted; \d+ of 72 calls are answered and kept: the same command goes on", line
+        )
+        first = len(running.answered)
+        assert 20 < first < 45
+        assert main(words) == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line.startswith("error: ")
+        assert line.endswith("of 72 calls are answered and kept: the same command goes on")
+        second = len(running.answered)
+    assert second > first
+    assert not Path("card/card.json").exists()
+    with endpoint(fault=script) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        assert main(words) == 0
+        assert len(running.requests) == 72 - second
+        assert main([*words, "--budget-tokens", "100"]) == 0  # everything is there
+        capsys.readouterr()
+        assert main([*words, "--seed", "2", "--budget-tokens", "100"]) == 2
+        assert "the budget of 100 tokens is used up" in capsys.readouterr().err
+        assert len(running.requests) == 72 - second
+
+
+def test_a_model_that_cannot_answer_a_question_is_unfit_for_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hopeless(prompt: str, fields: dict[str, Any]) -> dict[str, Any]:
+        return {"credibility": "maybe"} if "credibility" in fields else probed.expert(prompt, fields)
+
+    card, requests = probe(monkeypatch, hopeless)
+    (game,) = card["games"]
+    lines = {line["name"]: line for line in game["lines"]}
+    assert lines["unanswered"]["value"] == pytest.approx(8 / 72)
+    assert (lines["unanswered"]["verdict"], lines["replies"]["value"]) == ("unfit", pytest.approx(8 / 72))
+    assert lines["credibility"]["why"] == "too few valid replies"
+    assert len(requests) == 64 + 8 * 4
+    lost = [row for row in game["rows"] if "unanswered" in row]
+    assert all("gave no valid answer to 'hear'" in row["unanswered"] for row in lost)
 
 
 def test_a_card_stands_beside_runs_of_its_model_alone(
