@@ -22,10 +22,14 @@ from repunet_model.cli.options import (
 )
 from repunet_model.cli.progress import exit_unless_done, quietly_imported, showing_count
 from repunet_model.cli.sweeps import (
+    Design,
     GameSet,
+    Points,
+    RulesGrid,
     Scheduler,
     Workers,
     say_caveats,
+    say_design,
     say_what_was_not_taken,
     show_incomplete,
     stored_runs,
@@ -60,6 +64,9 @@ def study(
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has.")] = 30,
     until_stable: UntilStable = False,
     game_set: GameSet = None,
+    rules: RulesGrid = None,
+    design: Design = None,
+    points: Points = None,
     trajectories: Annotated[
         int | None,
         typer.Option(
@@ -111,7 +118,7 @@ def study(
     """Run all scenarios in all modes over many seeds, and answer the paper's claims with what was measured.
 
     By the rules, offline, or by a model (--backend), after a plan (--plan, then --follow). Killed or stopped, it goes
-    on where it was.
+    on where it was. Where more than scenario and mode varies, as by a --design, each claim is audited over it.
     """
     from repunet_model.report import page
     from repunet_model.util import files
@@ -137,9 +144,11 @@ def study(
     if followed is None:
         named, numbers = check_name(name), seeds_of(seeds)
         wanted = Study.of_values(
-            lambda grid: Sweep.of_values(named, steps, numbers, grid, limits, until_stable),
-            {**config, "game": values_of("--game-set", game_set)},
+            lambda grid, *parts: Sweep.of_values(named, steps, numbers, grid, limits, until_stable, *parts),
+            {**config, "game": values_of("--game-set", game_set), "rules": values_of("--rules", rules)},
             trajectories,
+            design,
+            points,
         )
     else:
         given = {option: value for option, value in limits.items() if is_given(context, option)}
@@ -149,6 +158,7 @@ def study(
     others = read(found) if (found := stored_runs(runs or (), storage)[0]) else None
     prepared = [running.prepare(each, storage, table, where) for each in wanted.sweeps()]
     say_caveats(prepared[0])
+    say_design(prepared[0], table)
     before = begin(wanted, followed, storage)
     gathered = []
     for each in prepared:
@@ -169,7 +179,7 @@ def study(
         evidence,
         out,
         "RepuNet: the study",
-        before=[answers.section(), *([auditing.section(audited)] if audited else [])],
+        before=[answers.section(), auditing.section(audited)],
         after=result.sections(),
         more={**result.statistics(), "claim_audits": [each.described() for each in audited]},
     )
@@ -205,6 +215,8 @@ def _write_plan(file: Path, study: Study, storage: Path, prices: Prices, without
     files.write_new(file, plan.text().decode())
     say(f"Plan: {file} (SHA-256 {plan.content['sha256']})")
     say(f"{plan.in_words()} ({plan.content['estimate']['how']})")
+    for note in study.sweep.notes:
+        say(f"  {note}")
     say(f"Run it with: {command(f'study --follow {quoted(file)}')}")
 
 

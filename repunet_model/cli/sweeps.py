@@ -58,6 +58,24 @@ GameSet = Annotated[
     ),
 ]
 
+RulesGrid = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUES",
+        help="A parameter of the backend rules, as in learning_rate=0.2,0.4; may be given more than once.",
+    ),
+]
+
+Design = Annotated[
+    Literal["full", "fraction", "lhs"] | None,
+    typer.Option(
+        help="full: every combination (the default); fraction: a fractional factorial of two values each; lhs: a "
+        "Latin hypercube between the two values of parameters of the scenario and of rules."
+    ),
+]
+
+Points = Annotated[int | None, typer.Option(min=2, help="How many points a Latin hypercube has; by default 20.")]
+
 
 @app.command(rich_help_panel=MANY)
 @config_options(without=("seed", "backend_for", "game_parameters"), many=True)
@@ -76,23 +94,9 @@ def sweep(
     steps: Annotated[int, typer.Option(min=1, help="How many steps each run has at its end.")] = 30,
     game_set: GameSet = None,
     until_stable: UntilStable = False,
-    rules: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUES",
-            help="A parameter of the backend rules, as in learning_rate=0.2,0.4; may be given more than once.",
-        ),
-    ] = None,
-    design: Annotated[
-        Literal["full", "fraction", "lhs"] | None,
-        typer.Option(
-            help="full: every combination (the default); fraction: a fractional factorial of two values each; lhs: a "
-            "Latin hypercube between the two values of parameters of the scenario and of rules."
-        ),
-    ] = None,
-    points: Annotated[
-        int | None, typer.Option(min=2, help="How many points a Latin hypercube has; by default 20.")
-    ] = None,
+    rules: RulesGrid = None,
+    design: Design = None,
+    points: Points = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the sweep; by default that of the file, or sweep.")
     ] = None,

@@ -233,9 +233,12 @@ def regression(predictor: Sequence[float], outcome: Sequence[float], run: Sequen
     Errors are clustered by run, since agents of one run are not independent; for a single run they are robust (HC3).
 
     Returns:
-        None for fewer than three agents, or if all values of a variable are equal.
+        None for fewer than three agents, if all values of a variable are equal, or if in a single run all values of the
+        predictor but one are, since the line then goes through that agent, whose error is unknown.
     """
     if len(outcome) < 3 or np.ptp(predictor) == 0 or np.ptp(outcome) == 0:
+        return None
+    if len(set(run)) == 1 and _largest_leverage(np.asarray(predictor, dtype=float)) > 1 - NO_DIFFERENCE:
         return None
     from statsmodels.regression.linear_model import OLS  # noqa: PLC0415 - takes seconds
     from statsmodels.tools.tools import add_constant  # noqa: PLC0415 - takes seconds
@@ -257,3 +260,9 @@ def regression(predictor: Sequence[float], outcome: Sequence[float], run: Sequen
         len(outcome),
         runs,
     )
+
+
+def _largest_leverage(predictor: NDArray[np.float64]) -> float:
+    """Return the largest share that a value has in its own fitted value on a line."""
+    squares = (predictor - predictor.mean()) ** 2
+    return float(1 / len(predictor) + squares.max() / squares.sum())

@@ -46,6 +46,15 @@ def _by_seed(panel: Panel, measure: Measure) -> Iterator[tuple[Panel, float]]:
             yield part, measured.mean
 
 
+NOT_AUDITED = (
+    "The answers are not audited: beside scenario, mode and seed the runs do not differ. A study with several values "
+    "of other parameters, such as prompts or payoffs, says of each answer whether it is stable or sensitive to them."
+)
+"""The text of a study whose runs have no factors."""
+
+
 def section(found: Sequence[Audited]) -> Section:
     """Return the section of a study's report."""
+    if not found:
+        return Section("claims", "What the answers hang on", [NOT_AUDITED])
     return Section("claims", "What the answers hang on", tables=[claims_table(found)])

@@ -2,7 +2,8 @@
 
 A plan is a JSON file::
 
-    study         name, steps, seeds, random starts of the screening, limits, and the grid of parameters
+    study         name, steps, seeds, random starts of the screening, limits, the grid of parameters, and its design
+    confounded    what the design cannot tell apart, in sentences; only with a design
     claims        question, games and measures by key
     decision      how a number answers a question
     classifier    the classifier of the tone of gossip; null without one
@@ -32,8 +33,9 @@ from repunet_model.results.sentiment import classifier
 from repunet_model.storage.manifest import SHOWN_DIGITS, made_by
 from repunet_model.study import claims, reference, screening
 from repunet_model.study.claims import Claim
+from repunet_model.sweep.design import Kind
 from repunet_model.sweep.folder import SweepFolder
-from repunet_model.sweep.grid import Grid, Sweep, seeds_of
+from repunet_model.sweep.grid import Grid, Sweep, designed_grids, seeds_of
 from repunet_model.sweep.running import Prepared
 from repunet_model.util import files
 from repunet_model.util.text import quoted
@@ -46,44 +48,61 @@ ESTIMATED_STEPS = 10
 _TOGETHER = ("game", "reputation", "gossip")
 """Parameters that may have several values in a study that is screened."""
 
+APART = ("scenario", "reputation", "gossip")
+"""Parameters that are combined with every cell of a design, by their names in grids, since claims compare modes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study: a sweep of one grid, whose runs answer the claims.
+    """A study: a sweep of one grid or its design, whose runs answer the claims.
 
     Attributes:
         sweep: The sweep.
         trajectories: The number of random starts of the screening of the rules; 0 for none.
+        grid: The grid with all values.
+        design: The design of the sweep; None for every combination. Each of its cells has every scenario and mode.
+        points: The number of points of a Latin hypercube; None for the default.
     """
 
     sweep: Sweep
     trajectories: int
+    grid: Grid
+    design: Kind | None = None
+    points: int | None = None
 
     @classmethod
     def of_values(
-        cls, sweep: Callable[[Mapping[str, Any]], Sweep], values: Mapping[str, Any], starts: int | None
+        cls,
+        sweep: Callable[[Mapping[str, Any], Kind | None, int | None, Sequence[str]], Sweep],
+        values: Mapping[str, Any],
+        starts: int | None,
+        design: Kind | None = None,
+        points: int | None = None,
     ) -> Self:
         """Describe a study: the paper's scenarios in all modes, unless `values` say otherwise.
 
         Args:
-            sweep: Makes the sweep of a grid.
+            sweep: Makes the sweep of a grid from its values, its design, points, and the parameters apart from that.
             values: The values of parameters, as in the grid of a sweep.
             starts: The number of random starts of the screening; None for 6 if the rules answer and nothing but game
                 and mode varies, else for none.
+            design: The design of the sweep.
+            points: The number of points of its Latin hypercube.
 
         Raises:
             ConfigurationError: If a value is invalid, there are fewer than two seeds, or it cannot be screened.
         """
         every = {"scenario": list(reference.SCENARIOS), "reputation": [True, False], "gossip": [True, False]}
-        wanted = sweep({**every, **values})
+        grid = {**every, **values}
+        wanted, whole = sweep(grid, design, points, APART), Grid(grid)
         if len(wanted.seeds) < 2:
             raise ConfigurationError(f"--seeds {wanted.seeds[0]}: name at least two")
-        problem = _not_screened(wanted.grids[0])
+        problem = _not_screened(whole)
         if starts and problem:
             raise ConfigurationError(f"--trajectories {starts}: {problem}; leave the option out")
         if starts == 1:
             raise ConfigurationError("--trajectories 1: name at least two, or 0 for no screening")
-        return cls(wanted, (0 if problem else 6) if starts is None else starts)
+        return cls(wanted, (0 if problem else 6) if starts is None else starts, whole, design, points)
 
     def sweeps(self) -> list[Sweep]:
         """Return the sweep of its runs, and that of its screening if it has one."""
@@ -104,7 +123,8 @@ class Study:
             "seeds": list(self.sweep.seeds),
             "trajectories": self.trajectories,
             "limits": self.sweep.limits.model_dump(),
-            "grid": self.sweep.grids[0].stored(),
+            "grid": self.grid.stored(),
+            **({"design": self.design, "points": self.points} if self.sweep.notes else {}),
         }
 
 
@@ -134,6 +154,8 @@ class _Stored(Section):
     trajectories: int
     limits: LimitsTable
     grid: dict[str, Any]
+    design: Kind | None = None
+    points: int | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +195,7 @@ class Plan:
         content = {
             "format": FORMAT,
             "study": study.described(),
+            **({"confounded": list(study.sweep.notes)} if study.sweep.notes else {}),
             "claims": {claim.key: claim.described() for claim in asked},
             "decision": claims.DECISION,
             "classifier": None if (judge := classifier()) is None else judge.name,
@@ -211,8 +234,11 @@ class Plan:
         """Return the planned study; raise ConfigurationError, beginning with `where`, if it is invalid."""
         stored = parsed(_Stored, self.content["study"], f"{where}: study")
         grid = Grid(stored.grid, f"{where}: grid")
-        sweep = Sweep(stored.name, stored.steps, stored.seeds, [grid], stored.limits, until_stable=stored.until_stable)
-        return Study(sweep, stored.trajectories)
+        grids, notes = designed_grids(grid, stored.design, stored.points, APART)
+        sweep = Sweep(
+            stored.name, stored.steps, stored.seeds, grids, stored.limits, until_stable=stored.until_stable, notes=notes
+        )
+        return Study(sweep, stored.trajectories, grid, stored.design, stored.points)
 
     def text(self) -> bytes:
         """Return the content of its file."""

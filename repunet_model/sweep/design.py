@@ -6,7 +6,7 @@ fraction    a two-level fractional factorial of resolution IV (folded Hadamard m
 lhs         a Latin hypercube over the parameters of games and of rules, whose two values are the ends of a range; other
             parameters are combined with every point in full
 
-Every cell of a design has the same seeds.
+Every cell of a design has the same seeds. Parameters may stand apart from a design; they are combined with every cell.
 """
 
 from __future__ import annotations
@@ -45,13 +45,14 @@ class Designed:
     notes: Sequence[str]
 
 
-def designed(grid: Mapping[str, Any], kind: Kind, points: int | None = None) -> Designed:
+def designed(grid: Mapping[str, Any], kind: Kind, points: int | None = None, apart: Sequence[str] = ()) -> Designed:
     """Return the cells of a design.
 
     Args:
         grid: All values of a grid, as `Grid.stored` returns them.
         kind: The design.
         points: The number of points of a Latin hypercube.
+        apart: Parameters that are combined with every cell, whatever the design is.
 
     Raises:
         ConfigurationError: If the grid does not allow for the design.
@@ -59,7 +60,7 @@ def designed(grid: Mapping[str, Any], kind: Kind, points: int | None = None) -> 
     if points is not None and kind != "lhs":
         raise ConfigurationError("points: only the design lhs has points")
     if kind == "fraction":
-        return _fraction(grid)
+        return _fraction(grid, apart)
     if kind == "lhs":
         return _hypercube(grid, POINTS if points is None else points)
     return Designed([grid], ["Every combination is run, so that nothing is confounded."])
@@ -80,10 +81,10 @@ def _with(grid: Mapping[str, Any], chosen: Mapping[tuple[str, ...], Any]) -> dic
     return cell
 
 
-def _fraction(grid: Mapping[str, Any]) -> Designed:
+def _fraction(grid: Mapping[str, Any], apart: Sequence[str]) -> Designed:
     from SALib.sample import ff  # noqa: PLC0415 - takes seconds
 
-    varied = _varied(grid)
+    varied = {place: values for place, values in _varied(grid).items() if place[0] not in apart}
     if len(varied) < 2:
         raise ConfigurationError("design fraction: give at least two parameters with two values each")
     for place, values in varied.items():

@@ -234,7 +234,7 @@ class Sweep:
                 raise ConfigurationError(f"{file}: {error}, as name or --name") from None
         own = endpoints.parsed(content.endpoints, str(file))
         try:
-            grids, notes = _designed(grid, content.design, content.points)
+            grids, notes = designed_grids(grid, content.design, content.points)
         except ConfigurationError as error:
             raise ConfigurationError(f"{file}: {error}") from None
         return cls(name, content.steps, seeds, grids, content.limits, own, content.until_stable, notes)
@@ -250,18 +250,24 @@ class Sweep:
         until_stable: bool = False,
         design: Kind | None = None,
         points: int | None = None,
+        apart: Sequence[str] = (),
     ) -> Self:
-        """Return a sweep of one grid, from values as in a file; raise ConfigurationError if one is invalid."""
-        grids, notes = _designed(Grid(values), design, points)
+        """Return a sweep of one grid, from values as in a file; raise ConfigurationError if one is invalid.
+
+        Parameters in `apart` are combined with every cell of the design.
+        """
+        grids, notes = designed_grids(Grid(values), design, points, apart)
         own = LimitsTable(**(limits or {}))
         return cls(name, steps, seeds_of(seeds), grids, own, until_stable=until_stable, notes=notes)
 
 
-def _designed(grid: Grid, design: Kind | None, points: int | None) -> tuple[list[Grid], Sequence[str]]:
-    """Return the grids of a design, and what it confounds."""
+def designed_grids(
+    grid: Grid, design: Kind | None, points: int | None, apart: Sequence[str] = ()
+) -> tuple[list[Grid], Sequence[str]]:
+    """Return the grids of a design, and what it confounds; see `design.designed`."""
     if design is None and points is None:
         return [grid], ()
-    found = designed(grid.stored(), design or "full", points)
+    found = designed(grid.stored(), design or "full", points, apart)
     return [Grid(table) for table in found.grids], found.notes
 
 

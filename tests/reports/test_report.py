@@ -293,3 +293,5 @@ def test_a_regression_has_the_slope_of_the_data_and_errors_clustered_by_run() ->
     assert (line.agents, line.runs) == (120, 12)
     assert regression([1, 1, 1], [1, 2, 3], [0, 0, 0]) is None
     assert regression([1, 2], [1, 2], [0, 0]) is None
+    assert regression([1, 1, 2], [1, 2, 3], [0, 0, 0]) is None  # The last agent alone decides.
+    assert regression([1, 1, 2], [1, 2, 3], [0, 0, 1]) is not None
