@@ -1,4 +1,7 @@
-"""The agent: its persona, resources, memory and opinions. It has no client and asks no questions itself."""
+"""The agent, with its persona, resources, memory and opinions, and who of a society is present.
+
+An agent has no client and asks no questions itself.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,13 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.memory import Memory
 from repunet_model.personas import Persona
 from repunet_model.reputation import ReputationLedger, Standings
+from repunet_model.storage.roster import BECOMES, LEAVES, Roster
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from repunet_model.network import SocialNetwork
-    from repunet_model.storage.schema import AgentState
+    from repunet_model.storage.schema import AgentState, TurnoverRow
 
 
 class Surroundings(Protocol):
@@ -102,13 +106,14 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.completed += completed
 
     def remove(self) -> None:
-        """Raise an error: the population of a run is fixed.
+        """Raise an error: agents leave in events.
 
         Raises:
             ConfigurationError: Always.
         """
         raise ConfigurationError(
-            f"{self.name} cannot be removed: the agents of a run are fixed; make a run without it (personas=...)"
+            f"{self.name} cannot be removed: agents leave in events, as in "
+            f"events='step=10 names={self.name} becomes=leave'; or make a run without it (personas=...)"
         )
 
     def state(self) -> AgentState:
@@ -135,3 +140,82 @@ class RepuNetAgent(mesa.Agent):  # type: ignore[misc]  # Mesa 3.5 ships no types
         self.completed = state["completed"]
         self.gossip_heard = state["gossip_heard"]
         self.gossip_uncredible = state["gossip_uncredible"]
+
+
+REPORTERS = {
+    "name": "name",
+    "payoff": lambda agent: None if agent.payoff is None else float(agent.payoff),
+    "resources": lambda agent: float(agent.resources),
+    "score": "score",
+    "in_degree": "in_degree",
+    "out_degree": "out_degree",
+}
+"""What a DataCollector collects of each agent: the name of an attribute, or a function."""
+
+
+class Membership:
+    """The agents of a society that are present.
+
+    Attributes:
+        by_name: The agents by name, in the order in which they entered.
+        roster: Who is present and who was, and what events made of them.
+    """
+
+    def __init__(self, personas: Iterable[Persona], enter: Callable[[Persona], RepuNetAgent]) -> None:
+        """Let personas enter; `enter` makes an agent of one, known to its model."""
+        self._enter = enter
+        self.roster = Roster.of(personas)
+        self.by_name = {name: enter(persona) for name, persona in self.roster.personas.items()}
+        self._before: tuple[Roster, dict[str, RepuNetAgent]] | None = None
+
+    def turn(self, row: TurnoverRow, network: SocialNetwork) -> None:
+        """Apply a row of events to the agents and to the ties."""
+        name = row["agent"]
+        self.roster.turn(row)
+        if row["kind"] == LEAVES:
+            agent = self.by_name.pop(name)
+            agent.ledger.withdraw()
+            agent.model.deregister_agent(agent)
+            network.remove(name)
+        elif row["kind"] != BECOMES:
+            self.by_name[name] = self._enter(self.roster.personas[name])
+            network.add(name)
+
+    def begin(self, *, with_events: bool) -> None:
+        """Note who is present before a step, if it has events."""
+        self._before = (self.roster.copy(), dict(self.by_name)) if with_events else None
+
+    def roll_back(self) -> None:
+        """Undo what events did in the step, ties left aside."""
+        if self._before is None:
+            return
+        self.roster, before = self._before
+        now = {**self.by_name}
+        for name, agent in now.items():
+            if name not in before:
+                agent.ledger.withdraw()
+        for name, agent in before.items():
+            if name not in now:
+                agent.ledger.rejoin()
+        self.by_name.clear()
+        self.by_name.update(before)
+        _register_only(before.values(), now.values())
+
+    def state(self) -> list[AgentState]:
+        """Return the states of the agents as plain data."""
+        planted = self.roster.planted
+        return [
+            {**agent.state(), "planted": planted[name]} if name in planted else agent.state()
+            for name, agent in self.by_name.items()
+        ]
+
+
+def _register_only(agents: Iterable[RepuNetAgent], registered: Iterable[RepuNetAgent]) -> None:
+    """Let Mesa know agents, in their order and with the numbers that they had, in place of the registered ones."""
+    for agent in registered:
+        agent.model.deregister_agent(agent)
+    for agent in agents:
+        number = agent.unique_id
+        agent.model.register_agent(agent)
+        agent.unique_id = number
+        agent.model.agent_id_counter = number + 1

@@ -11,6 +11,7 @@ import json
 import math
 import zlib
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Self, cast
@@ -22,15 +23,19 @@ from repunet_model.personas import Persona
 from repunet_model.reputation import RecordUpdate
 from repunet_model.results.stored_game import game_of
 from repunet_model.storage import Manifest, Step, StepReader, to_json, understood
+from repunet_model.storage.roster import LEAVES, Roster
 from repunet_model.storage.schema import (
     CALLS,
     DECLARATIONS,
     GOSSIP,
     INTERACTIONS,
     TIES,
+    TURNOVER,
     AgentState,
     CallRow,
+    Row,
     StepLog,
+    TurnoverRow,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +43,7 @@ if TYPE_CHECKING:
 
 _STEP = attrgetter("step")
 
-_KEPT = (INTERACTIONS, DECLARATIONS, GOSSIP, TIES)
+_KEPT = (INTERACTIONS, DECLARATIONS, GOSSIP, TIES, TURNOVER)
 """The tables that a chronicle holds in memory."""
 
 
@@ -48,7 +53,6 @@ class Chronicle:
     Attributes:
         name: The name of the run.
         manifest: The description of the run: parameters and backends.
-        personas: The personas by name, in the order of the population.
         roles: The distinct roles of the game.
         rates: The names of the game's rates.
         first: The first known step; 0 unless a model joined at a later step.
@@ -66,16 +70,18 @@ class Chronicle:
         """Create a chronicle without steps."""
         self.name = name
         self.manifest = manifest
-        self.personas = {persona.name: persona for persona in personas}
+        self._roster = Roster.of(personas)
+        self._left: dict[str, int] = {}
+        self._entered: dict[str, int] = {}
+        self._places = {persona.name: place for place, persona in enumerate(personas)}
         self.roles = tuple(dict.fromkeys(roles))
         self.rates = tuple(rates)
         self.first = first
-        self._position = {persona.name: position for position, persona in enumerate(personas)}
         self._steps: list[Step] = []
-        self._by_holder: dict[str, dict[tuple[str, str], list[RecordUpdate]]] = {name: {} for name in self.personas}
-        self._by_subject: dict[str, dict[tuple[str, str], list[RecordUpdate]]] = {name: {} for name in self.personas}
-        self._events: dict[str, list[Event]] = {name: [] for name in self.personas}
-        self._heard: dict[str, list[tuple[int, Heard]]] = {name: [] for name in self.personas}
+        self._by_holder: dict[str, dict[tuple[str, str], list[RecordUpdate]]] = defaultdict(dict)
+        self._by_subject: dict[str, dict[tuple[str, str], list[RecordUpdate]]] = defaultdict(dict)
+        self._events: dict[str, list[Event]] = defaultdict(list)
+        self._heard: dict[str, list[tuple[int, Heard]]] = defaultdict(list)
 
     @classmethod
     def of_run(cls, run: StepReader, last: int | None = None) -> Self:
@@ -117,6 +123,12 @@ class Chronicle:
         self._steps[-1] = Step.made(step.number, step.state, step.measures, step.usage, log, calls)
 
     def _add(self, step: Step) -> None:
+        for row in step.rows(TURNOVER):
+            self._roster.turn(row)
+            if row["kind"] == LEAVES:
+                self._left[row["agent"]] = step.number
+            elif row["persona"] is not None:
+                self._entered[row["agent"]] = step.number
         for holder, update in step.updates():
             self._add_update(holder, update)
         for name, event in step.events():
@@ -131,8 +143,33 @@ class Chronicle:
     def _add_update(self, holder: str, update: RecordUpdate) -> None:
         subject, role = update.record.subject, update.record.role
         history = self._by_holder[holder].setdefault((subject, role), [])
-        self._by_subject.setdefault(subject, {})[holder, role] = history
+        self._by_subject[subject][holder, role] = history
         history.append(update)
+
+    @property
+    def personas(self) -> Mapping[str, Persona]:
+        """The personas of all agents so far by name, in the order in which they entered."""
+        return self._roster.personas
+
+    def present(self, step: int) -> list[str]:
+        """Return the agents that are present after a step, in the order of the population."""
+        return [agent["name"] for agent in self.step(step).state["agents"]]
+
+    def entered(self, name: str) -> int:
+        """Return the first known step after which an agent is present."""
+        return self._entered.get(name, self.first)
+
+    def turnover(self, step: int) -> list[TurnoverRow]:
+        """Return what events did to agents at the start of a step."""
+        return self.step(step).rows(TURNOVER)
+
+    def backend_of(self, name: str, step: int) -> Row:
+        """Return the description of the backend of an agent in a step."""
+        return self.manifest.backend_of(*self.backend_key(name, step))
+
+    def backend_key(self, name: str, step: int) -> tuple[str, str]:
+        """Return an agent's first name in the run, and the name of the backend that an event gave it, or ""."""
+        return self._roster.person(name), self.agent_state(name, step).get("planted", "")
 
     @property
     def last(self) -> int:
@@ -150,8 +187,19 @@ class Chronicle:
         return self.personas[name]
 
     def agent_state(self, name: str, step: int) -> AgentState:
-        """Return the state of an agent after a step: resources, payoff, learned and so on."""
-        return self.step(step).state["agents"][self._position[name]]
+        """Return the state of an agent after a step: resources, payoff, learned and so on.
+
+        Raises:
+            ConfigurationError: If the agent is not present.
+        """
+        agents = self.step(step).state["agents"]
+        place = self._places.get(name, 0)
+        if place >= len(agents) or agents[place]["name"] != name:  # others left or entered since
+            found = (place for place, agent in enumerate(agents) if agent["name"] == name)
+            place = self._places[name] = next(found, -1)
+        if place < 0:
+            raise ConfigurationError(f"{name} is not present after step {step} of {self.name}")
+        return agents[place]
 
     def network(self, step: int) -> SocialNetwork:
         """Return ties and blacklists after a step."""
@@ -163,17 +211,17 @@ class Chronicle:
 
     def memory(self, name: str, step: int) -> tuple[Event, ...]:
         """Return the events that an agent remembers after a step, oldest first."""
-        events = self._events[name]
+        events = self._events.get(name, [])
         return tuple(events[: bisect_right(events, step, key=_STEP)][-MEMORY_LENGTH:])
 
     def heard(self, name: str, step: int) -> tuple[Heard, ...]:
         """Return the messages of gossip that an agent remembers after a step, oldest first."""
-        messages = self._heard[name]
+        messages = self._heard.get(name, [])
         return tuple(heard for _, heard in messages[: bisect_right(messages, step, key=itemgetter(0))][-MEMORY_LENGTH:])
 
     def opinions_of(self, holder: str, step: int) -> dict[tuple[str, str], Sequence[RecordUpdate]]:
         """Return the records an agent wrote up to a step, by subject and role, oldest first."""
-        return _until(self._by_holder[holder], step)
+        return _until(self._by_holder.get(holder, {}), step)
 
     def opinions_about(self, subject: str, step: int) -> dict[tuple[str, str], Sequence[RecordUpdate]]:
         """Return the records about an agent up to a step, by holder and role, oldest first."""
@@ -186,8 +234,11 @@ class Chronicle:
         """
         if role is None:
             return self.step(step).state["scores"].get(name)
-        opinions = self.opinions_about(name, step).items()
-        scores = [history[-1].record.score for (_, known_role), history in opinions if known_role == role]
+        scores = [
+            history[-1].record.score
+            for (holder, known_role), history in self.opinions_about(name, step).items()
+            if known_role == role and self._left.get(holder, step + 1) > step
+        ]
         return math.fsum(scores) / len(scores) if scores else None
 
     def measured(self, name: str, last: int) -> list[tuple[int, float]]:

@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Any, Self
 
@@ -31,6 +30,7 @@ import networkx as nx
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import Disposition, Persona, Population, population
 from repunet_model.rng import Streams
+from repunet_model.util.shares import part, share
 from repunet_model.util.text import assignments
 
 Personas = str | Sequence[Persona] | Population
@@ -208,22 +208,6 @@ def placed(
     """
     composition = Composition.read(text)
     return people if composition is None else composition.in_network(people, graph, kind, streams)
-
-
-def share(value: object, what: str) -> float:
-    """Return a share in [0, 1], given as a number or a text; a ConfigurationError begins with `what`."""
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise ConfigurationError(f"{what} is {value!r:.60}: must be a share from 0 to 1")
-    return abs(number)
-
-
-def part(n: int, of_all: float) -> int:
-    """Return the number of members of a share of n, rounded to the nearest whole number, halves up."""
-    return int((n * Decimal(repr(of_all))).to_integral_value(ROUND_HALF_UP))
 
 
 def _order(n: int, streams: Streams, purpose: str) -> list[int]:

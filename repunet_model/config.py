@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 from repunet_model.error_rates import NO_ERRORS, ErrorRates
 from repunet_model.errors import ConfigurationError
+from repunet_model.events import BETWEEN, canonical
 from repunet_model.mechanism import PAPER, PUBLISHED, SETS, Mechanism
 from repunet_model.util.text import SCENARIOS, assignments, first_problem, one_of, scenario_names, whole, yes_or_no
 
@@ -192,6 +193,10 @@ def _game_parameters(value: object, info: ValidationInfo) -> dict[str, Any]:
     return dict(value)
 
 
+def _events(value: object) -> tuple[str, ...]:
+    return canonical(value)
+
+
 def _by_name(value: object, info: ValidationInfo) -> dict[str, str]:
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for each in value.items() for text in each):
         raise ConfigurationError(
@@ -334,6 +339,16 @@ class RunConfig(BaseModel):
             metavar="KIND=RATE[,...]",
         ),
     ] = NO_ERRORS
+    events: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_events),
+        Parameter(
+            "What happens to agents at the start of a step, as in 'step=10 share=0.2 becomes=always_defect', with "
+            "agents=3 or names=A,B in place of share; becomes: enter, leave, whitewash, or a backend.",
+            options=("--event",),
+            metavar="EVENT",
+        ),
+    ] = ()
     seed: Annotated[int, BeforeValidator(_seed), Parameter("Seed of the run.")] = 1
     label: Annotated[
         str,
@@ -358,8 +373,9 @@ class RunConfig(BaseModel):
         return {"rng" if name == "seed" else name: value for name, value in self.in_table().items()}
 
     def in_table(self) -> dict[str, Any]:
-        """Return the entries of a manifest as scalars, the mechanism and the errors as their texts."""
-        return {**self.stored(), "mechanism": str(self.mechanism), "errors": str(self.errors)}
+        """Return the entries of a manifest as scalars; mechanism, errors and events as their texts."""
+        texts = {"mechanism": str(self.mechanism), "errors": str(self.errors), "events": BETWEEN.join(self.events)}
+        return {**self.stored(), **texts}
 
     def changed(self, values: Mapping[str, Any]) -> Self:
         """Return a copy with some values changed; fields that were set stay marked as set.
@@ -445,7 +461,7 @@ FIELD_OF = {name_of(field): field for field in RunConfig.model_fields}
 
 
 def kind_of(field: str) -> type:
-    """Return the type of a field without None: bool, int, str, dict, or an enumeration."""
+    """Return the type of a field without None: bool, int, str, tuple, dict, or an enumeration."""
     annotation = RunConfig.model_fields[field].annotation
     options = get_args(annotation)
     (kind,) = [each for each in options if each is not NoneType] if NoneType in options else [annotation]

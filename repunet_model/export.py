@@ -70,7 +70,9 @@ def export_graph(run: StepReader, number: int, out: Path, layout: str) -> None:
     """
     state = run.step(number).state
     graph: nx.DiGraph[str] = nx.DiGraph()
-    for persona, agent in zip(run.personas, state["agents"], strict=True):
+    people = run.roster(number).personas
+    for agent in state["agents"]:
+        persona = people[agent["name"]]
         name, resources, score = persona.name, float(agent["resources"]), state["scores"].get(persona.name, 0.0)
         known = {"name": name, "disposition": persona.disposition.value, "resources": resources, "score": score}
         graph.add_node(name, **known, **persona.trait_columns())
@@ -105,7 +107,7 @@ def export_tables(run: StepReader, last: int, out: Path, layout: str) -> None:
                 for row in step.rows(table)
             ]
             _write(rows, {name: column.kind for name, column in columns.items()}, place / table.name, layout)
-        people = [_persona_row(persona) for persona in run.personas]
+        people = [_persona_row(persona) for persona in run.roster(last).personas.values()]
         kinds = {**_PERSONA, **{name: str for row in people for name in row if name not in _PERSONA}}
         _write(people, kinds, place / "personas", layout)
 

@@ -20,7 +20,7 @@ import mesa
 import networkx as nx
 
 from repunet_model import config, extensions, games, measures, stages
-from repunet_model.agents import RepuNetAgent
+from repunet_model.agents import REPORTERS, Membership, RepuNetAgent
 from repunet_model.backends import planted
 from repunet_model.backends.base import Backend, Usage, stored_usage
 from repunet_model.backends.limits import Limits
@@ -31,22 +31,24 @@ from repunet_model.composition import composed, placed
 from repunet_model.config import BUILT_IN, Questions, RunConfig, draw_seed
 from repunet_model.error_rates import ErrorRates
 from repunet_model.errors import ConfigurationError, StorageError
+from repunet_model.events import backends as planted_in
 from repunet_model.games.base import Game
 from repunet_model.initial_network import InitialNetwork
 from repunet_model.mechanism import Mechanism
 from repunet_model.memory import Memory
 from repunet_model.network import SocialNetwork
-from repunet_model.personas import GIVEN, Persona, Population, describe
+from repunet_model.personas import GIVEN, Persona, Population, describe, validated
 from repunet_model.questions.prompt_sets import NEUTRAL, PromptSet
 from repunet_model.rng import Streams
 from repunet_model.stability import MEASURE, StabilityRule, Stopped
 from repunet_model.stages.institutions import PublicRecords
 from repunet_model.stages.step import in_order, run_step
+from repunet_model.stages.turnover import newcomers, plan
 from repunet_model.stages.world import Desk, StepContext
 from repunet_model.stepping import SteppedModel
 from repunet_model.storage import Manifest, RunFolder, Step, StepReader, understood
 from repunet_model.storage.recorder import Recorder
-from repunet_model.storage.schema import GOSSIP, INTERACTIONS, TIES, State, StepLog
+from repunet_model.storage.schema import GOSSIP, INTERACTIONS, TIES, TURNOVER, State, StepLog, TurnoverRow
 from repunet_model.util import event_loop
 from repunet_model.util.garbage import paused_collection
 
@@ -88,13 +90,14 @@ class RepuNetModel(SteppedModel):
         population: str = "",
         network: str | InitialNetwork = "none",
         prompts: str | PromptSet = NEUTRAL,
-        backend: str | Backend = "rules",
+        backend: str | Backend | Respondents = "rules",
         backend_for: Mapping[str, str | Backend] | None = None,
         activation: str = "simultaneous",
         dialogue_turns: int = 2,
         questions: str = "single",
         mechanism: str | Mapping[str, Any] | Mechanism = "paper",
         errors: str | Mapping[str, float] | ErrorRates = "none",
+        events: str | Sequence[str | Mapping[str, Any]] = "",
         label: str = "",
         limits: Limits | None = None,
         rng: int | str | None = None,
@@ -118,7 +121,7 @@ class RepuNetModel(SteppedModel):
                 "watts_strogatz:k=4,p=0.1" or "edges:FILE".
             prompts: The wording: a packaged prompt set, the path of a folder, or several joined by "+".
             backend: The backend of the agents: "rules" (offline, free), "openai" (configured by OPENAI_API_KEY and
-                the LLM_* variables), another name of `backends.setup`, or a backend object.
+                the LLM_* variables), another name of `backends.setup`, a backend object, or all backends of a run.
             backend_for: Other backends for single agents, by name of the agent.
             activation: "simultaneous" (all pairs meet, then all gossip) or "sequential" (pair after pair).
             dialogue_turns: Maximum turns of a dialogue, 2 to 10; the gossiper has the first, the listener the last.
@@ -128,6 +131,8 @@ class RepuNetModel(SteppedModel):
                 a table of switches, or a `Mechanism`.
             errors: The rates of errors by kind: "none", a text such as "slip=0.05,garble=0.02", a table of rates, or
                 an `ErrorRates`.
+            events: What happens to agents at the start of a step, as in `repunet_model.events`: a text such as
+                "step=10 share=0.2 becomes=always_defect; step=20 agents=1 becomes=enter", or a list of events.
             label: A label that distinguishes the run in tables and reports.
             limits: Limits for requests to endpoints (concurrency, rates, budget), which several models may share;
                 None allows 32 concurrent requests. Limits do not change results.
@@ -156,6 +161,7 @@ class RepuNetModel(SteppedModel):
                 "questions": questions,
                 "mechanism": mechanism,
                 "errors": errors,
+                "events": events,
                 "seed": draw_seed() if rng is None or rng == "" else rng,
                 "label": label,
             }
@@ -172,26 +178,27 @@ class RepuNetModel(SteppedModel):
         self.population, self._drawn = chosen.name, chosen.drawn
         self.limits = limits if limits is not None else Limits()
         self._recorder = Recorder(close_mailbox)
-        self._respondents = respondents(backend, backend_for)
+        self._respondents = respondents(backend, backend_for, planted=planted_in(config.events))
         self._own_stages = stages.registered()
         resolved = {"network": self._initial.described, "prompts": self._prompts.set.name}
         self._respondents.check_replay({**config.in_table(), **resolved}, self._game.parameters.stored())
         wrap = partial(service, limits=self.limits, journal=self._recorder.journal)
-        self._answering = self._respondents.serving([persona.name for persona in people], wrap)
-        if isinstance(backend, str):
+        self._served = self._respondents.served([persona.name for persona in people], wrap)
+        if config.backend != GIVEN:
             weakref.finalize(self, self._respondents.close_later)
         self._game.check_errors(config)
         self._mechanism = self._game.mechanism(config)
         planted.check(self._answering, self._game, talks=self._mechanism.first_order)
         self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._initial.tie(self.network, people, self._game.roles, self._streams)
-        people = placed(config.population, people, self.network.graph, self._initial.kind, self._streams)
+        people = self._first = placed(config.population, people, self.network.graph, self._initial.kind, self._streams)
         self._public = PublicRecords(self._mechanism.institution)
-        start = self._game.parameters.start_resources
-        self._agents_by_name = {
-            persona.name: RepuNetAgent(self, persona, self._first_learned(persona), self._public.standings, start)
-            for persona in people
-        }
+        self._members = Membership(people, self._enter)
+        self._newcomers: dict[str, Any] = {}
+        self._turnover: dict[int, list[TurnoverRow]] = {}
+        if config.events:
+            self._newcomers = newcomers(config.events, *wanted[:-1], people, self._streams, self._first_learned)
+            self._expect(0)
         self.usage = Usage()
         self.usage_by_question: dict[str, Usage] = {}
         self.usage_by_backend: dict[str, Usage] = {}
@@ -244,9 +251,26 @@ class RepuNetModel(SteppedModel):
             ConfigurationError: If no agent has this name.
         """
         try:
-            return self._agents_by_name[name]
+            return self._members.by_name[name]
         except KeyError:
             raise ConfigurationError(f"no agent is called {name!r}") from None
+
+    def _answering(self, name: str) -> Backend:
+        """Return the backend of an agent, wrapped in limits and the journal."""
+        roster = self._members.roster
+        return self._served[id(self._respondents.of(roster.person(name), roster.planted.get(name, "")))]
+
+    def _enter(self, persona: Persona) -> RepuNetAgent:
+        """Make an agent without a past."""
+        start = self._game.parameters.start_resources
+        return RepuNetAgent(self, persona, self._first_learned(persona), self._standings, start)
+
+    def _expect(self, after: int) -> None:
+        """Plan the events after a step; raise ConfigurationError if one cannot happen."""
+        entering = validated(self._newcomers.get("personas", ()), "newcomers")
+        who = self._respondents
+        people = (self._members.roster, self._streams, entering, lambda *names: who.of(*names).description)
+        self._turnover = plan(self.config.events, *people, after)
 
     def _first_learned(self, persona: Persona) -> dict[str, str]:
         words = self._game.dispositions.get(persona.disposition)
@@ -264,14 +288,7 @@ class RepuNetModel(SteppedModel):
                 **{name: [lambda name: self.measures.get(name), [name]] for name in self.measures},
                 "tokens": lambda model: model.step_usage.tokens,
             },
-            agent_reporters={
-                "name": "name",
-                "payoff": lambda agent: None if agent.payoff is None else float(agent.payoff),
-                "resources": lambda agent: float(agent.resources),
-                "score": "score",
-                "in_degree": "in_degree",
-                "out_degree": "out_degree",
-            },
+            agent_reporters=REPORTERS,
             tables={table.name: list(table.columns_with(self._game.facts)) for table in EXPORTED_TABLES},
         )
         self.datacollector.collect(self)
@@ -315,7 +332,9 @@ class RepuNetModel(SteppedModel):
 
     async def _whole_step(self) -> None:
         """Decide, apply, collect and store a step atomically; `steps` already counts it."""
-        memories = {name: agent.memory.copy() for name, agent in self._agents_by_name.items()}
+        turnover = self._turnover.get(self.steps, ())
+        memories = {name: agent.memory.copy() for name, agent in self._members.by_name.items()}
+        self._members.begin(with_events=bool(turnover))
         kinds = in_order(self._own_stages)
         desk = Desk(
             self.steps,
@@ -333,7 +352,8 @@ class RepuNetModel(SteppedModel):
             fused=self.config.questions is Questions.FUSED,
             dialogue_turns=self.config.dialogue_turns,
             errors=self.config.errors,
-            agents=self._agents_by_name,
+            members=self._members,
+            turnover=turnover,
             network=self.network,
             public=self._public,
             streams=self._streams,
@@ -343,10 +363,10 @@ class RepuNetModel(SteppedModel):
         before = self.measures
         try:
             self._recorder.begin(self.steps)
-            for agent in self._agents_by_name.values():
+            for agent in self._members.by_name.values():
                 agent.payoff = None
             outcomes = await run_step(world, kinds, self.config.activation)
-            declared = [agent.declared for agent in self._agents_by_name.values()]
+            declared = [agent.declared for agent in self._members.by_name.values()]
             self._measure(self._game.measure(outcomes, declared), world.log, len(desk.calls))
             usage = stored_usage(desk.usage)
             done = Step.made(self.steps, self._state(), self.measures, usage, world.log, desk.rows)
@@ -378,14 +398,15 @@ class RepuNetModel(SteppedModel):
 
     def _roll_back(self, step: int, memories: Mapping[str, Memory]) -> None:
         """Undo the changes of a failed step."""
+        self._members.roll_back()
         self._restore(self._committed)
-        for name, agent in self._agents_by_name.items():
+        for name, agent in self._members.by_name.items():
             agent.memory = memories[name]
             agent.ledger.forget(step)
 
     def _measure(self, rates: Mapping[str, float | None], log: StepLog, calls: int) -> None:
         """Set scores and measures, given the game's rates, the rows and the number of calls of a step."""
-        agents = self._agents_by_name
+        agents = self._members.by_name
         self.scores = self._public.over_roles(self._game.roles, agents)
         scores = self.scores if self.config.reputation else None
         self.measures = {
@@ -397,7 +418,7 @@ class RepuNetModel(SteppedModel):
 
     def _state(self) -> State:
         return {
-            "agents": [agent.state() for agent in self._agents_by_name.values()],
+            "agents": self._members.state(),
             "network": self.network.to_dict(),
             **self._public.state(),
             "scores": dict(self.scores),
@@ -418,15 +439,14 @@ class RepuNetModel(SteppedModel):
         """Set the scores and the agents from the data of `_state`."""
         self.scores = dict(state["scores"])
         for own in state["agents"]:
-            self._agents_by_name[own["name"]].restore(own)
+            self._members.by_name[own["name"]].restore(own)
 
     def manifest(self) -> Manifest:
         """Return all that determines the results of the run, except the personas, which are stored separately."""
-        agents = self._agents_by_name
-        people = Population(self.population, [agent.persona for agent in agents.values()], self._drawn)
+        people = Population(self.population, self._first, self._drawn)
         return Manifest.of_run(
             self.config,
-            people.described({name: self._first_learned(agent.persona) for name, agent in agents.items()}),
+            people.described({persona.name: self._first_learned(persona) for persona in self._first}),
             self._respondents.to_dict(),
             self._prompts.system,
             self._own_measures,
@@ -435,6 +455,7 @@ class RepuNetModel(SteppedModel):
             game_parameters=self._game.parameters.stored(),
             network=self._initial.described,
             prompts=self._prompts.set.described(self._game.name, self._mechanism.institution),
+            **({"newcomers": self._newcomers} if self._newcomers else {}),
         )
 
     def _used(self) -> list[Callable[..., object]]:
@@ -443,8 +464,8 @@ class RepuNetModel(SteppedModel):
         return [type(self._game), *backends, *self._own_measures.values(), *self._own_stages]
 
     def personas(self) -> list[dict[str, Any]]:
-        """Return the personas of the agents as plain data."""
-        return [agent.persona.model_dump(mode="json") for agent in self._agents_by_name.values()]
+        """Return the personas of the agents before the first step as plain data."""
+        return [persona.model_dump(mode="json") for persona in self._first]
 
     def _create_folder(self, storage: str | Path, run_name: str | None) -> RunFolder:
         if not isinstance(storage, str | Path) or "\0" in str(storage):
@@ -481,17 +502,19 @@ class RepuNetModel(SteppedModel):
             if backend is None:
                 answering = recorded(run.manifest)
             else:
-                answering = backend if isinstance(backend, Respondents) else respondents(backend)
+                answering = respondents(backend, planted=run.manifest.planted)
             model = cls(
-                **run.manifest.config.keywords(),
+                **{**run.manifest.config.keywords(), "events": ""},
                 game_parameters=run.manifest.game_parameters,
                 personas=Population(run.population["name"], run.personas, run.population.get("drawn")),
                 network=InitialNetwork.restored(run.manifest.network),
                 prompts=PromptSet.restored(run.manifest.prompts),
-                backend=answering.default,
+                backend=answering,
                 backend_for=answering.by_name,
                 limits=limits,
             )
+            model.config = model.config.changed({"events": run.manifest.config.events})
+            model._newcomers = run.manifest.data.get("newcomers") or {}
             described = model._prompts.set.described(model._game.name, model._mechanism.institution)
             if run.manifest.prompts["sha256"] != described["sha256"] and answering.read_prompts:
                 by = f"by version {run.manifest.data['repunet']}; go on with that"
@@ -501,6 +524,7 @@ class RepuNetModel(SteppedModel):
             extensions.check(run.manifest.data.get("extensions", {}), model._used())
             with paused_collection():
                 model._fold(run, last)
+            model._expect(last)
             model._shared_steps = run.manifest.shared_steps
             model._recorder.keep_in(run.folder, last)
             for row in model._recorder.journal.rows():
@@ -510,12 +534,14 @@ class RepuNetModel(SteppedModel):
     def _fold(self, run: StepReader, last: int) -> None:
         """Load the steps of a stored run, including the history of the DataCollector."""
         for step in run.steps(last=last):
+            for row in step.rows(TURNOVER):
+                self._members.turn(row, self.network)
             for holder, update in step.updates():
-                self._agents_by_name[holder].ledger.add(update)
+                self._members.by_name[holder].ledger.add(update)
             for name, event in step.events():
-                self._agents_by_name[name].memory.add(event)
+                self._members.by_name[name].memory.add(event)
             for listener, message in step.heard():
-                self._agents_by_name[listener].memory.hear(message)
+                self._members.by_name[listener].memory.hear(message)
             self._committed = step.state
             if step.number in {0, last}:
                 self._restore(step.state)

@@ -39,6 +39,7 @@ class SocialNetwork:
         self._blacklists: dict[str, deque[tuple[str, str]]] = {
             name: deque(maxlen=blacklist_length) for name in self.graph
         }
+        self._blacklist_length = blacklist_length
         self._mutual: Counter[str] = Counter()
 
     @cached_property
@@ -49,6 +50,20 @@ class SocialNetwork:
             if method is nx.classes.function.frozen:  # type: ignore[attr-defined]  # refuses without a remedy
                 setattr(view, name, _refuse)
         return view
+
+    def add(self, name: str) -> None:
+        """Add an agent without ties, as the last of the population."""
+        self.graph.add_node(name)
+        self._position[name] = max(self._position.values(), default=-1) + 1
+        self._blacklists[name] = deque(maxlen=self._blacklist_length)
+
+    def remove(self, name: str) -> None:
+        """Remove an agent with its blacklist and all ties to and from it; others keep it on their blacklists."""
+        for other in self.graph.adj[name]:
+            for role in self.graph.edges[name, other]["roles"]:
+                self._mutual[role] -= self.is_bound(other, name, role)
+        self.graph.remove_node(name)
+        del self._position[name], self._blacklists[name]
 
     def is_bound(self, agent: str, other: str, role: str) -> bool:
         """Whether an agent is tied to another in the other's role."""

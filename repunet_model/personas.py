@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from hashlib import sha256
@@ -61,7 +61,12 @@ def _plain(label: str) -> str:
     return label
 
 
-Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(_plain)]
+LONGEST_LABEL = 80
+"""The largest number of characters of a name or another short text."""
+
+Label = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_LABEL), AfterValidator(_plain)
+]
 """A short text within sentences and tables: one line of visible characters."""
 
 _LABEL = TypeAdapter[str](Label)
@@ -192,11 +197,13 @@ class Population:
         name: The name in tables: "built-in", the name of a persona file or of a source run, or "given".
         personas: The personas.
         drawn: For one that was drawn (`repunet_model.composition`): how, and the hash of the set.
+        newcomers: For that of a stored run: the personas of agents that enter in events, as in its manifest.
     """
 
     name: str
     personas: Sequence[Persona]
     drawn: Mapping[str, Any] | None = None
+    newcomers: Mapping[str, Any] = field(default_factory=dict)
 
     def described(self, learned: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
         """Return the name and size of the population, a hash of its personas and initial texts, and how it was drawn.

@@ -16,7 +16,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from repunet_model.composition import part, share
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import (
     OLDEST,
@@ -32,6 +31,7 @@ from repunet_model.personas import (
 )
 from repunet_model.rng import Streams
 from repunet_model.storage import StepReader, understood
+from repunet_model.util.shares import part, share
 from repunet_model.util.text import first_problem
 
 Profiles = dict[str, dict[str, Learned]]
@@ -92,7 +92,8 @@ def of_run(run: StepReader, step: int) -> Population:
     """
     learned = learned_in(run, step)
     with understood(run.folder):
-        personas = [persona.model_copy(update={"learned": learned[persona.name]}) for persona in run.personas]
+        people = run.roster(step).personas
+        personas = [people[name].model_copy(update={"learned": text}) for name, text in learned.items()]
     return Population(run.name if step == 0 else f"{run.name}/step_{step}", personas)
 
 

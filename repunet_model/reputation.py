@@ -201,6 +201,16 @@ class ReputationLedger:
         """Yield the present records, in the order in which their subjects became known."""
         return (updates[-1].record for updates in self._updates.values())
 
+    def withdraw(self) -> None:
+        """Take the records out of the standings, since their holder leaves."""
+        for record in self.present():
+            self.standings.replace(record.subject, record.role, record, None)
+
+    def rejoin(self) -> None:
+        """Take the records into the standings again, after `withdraw`."""
+        for record in self.present():
+            self.standings.replace(record.subject, record.role, None, record)
+
     def forget(self, step: int) -> None:
         """Remove all records written in the given step, which must be the last one."""
         for key in list(self._updates):

@@ -14,7 +14,8 @@ from repunet_model.results.constructs import frame_of, own_checks
 from repunet_model.results.stored_game import game_of
 from repunet_model.results.tables import measures_of
 from repunet_model.storage import Manifest, RunFolder, StepReader
-from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES, Table
+from repunet_model.storage.roster import Roster
+from repunet_model.storage.schema import DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES, TURNOVER, Table
 from repunet_model.util.text import counted, path_of
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ class StoredRun:
 
     @cached_property
     def personas(self) -> pd.DataFrame:
-        """The personas by name, in the order of the population: disposition, age, country, "traits.NAME" and so on."""
-        return pd.DataFrame([persona.columns() for persona in self._run.personas]).set_index("name")
+        """The personas of all agents by name, in the order in which they entered: disposition, age and so on."""
+        people = self._run.roster().personas.values()
+        return pd.DataFrame([persona.columns() for persona in people]).set_index("name")
 
     @cached_property
     def measures(self) -> pd.DataFrame:
@@ -78,12 +80,23 @@ class StoredRun:
 
     @cached_property
     def agents(self) -> pd.DataFrame:
-        """The state of each agent after each step: resources, payoff, learned, and its score if there is one."""
+        """The state of each agent that is present after each step, with its score and the name of its backend.
+
+        `planted` is the name of the backend that an event gave it, as the event has it; `person` is the name under
+        which it first was in the run, which differs from its own after whitewashing.
+        """
         rows = []
+        roster = Roster.of(self._run.personas)
         for step in self._run.steps():
+            for row in step.rows(TURNOVER):
+                roster.turn(row)
             for agent in step.state["agents"]:
+                name, planted = agent["name"], agent.get("planted")
+                person = roster.person(name)
+                backend = self.manifest.backend_of(person, planted or "")["backend"]
                 numbers = {"resources": float(agent["resources"]), "payoff": _number(agent["payoff"])}
-                rows.append({"step": step.number, **agent, **numbers, "score": step.state["scores"].get(agent["name"])})
+                more = {"planted": planted, "backend": backend, "person": person}
+                rows.append({"step": step.number, **agent, **numbers, "score": step.state["scores"].get(name), **more})
         return pd.DataFrame(rows)
 
     @cached_property
@@ -117,6 +130,11 @@ class StoredRun:
     def calls(self) -> pd.DataFrame:
         """All answered questions: agent, question, subject, answer, and the prompt if it was rendered."""
         return pd.DataFrame([{"step": step.number, **row} for step in self._run.steps(1) for row in step.asked()])
+
+    @cached_property
+    def turnover(self) -> pd.DataFrame:
+        """What events did: who got another backend, entered or left."""
+        return self.table(TURNOVER)
 
     def table(self, table: Table[Any]) -> pd.DataFrame:
         """Return the rows of a table (of `repunet_model.storage.schema`, or your own) with the column `step`."""

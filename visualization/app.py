@@ -255,7 +255,7 @@ def _checked(path: Path) -> list[Check] | str:
 
 def _asked(chronicle: Chronicle, step: int, name: str, question: str) -> Interviewed:
     """Ask an agent of a stored run a question."""
-    who = talking(chronicle.manifest, name)
+    who = talking(chronicle, step, name)
     try:
         return interview(chronicle, step, name, question, who, Limits())
     finally:

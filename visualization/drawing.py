@@ -12,10 +12,11 @@ from typing import Any
 
 from repunet_model import measures
 from repunet_model.chronicle import Chronicle
+from repunet_model.events import BETWEEN
 from repunet_model.personas import Disposition
 from repunet_model.reputation import RecordUpdate
 from repunet_model.results.constructs import Check
-from repunet_model.storage.schema import GOSSIP
+from repunet_model.storage.schema import GOSSIP, turned_in_words
 from repunet_model.util.text import counted
 from visualization import palette
 
@@ -45,13 +46,13 @@ def in_words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def ring(chronicle: Chronicle) -> list[str]:
-    """Return the agents in their order on the ring: altruists, then the self-interested.
+def ring(chronicle: Chronicle, step: int) -> list[str]:
+    """Return the agents after a step in their order on the ring: altruists, then the self-interested.
 
-    The order depends on the population alone, so that agents keep their places in all steps and runs.
+    The order depends on the population alone, so that agents keep their places in all steps and runs without turnover.
     """
     rank = {disposition: place for place, disposition in enumerate(reversed(Disposition))}
-    return sorted(chronicle.personas, key=lambda name: rank[chronicle.personas[name].disposition])
+    return sorted(chronicle.present(step), key=lambda name: rank[chronicle.personas[name].disposition])
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
@@ -74,17 +75,17 @@ def units(amount: str | None) -> str:
 def subtitle(chronicle: Chronicle) -> str:
     """Describe a run in one line."""
     config = chronicle.manifest.config
-    who = Counter([chronicle.manifest.backend_of(name)["backend"] for name in chronicle.personas])
-    answered = ", ".join(
-        name if count == len(chronicle.personas) else f"{name} ({count})" for name, count in who.items()
-    )
-    people = counted(len(chronicle.personas), "agent")
-    return f"{in_words(config.game)} · {config.conditions} · {people} · {answered} · seed {config.seed}"
+    present = chronicle.present(chronicle.first)
+    who = Counter([chronicle.backend_of(name, chronicle.first)["backend"] for name in present])
+    answered = ", ".join(name if count == len(present) else f"{name} ({count})" for name, count in who.items())
+    happens = f" · events: {BETWEEN.join(config.events)}" if config.events else ""
+    people = counted(len(present), "agent")
+    return f"{in_words(config.game)} · {config.conditions} · {people} · {answered} · seed {config.seed}{happens}"
 
 
 def network(chronicle: Chronicle, step: int, role: str | None = None, *, communities: bool = False) -> Drawn:
     """Return the agents and ties after a step, in one role or all, with ties that were made and cut in it."""
-    names = ring(chronicle)
+    names = ring(chronicle, step)
     place = {name: position for position, name in enumerate(names)}
     now, before = _ties(chronicle, step, role), _ties(chronicle, max(step - 1, chronicle.first), role)
     group: dict[str, int] = {}
@@ -100,12 +101,14 @@ def network(chronicle: Chronicle, step: int, role: str | None = None, *, communi
             "short": short[name],
             "square": chronicle.personas[name].disposition is Disposition.SELF_INTERESTED,
             "color": None if score is None else palette.of_score(score),
+            "planted": "planted" in agents[name],
             "tip": _tip(name, chronicle.personas[name].disposition, score, agents[name]),
             "group": group.get(name, 0),
         }
 
     def pairs(ties: set[tuple[str, str]]) -> list[int]:
-        return [place[name] for tie in sorted(ties, key=lambda tie: (place[tie[0]], place[tie[1]])) for name in tie]
+        known = [tie for tie in ties if tie[0] in place and tie[1] in place]
+        return [place[name] for tie in sorted(known, key=lambda tie: (place[tie[0]], place[tie[1]])) for name in tie]
 
     return {
         "nodes": [node(name) for name in names],
@@ -122,7 +125,8 @@ def _ties(chronicle: Chronicle, step: int, role: str | None) -> set[tuple[str, s
 
 def _tip(name: str, disposition: Disposition, score: float | None, agent: Mapping[str, Any]) -> str:
     known = "nobody has an opinion" if score is None else f"score {score:+.2f}"
-    return f"{name} · {disposition.value} · {known} · {units(agent['resources'])} units"
+    planted = f" · {agent['planted']}, by an event" if "planted" in agent else ""
+    return f"{name} · {disposition.value} · {known} · {units(agent['resources'])} units{planted}"
 
 
 def _communities(chronicle: Chronicle, step: int) -> list[list[str]]:
@@ -139,7 +143,7 @@ def communities(chronicle: Chronicle, step: int) -> Drawn:
     together = {name for members in groups for name in members}
     return {
         "groups": groups,
-        "alone": [name for name in chronicle.personas if name not in together],
+        "alone": [name for name in chronicle.present(step) if name not in together],
         "modularity": modularity,
         "isolated": measures.isolated(graph),
     }
@@ -150,7 +154,7 @@ def matrix(chronicle: Chronicle, step: int, role: str) -> Drawn:
 
     0 stands for no opinion, other values for the score in hundredths plus 101.
     """
-    names = ring(chronicle)
+    names = ring(chronicle, step)
     place = {name: position for position, name in enumerate(names)}
     cells = bytearray(len(names) ** 2)
     for holder in names:
@@ -193,8 +197,16 @@ def chart(chronicles: Sequence[Chronicle], group: str, step: int) -> Drawn:
         "first": min(run.first for run in chronicles),
         "last": max(run.last for run in chronicles),
         "step": step,
+        "marks": [list(mark) for mark in sorted(set().union(*map(_marks, chronicles)))],
         "unit": all(0 <= value <= 1 for _, points in measured for _, value in points),
     }
+
+
+def _marks(chronicle: Chronicle) -> set[tuple[int, str]]:
+    """Return the steps with events, and the events in words."""
+    numbers = range(chronicle.first + 1, chronicle.last + 1)
+    rows = {number: dict.fromkeys(row["event"] for row in chronicle.turnover(number)) for number in numbers}
+    return {(number, BETWEEN.join(texts)) for number, texts in rows.items() if texts}
 
 
 def gossip(chronicle: Chronicle, step: int) -> list[Drawn]:
@@ -216,13 +228,14 @@ def checks(found: Sequence[Check]) -> list[list[str]]:
 def agent(chronicle: Chronicle, step: int, name: str) -> Drawn:
     """Return the details of an agent after a step: persona, learned texts, opinions, memory, ties and calls."""
     persona = chronicle.persona(name)
+    entered = chronicle.entered(name)
     state = chronicle.agent_state(name, step)
     network = chronicle.network(step)
     made = chronicle.manifest.at(step)
     own = {key: _opinions(history) for key, history in chronicle.opinions_of(name, step).items()}
     return {
         "name": name,
-        "details": ", ".join(persona.details),
+        "details": ", ".join([*persona.details, *_turned(chronicle, step, name)]),
         "biography": persona.biography,
         "resources": units(state["resources"]),
         "payoff": units(state["payoff"]),
@@ -230,7 +243,7 @@ def agent(chronicle: Chronicle, step: int, name: str) -> Drawn:
         "encounters": [state["encounters"], state["completed"]],
         "heard": [state["gossip_heard"], state["gossip_uncredible"]],
         "learned": [
-            {"role": role, "text": text, "earlier": _earlier(chronicle, name, role, step)}
+            {"role": role, "text": text, "earlier": _earlier(chronicle, name, role, entered, step)}
             for role, text in state["learned"].items()
         ],
         "self": [{"role": role, **own[subject, role]} for subject, role in own if subject == name],
@@ -244,10 +257,16 @@ def agent(chronicle: Chronicle, step: int, name: str) -> Drawn:
         "tied": [[other, list(edge["roles"])] for other, edge in network.graph.adj[name].items()],
         "tied_to_it": [[other, list(edge["roles"])] for other, edge in network.graph.pred[name].items()],
         "avoids": [list(entry) for entry in network.blacklist(name)],
-        "payoffs": _payoffs(chronicle, name, step),
+        "payoffs": _payoffs(chronicle, name, entered, step),
         "calls": [_call(row) for row in chronicle.calls(step) if row["agent"] == name],
         "system_prompt": made and made.system_prompt,
     }
+
+
+def _turned(chronicle: Chronicle, step: int, name: str) -> list[str]:
+    """Return what events did to an agent up to a step, in words."""
+    rows = [(number, row) for number in range(chronicle.first, step + 1) for row in chronicle.turnover(number)]
+    return [f"step {number}: {turned_in_words(row)}" for number, row in rows if row["agent"] == name]
 
 
 def _opinions(history: Sequence[RecordUpdate]) -> Drawn:
@@ -265,18 +284,18 @@ def _opinions(history: Sequence[RecordUpdate]) -> Drawn:
     }
 
 
-def _earlier(chronicle: Chronicle, name: str, role: str, step: int) -> list[Drawn]:
+def _earlier(chronicle: Chronicle, name: str, role: str, first: int, step: int) -> list[Drawn]:
     """Return an agent's earlier learned texts, the latest first, each with the step after which it was new."""
     texts: list[Drawn] = []
-    for number in range(chronicle.first, step + 1):
+    for number in range(first, step + 1):
         text = chronicle.agent_state(name, number)["learned"][role]
         if not texts or texts[-1]["text"] != text:
             texts.append({"step": number, "text": text})
     return texts[-2::-1]
 
 
-def _payoffs(chronicle: Chronicle, name: str, step: int) -> list[list[float]]:
-    states = ((number, chronicle.agent_state(name, number)) for number in range(chronicle.first, step + 1))
+def _payoffs(chronicle: Chronicle, name: str, first: int, step: int) -> list[list[float]]:
+    states = ((number, chronicle.agent_state(name, number)) for number in range(first, step + 1))
     return [[number, float(state["payoff"])] for number, state in states if state["payoff"] is not None]
 
 

@@ -37,8 +37,10 @@ def Matrix(
 
 
 @solara.component_vue("vue/chart.vue")
-def Chart(series: list[Drawn], first: int, last: int, step: int, unit: bool, tall: int) -> None:
-    """Measures over time, with a mark at the selected step."""
+def Chart(
+    series: list[Drawn], first: int, last: int, step: int, unit: bool, marks: list[list[int | str]], tall: int
+) -> None:
+    """Measures over time, with marks at the selected step and at the steps of events, which have texts."""
 
 
 @solara.component_vue("vue/gossip.vue")

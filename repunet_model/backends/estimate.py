@@ -32,8 +32,10 @@ def estimating(who: Respondents, prices: Prices) -> Respondents:
     stand_ins: dict[int, Backend] = {
         id(backend): Meter(Estimator(backend), prices) if backend.asks_model else backend for backend in who.distinct()
     }
-    own = {name: stand_ins[id(backend)] for name, backend in who.by_name.items()}
-    return Respondents(stand_ins[id(who.default)], own)
+    own, planted = (
+        {name: stand_ins[id(backend)] for name, backend in given.items()} for given in (who.by_name, who.planted)
+    )
+    return Respondents(stand_ins[id(who.default)], own, planted)
 
 
 class Estimator(RulesBackend):

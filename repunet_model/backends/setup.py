@@ -48,18 +48,23 @@ from repunet_model.util.text import assignments
 
 @dataclass(frozen=True, slots=True)
 class Respondents:
-    """The mapping from agents to backends, by the agents' names, with a default for all other agents."""
+    """The mapping from agents to backends, by the agents' names, with a default for all other agents.
+
+    `planted` are the backends that agents get in events, by their names in the events.
+    """
 
     default: Backend
     by_name: Mapping[str, Backend] = field(default_factory=dict)
+    planted: Mapping[str, Backend] = field(default_factory=dict)
 
-    def of(self, name: str) -> Backend:
-        """Return the backend of an agent."""
-        return self.by_name.get(name, self.default)
+    def of(self, name: str, planted: str = "") -> Backend:
+        """Return the backend of an agent, given the name of the one that an event gave to it, or ""."""
+        return self.planted[planted] if planted else self.by_name.get(name, self.default)
 
     def distinct(self) -> Iterator[Backend]:
         """Yield every backend once."""
-        yield from {id(backend): backend for backend in (self.default, *self.by_name.values())}.values()
+        every = (self.default, *self.by_name.values(), *self.planted.values())
+        yield from {id(backend): backend for backend in every}.values()
 
     @property
     def is_costly(self) -> bool:
@@ -82,9 +87,11 @@ class Respondents:
         def described(backend: Backend) -> dict[str, Any]:
             return {**backend.description, "reads_prompts": backend.reads_prompts}
 
+        planted = {name: described(backend) for name, backend in self.planted.items()}
         return {
             "backend": described(self.default),
             "backend_for": {name: described(backend) for name, backend in self.by_name.items()},
+            **({"planted": planted} if planted else {}),
         }
 
     def check_replay(self, own: Mapping[str, Any], game_parameters: Mapping[str, Any]) -> None:
@@ -93,8 +100,8 @@ class Respondents:
             if isinstance(backend, ReplayBackend):
                 backend.check(own, game_parameters)
 
-    def serving(self, names: Sequence[str], wrap: Callable[[Backend], Backend]) -> dict[str, Backend]:
-        """Return the backend of each named agent, each backend wrapped once.
+    def served(self, names: Sequence[str], wrap: Callable[[Backend], Backend]) -> dict[int, Backend]:
+        """Return each backend wrapped, by the identity of the backend.
 
         Raises:
             ConfigurationError: If a backend is for an agent that is not named.
@@ -102,8 +109,7 @@ class Respondents:
         strangers = sorted(set(self.by_name) - set(names))
         if strangers:
             raise ConfigurationError(f"backend_for: no agent is called {strangers[0]!r}")
-        wrapped = {id(backend): wrap(backend) for backend in self.distinct()}
-        return {name: wrapped[id(self.of(name))] for name in names}
+        return {id(backend): wrap(backend) for backend in self.distinct()}
 
     async def close(self) -> None:
         """Close every backend."""
@@ -125,20 +131,25 @@ def names_of(backend_for: object) -> object:
 
 
 def respondents(
-    backend: str | Backend,
+    backend: str | Backend | Respondents,
     backend_for: Mapping[str, str | Backend] | None = None,
     environment: Mapping[str, str] = os.environ,
+    planted: Iterable[str] = (),
 ) -> Respondents:
     """Return the mapping from agents to backends; agents with the same name of a backend share it.
 
     Args:
-        backend: A name (see above) or a backend, for all agents that are not in `backend_for`.
+        backend: A name (see above) or a backend, for all agents that are not in `backend_for`; or a mapping, which is
+            returned.
         backend_for: The same for single agents, by their names.
         environment: The environment variables that configure endpoints and keys.
+        planted: The names of the backends that agents get in events.
 
     Raises:
         ConfigurationError: If a name is unknown, or a backend cannot be set up.
     """
+    if isinstance(backend, Respondents):
+        return backend
     made: dict[str, Backend] = {}
     known = Environment.of(environment)
 
@@ -152,8 +163,12 @@ def respondents(
     own = {name: make(given) for name, given in (backend_for or {}).items()}
     if isinstance(backend, str) and backend.startswith("replay:"):
         replayed = _replayed(backend.partition(":")[2])
-        return Respondents(replayed.default, {**replayed.by_name, **own})
-    return Respondents(make(backend), own)
+        return Respondents(
+            replayed.default,
+            {**replayed.by_name, **own},
+            {name: replayed.planted.get(name) or make(name) for name in planted},
+        )
+    return Respondents(make(backend), own, {name: make(name) for name in planted})
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +271,8 @@ def _replayed(folder: str) -> Respondents:
 
     manifest = recording.run.manifest
     own = {name: repeat(described) for name, described in manifest.backend_for.items()}
-    return Respondents(repeat(manifest.backend), own)
+    planted = {name: repeat(described) for name, described in manifest.planted.items()}
+    return Respondents(repeat(manifest.backend), own, planted)
 
 
 def recorded(
@@ -264,6 +280,7 @@ def recorded(
     backend_for: Mapping[str, str | Backend] | None = None,
     environment: Mapping[str, str] = os.environ,
     default: Backend | None = None,
+    planted: Iterable[str] | None = None,
 ) -> Respondents:
     """Return the mapping from agents to backends of a stored run, to resume it.
 
@@ -272,6 +289,7 @@ def recorded(
         backend_for: Names of backends, or backends, that replace those of single agents.
         environment: The environment variables that configure endpoints, keys and, in LLM_GGUF, a local model.
         default: The backend that replaces the default of the run.
+        planted: The names of the backends that agents get in events; None for those of the run.
 
     Raises:
         ConfigurationError: If a backend cannot be created from its description.
@@ -298,7 +316,11 @@ def recorded(
 
     own = {name: make(description) for name, description in manifest.backend_for.items() if name not in others}
     default = default or make(manifest.backend)
-    return Respondents(default, {**own, **respondents(default, others, known).by_name})
+    stored = {name: make(description) for name, description in manifest.planted.items()}
+    wanted = stored if planted is None else dict.fromkeys(planted)
+    new = respondents(default, others, known, [name for name in wanted if name not in stored])
+    given = {**stored, **new.planted}
+    return Respondents(default, {**own, **new.by_name}, {name: given[name] for name in wanted})
 
 
 def check_endpoints(described: Iterable[Mapping[str, Any]], environment: Mapping[str, str]) -> None:

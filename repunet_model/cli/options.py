@@ -165,7 +165,7 @@ def _option(field: str, default: Any, *, many: bool) -> Parameter:
     annotation: Any
     more: dict[str, Any] = {"help": told.meaning, "metavar": told.metavar}
     if many:
-        is_list = kind in (str, Mechanism, ErrorRates) and field != "game"
+        is_list = kind in (str, tuple, Mechanism, ErrorRates) and field != "game"
         separate = "May be given more than once." if is_list else "Several are separated by commas."
         annotation = list[str] | None if is_list else str | None
         more, default = {"help": f"{told.meaning} {separate}", "metavar": told.metavar or "VALUES"}, None
@@ -178,8 +178,9 @@ def _option(field: str, default: Any, *, many: bool) -> Parameter:
         low, high = bounds(described)
         annotation = int if default is not None else int | None
         more |= {} if field == "seed" else {"min": low, "max": high}
-    elif kind is dict:
+    elif kind in (dict, tuple):
         annotation, default = list[str] | None, None
+        more["help"] = told.meaning if kind is dict else f"{told.meaning} May be given more than once."
     else:
         annotation, default = str, str(default)
     return _parameter(name_of(field), default, annotation, *names, **more)

@@ -69,7 +69,7 @@ def ask(
     run, step = open_at_step(run_step, storage)
     chronicle = Chronicle.of_run(run, step)
     chronicle.persona(name)
-    who = talking(chronicle.manifest, name, environment(reply_format, gguf, endpoints))
+    who = talking(chronicle, step, name, environment(reply_format, gguf, endpoints))
     try:
         limits = Limits(prices=Prices.load(prices))
         for line in interview(chronicle, step, name, question, who, limits).text.split("\n"):

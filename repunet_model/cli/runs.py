@@ -204,7 +204,7 @@ def fork(
 
         stored = StepReader.open(path, step)
         settings = dict(assignment("--set", change) for change in changes or ())
-        changed = fork_changes(stored.manifest, settings, storage, environment(endpoints=endpoints))
+        changed = fork_changes(stored, settings, storage, environment(endpoints=endpoints))
         new = stored.folder.fork(stored.last, storage, sim_name, changed)
     say(f"Fork: {new.path}")
     say_next(go_on=to_go_on(new.path, 5, endpoints=endpoints))

@@ -296,6 +296,7 @@ def check_same(run: StepReader, wanted: Manifest) -> None:
             **manifest.config.in_table(),
             "stages": manifest.stages,
             "prompts": _prompts_of(manifest),
+            "backends of events": manifest.planted,
             **_agents(population),
         }
         for manifest, population in ((run.manifest, run.population), (wanted, wanted.data["population"]))

@@ -7,20 +7,22 @@ in a fork; stored steps are never overwritten.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repunet_model import games, measures, populations, stages
+from repunet_model import events, games, measures, populations, stages
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents, check_endpoints, recorded, respondents
 from repunet_model.config import OF_GAME, RunConfig, changeable, name_of, read_text, shown
 from repunet_model.errors import ConfigurationError
 from repunet_model.initial_network import InitialNetwork
 from repunet_model.model import RepuNetModel
-from repunet_model.personas import Population
+from repunet_model.personas import Population, validated
 from repunet_model.questions.prompt_sets import PromptSet
+from repunet_model.rng import Streams
+from repunet_model.stages.turnover import plan
 from repunet_model.storage import Manifest, StepReader
 from repunet_model.storage.manifest import made_by
 from repunet_model.util.text import command, replayable
@@ -49,7 +51,7 @@ class Start:
             population=self.config.population,
             network=self.network,
             prompts=self.prompts,
-            backend=who.default,
+            backend=who,
             backend_for=who.by_name,
             limits=limits,
             storage=storage,
@@ -85,12 +87,16 @@ def start(
         config = config.changed({name: stored[name] for name in stored if name not in config.model_fields_set})
         config = _with_game_of(run.manifest, config)
         if population is None and not config.model_fields_set & {"personas", "population"}:
-            personas = Population(run.population["name"], run.personas, run.population.get("drawn"))
+            entering = run.manifest.data.get("newcomers") or {}
+            personas = Population(run.population["name"], run.personas, run.population.get("drawn"), entering)
         if "network" not in config.model_fields_set:
             ties = _network_of(run)
         if "prompts" not in config.model_fields_set:
             chosen = PromptSet.restored(run.manifest.prompts)
-    return Start(config, personas, ties, chosen, lambda: respondents(backend, config.backend_for, environment), steps)
+    planted = events.backends(config.events)
+    return Start(
+        config, personas, ties, chosen, lambda: respondents(backend, config.backend_for, environment, planted), steps
+    )
 
 
 def start_from(run: StepReader, config: RunConfig, storage: Path, environment: Mapping[str, str]) -> Start:
@@ -152,14 +158,19 @@ def resumed(
     run = StepReader.open(path, step)
     folder, manifest = run.folder, run.manifest
     wanted = config or RunConfig()
+    if "events" in wanted.model_fields_set:
+        wanted = wanted.changed({"events": _later_events(run, wanted.events)})
+    planted = events.backends(wanted.events) if "events" in wanted.model_fields_set else None
     if "backend" in wanted.model_fields_set:
         named = respondents(replayable(wanted.backend, storage), None, environment)
-        who = recorded(manifest, {**named.by_name, **wanted.backend_for}, environment, named.default)
+        who = recorded(manifest, {**named.by_name, **wanted.backend_for}, environment, named.default, planted)
     else:
-        who = recorded(manifest, wanted.backend_for, environment)
+        who = recorded(manifest, wanted.backend_for, environment, planted=planted)
     if not allow_human:
         check_nobody_types(who)
     was, now = {**manifest.config.stored(), **manifest.data}, who.to_dict()
+    if manifest.planted:
+        now.setdefault("planted", {})
     for field in wanted.model_fields_set - {"backend", "backend_for"}:
         if not shown(field).may_change:
             raise ConfigurationError(
@@ -177,6 +188,7 @@ def resumed(
     is_fork = bool(changes) or not folder.is_last(run.last)
     if is_fork:
         changes |= _consequences(manifest, changes, who)
+        _check_events(run, Manifest({**manifest.data, **changes}))
         folder = folder.fork(run.last, storage, name, changes)
     elif name is not None:
         raise ConfigurationError(
@@ -186,13 +198,13 @@ def resumed(
 
 
 def fork_changes(
-    manifest: Manifest, settings: Mapping[str, str], storage: Path, environment: Mapping[str, str] = os.environ
+    run: StepReader, settings: Mapping[str, str], storage: Path, environment: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
-    """Return the manifest entries that a fork overrides, from settings as text.
+    """Return the manifest entries that a fork of a run after its last read step overrides, from settings as text.
 
     Raises ConfigurationError if a setting is invalid, or a named endpoint that the fork keeps is not configured.
     """
-    known = changeable()
+    manifest, known = run.manifest, changeable()
     changed: dict[str, Any] = {}
     of_game = {name.removeprefix(OF_GAME): text for name, text in settings.items() if name.startswith(OF_GAME)}
     if of_game:
@@ -206,11 +218,48 @@ def fork_changes(
             changed[name] = respondents(replayable(text, storage), None, environment).to_dict()["backend"]
         elif name == "prompts":
             changed[name] = PromptSet.read(text).described(manifest.config.game, manifest.config.mechanism.institution)
+        elif name == "events":
+            changed |= _changed_events(run, text, environment)
         else:
             changed |= {name: RunConfig.checked({name: read_text(name, text)}).stored()[name]}
     kept = [] if "backend" in changed else [manifest.backend]
-    check_endpoints([*kept, *manifest.backend_for.values()], environment)
+    check_endpoints([*kept, *manifest.backend_for.values(), *manifest.planted.values()], environment)
+    if set(changed) & {"backend", "events"}:
+        _check_events(run, Manifest({**manifest.data, **changed}))
     return changed | _consequences(manifest, changed)
+
+
+def _changed_events(run: StepReader, text: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the entries of a fork's manifest for its events, of which `text` has those of the steps to come."""
+    later = _later_events(run, RunConfig.checked({"events": text}).events)
+    described = recorded(run.manifest, environment=environment, planted=events.backends(later)).to_dict()
+    return {"events": list(later), "planted": described.get("planted", {})}
+
+
+def _later_events(run: StepReader, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return the events of a run up to its last read step, with others for the steps to come.
+
+    Raises:
+        ConfigurationError: If one is for a step that is stored, and not an event of the run.
+    """
+    past = [text for text in run.manifest.config.events if events.Event.read(text).step <= run.last]
+    later = []
+    for text in wanted:
+        if events.Event.read(text).step > run.last:
+            later.append(text)
+        elif text not in past:
+            raise ConfigurationError(
+                f"event '{text}': step {events.Event.read(text).step} of {run.folder.path} is stored already; "
+                f"name a step after {run.last}, or fork an earlier step"
+            )
+    return events.canonical([*past, *later])
+
+
+def _check_events(run: StepReader, changed: Manifest) -> None:
+    """Check that the events of a fork after the last read step of a run can happen; raise ConfigurationError if not."""
+    entering = validated((changed.data.get("newcomers") or {}).get("personas", ()), "newcomers")
+    streams = Streams(changed.config.seed)
+    plan(changed.config.events, run.roster(run.last), streams, entering, changed.backend_of, run.last)
 
 
 def _changed_game(manifest: Manifest, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,11 @@ class _Past:
         if self.config.game not in PREDICATES:
             raise ConfigurationError(f"the published layout has no place for the game {self.config.game!r}")
         names = [persona.name for persona in run.personas]
+        if list(run.roster(step).personas) != names or len(self.state["agents"]) != len(names):
+            raise ConfigurationError(
+                f"{run.folder.path}: agents entered or left, and the published layout has no place for that; choose "
+                "another layout"
+            )
         check_folder_names(names, "the published layout has a folder for each agent")
         self.tables: dict[str, list[Row]] = defaultdict(list)
         for each in run.steps(1, step):

@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from repunet_model.config import FULL, GOSSIP_ONLY, NEITHER, REPUTATION_ONLY
 from repunet_model.errors import StorageError
+from repunet_model.events import Event
 from repunet_model.personas import Disposition
 
 if TYPE_CHECKING:
@@ -83,6 +84,14 @@ def draw_band(
         ax.fill_between(steps, centre - half, centre + half, color=line.get_color(), alpha=0.18, linewidth=0)
     elif len(steps) == 1:
         ax.plot(steps, centre, marker="o", color=line.get_color())
+
+
+def mark_events(ax: Axes, events: Sequence[str]) -> None:
+    """Mark the steps of events by vertical lines, if they are on the horizontal axis."""
+    low, high = ax.get_xlim()
+    for step in sorted({Event.read(text).step for text in events}):
+        if low <= step <= high:
+            ax.axvline(step, color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
 
 
 def mode_legend(modes: Sequence[str], *, bars: bool = False) -> list[Artist]:

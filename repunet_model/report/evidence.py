@@ -27,6 +27,7 @@ from repunet_model.results.constructs import Check, own_checks
 from repunet_model.results.stored_game import title_of
 from repunet_model.results.tables import PHASE, cooperation_by_agent, identity, measures_of
 from repunet_model.storage import StepReader, understood
+from repunet_model.storage.manifest import PLANTED
 from repunet_model.storage.schema import GOSSIP, INTERACTIONS, GossipRow, InteractionRow, State
 from repunet_model.util.text import visible
 
@@ -110,9 +111,8 @@ class Run:
 
     @property
     def dispositions(self) -> dict[str, Disposition]:
-        """The disposition of each agent, by name."""
-        pairs = zip(self.agents["name"], self.agents["disposition"], strict=True)
-        return {str(name): Disposition(disposition) for name, disposition in pairs}
+        """The disposition of each agent that ever was present, by name."""
+        return {name: persona.disposition for name, persona in self.stored.roster().personas.items()}
 
     @property
     def cooperation(self) -> dict[str, float]:
@@ -171,6 +171,11 @@ class Panel:
         """Whether any run has a measure in any step."""
         frames = (run.measures for runs in self.runs.values() for run in runs)
         return any(measure in frame and bool(frame[measure].notna().any()) for frame in frames)
+
+    @property
+    def events(self) -> list[str]:
+        """The events of its runs, which are the same in all."""
+        return list(next(iter(self.all_runs)).stored.manifest.config.events)
 
     @property
     def all_runs(self) -> list[Run]:
@@ -261,6 +266,8 @@ def varying(runs: Sequence[Run]) -> list[str]:
         return len({tuple(run.parameters.get(name) for name in columns) for run in runs})
 
     varying = [name for name in names if count(name) > 1]
+    if count("events") == count("events", *(name for name in varying if name.startswith(PLANTED))):
+        varying = [name for name in varying if not name.startswith(PLANTED)]  # the events tell the backends apart
     if count("population") == count("population", "population_hash") and "population_hash" in varying:
         varying.remove("population_hash")  # the names tell the populations apart
     return varying
@@ -319,7 +326,7 @@ def _read(run: StepReader) -> Run:
             **not_taken(run, run.manifest, run.manifest.shared_steps + 1),
         },
         measures,
-        _agents(run.personas, last.state, graph, cooperation, scores, messages),
+        _agents(run.roster().personas, last.state, graph, cooperation, scores, messages),
         Counter((row["tone"], row["order"], row["credibility"]) for row in messages),
         graph,
         costs,
@@ -332,7 +339,7 @@ def messages_of(run: StepReader) -> list[GossipRow]:
 
 
 def _agents(
-    personas: Sequence[Persona],
+    personas: Mapping[str, Persona],
     state: State,
     graph: nx.DiGraph[str],
     cooperation: Mapping[str, float],
@@ -341,12 +348,11 @@ def _agents(
 ) -> pd.DataFrame:
     """Build the table `Run.agents`; `scores` has those of the final phase, by name."""
     told, about = Counter(row["gossiper"] for row in messages), Counter(row["subject"] for row in messages)
-    dispositions = {persona.name: persona.disposition.value for persona in personas}
     unloved = set(isolated(graph))
     rows = [
         {
             "name": agent["name"],
-            "disposition": dispositions[agent["name"]],
+            "disposition": personas[agent["name"]].disposition.value,
             "resources": float(agent["resources"]),
             "score": state["scores"].get(agent["name"]),
             "reputation": fmean(scores[agent["name"]]) if agent["name"] in scores else None,

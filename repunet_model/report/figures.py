@@ -22,6 +22,7 @@ from repunet_model.report.drawing import (
     VERMILION,
     draw_band,
     draw_network,
+    mark_events,
     mode_legend,
     network_legend,
     tidy_axes,
@@ -66,6 +67,7 @@ def _grid_of_lines(panels: Sequence[Panel], modes: Sequence[str], measures: dict
         row[0].set_ylabel(label)
         for ax, panel in zip(row, panels, strict=True):
             if _lines(ax, panel, measure, modes):
+                mark_events(ax, panel.events)
                 tidy_axes(ax, share=measure.endswith("_rate"))
             else:
                 _empty(ax, "nothing to measure")

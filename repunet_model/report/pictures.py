@@ -64,7 +64,7 @@ def _of_cooperation(panels: Sequence[Panel], modes: Sequence[str]) -> Iterator[P
     yield Picture(
         "cooperation",
         "Cooperation over time",
-        f"The cooperation rate in each step, by mode. {_bands_in_words(panels)}",
+        f"The cooperation rate in each step, by mode. {_bands_in_words(panels)}{_events_in_words(panels)}",
         figures.cooperation(panels, modes),
     )
     if compared := [each for panel in panels for each in contrasts_of(panel)]:
@@ -78,6 +78,16 @@ def _of_cooperation(panels: Sequence[Panel], modes: Sequence[str]) -> Iterator[P
             f"mode named first has more cooperation. {unequal_in_words(compared)}".strip(),
             figures.contrasts(panels),
         )
+
+
+def _events_in_words(panels: Sequence[Panel]) -> str:
+    """Name the events that the figures mark; empty without any."""
+    told = [(panel.title, "; ".join(panel.events)) for panel in panels if panel.events]
+    if not told:
+        return ""
+    known = {texts for _, texts in told}
+    which = known.pop() if len(known) == 1 else "; ".join(f"{title}: {texts}" for title, texts in told)
+    return f" Dashed vertical lines mark events: {which}."
 
 
 def _of_networks(panels: Sequence[Panel], modes: Sequence[str]) -> Iterator[Picture]:

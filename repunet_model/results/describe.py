@@ -13,7 +13,17 @@ from repunet_model.questions.base import said
 from repunet_model.reputation import score_of
 from repunet_model.results.stored_game import game_of
 from repunet_model.storage import to_json
-from repunet_model.storage.schema import CALLS, DECLARATIONS, GOSSIP, INTERACTIONS, RECORDS, TIES
+from repunet_model.storage.roster import LEAVES
+from repunet_model.storage.schema import (
+    CALLS,
+    DECLARATIONS,
+    GOSSIP,
+    INTERACTIONS,
+    RECORDS,
+    TIES,
+    TURNOVER,
+    turned_in_words,
+)
 from repunet_model.util.text import counted, one_line
 
 if TYPE_CHECKING:
@@ -39,6 +49,8 @@ def of_step(run: StepReader, number: int, *, thoughts: bool = False) -> Iterator
         yield f"  the endpoint did not take: {lacking['not_taken']}"
     measured = {name: value for name, value in step.measures.items() if value is not None}
     yield "  " + ", ".join(f"{name} {value:.3g}" for name, value in measured.items())
+    if turned := step.rows(TURNOVER):
+        yield from ("", "Events", *(f"  {turned_in_words(row)}" for row in turned))
     if declarations := step.rows(DECLARATIONS):
         yield from ("", "Public choices")
     for row in declarations:
@@ -100,13 +112,21 @@ def of_agent(run: StepReader, name: str, last: int, *, thoughts: bool = False) -
 
     With `thoughts`, its model's reasoning follows.
     """
-    people = {persona.name: persona for persona in run.personas}
-    if name not in people:
-        raise ConfigurationError(f"no agent is called {name!r} in {run.folder.path}: there are {', '.join(people)}")
-    persona, state = people[name], run.step(last).state
+    roster = run.roster(last)
+    if name not in roster.personas:
+        there = ", ".join(roster.personas)
+        raise ConfigurationError(f"no agent is called {name!r} in {run.folder.path}: there are {there}")
+    if name not in roster.present:
+        left = next(step.number for step in run.steps(1, last) if _leaves(step, name))
+        raise ConfigurationError(f"{name} left {run.folder.path} in step {left}: name an earlier step")
+    persona, state = roster.personas[name], run.step(last).state
     agent = next(row for row in state["agents"] if row["name"] == name)
     yield _heading(run, f"{name} after step {last}", last)
     yield f"  {', '.join(persona.details)}; owns {agent['resources']} units"
+    if "planted" in agent:
+        yield f"  answered for by {agent['planted']}, since an event"
+    if name in roster.first_names:
+        yield f"  first in the run as {roster.person(name)}"
     if persona.biography is not None:
         yield f"  biography: {one_line(persona.biography)}"
     for role, learned in agent["learned"].items():
@@ -125,6 +145,9 @@ def of_agent(run: StepReader, name: str, last: int, *, thoughts: bool = False) -
             elif record["subject"] == name:
                 of_it[record["holder"], record["role"]] = record
         past += [f"  {one_line(event.text)}" for who, event in step.events() if who == name]
+        past += [
+            f"  Round {step.number}: {turned_in_words(row)}" for row in step.rows(TURNOVER) if row["agent"] == name
+        ]
         for message in step.rows(GOSSIP):
             if name in (message["gossiper"], message["listener"]):
                 lines = _gossip(message)
@@ -140,6 +163,10 @@ def of_agent(run: StepReader, name: str, last: int, *, thoughts: bool = False) -
     if thoughts:
         found = [line for step in run.steps(1, last) for line in _reasoning(step, name)]
         yield from ("", "Reasoning before its replies", *(found or [NO_REASONING]))
+
+
+def _leaves(step: Step, name: str) -> bool:
+    return any(row["agent"] == name and row["kind"] == LEAVES for row in step.rows(TURNOVER))
 
 
 def _prompts(run: StepReader, name: str, step: int) -> Iterator[str]:

@@ -21,7 +21,6 @@ from repunet_model.questions.encounter import hearsay_of
 from repunet_model.questions.interview import Interview
 from repunet_model.questions.prompt_sets import PromptSet
 from repunet_model.rng import Streams
-from repunet_model.storage import Manifest
 from repunet_model.storage.journal import Journal
 from repunet_model.util import event_loop
 from repunet_model.util.text import one_line
@@ -37,16 +36,16 @@ class Interviewed:
     usage: Usage
 
 
-def talking(manifest: Manifest, name: str, environment: Mapping[str, str] = os.environ) -> Respondents:
-    """Return a stored run's backends; raise ConfigurationError if the agent has no model, or one cannot be set up."""
-    _check_talks(name, manifest.backend_of(name))
-    return recorded(manifest, environment=environment)
+def talking(chronicle: Chronicle, step: int, name: str, environment: Mapping[str, str] = os.environ) -> Respondents:
+    """Return a run's backends; raise ConfigurationError if the agent has no model, or one cannot be set up."""
+    _check_talks(name, chronicle.backend_of(name, step))
+    return recorded(chronicle.manifest, environment=environment)
 
 
 def interview(chronicle: Chronicle, step: int, name: str, text: str, who: Respondents, limits: Limits) -> Interviewed:
     """Ask an agent a free question in its state after a step; raise RepuNetError without a step, model or reply."""
     persona = chronicle.persona(name)
-    backend = who.of(name)
+    backend = who.of(*chronicle.backend_key(name, step))
     _check_talks(name, backend.description)
     asked = one_line(text)
     if not asked or len(asked) > LONGEST_QUESTION:

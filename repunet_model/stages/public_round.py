@@ -50,22 +50,23 @@ def _opens(world: StepContext) -> bool:
 
 
 class PublicRound(PopulationStage):
-    """The stage in which all agents declare a choice, in games with public rounds."""
+    """The stage in which agents declare a choice, in games with public rounds: all agents, or those that enter."""
 
     name: ClassVar[str] = "opening"
 
     def __init__(self, world: StepContext) -> None:
         super().__init__(world)
-        self._citizens = _citizens(world)
+        citizens = _citizens(world)
+        self._citizens = citizens if _opens(world) else [each for each in citizens if each.declared is None]
         self._declarations: list[Declaration] = []
 
     @classmethod
     def takes_part(cls, world: StepContext) -> bool:
-        """Whether the game has a round in this step."""
-        return world.game.has_rounds and _opens(world)
+        """Whether the game has a round in this step, or agents enter between two rounds."""
+        return world.game.has_rounds and (_opens(world) or any(row["persona"] is not None for row in world.turnover))
 
     async def decide(self) -> None:
-        """Ask all agents."""
+        """Ask the agents."""
         self._declarations = await together(*(self.world.game.declare(citizen) for citizen in self._citizens))
 
     def apply(self) -> None:
@@ -106,7 +107,8 @@ class TakeIn(PopulationStage):
         await together(*(self._read(citizen, source) for citizen in self._citizens))
 
     async def _read(self, citizen: Draft, source: NewsSource) -> None:
-        known = [(r.subject, r.role) for r in citizen.agent.ledger.present() if r.subject != citizen.name]
+        others = (r for r in citizen.agent.ledger.present() if r.subject != citizen.name)
+        known = [(r.subject, r.role) for r in others if r.subject in citizen.world.agents]
         news = [(subject, item) for subject in known if (item := source(citizen.name, subject)) is not None]
         if citizen.world.fused:
             for number, some in enumerate(batched(news, MOST_AT_ONCE), 1):
@@ -137,7 +139,7 @@ class ReadChoices(TakeIn):
     @classmethod
     def takes_part(cls, world: StepContext) -> bool:
         """Whether this step has a round and agents keep records of others."""
-        return PublicRound.takes_part(world) and world.mechanism.peer_records
+        return world.game.has_rounds and _opens(world) and world.mechanism.peer_records
 
     def _news_source(self) -> NewsSource:
         """Return the choice of a subject beside the choice of the reader."""

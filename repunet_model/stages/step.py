@@ -16,6 +16,7 @@ from repunet_model.stages.gossip import Gossip
 from repunet_model.stages.interaction import Appraisal, Interaction
 from repunet_model.stages.pairing import Pair, Pairing
 from repunet_model.stages.public_round import PublicRound, ReadChoices, ReadEvaluations
+from repunet_model.stages.turnover import Turnover
 from repunet_model.stages.world import Census
 from repunet_model.util.causality import follow_from, task_group, together
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from repunet_model.stages.world import StepContext
 
 BUILT_IN: tuple[type[Stage], ...] = (
+    Turnover,
     PublicRound,
     ReadChoices,
     ReadEvaluations,

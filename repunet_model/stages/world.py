@@ -14,7 +14,7 @@ from repunet_model.questions.base import Answer, Coordinates, Question
 from repunet_model.questions.compound import Compound
 from repunet_model.questions.prompts import Prompts
 from repunet_model.rng import Streams
-from repunet_model.storage.schema import CallRow, StepLog
+from repunet_model.storage.schema import CallRow, StepLog, TurnoverRow
 from repunet_model.util.causality import Cause, causes, follow_from
 from repunet_model.util.exact_mean import ExactMean
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from random import Random
 
-    from repunet_model.agents import RepuNetAgent
+    from repunet_model.agents import Membership, RepuNetAgent
     from repunet_model.error_rates import ErrorKind, ErrorRates
     from repunet_model.games.base import Game
     from repunet_model.mechanism import Mechanism
@@ -65,15 +65,15 @@ class Call:
 class Desk:
     """Desk that sends the questions of one step to backends and keeps the answers.
 
-    `on_call` is called after each call with question name, label of the backend, usage, and whether it was answered.
-    `mailbox` is the file of unread replies, None if the run is not stored. `usage` is by question and label; a reused
-    reply counts in it as it first did, but not in `spent`.
+    `answering` returns the backend of an agent, by name. `on_call` is called after each call with question name, label
+    of the backend, usage, and whether it was answered. `mailbox` is the file of unread replies, None if the run is not
+    stored. `usage` is by question and label; a reused reply counts in it as it first did, but not in `spent`.
     """
 
     step: int
     streams: Streams
     prompts: Prompts
-    answering: Mapping[str, Backend]
+    answering: Callable[[str], Backend]
     on_call: Callable[[str, str, Usage, bool], None]
     stages: Sequence[str]
     mailbox: Path | None = None
@@ -96,7 +96,7 @@ class Desk:
         where = Coordinates(self.step, stage, question.name, agent.name, about, source)
         if where in self.calls:
             raise RuntimeError(f"asked twice: {where}")
-        backend = self.answering[agent.name]
+        backend = self.answering(agent.name)
         digest = self.streams.digest(*where)
         request = Request(
             where,
@@ -161,7 +161,8 @@ class StepContext:
         mechanism: The switches as they act in the mode and game of the run.
         errors: The probability of each kind of error.
         fused: Whether sequences of questions are asked in one call.
-        agents: The agents by name, in the order of the population.
+        members: Who is present.
+        turnover: What events do to agents at the start of the step.
         public: What everybody may see of agents, and their scores.
         log: The rows that the step adds to the run.
     """
@@ -172,12 +173,18 @@ class StepContext:
     fused: bool
     dialogue_turns: int
     errors: ErrorRates
-    agents: Mapping[str, RepuNetAgent]
+    members: Membership
+    turnover: Sequence[TurnoverRow]
     network: SocialNetwork
     public: PublicRecords
     streams: Streams
     desk: Desk
     log: StepLog
+
+    @property
+    def agents(self) -> Mapping[str, RepuNetAgent]:
+        """The agents by name, in the order of the population."""
+        return self.members.by_name
 
     def random(self, *key: str) -> Random:
         """Return the random stream of a purpose in this step."""

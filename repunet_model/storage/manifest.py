@@ -35,6 +35,9 @@ PACKAGES = ("mesa", "networkx", "numpy", "openai", "pydantic", "jinja2")
 SHOWN_DIGITS = 12
 """Digits of a hash shown in tables."""
 
+PLANTED = "planted."
+"""The beginning of the columns of backends that agents get in events."""
+
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -133,7 +136,8 @@ class Manifest:
         """
         manifest = cls(data)
         _ = manifest.config
-        for name in ("backend", "backend_for", *(name for name in ("game_parameters", "network") if data.get(name))):
+        further = ("game_parameters", "network", "planted", "newcomers")
+        for name in ("backend", "backend_for", *(name for name in further if data.get(name))):
             if not isinstance(data.get(name), dict):
                 raise ConfigurationError(f"{name} is missing, or is not an object")
         described = manifest.prompts if "prompts" in data else {}
@@ -180,9 +184,14 @@ class Manifest:
         """The descriptions of the backends of single agents, by name."""
         return cast("dict[str, Row]", self.data["backend_for"])
 
-    def backend_of(self, name: str) -> Row:
-        """Return the description of the backend of an agent."""
-        return self.backend_for.get(name, self.backend)
+    @property
+    def planted(self) -> dict[str, Row]:
+        """The descriptions of the backends that agents get in events, by their names in the events."""
+        return cast("dict[str, Row]", self.data.get("planted") or {})
+
+    def backend_of(self, name: str, planted: str = "") -> Row:
+        """Return the description of the backend of an agent, given the name of the one that an event gave to it."""
+        return self.planted[planted] if planted else self.backend_for.get(name, self.backend)
 
     @property
     def measures(self) -> list[str]:
@@ -281,6 +290,12 @@ class Manifest:
                 for agent, described in self.backend_for.items()
                 for name, value in _flat(f"backend_for.{agent}", described).items()
             },
+            **{
+                name: value
+                for planted, described in self.planted.items()
+                for name, value in _flat(f"{PLANTED}{planted}", described).items()
+            },
+            **_of_newcomers(self.data.get("newcomers") or {}),
             "prompts": self.prompts["set"],
             "prompts_hash": self.prompts["sha256"][:SHOWN_DIGITS] if self.reads_prompts else None,
             "extensions": " ".join(f"{name}:{digest}" for name, digest in (self.data.get("extensions") or {}).items())
@@ -294,7 +309,10 @@ class Manifest:
     @property
     def reads_prompts(self) -> bool:
         """Whether any agent answers from prompts."""
-        return any(described.get("reads_prompts") for described in (self.backend, *self.backend_for.values()))
+        return any(
+            described.get("reads_prompts")
+            for described in (self.backend, *self.backend_for.values(), *self.planted.values())
+        )
 
 
 def _flat(prefix: str, described: Mapping[str, Any]) -> dict[str, Any]:
@@ -306,6 +324,11 @@ def _flat(prefix: str, described: Mapping[str, Any]) -> dict[str, Any]:
         elif name not in _NOT_PARAMETERS:
             columns[f"{prefix}.{name}"] = value
     return columns
+
+
+def _of_newcomers(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what identifies the personas of agents that enter as a column: their set, since the seed draws them."""
+    return {"newcomers_hash": described["set"]} if "set" in described else {}
 
 
 def _of_draw(population: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,12 +17,14 @@ from repunet_model.personas import Persona, Population, validated
 from repunet_model.reputation import Cause, RecordUpdate, ReputationRecord
 from repunet_model.storage.folder import RunFolder, understood
 from repunet_model.storage.manifest import Manifest
+from repunet_model.storage.roster import Roster
 from repunet_model.storage.schema import (
     CALLS,
     EVENTS,
     GOSSIP,
     RECORDS,
     TABLES,
+    TURNOVER,
     CallRow,
     GossipRow,
     RecordRow,
@@ -179,6 +181,11 @@ class StepReader:
         """The agents before the first step, in the order of the population."""
         with understood(self.folder):
             return validated(self.folder.document(0, "personas"), f"{self.folder.path}, personas")
+
+    def roster(self, last: int | None = None) -> Roster:
+        """Return who is present after a step, by default the last one, and who was."""
+        with understood(self.folder):
+            return Roster.of(self.personas, (row for step in self.steps(1, last) for row in step.rows(TURNOVER)))
 
     @cached_property
     def population(self) -> dict[str, Any]:

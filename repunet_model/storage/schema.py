@@ -132,7 +132,7 @@ def columns_of(row: type[Any]) -> dict[str, Column]:
 
 def _column(hint: Any) -> Column:
     """Return the column that an annotated type describes."""
-    kind, meaning = get_args(hint)
+    kind, meaning = get_args(*get_args(hint) if get_origin(hint) is NotRequired else (hint,))
     options = get_args(kind)
     (some,) = [each for each in options if each is not NoneType] if NoneType in options else [kind]
     return Column(get_origin(some) or some, meaning)
@@ -237,6 +237,24 @@ class Notice(TypedDict):
     text: Annotated[str, "the judgement in words"]
 
 
+class TurnoverRow(TypedDict):
+    """What an event did to an agent at the start of the step."""
+
+    event: Annotated[str, "the event, as in the parameters of the run"]
+    agent: Annotated[str, "name of the agent"]
+    kind: Annotated[str, "becomes (another backend answers for it), enters or leaves"]
+    becomes: Annotated[str, "name of the backend that answers for it from now on; empty for that of the run"]
+    former: Annotated[str, "the name under which the agent left, if it entered under a new one; empty otherwise"]
+    persona: Annotated[dict[str, Any] | None, "the persona of an agent that enters"]
+
+
+def turned_in_words(row: TurnoverRow) -> str:
+    """Return a row of events as a sentence."""
+    what = {"leaves": "leaves", "enters": "enters"}.get(row["kind"], f"is {row['becomes']} from now on")
+    former = f", who was {row['former']}" if row["former"] else ""
+    return f"{row['agent']}{former} {what} ({row['event']})"
+
+
 class CallRow(TypedDict, total=False):
     """An answered question; optional columns are absent where they do not apply."""
 
@@ -274,6 +292,7 @@ REPORTS = Table(
     in_words=lambda row: f"{row['by']} on {row['subject']} as {row['role']}: {row['level']}: {row['text']}",
     is_optional=True,
 )
+TURNOVER = Table("turnover", TurnoverRow, "what an event did to an agent", is_optional=True)
 CALLS = Table("calls", CallRow, "a question that was answered", is_exported=False)
 
 
@@ -289,6 +308,7 @@ class AgentState(TypedDict):
     completed: Annotated[int, "encounters that were completed"]
     gossip_heard: Annotated[int, "messages heard so far"]
     gossip_uncredible: Annotated[int, "messages it judged uncredible or very uncredible"]
+    planted: NotRequired[Annotated[str, "name of the backend that an event gave it; absent without one"]]
 
 
 class NetworkState(TypedDict):
@@ -309,7 +329,7 @@ class PublicState(TypedDict):
 class State(PublicState):
     """The small state after a step."""
 
-    agents: Annotated[list[AgentState], "the agents, in the order of the population"]
+    agents: Annotated[list[AgentState], "the agents that are present, in the order of the population"]
     network: Annotated[NetworkState, "ties and blacklists"]
     scores: Annotated[
         dict[str, float], "score of each agent of which something is known: the mean of all records of it"

@@ -16,6 +16,12 @@ A file with a sweep::
     errors = ["none", "slip=0.05", {slip = 0.05, garble = 0.02}]
     backend = "rules"
     n_agents = [20, 50]
+    events = ["", "step=10 agents=2 becomes=always_defect; step=20 agents=2 becomes=leave"]
+
+    [[grid.events]]                     # or, in place of such a list, tables of events that all happen in each run,
+    step = 10                           # in which a list stands for values to vary
+    agents = [0, 2, 4]
+    becomes = "always_defect"
 
     [grid.game]                         # parameters of the scenarios that have them, by their names
     temptation = [4, 5, 6]
@@ -51,6 +57,7 @@ from repunet_model.backends.endpoints import NamedEndpoint
 from repunet_model.backends.setup import has_rules
 from repunet_model.config import FIELD_OF, RunConfig, mode_of, name_of
 from repunet_model.errors import ConfigurationError
+from repunet_model.events import BETWEEN
 from repunet_model.jobs.job import LimitsTable, NewRun, RunName, Section, Steps, parsed
 from repunet_model.storage import to_json
 from repunet_model.sweep.design import Kind, designed
@@ -87,7 +94,8 @@ class Grid:
             raise ConfigurationError(f"{where}: seed: name the seeds of a sweep under seeds")
         checked: dict[str, list[Any]] = {}
         for name, values in own.items():
-            configs = [RunConfig.checked({name: value}, where) for value in _listed(values)]
+            alternatives = _varied_events(values) if name == "events" else _listed(values)
+            configs = [RunConfig.checked({name: value}, where) for value in alternatives]
             checked[FIELD_OF[name]] = [getattr(config, FIELD_OF[name]) for config in configs]
         self.values = {
             field: checked.get(field, [default])
@@ -100,7 +108,8 @@ class Grid:
     def stored(self) -> dict[str, Any]:
         """Return the grid in the form that the constructor takes."""
         texts = {field: [str(value) for value in self.values[field]] for field in ("mechanism", "errors")}
-        plain = {**self.values, **texts}
+        events = [BETWEEN.join(value) for value in self.values["events"]]
+        plain = {**self.values, **texts, "events": events}
         own = {name_of(field): values for field, values in plain.items()}
         return {**own, "game": self.game, "rules": self.rules}
 
@@ -153,6 +162,23 @@ class Grid:
 
 def _listed(value: object) -> Any:
     return value if isinstance(value, list) else [value]
+
+
+def _varied_events(values: object) -> list[Any]:
+    """Return the alternatives of events: those of a list, or all combinations of what tables of events vary."""
+    tables = [values] if isinstance(values, Mapping) else _listed(values)
+    if not all(isinstance(table, Mapping) for table in tables):
+        return list(tables)
+    alternatives = []
+    for table in tables:
+        choices = {name: value if _is_varied(name, value) else [value] for name, value in table.items()}
+        alternatives.append([dict(zip(choices, chosen, strict=True)) for chosen in product(*choices.values())])
+    return [list(chosen) for chosen in product(*alternatives)]
+
+
+def _is_varied(name: str, value: object) -> bool:
+    """Whether a value of a table of events is a list of values; names are a list themselves."""
+    return isinstance(value, list) and (name != "names" or any(isinstance(each, list) for each in value))
 
 
 _Values = dict[str, Annotated[list[float], BeforeValidator(_listed), Field(min_length=1)]]

@@ -70,7 +70,7 @@ def test_questions_that_were_asked_in_one_call_are_shown_one_by_one() -> None:
 
 def test_what_changed_in_a_step_is_marked(both: tuple[Chronicle, Chronicle]) -> None:
     chronicle = both[0]
-    names = drawing.ring(chronicle)
+    names = drawing.ring(chronicle, chronicle.last)
     for step in range(1, STEPS + 1):
         drawn = drawing.network(chronicle, step)
 

@@ -14,7 +14,7 @@ from tests import ROOT, mesa_names
 
 LAYERS = [
     {"errors", "rng", "util", "extensions"},
-    {"mechanism", "error_rates"},
+    {"mechanism", "error_rates", "events"},
     {"config", "stability"},
     {"reputation", "network", "memory", "personas"},
     {"questions", "storage"},

@@ -7,10 +7,11 @@ from itertools import pairwise
 import networkx as nx
 import pytest
 
-from repunet_model.composition import Composition, part, placed
+from repunet_model.composition import Composition, placed
 from repunet_model.errors import ConfigurationError
 from repunet_model.personas import Disposition, Persona, Population, built_in
 from repunet_model.rng import Streams
+from repunet_model.util.shares import part
 
 MANY = [
     Persona(name=f"P{number:02}", disposition=Disposition.ALTRUISTIC if number % 3 else Disposition.SELF_INTERESTED)
