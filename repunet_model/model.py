@@ -263,7 +263,7 @@ class RepuNetModel(SteppedModel):
     def _enter(self, persona: Persona) -> RepuNetAgent:
         """Make an agent without a past."""
         start = self._game.parameters.start_resources
-        return RepuNetAgent(self, persona, self._first_learned(persona), self._standings, start)
+        return RepuNetAgent(self, persona, self._first_learned(persona), self._public.standings, start)
 
     def _expect(self, after: int) -> None:
         """Plan the events after a step; raise ConfigurationError if one cannot happen."""

@@ -247,7 +247,7 @@ def test_readers_know_who_is_present_and_planted(tmp_path: Path) -> None:
     planted, gone, newest = rows[1]["agent"], rows[2]["agent"], rows[-1]["agent"]
     washed = next(row["agent"] for row in rows if row["former"] == planted)
     stored = load_run(tmp_path / "run")
-    agents = stored.agents.set_index(["step", "name"])
+    agents: Any = stored.agents.set_index(["step", "name"])
     assert agents.groupby("step").size().tolist() == [8, 8, 8, 13, 13, 13]
     assert agents.loc[(1, planted), "backend"] == "rules"
     for key in ((2, planted), (4, washed)):
