@@ -31,7 +31,7 @@ def test_the_model_takes_just_the_parameters_that_are_described() -> None:
     signature = inspect.signature(RepuNetModel).parameters
     assert set(signature) == keywords | NO_PARAMETERS
     for field, described in RunConfig.model_fields.items():
-        if field not in {"seed", "backend_for", "game_parameters", "mechanism", "errors"}:
+        if field not in {"seed", "backend_for", "game_parameters", "mechanism", "errors", "events"}:
             assert signature[field].default == described.default, field
         assert f" {'rng' if field == 'seed' else field}: " in (RepuNetModel.__init__.__doc__ or "")
 

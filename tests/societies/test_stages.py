@@ -246,7 +246,7 @@ def test_stages_of_all_kinds_are_applied_where_they_stand(activation: str) -> No
 
     names = [stage.name for stage in in_order([Weather, Tax, Greeting, Farewell, Echo])]
     assert list(dict.fromkeys(names)) == [
-        *("opening", "weather", "pairing", "greeting", "encounter", "farewell", "echo", "gossip", "tax")
+        *("turnover", "opening", "weather", "pairing", "greeting", "encounter", "farewell", "echo", "gossip", "tax")
     ]
     model = run(1, n_agents=4, activation=activation)
     assert model.manifest().stages == ["weather", "tax", "greeting", "farewell", "echo"]
