@@ -5,6 +5,7 @@ An agent has no client and asks no questions itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,8 +18,9 @@ from repunet_model.reputation import ReputationLedger, Standings
 from repunet_model.storage.roster import BECOMES, LEAVES, Roster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
+    from repunet_model.backends.base import Backend
     from repunet_model.network import SocialNetwork
     from repunet_model.storage.schema import AgentState, TurnoverRow
 
@@ -208,6 +210,25 @@ class Membership:
             {**agent.state(), "planted": planted[name]} if name in planted else agent.state()
             for name, agent in self.by_name.items()
         ]
+
+
+class Answering(Mapping[str, "Backend"]):
+    """The backends of the agents that are present, by name."""
+
+    def __init__(self, members: Membership, backend_of: Callable[[str, str], Backend]) -> None:
+        """Look backends up by the name of a person, and that of the backend that an event gave it, or ""."""
+        self._members = members
+        self._backend_of = backend_of
+
+    def __getitem__(self, name: str) -> Backend:
+        roster = self._members.roster
+        return self._backend_of(roster.person(name), roster.planted.get(name, ""))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members.by_name)
+
+    def __len__(self) -> int:
+        return len(self._members.by_name)
 
 
 def _register_only(agents: Iterable[RepuNetAgent], registered: Iterable[RepuNetAgent]) -> None:

@@ -20,7 +20,7 @@ import mesa
 import networkx as nx
 
 from repunet_model import config, extensions, games, measures, stages
-from repunet_model.agents import REPORTERS, Membership, RepuNetAgent
+from repunet_model.agents import REPORTERS, Answering, Membership, RepuNetAgent
 from repunet_model.backends import planted
 from repunet_model.backends.base import Backend, Usage, stored_usage
 from repunet_model.backends.limits import Limits
@@ -183,17 +183,19 @@ class RepuNetModel(SteppedModel):
         resolved = {"network": self._initial.described, "prompts": self._prompts.set.name}
         self._respondents.check_replay({**config.in_table(), **resolved}, self._game.parameters.stored())
         wrap = partial(service, limits=self.limits, journal=self._recorder.journal)
-        self._served = self._respondents.served([persona.name for persona in people], wrap)
+        served = self._respondents.served([persona.name for persona in people], wrap)
         if config.backend != GIVEN:
             weakref.finalize(self, self._respondents.close_later)
         self._game.check_errors(config)
         self._mechanism = self._game.mechanism(config)
-        planted.check(self._answering, self._game, talks=self._mechanism.first_order)
         self.network = SocialNetwork((persona.name for persona in people), self._mechanism.blacklist_length)
         self._initial.tie(self.network, people, self._game.roles, self._streams)
         people = self._first = placed(config.population, people, self.network.graph, self._initial.kind, self._streams)
         self._public = PublicRecords(self._mechanism.institution)
         self._members = Membership(people, self._enter)
+        self._answering = Answering(self._members, lambda *names: served[id(self._respondents.of(*names))])
+        later = self._respondents.planted.values()
+        planted.check(self._answering, self._game, talks=self._mechanism.first_order, later=later)
         self._newcomers: dict[str, Any] = {}
         self._turnover: dict[int, list[TurnoverRow]] = {}
         if config.events:
@@ -254,11 +256,6 @@ class RepuNetModel(SteppedModel):
             return self._members.by_name[name]
         except KeyError:
             raise ConfigurationError(f"no agent is called {name!r}") from None
-
-    def _answering(self, name: str) -> Backend:
-        """Return the backend of an agent, wrapped in limits and the journal."""
-        roster = self._members.roster
-        return self._served[id(self._respondents.of(roster.person(name), roster.planted.get(name, "")))]
 
     def _enter(self, persona: Persona) -> RepuNetAgent:
         """Make an agent without a past."""

@@ -65,7 +65,7 @@ class Call:
 class Desk:
     """Desk that sends the questions of one step to backends and keeps the answers.
 
-    `answering` returns the backend of an agent, by name. `on_call` is called after each call with question name, label
+    `answering` has the backend of each agent, by name. `on_call` is called after each call with question name, label
     of the backend, usage, and whether it was answered. `mailbox` is the file of unread replies, None if the run is not
     stored. `usage` is by question and label; a reused reply counts in it as it first did, but not in `spent`.
     """
@@ -73,7 +73,7 @@ class Desk:
     step: int
     streams: Streams
     prompts: Prompts
-    answering: Callable[[str], Backend]
+    answering: Mapping[str, Backend]
     on_call: Callable[[str, str, Usage, bool], None]
     stages: Sequence[str]
     mailbox: Path | None = None
@@ -96,7 +96,7 @@ class Desk:
         where = Coordinates(self.step, stage, question.name, agent.name, about, source)
         if where in self.calls:
             raise RuntimeError(f"asked twice: {where}")
-        backend = self.answering(agent.name)
+        backend = self.answering[agent.name]
         digest = self.streams.digest(*where)
         request = Request(
             where,
