@@ -479,6 +479,8 @@ class RepuNetModel(SteppedModel):
         step: int | None = None,
         backend: str | Backend | Respondents | None = None,
         limits: Limits | None = None,
+        *,
+        is_kept: bool = True,
     ) -> Self:
         """Return the model of a stored run after a step, ready for the next one.
 
@@ -488,6 +490,7 @@ class RepuNetModel(SteppedModel):
             backend: The backend or backends of further steps; None for those of the run. Fork the run to store steps
                 with another backend, since the manifest names the backend.
             limits: As for a new model; the budget includes the usage of the stored steps.
+            is_kept: Whether further steps are stored in the folder; if not, they are in memory only.
 
         Raises:
             RepuNetError: If the run cannot be read or a backend cannot be created.
@@ -523,7 +526,8 @@ class RepuNetModel(SteppedModel):
                 model._fold(run, last)
             model._expect(last)
             model._shared_steps = run.manifest.shared_steps
-            model._recorder.keep_in(run.folder, last)
+            if is_kept:
+                model._recorder.keep_in(run.folder, last)
             for row in model._recorder.journal.rows():
                 model.limits.purse.count(Usage.from_dict(row["usage"]))
         return model

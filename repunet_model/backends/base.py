@@ -166,6 +166,7 @@ class Request[A: Answer]:
         digest: The digest of the coordinates, which seeds all draws for this question.
         prompts: The prompts of the run.
         answered_by: The description of the backend.
+        order: The order of the options by field; None draws it from the digest.
         corrections: Earlier replies that did not fit and that the model is shown.
         attempt: The number of the requested reply, from 0.
         room: The longest reply in tokens; None for the backend's `max_tokens`.
@@ -184,6 +185,7 @@ class Request[A: Answer]:
     digest: bytes
     prompts: Prompts
     answered_by: Mapping[str, Any]
+    order: Options | None = None
     corrections: tuple[Correction, ...] = ()
     attempt: int = 0
     room: int | None = None
@@ -201,7 +203,7 @@ class Request[A: Answer]:
     @cached_property
     def options(self) -> Options:
         """The options in the order in which the prompt lists them, by their values, as they are stored."""
-        return self.question.options(self.digest)
+        return self.question.options(self.digest) if self.order is None else self.order
 
     @cached_property
     def shown(self) -> Options:

@@ -27,8 +27,6 @@ class Recording:
         self.run = StepReader.open(path)
         self.path = self.run.folder.path
         self.run.folder.check_chain(0, self.run.last)
-        if (parent := self.run.manifest.parent) is not None:
-            raise ConfigurationError(f"{path} is a fork of {parent['run']!r}: only whole runs replay")
         self._step = 0
         self._calls: dict[tuple[str | int, ...], CallRow] = {}
 

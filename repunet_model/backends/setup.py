@@ -264,10 +264,21 @@ def _replayed(folder: str) -> Respondents:
     if not folder:
         raise ConfigurationError("replay: which run? name it, as in replay:sim_storage/first")
     recording = Recording(Path(folder))
+    if (parent := recording.run.manifest.parent) is not None:
+        raise ConfigurationError(f"{folder} is a fork of {parent['run']!r}: only whole runs replay")
+
+    def repeat(description: Mapping[str, Any], *, reads_prompts: bool) -> Backend:
+        return ReplayBackend(recording, description, reads_prompts=reads_prompts)
+
+    return replaying(recording, repeat)
+
+
+def replaying(recording: Recording, make: Callable[..., Backend]) -> Respondents:
+    """Return the backends of a recorded run; `make` gets each description and, by name, whether it read prompts."""
 
     def repeat(described: Mapping[str, Any]) -> Backend:
         description = dict(described)
-        return ReplayBackend(recording, description, reads_prompts=description.pop("reads_prompts"))
+        return make(description, reads_prompts=description.pop("reads_prompts"))
 
     manifest = recording.run.manifest
     own = {name: repeat(described) for name, described in manifest.backend_for.items()}

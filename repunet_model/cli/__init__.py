@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from repunet_model.cli import comparison, doctor, page, probe, prompts, runs, stored, study, sweeps
+from repunet_model.cli import comparison, doctor, page, probe, prompts, runs, stored, study, sweeps, what_if
 from repunet_model.cli.app import app
 from repunet_model.errors import RepuNetError
 from repunet_model.util.screen import escape_unknown, say
@@ -23,7 +23,7 @@ from repunet_model.util.text import one_line, program
 MAIN_JOB = comparison.compare.__name__
 """The default command."""
 
-__all__ = ["comparison", "doctor", "main", "page", "probe", "prompts", "runs", "stored", "study", "sweeps"]
+__all__ = ["comparison", "doctor", "main", "page", "probe", "prompts", "runs", "stored", "study", "sweeps", "what_if"]
 
 
 def main(arguments: list[str] | None = None) -> int:

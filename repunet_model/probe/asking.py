@@ -96,7 +96,7 @@ class Asking:
         try:
             answer = await self._service.answer(request)
         except BackendError as error:
-            if not _is_hopeless(error):
+            if not is_hopeless(error):
                 raise
             problem = str(error)
         finally:
@@ -120,7 +120,7 @@ class Asking:
         }
 
 
-def _is_hopeless(error: BaseException | None) -> bool:
+def is_hopeless(error: BaseException | None) -> bool:
     """Whether a model gave no valid reply in all attempts."""
     while error is not None and not isinstance(error, InvalidReplyError):
         error = error.__cause__ if type(error) is BackendError else None

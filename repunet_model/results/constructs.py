@@ -25,7 +25,7 @@ from repunet_model.results.sentiment import POSITIVE_FROM, Classifier, classifie
 from repunet_model.results.stored_game import game_of
 from repunet_model.storage import StepReader, understood
 from repunet_model.storage.schema import GOSSIP, INTERACTIONS, RECORDS, GossipRow, InteractionRow, RecordRow
-from repunet_model.util.text import counted
+from repunet_model.util.text import counted, to_install
 
 AHEAD = 5
 """The number of steps in which a score may foretell acts."""
@@ -36,7 +36,7 @@ MOST_TEXTS = 500
 PREFIX = "check_"
 """The start of the columns of checks in tables of runs."""
 
-GET_CLASSIFIER = "uv sync --extra sentiment, or pip install 'repunet-mesa[sentiment]'"
+GET_CLASSIFIER = to_install("sentiment")
 """How to get the classifier of texts."""
 
 _TONES = tuple(Tone)

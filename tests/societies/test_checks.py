@@ -131,7 +131,7 @@ def test_without_the_extra_a_line_says_how_to_get_it(tmp_path: Path, monkeypatch
     found = by_name(own_checks(run))
     monkeypatch.undo()
     sentiment.classifier.cache_clear()
-    assert "needs a classifier of texts: uv sync --extra sentiment" in found["text"].meaning
+    assert "needs a classifier of texts: pip install 'repunet-mesa[sentiment]'" in found["text"].meaning
     assert "--extra sentiment" in found["claim_flips"].meaning
 
 

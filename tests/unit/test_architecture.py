@@ -25,7 +25,7 @@ LAYERS = [
     {"stepping", "model"},
     {"results", "stored_run", "chronicle", "export", "jobs", "prompt_check"},
     {"reference_layout", "report", "sweep"},
-    {"study", "probe"},
+    {"study", "probe", "what_if"},
     {"cli", "testing", "__main__"},
 ]
 """From the ground up: a part imports from its own layer and those before it."""

@@ -1,0 +1,196 @@
+"""Ask changed questions, and leave unchanged ones their recorded answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+from repunet_model.backends.base import Backend, Request, label_of
+from repunet_model.backends.limits import Limits
+from repunet_model.backends.setup import Respondents
+from repunet_model.backends.wrappers import service
+from repunet_model.errors import BackendError, ConfigurationError
+from repunet_model.games.base import Game
+from repunet_model.probe.asking import Progress, is_hopeless
+from repunet_model.questions.base import Answer
+from repunet_model.storage.journal import Journal
+from repunet_model.util.causality import together
+from repunet_model.util.event_loop import BackgroundTask
+from repunet_model.what_if.changes import Change, UnchangeableError, read_change
+from repunet_model.what_if.recorded import Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a changed question beside the recorded one; equal to it, without a call, if nothing changed."""
+
+    recorded: Recorded
+    answer: Answer
+    was_asked: bool
+
+
+@dataclass(slots=True)
+class Variant:
+    """Recorded questions under the same changes.
+
+    Attributes:
+        changes: The changes, made together.
+        asks: The questions as they are asked now; None where nothing changes.
+        left_out: The number of questions that are left out, by reason.
+        replies: The replies, in the order of the questions, once they were asked.
+    """
+
+    changes: Sequence[Change]
+    asks: list[tuple[Recorded, Request[Any] | None]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    replies: list[Reply] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """The changes as text."""
+        return ", ".join(change.text for change in self.changes) or "nothing"
+
+    @property
+    def asked(self) -> int:
+        """The number of questions that need a call."""
+        return sum(request is not None for _, request in self.asks)
+
+
+def variants(
+    questions: Sequence[Recorded], settings: Sequence[str], game: Game, others: Mapping[str, Backend] | None = None
+) -> list[Variant]:
+    """Return the variants of questions that some settings describe.
+
+    Args:
+        questions: Recorded questions of one kind.
+        settings: Each NAME=VALUE, or NAME=VALUE,VALUE,...: a variant for each combination of values.
+        game: The game of the run.
+        others: The backend of each agent if another one answers now than then; then every question is another one.
+
+    Raises:
+        ConfigurationError: If a setting does not fit, or nothing would change in any question.
+    """
+    example = questions[0].request
+    given: dict[str, list[str]] = {}
+    for text in settings:
+        name, is_there, values = (part.strip() for part in text.partition("="))
+        if not (name and is_there and values):
+            raise ConfigurationError(f"--set {text!r}: must read NAME=VALUE")
+        if name in given:
+            raise ConfigurationError(f"--set {text!r}: {name} is there twice; give several values by commas")
+        given[name] = [value.strip() for value in values.split(",")]
+    ways = [[read_change(name, value, example, game) for value in values] for name, values in given.items()]
+    found = [Variant(changes) for changes in product(*ways)]
+    for variant in found:
+        for each in questions:
+            try:
+                variant.asks.append((each, _changed(each, variant.changes, others)))
+            except UnchangeableError as error:
+                variant.left_out[str(error)] += 1
+    if not any(variant.asks for variant in found):
+        raise ConfigurationError(f"no question of {len(questions)} can be changed so: {min(found[0].left_out)}")
+    return found
+
+
+def _changed(
+    recorded: Recorded, changes: Sequence[Change], others: Mapping[str, Backend] | None
+) -> Request[Any] | None:
+    """Return a question as it is asked now; None if it is the recorded one."""
+    was = recorded.request
+    now = was
+    for change in changes:
+        now = change.apply(now)
+    if others is not None:
+        now = replace(now, answered_by=others[was.persona.name].description)
+    is_same = (now.question, now.persona, now.learned, now.answered_by, now.options) == (
+        was.question,
+        was.persona,
+        was.learned,
+        was.answered_by,
+        was.options,
+    )
+    return None if is_same else replace(now, usage=type(was.usage)(), earlier=type(was.usage)(), mailbox=None)
+
+
+class Asking:
+    """The calls for some variants.
+
+    Attributes:
+        progress: What is done so far.
+        stopped: Why the calls ended early; empty if they did not.
+    """
+
+    def __init__(self, found: Sequence[Variant], who: Respondents, limits: Limits) -> None:
+        """Prepare the calls; nothing is recorded beside the replies."""
+        self._variants, self._who = found, who
+        self._services = {id(each): service(each, limits, Journal()) for each in who.distinct()}
+        self.progress = Progress(sum(variant.asked for variant in found))
+        self.stopped = ""
+
+    def run(self, done: Callable[[], None]) -> None:
+        """Ask everything, and give the variants their replies; `done` is called after each call.
+
+        What a model gave no valid reply to is left out and counted. If the endpoint fails or the budget is used up,
+        `stopped` says so and the replies so far stand.
+
+        Raises:
+            BackendError: If there is no reply at all.
+        """
+        task = BackgroundTask[None]()
+        task.start(self._all(done))
+        try:
+            task.result()
+        except KeyboardInterrupt:
+            task.stop()
+            raise
+
+    async def _all(self, done: Callable[[], None]) -> None:
+        try:
+            calls = [(variant, *each) for variant in self._variants for each in variant.asks]
+            replies = await together(*(self._ask(*call, done) for call in calls))
+        finally:
+            await self._who.close()
+        for (variant, *_), reply in zip(calls, replies, strict=True):
+            if reply is not None:
+                variant.replies.append(reply)
+        if self.stopped and not any(reply is not None and reply.was_asked for reply in replies):
+            raise BackendError(self.stopped)
+
+    async def _ask(
+        self, variant: Variant, recorded: Recorded, request: Request[Any] | None, done: Callable[[], None]
+    ) -> Reply | None:
+        if request is None:
+            return Reply(recorded, recorded.answer, was_asked=False)
+        if self.stopped:
+            variant.left_out["not asked"] += 1
+            return None
+        backend = self._who.of(request.persona.name)
+        try:
+            answer: Answer = await self._services[id(backend)].answer(request)
+        except BackendError as error:
+            if is_hopeless(error):
+                variant.left_out["the model gave no valid reply"] += 1
+            else:
+                self.stopped = self.stopped or str(error)
+                variant.left_out["not asked"] += 1
+            return None
+        finally:
+            self.progress.usage.add(request.usage)
+            self.progress.done += 1
+            done()
+        return Reply(recorded, answer, was_asked=True)
+
+
+def backends_by_agent(who: Respondents, questions: Sequence[Recorded]) -> dict[str, Backend] | None:
+    """Return the backends of the asked agents; None if all are as recorded."""
+    found = {each.request.persona.name: who.of(each.request.persona.name) for each in questions}
+    was = {each.request.persona.name: each.request.answered_by for each in questions}
+    return None if all(found[name].description == was[name] for name in found) else found
+
+
+def other_label(who: Respondents) -> str:
+    """Return what the backend that answers now is called."""
+    return label_of(who.default.description)
