@@ -185,3 +185,43 @@ def test_the_command_line_plants_a_clique(tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().err == (
         "error: backend 'slanderer' means nothing without gossip: leave it out, or gossip\n"
     )
+
+
+@pytest.mark.parametrize(("activation", "questions"), [("simultaneous", "single"), ("sequential", "fused")])
+def test_events_plant_liars_and_cliques_in_a_society_that_errs(activation: str, questions: str, tmp_path: Path) -> None:
+    names = f"names={AHMED},{AISHA}"
+    parameters: dict[str, Any] = {
+        "events": f"step=2 {names} becomes=clique; step=3 names=Emma Dubois becomes=clique; step=3 names={AHMED} "
+        f"becomes=whitewash; step=3 names={DAVID} becomes=slanderer",
+        "errors": "slip=0.2,garble=0.3",
+        "activation": activation,
+        "questions": questions,
+        "storage": str(tmp_path),
+    }
+    model = run(5, run_name="whole", **parameters)
+    run(2, run_name="parted", **parameters).close()
+    parted = RepuNetModel.load(tmp_path / "parted")
+    for _ in range(3):
+        parted.step()
+    replayed = {**parameters, "backend": f"replay:{tmp_path / 'whole'}"}
+    run(5, run_name="again", **replayed)
+    assert contents(tmp_path / "parted") == contents(tmp_path / "again") == contents(tmp_path / "whole")
+    state = model.state["agents"]
+    clique = {agent["name"] for agent in state if agent.get("planted") == "clique"}
+    assert len(clique) == 3
+    assert AHMED not in clique
+    slips = {(row["step"], row["agent"]) for row in rows(model, "errors") if row["kind"] == "slip"}
+    for row in rows(model, "interactions"):
+        for own, other in (("first", "second"), ("second", "first")):
+            if row["step"] > 3 and row[own] in clique and (row["step"], row[own]) not in slips:
+                assert row[f"{own}_cooperated"] is (row[other] in clique)
+    garbled = {(row["step"], row["agent"], row["other"]) for row in rows(model, "errors") if row["kind"] == "garble"}
+    for row in told_by(model, DAVID):
+        if row["step"] >= 3 and (row["step"], DAVID, row["listener"]) not in garbled:
+            assert row["tone"] == "negative"
+
+
+def test_an_event_that_plants_a_liar_where_there_is_no_gossip_is_refused() -> None:
+    with pytest.raises(RepuNetError, match=r"^backend 'silent' means nothing without gossip"):
+        run(0, events="step=2 agents=1 becomes=silent", gossip=False)
+    assert run(1, events="step=2 agents=1 becomes=clique", backend_for={AHMED: "clique"}).steps == 1
