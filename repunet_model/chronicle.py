@@ -230,10 +230,12 @@ class Chronicle:
     def score(self, name: str, step: int, role: str | None = None) -> float | None:
         """Return the mean score of an agent after a step, over the records about it; None without any.
 
-        Without a role, the score is the mean over the agent's roles.
+        Without a role, the score is the mean over the agent's roles; so it is under an institution that does not tell
+        roles apart, an image or a board.
         """
-        if role is None:
-            return self.step(step).state["scores"].get(name)
+        state = self.step(step).state
+        if role is None or "images" in state or "reports" in state:
+            return state["scores"].get(name)
         scores = [
             history[-1].record.score
             for (holder, known_role), history in self.opinions_about(name, step).items()

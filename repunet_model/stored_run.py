@@ -84,6 +84,7 @@ class StoredRun:
 
         `planted` is the name of the backend that an event gave it, as the event has it; `person` is the name under
         which it first was in the run, which differs from its own after whitewashing.
+        Under the institution `image` there is also its image score.
         """
         rows = []
         roster = Roster.of(self._run.personas)
@@ -95,7 +96,9 @@ class StoredRun:
                 person = roster.person(name)
                 backend = self.manifest.backend_of(person, planted or "")["backend"]
                 numbers = {"resources": float(agent["resources"]), "payoff": _number(agent["payoff"])}
-                more = {"planted": planted, "backend": backend, "person": person}
+                more: dict[str, Any] = {"planted": planted, "backend": backend, "person": person}
+                if "images" in step.state:
+                    more["image"] = step.state["images"].get(name, 0)
                 rows.append({"step": step.number, **agent, **numbers, "score": step.state["scores"].get(name), **more})
         return pd.DataFrame(rows)
 

@@ -16,6 +16,7 @@ from repunet_model.events import BETWEEN
 from repunet_model.personas import Disposition
 from repunet_model.reputation import RecordUpdate
 from repunet_model.results.constructs import Check
+from repunet_model.stages.institutions import in_public
 from repunet_model.storage.schema import GOSSIP, turned_in_words
 from repunet_model.util.text import counted
 from visualization import palette
@@ -256,6 +257,7 @@ def agent(chronicle: Chronicle, step: int, name: str) -> Drawn:
         "memory": [{"step": event.step, "text": event.text} for event in reversed(chronicle.memory(name, step))],
         "tied": [[other, list(edge["roles"])] for other, edge in network.graph.adj[name].items()],
         "tied_to_it": [[other, list(edge["roles"])] for other, edge in network.graph.pred[name].items()],
+        "public": in_public(chronicle.step(step).state, name),
         "avoids": [list(entry) for entry in network.blacklist(name)],
         "payoffs": _payoffs(chronicle, name, entered, step),
         "calls": [_call(row) for row in chronicle.calls(step) if row["agent"] == name],

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from repunet_model.memory import Event
 from repunet_model.personas import Words
-from repunet_model.questions.base import LEARNED, Answer, Question, free_text
+from repunet_model.questions.base import LEARNED, Answer, PublicOpinion, Question, free_text
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.reputation import ReputationRecord
 
@@ -27,6 +27,7 @@ class Interview(Question[InterviewAnswer]):
         step: The step that has just ended.
         records: The agent's records of itself and others, as far as the mechanism has them.
         events: The agent's memory of encounters, oldest first.
+        public: What a public institution shows of the agent and those it is tied to.
         heard: The gossip that the agent remembers, each with its subject, oldest first; empty where choices show none.
         tied_to: Names of others with the roles of the ties.
         avoids: Names and roles on the agent's blacklist.
@@ -41,6 +42,7 @@ class Interview(Question[InterviewAnswer]):
     resources: Decimal
     records: tuple[ReputationRecord, ...]
     events: tuple[Event, ...]
+    public: tuple[PublicOpinion, ...] = ()
     heard: tuple[tuple[str, Hearsay], ...] = ()
     tied_to: tuple[tuple[str, tuple[str, ...]], ...]
     avoids: tuple[tuple[str, str], ...]

@@ -171,7 +171,6 @@ def _public_opinions(question: Question[Any]) -> list[PublicOpinion]:
     """Return what a question shows of agents in public, each once, in the order of its fields and parts."""
     asked = [ask.question for ask in question.asks] if isinstance(question, Compound) else [question]
     values = [getattr(each, field.name) for each in asked for field in fields(each)]
-    people = [
-        each.opinion for value in values if isinstance(value, tuple) for each in value if isinstance(each, Candidate)
-    ]
+    within = [each for value in values if isinstance(value, tuple) for each in value]
+    people = [each.opinion if isinstance(each, Candidate) else each for each in within]
     return list(dict.fromkeys(each for each in (*values, *people) if isinstance(each, PublicOpinion)))

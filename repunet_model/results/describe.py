@@ -12,6 +12,7 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.questions.base import said
 from repunet_model.reputation import score_of
 from repunet_model.results.stored_game import game_of
+from repunet_model.stages.institutions import in_public
 from repunet_model.storage import to_json
 from repunet_model.storage.roster import LEAVES
 from repunet_model.storage.schema import (
@@ -134,6 +135,7 @@ def of_agent(run: StepReader, name: str, last: int, *, thoughts: bool = False) -
     ties = [(other, roles) for a, other, roles in state["network"]["ties"] if a == name]
     yield "  tied to: " + (", ".join(f"{other} ({', '.join(roles)})" for other, roles in ties) or "nobody")
     avoided = state["network"]["blacklists"][name]
+    yield from (f"  in public: {line}" for line in in_public(state, name))
     yield "  avoids: " + (", ".join(f"{other} ({role})" for other, role in avoided) or "nobody")
     own: dict[tuple[str, str], RecordRow] = {}
     of_it: dict[tuple[str, str], RecordRow] = {}

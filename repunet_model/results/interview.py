@@ -15,12 +15,13 @@ from repunet_model.backends.setup import Respondents, recorded
 from repunet_model.backends.wrappers import service
 from repunet_model.chronicle import Chronicle
 from repunet_model.errors import ConfigurationError
-from repunet_model.mechanism import GossipMemory
-from repunet_model.questions.base import Coordinates
+from repunet_model.mechanism import GossipMemory, Institution
+from repunet_model.questions.base import Coordinates, PublicOpinion
 from repunet_model.questions.encounter import hearsay_of
 from repunet_model.questions.interview import Interview
 from repunet_model.questions.prompt_sets import PromptSet
 from repunet_model.rng import Streams
+from repunet_model.stages.institutions import PublicRecords
 from repunet_model.storage.journal import Journal
 from repunet_model.util import event_loop
 from repunet_model.util.text import one_line
@@ -72,6 +73,22 @@ def _check_talks(name: str, described: Mapping[str, Any]) -> None:
         )
 
 
+def _public(chronicle: Chronicle, step: int, institution: Institution, name: str) -> tuple[PublicOpinion, ...]:
+    """Return what a public institution shows after a step of an agent and of those it is tied to."""
+    if not institution.is_public:
+        return ()
+    public = PublicRecords(institution)
+    public.restore(chronicle.step(step).state)
+    tied = chronicle.network(step).graph.adj[name]
+    seen = [(name, role) for role in chronicle.roles] + [
+        (other, role) for other in tied for role in tied[other]["roles"]
+    ]
+    for subject in dict.fromkeys(subject for subject, _ in seen):
+        for (_, role), history in chronicle.opinions_about(subject, step).items():
+            public.standings.replace(subject, role, None, history[-1].record)
+    return tuple(dict.fromkeys(public.opinion(*each) for each in seen))
+
+
 def _question(chronicle: Chronicle, step: int, name: str, asked: str) -> Interview:
     """Return the question with the state of the agent after a step."""
     network = chronicle.network(step)
@@ -88,6 +105,7 @@ def _question(chronicle: Chronicle, step: int, name: str, asked: str) -> Intervi
             for record in opinions
             if (mechanism.self_records if record.subject == name else mechanism.peer_records)
         ),
+        public=_public(chronicle, step, mechanism.institution, name),
         events=chronicle.memory(name, step),
         heard=tuple((each.subject, hearsay_of(each)) for each in chronicle.heard(name, step)) if remembers else (),
         tied_to=tuple((other, edge["roles"]) for other, edge in network.graph.adj[name].items()),

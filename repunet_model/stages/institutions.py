@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from repunet_model.mechanism import Institution
-from repunet_model.questions.base import PublicOpinion, Report
+from repunet_model.questions.base import PublicOpinion, Report, said
 from repunet_model.reputation import LEVELS, Level, Standings
 
 if TYPE_CHECKING:
@@ -32,6 +32,17 @@ its partner had before the encounter; the latter is None for a public choice, wh
 def image_scoring(cooperated: bool, own: int, partner: int | None) -> int:
     """Assess an act by image scoring: one up for cooperation and one down for defection, whoever the partner is."""
     return max(-IMAGE_BOUND, min(IMAGE_BOUND, own + (1 if cooperated else -1)))
+
+
+def in_public(state: PublicState, name: str) -> list[str]:
+    """Return what an image or the board says of an agent, a line each; nothing under other institutions."""
+    if "images" in state:
+        return [f"image score {state['images'].get(name, 0)}"]
+    reports = [row for row in state.get("reports", ()) if row["subject"] == name]
+    return [
+        f"{row['by']} reported in step {row['step']} (as {row['role']}, {row['level']}): {said(row['text'])}"
+        for row in reports
+    ]
 
 
 class PublicRecords:

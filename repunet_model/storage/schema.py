@@ -15,6 +15,7 @@ from types import NoneType
 from typing import Annotated, Any, NotRequired, Self, TypedDict, get_args, get_origin, get_type_hints
 
 from repunet_model.errors import ConfigurationError
+from repunet_model.util.text import one_line
 
 Row = dict[str, Any]
 """A JSON object whose keys are not fixed, such as the manifest of a run."""
@@ -289,7 +290,7 @@ REPORTS = Table(
     "reports",
     Notice,
     "a report on the public board",
-    in_words=lambda row: f"{row['by']} on {row['subject']} as {row['role']}: {row['level']}: {row['text']}",
+    in_words=lambda row: f"{row['by']} on {row['subject']} as {row['role']}: {row['level']}: {one_line(row['text'])}",
     is_optional=True,
 )
 TURNOVER = Table("turnover", TurnoverRow, "what an event did to an agent", is_optional=True)

@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from repunet_model import RepuNetModel
+from repunet_model import RepuNetModel, load_run
 from repunet_model.backends.mind import Rules
 from repunet_model.backends.rules import RulesBackend
+from repunet_model.chronicle import Chronicle
 from repunet_model.cli import main
 from repunet_model.config import RunConfig
 from repunet_model.errors import ConfigurationError
 from repunet_model.mechanism import Institution
 from repunet_model.questions.base import PublicOpinion
 from repunet_model.questions.encounter import ReportToBoard
+from repunet_model.results.interview import _question
 from repunet_model.stages.institutions import IMAGE_BOUND, REPORTS_SHOWN, PublicRecords
 from repunet_model.storage import StepReader
 from repunet_model.storage.schema import REPORTS, Notice
@@ -27,6 +29,7 @@ from tests.conftest import complaint, contents
 from tests.contract import TALKATIVE, GameContract
 from tests.societies import test_games
 from tests.societies.test_mechanism import GAMES, outcome
+from visualization import drawing
 
 PUBLIC = [each for each in Institution if each.is_public]
 ALL_GAMES = {**GAMES, "donation": test_games.TestDonation()}
@@ -252,3 +255,44 @@ def test_a_manifest_from_before_the_switch_is_read_as_private() -> None:
     assert RunConfig.of_manifest(stored).mechanism == published.mechanism
     with pytest.raises(ConfigurationError, match="institution is 'court'"):
         RunConfig.of_manifest({**stored, "mechanism": {**stored["mechanism"], "institution": "court"}})
+
+
+@pytest.mark.parametrize("institution", [*PUBLIC, Institution.PRIVATE])
+def test_what_is_public_is_shown_on_the_page_by_show_in_tables_and_in_interviews_and_replayed(
+    institution: Institution, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = {"storage": str(tmp_path), "backend": "rules:gossip_threshold=0"}
+    model = society(GAMES["investment"], institution, run_name="it", **where)
+    chronicle = Chronicle.of_run(StepReader.open(tmp_path / "it"))
+    name = max(model.scores, key=lambda name: model.network.graph.out_degree(name))
+    assert {chronicle.score(each, 3) for each in model.scores} == set(model.scores.values())
+    lines = drawing.agent(chronicle, 3, name)["public"]
+    assert main(["show", str(tmp_path / "it"), "--agent", name]) == 0
+    told = capsys.readouterr().out
+    assert all(f"  in public: {line}" in told for line in lines)
+    nodes = {node["name"]: node["tip"] for node in drawing.network(chronicle, 3, "trustee")["nodes"]}
+    agents = load_run(tmp_path / "it").agents.query("step == 3").set_index("name")
+    assert ("image" in agents) is (institution is Institution.IMAGE)
+    shown = _question(chronicle, 3, name, "Why?").public
+    if institution is Institution.IMAGE:
+        image = model.state["images"][name]
+        assert lines == [f"image score {image}"]
+        assert agents.loc[name, "image"] == image
+        assert f"score {image / IMAGE_BOUND:+.2f}" in nodes[name]
+        assert shown[0] == PublicOpinion(None, name, "", institution, image, standing=image / IMAGE_BOUND)
+    elif institution is Institution.BOARD:
+        assert len(lines) == len(shown[0].reports) > 0
+        assert main(["show", str(tmp_path / "it"), "--step", "3"]) == 0
+        assert "\nReports\n" in capsys.readouterr().out
+    elif institution is Institution.SCORE:
+        assert lines == []
+        known = [opinion for opinion in shown if opinion.value is not None]
+        assert known
+        assert all(opinion.value == chronicle.score(opinion.subject, 3, opinion.role) for opinion in known)
+        assert all(opinion.count > 0 for opinion in known)
+    else:
+        assert lines == [] == list(shown)
+    if institution.is_public:
+        again = ["--backend", f"replay:{tmp_path}/it", "--sim-name", "again", "--storage", str(tmp_path / "more")]
+        assert main(["run", *again]) == 0
+        assert contents(tmp_path / "more" / "again") == contents(tmp_path / "it")
