@@ -261,7 +261,7 @@ def test_a_manifest_from_before_the_switch_is_read_as_private() -> None:
 def test_what_is_public_is_shown_on_the_page_by_show_in_tables_and_in_interviews_and_replayed(
     institution: Institution, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = {"storage": str(tmp_path), "backend": "rules:gossip_threshold=0"}
+    where: dict[str, Any] = {"storage": str(tmp_path), "backend": "rules:gossip_threshold=0"}
     model = society(GAMES["investment"], institution, run_name="it", **where)
     chronicle = Chronicle.of_run(StepReader.open(tmp_path / "it"))
     name = max(model.scores, key=lambda name: model.network.graph.out_degree(name))
