@@ -34,7 +34,7 @@ from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.events import backends as planted_in
 from repunet_model.games.base import Game
 from repunet_model.initial_network import InitialNetwork
-from repunet_model.mechanism import Mechanism
+from repunet_model.mechanism import Institution, Mechanism
 from repunet_model.memory import Memory
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import GIVEN, Persona, Population, describe, validated
@@ -405,7 +405,8 @@ class RepuNetModel(SteppedModel):
         """Set scores and measures, given the game's rates, the rows and the number of calls of a step."""
         agents = self._members.by_name
         self.scores = self._public.over_roles(self._game.roles, agents)
-        scores = self.scores if self.config.reputation else None
+        is_known = self.config.reputation and self._mechanism.institution is not Institution.NONE
+        scores = self.scores if is_known else None
         self.measures = {
             **rates,
             **measures.of_society(agents.values(), self.network.graph, scores, self.config.seed, self.steps),

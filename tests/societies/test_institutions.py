@@ -58,6 +58,7 @@ def test_every_institution_keeps_the_invariants_asked_alone_or_fused(
         keeps = institution in (Institution.PRIVATE, Institution.SCORE)
         assert any(list(agent.ledger.present()) for agent in model.agents) is keeps
         assert bool(model.scores) is (institution is not Institution.NONE)
+        assert (model.measures["score_altruistic"] is None) is (institution is Institution.NONE)
     assert outcomes[:2] == outcomes[2:]
 
 
