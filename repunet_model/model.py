@@ -195,7 +195,8 @@ class RepuNetModel(SteppedModel):
         self._members = Membership(people, self._enter)
         self._answering = Answering(self._members, lambda *names: served[id(self._respondents.of(*names))])
         later = self._respondents.planted.values()
-        planted.check(self._answering, self._game, talks=self._mechanism.first_order, later=later)
+        talks = self._mechanism.first_order or self._mechanism.institution is Institution.BOARD
+        planted.check(self._answering, self._game, talks=talks, later=later)
         self._newcomers: dict[str, Any] = {}
         self._turnover: dict[int, list[TurnoverRow]] = {}
         if config.events:

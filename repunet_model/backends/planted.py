@@ -152,7 +152,7 @@ def check(answering: Mapping[str, Backend], game: _Played, *, talks: bool, later
     Args:
         answering: The backend of each agent of a run, by name.
         game: Its game.
-        talks: Whether its agents gossip.
+        talks: Whether its agents gossip, or report to a public board.
         later: Backends that agents may get during the run.
 
     Raises:

@@ -1,8 +1,8 @@
-"""What planted policies say in gossip: the sentences of the rules, in the tone of the policy.
+"""What planted policies say in gossip and on the public board: the words of the rules, in the tone of the policy.
 
 Each function gets the question, the answer that the rules would give, and the names of the allies of the agent. A
-policy lies in the wish, whose reason the rules tell, and in the tone in which it passes on what it heard; how far it
-believes what it hears, and what it records, are the rules' own.
+policy lies in its reports, in the wish, whose reason the rules tell, and in the tone in which it passes on what it
+heard; how far it believes what it hears, and what it records, are the rules' own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from repunet_model.backends.policies import FixedPolicy
 from repunet_model.backends.rules import claim, conduct_was
 from repunet_model.questions.base import Answer, Question
+from repunet_model.questions.encounter import ReportAnswer, Reporting, ReportToBoard
 from repunet_model.questions.gossip import (
     Hear,
     HearingAnswer,
@@ -30,7 +31,7 @@ Tale = Callable[[Any, Any, Collection[str]], Answer]
 """Returns the answer of a policy, given the question, the answer by the rules, and the names of its allies."""
 
 TALES: dict[tuple[FixedPolicy, type[Question[Any]]], Tale] = {}
-"""What policies answer to questions of gossip; by the rules where there is no entry."""
+"""What policies answer to questions of gossip and reports; by the rules where there is no entry."""
 
 
 def _tells[T: Tale](policy: FixedPolicy, question: type[Question[Any]]) -> Callable[[T], T]:
@@ -114,3 +115,40 @@ def tell_the_truth(question: WishToGossip, honest: WishAnswer, allies: Collectio
 def pass_on_what_it_believes(question: Hear, honest: HearingAnswer, allies: Collection[str]) -> HearingAnswer:
     """Pass everything on, in the tone in which it believes it."""
     return _passed_on(honest, honest.tone)
+
+
+def _reported(question: ReportToBoard, level: Level) -> ReportAnswer:
+    """Return a report of a level, whatever the conduct was."""
+    return ReportAnswer(
+        reason="I want others to read it.",
+        level=level,
+        text=conduct_was(question.subject, level),
+        decision=Reporting.REPORT,
+    )
+
+
+@_tells(FixedPolicy.SLANDERER, ReportToBoard)
+def report_the_good_as_bad(question: ReportToBoard, honest: ReportAnswer, allies: Collection[str]) -> ReportAnswer:
+    """Report very bad conduct of a partner whose conduct was good or very good."""
+    return _reported(question, Level.VERY_BAD) if question.conduct in (Level.GOOD, Level.VERY_GOOD) else honest
+
+
+@_tells(FixedPolicy.BOOSTER, ReportToBoard)
+@_tells(FixedPolicy.CLIQUE, ReportToBoard)
+def report_allies_as_very_good(question: ReportToBoard, honest: ReportAnswer, allies: Collection[str]) -> ReportAnswer:
+    """Report very good conduct of a partner that is an ally."""
+    return _reported(question, Level.VERY_GOOD) if question.subject in allies else honest
+
+
+@_tells(FixedPolicy.SILENT, ReportToBoard)
+def report_nothing(question: ReportToBoard, honest: ReportAnswer, allies: Collection[str]) -> ReportAnswer:
+    """Do not report."""
+    return honest.model_copy(update={"decision": Reporting.STAY_SILENT})
+
+
+@_tells(FixedPolicy.HONEST_DEFECTOR, ReportToBoard)
+def report_the_truth(question: ReportToBoard, honest: ReportAnswer, allies: Collection[str]) -> ReportAnswer:
+    """Report all conduct that was not neutral, as it was."""
+    if question.conduct is None or question.conduct is Level.NEUTRAL:
+        return honest.model_copy(update={"decision": Reporting.STAY_SILENT})
+    return _reported(question, question.conduct)

@@ -264,7 +264,7 @@ def report_to_board(question: ReportToBoard, mind: Mind) -> ReportAnswer:
     return ReportAnswer(
         reason="I tell what I saw.",
         level=conduct,
-        text=f"{question.subject}'s conduct was {conduct.value}.",
+        text=conduct_was(question.subject, conduct),
         decision=Reporting.REPORT if wants else Reporting.STAY_SILENT,
     )
 

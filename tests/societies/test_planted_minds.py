@@ -56,6 +56,32 @@ def moves(model: RepuNetModel, *names: str) -> list[tuple[str, bool]]:
     ]
 
 
+@pytest.mark.parametrize("policy", ["slanderer", "booster", "clique", "silent", "honest_defector"])
+def test_on_a_public_board_they_report_as_they_talk(policy: str, tmp_path: Path) -> None:
+    planted = f"{policy}:members={AHMED}+{AISHA}+{AKIKO}" if policy in ("booster", "clique") else policy
+    model = run(
+        6,
+        backend_for=dict.fromkeys((AHMED, DAVID), planted),
+        gossip=False,
+        mechanism="paper,institution=board",
+        storage=tmp_path,
+    )
+    saw = judged(model)
+    reports = {(row["step"], row["by"]): row["level"] for row in rows(model, "reports") if row["by"] in (AHMED, DAVID)}
+    assert bool(reports) is (policy != "silent")
+    for where, (partner, level) in saw.items():
+        if where[1] not in (AHMED, DAVID) or level is None:
+            continue
+        if policy == "slanderer" and level in ("good", "very good"):
+            assert reports[where] == "very bad"
+        elif policy in ("booster", "clique") and partner in (AHMED, AISHA, AKIKO):
+            assert reports[where] == "very good"
+        elif policy == "honest_defector":
+            assert reports.get(where) == (None if level == "neutral" else level)
+        elif where in reports:
+            assert reports[where] == level
+
+
 def test_a_slanderer_complains_of_the_good_and_never_praises(tmp_path: Path) -> None:
     liars = dict.fromkeys((AHMED, DAVID), "slanderer")
     model = run(8, backend_for=liars, storage=str(tmp_path))
