@@ -224,6 +224,9 @@ class Answering(Mapping[str, "Backend"]):
         roster = self._members.roster
         return self._backend_of(roster.person(name), roster.planted.get(name, ""))
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._members.by_name
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._members.by_name)
 
