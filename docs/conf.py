@@ -48,6 +48,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"repunet_model\.(games\.parameters\._number|populations\._\w+)"),
     # Types of parts that are internal, so that the reference does not describe them.
     (r"py:.*", r"repunet_model\.(backends\.(endpoints|prices)|jobs|journal|questions\.(compound|prompts)|stages)\..*"),
+    (r"py:.*", r"repunet_model\.results\.sentiment\..*"),
 ]
 
 

@@ -128,6 +128,8 @@ def what_if(
 
 def _steps(given: str | None, first: int, last: int) -> range:
     """Parse A or A-B, within the steps that the run made itself."""
+    if last < first:
+        raise ConfigurationError("the run has no steps of its own yet: there is nothing to ask again")
     if given is None:
         start, end = first, last
     else:

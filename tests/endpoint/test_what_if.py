@@ -265,6 +265,7 @@ def test_what_cannot_be_changed_is_one_line(capsys: pytest.CaptureFixture[str]) 
     made(steps=2, reputation=False, questions="fused")
     words = ["what-if", "made", "--ask"]
     capsys.readouterr()
+    assert "no steps of its own" in complaint(["what-if", "made/step_0", "--ask", "x", "--backend", "rules"], capsys)
     for more, told in (
         (["choose_move"], "nothing is changed: name it by --set NAME=VALUE, or another --backend"),
         (["choose", "--set", "order=reversed"], "--ask choose: is not asked"),
