@@ -52,6 +52,7 @@ def test_errors_are_given_as_text_as_a_table_and_as_an_object() -> None:
         ({"errors": "slip"}, "errors: 'slip' must read NAME=VALUE"),
         ({"errors": "slips=0.1"}, "errors: 'slips': unknown; known are slip, misperception, garble"),
         ({"errors": "slip=1.01"}, "errors: slip is '1.01': must be a rate from 0 to 1"),
+        ({"errors": "slip=often"}, "errors: slip is 'often': must be a rate from 0 to 1"),
         ({"errors": {"slip": "nan"}}, "errors: slip is 'nan': must be a rate from 0 to 1"),
         ({"errors": {"slip": True}}, "errors: slip is True: must be a rate from 0 to 1"),
         ({"errors": 0.05}, "errors is 0.05: must be a text such as 'slip=0.05'"),
