@@ -25,6 +25,7 @@ from repunet_model.backends.policies import FixedPolicy
 from repunet_model.backends.rules import RulesBackend
 from repunet_model.error_rates import MEASURE_OF, ErrorKind
 from repunet_model.games import find
+from repunet_model.mechanism import Institution
 from repunet_model.personas import built_in
 from repunet_model.prompt_check import WORDS
 from repunet_model.testing import endpoint
@@ -106,6 +107,26 @@ class GameContract(ABC):
             self.check(model)
         assert bool(model.datacollector.tables["gossip"]["step"]) is gossip
         assert any(list(agent.ledger.present()) for agent in model.agents) is reputation
+
+    @pytest.mark.parametrize("institution", Institution)
+    def test_every_institution_keeps_the_invariants_and_fused_questions_its_outcome(
+        self, institution: Institution
+    ) -> None:
+        known: list[Any] = []
+        mechanism = f"paper,public_period=2,institution={institution}"
+        for questions, activation in (("single", "simultaneous"), ("fused", "simultaneous"), ("fused", "sequential")):
+            more = {"questions": questions, "activation": activation, "backend": RulesBackend(TALKATIVE)}
+            model = self.run(0, n_agents=5, mechanism=mechanism, **more)
+            for _ in range(3):
+                model.step()
+                self.check(model)
+            known.append((model.network.to_dict(), model.scores, model.state.get("images"), model.state.get("reports")))
+            assert ("images" in model.state) is (institution is Institution.IMAGE)
+            assert ("reports" in model.state) is (institution is Institution.BOARD)
+            assert any(list(agent.ledger.present()) for agent in model.agents) is model._mechanism.peer_records
+            assert bool(model.scores) is (institution is not Institution.NONE)
+            assert (model.measures["score_altruistic"] is None) is (institution is Institution.NONE)
+        assert known[0] == known[1]
 
     @both_ways
     @every_mode

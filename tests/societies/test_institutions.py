@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,27 +38,6 @@ EAGER = Rules(gossip_threshold=0.0, social_precision=1.5, tie_threshold=-1.0)
 def society(contract: GameContract, institution: str, steps: int = 3, **parameters: Any) -> RepuNetModel:
     given = {"n_agents": 5, "backend": RulesBackend(EAGER), **parameters}
     return contract.run(steps, mechanism=f"paper,public_period=2,institution={institution}", **given)
-
-
-@pytest.mark.parametrize("institution", Institution)
-@pytest.mark.parametrize("contract", ALL_GAMES.values(), ids=ALL_GAMES)
-def test_every_institution_keeps_the_invariants_asked_alone_or_fused(
-    contract: GameContract, institution: Institution
-) -> None:
-    outcomes = []
-    for questions, activation in product(("single", "fused"), ("simultaneous", "sequential")):
-        model = society(contract, institution, 0, questions=questions, activation=activation)
-        for _ in range(3):
-            model.step()
-            contract.check(model)
-        outcomes.append((*outcome(model), model.scores, model.state.get("images"), model.state.get("reports")))
-        assert ("images" in model.state) is (institution is Institution.IMAGE)
-        assert ("reports" in model.state) is (institution is Institution.BOARD)
-        keeps = institution in (Institution.PRIVATE, Institution.SCORE)
-        assert any(list(agent.ledger.present()) for agent in model.agents) is keeps
-        assert bool(model.scores) is (institution is not Institution.NONE)
-        assert (model.measures["score_altruistic"] is None) is (institution is Institution.NONE)
-    assert outcomes[:2] == outcomes[2:]
 
 
 @pytest.mark.parametrize("institution", PUBLIC)
