@@ -220,9 +220,6 @@ class Answering(Mapping[str, "Backend"]):
         self._members = members
         self._backend_of = backend_of
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._members.by_name
-
     def __getitem__(self, name: str) -> Backend:
         roster = self._members.roster
         return self._backend_of(roster.person(name), roster.planted.get(name, ""))
