@@ -226,7 +226,7 @@ class Evidence:
         found: dict[tuple[str, str], dict[str, list[Run]]] = {}
         for run in self.runs:
             game = str(run.parameters["game"])
-            words = ", ".join(_in_words(name, run.parameters.get(name)) for name in apart[game])
+            words = ", ".join(words_of(name, run.parameters.get(name)) for name in apart[game])
             by_mode = found.setdefault((game, words), {mode: [] for mode in MODES})
             by_mode[run.mode].append(run)
         panels = []
@@ -278,7 +278,8 @@ def label_of(name: str) -> str:
     return name.removeprefix("backend.").removeprefix(OF_GAME).replace("_", " ")
 
 
-def _in_words(name: str, value: object) -> str:
+def words_of(name: str, value: object) -> str:
+    """Return a parameter and its value in words."""
     label = label_of(name)
     return visible(f"no {label}" if value in ("", None) else f"{label} {value}")
 

@@ -25,7 +25,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from repunet_model.backends.asked import in_words
 from repunet_model.backends.base import Usage
 from repunet_model.errors import ConfigurationError, StorageError
-from repunet_model.report import audit, checks, dimensions
+from repunet_model.report import attack, audit, checks, dimensions
 from repunet_model.report.contrasts import contrasts_of, statistics_of, unequal_in_words
 from repunet_model.report.drawing import save
 from repunet_model.report.evidence import FIRST, Evidence, Run, lengths_in_words, phase_in_words
@@ -87,6 +87,9 @@ def write(
             ]
             checked, picture = checks.section(evidence), checks.picture(evidence)
             audited = audit.section(evidence)
+            attacked = attack.curves(evidence)
+            if attacked:
+                drawn.insert(0, (attack.section(attacked), attack.picture(attacked)))
             sections = [
                 *before,
                 *(drawn_section(*each, place) for each in drawn),
@@ -108,6 +111,7 @@ def write(
             content = {
                 "runs": names,
                 "statistics": statistics_of(evidence),
+                "attacks": attack.described(attacked),
                 "checks": checks.described(evidence),
                 "audits": [each.described() for each in audit.audits(evidence)],
                 "varied": dimensions.varied(evidence.runs),
