@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import optimize
@@ -21,6 +22,7 @@ from repunet_model.report.sections import Section, Table
 from repunet_model.report.statistics import METHOD, estimate, paired
 from repunet_model.results.attack import MEASURES, NEAR, WINDOW, Attack, attack_of
 from repunet_model.results.stored_game import title_of
+from repunet_model.results.tables import PHASE
 from repunet_model.rng import Streams
 from repunet_model.storage.manifest import PLANTED
 
@@ -87,7 +89,7 @@ class BreakingPoint:
 
 def curves(evidence: Evidence) -> list[Curve]:
     """Return the attacked runs by scenario, mode and condition."""
-    attacked = [(run, attack) for run in evidence.runs if (attack := attack_of(run.stored)) is not None]
+    attacked = [(run, attack) for run in evidence.runs if (attack := attack_of(run.stored, PHASE)) is not None]
     found: dict[tuple[str, str, str], dict[int, dict[Repetition, tuple[Run, Attack]]]] = {}
     for game in dict.fromkeys(str(run.parameters["game"]) for run, _ in attacked):
         own = [(run, attack) for run, attack in attacked if run.parameters["game"] == game]
@@ -237,8 +239,10 @@ def picture(found: Sequence[Curve]) -> Picture:
     axes = figure.subplots(1, len(titles), squeeze=False)[0]
     for ax, title in zip(axes, titles, strict=True):
         own = [curve for curve in found if curve.title == title]
+        has_conditions = len({curve.condition for curve in own}) > 1
         for number, curve in enumerate(own):
-            colour, line = MODE_LOOKS[curve.mode]
+            of_mode, line = MODE_LOOKS[curve.mode]
+            colour = colormaps["tab10"](number % 10) if has_conditions else of_mode
             marker = _MARKERS[number % len(_MARKERS)]
             points = [
                 (dose, estimate(rates)) for dose in curve.doses if (rates := list(curve.cooperation(dose).values()))
@@ -253,6 +257,7 @@ def picture(found: Sequence[Curve]) -> Picture:
         tidy_axes(ax, steps=False, share=True)
         ax.set_title(title, fontsize=10)
         ax.set_xlabel("dose: planted agents")
+        ax.set_xticks(sorted({dose for curve in own for dose in curve.doses}))
         ax.legend(frameon=False, fontsize=8)
     axes[0].set_ylabel("cooperation rate at the end")
     caption = (

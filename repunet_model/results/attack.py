@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from repunet_model.events import Event
-from repunet_model.results.tables import PHASE
 from repunet_model.storage import Step, StepReader
 from repunet_model.storage.roster import Roster
 from repunet_model.storage.schema import INTERACTIONS, TURNOVER
@@ -77,8 +76,12 @@ class _Moment:
         return _mean([score for name, score in self.scores.items() if (name in self.planted) is planted])
 
 
-def attack_of(run: StepReader) -> Attack | None:
+def attack_of(run: StepReader, phase: int) -> Attack | None:
     """Return the course of the attack on a run; None if no agent is planted and no event would plant one.
+
+    Args:
+        run: The run.
+        phase: The number of last steps that form its final phase.
 
     Raises:
         StorageError: If the run cannot be read.
@@ -94,7 +97,7 @@ def attack_of(run: StepReader) -> Attack | None:
             roster.turn(row)
         moments.append(_moment(step, roster, from_start))
     since = [moment for moment in moments if moment.step >= start]
-    final = moments[-PHASE:]
+    final = moments[-phase:]
     last = run.step(run.last)
     honest = [agent["name"] for agent in last.state["agents"] if agent["name"] not in moments[-1].planted]
     tied = {other for _, other, _ in last.state["network"]["ties"]}

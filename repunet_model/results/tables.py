@@ -6,6 +6,7 @@ The first columns identify the run (`Manifest.described`), the others are measur
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ from repunet_model import games
 from repunet_model.backends.asked import not_taken
 from repunet_model.backends.base import Usage
 from repunet_model.measures import COSTS
+from repunet_model.results.attack import attack_of
 from repunet_model.results.constructs import columns_of
 from repunet_model.storage import Manifest, Row, StepReader
 from repunet_model.storage.schema import InteractionRow
@@ -65,7 +67,8 @@ def identity(run: StepReader, manifest: Manifest) -> dict[str, Any]:
 def table_of(run: StepReader, last: int | None = None) -> pd.DataFrame:
     """Return the identifying parameters and the measures of a run, a row for each step up to `last`.
 
-    Construct checks (`results.constructs`), which are of all steps together, are the last columns, equal in all rows.
+    Construct checks (`results.constructs`), and the measures of an attack (`results.attack`), which are of all steps
+    together, are the last columns, equal in all rows.
 
     The steps that a fork copied from its parent have the parent's parameters; they are omitted if a fork of an earlier
     format does not store these.
@@ -83,6 +86,8 @@ def table_of(run: StepReader, last: int | None = None) -> pd.DataFrame:
                 **not_taken(run, manifest, first, end),
             }
             checked = columns_of(run, first, end)
+            if end == run.last and (attack := attack_of(run, PHASE)) is not None:
+                checked |= {f"attack_{name}": value for name, value in asdict(attack).items()}
             tables.append(pd.concat([pd.DataFrame([known] * len(measures)), measures], axis=1).assign(**checked))
     return joined(tables)
 

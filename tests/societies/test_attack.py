@@ -21,7 +21,7 @@ def stored(folder: Path, steps: int, events: str, **parameters: object) -> StepR
 
 def test_defectors_among_cooperators_are_found_out_and_gain(tmp_path: Path) -> None:
     run = stored(tmp_path, 8, "step=4 agents=2 becomes=always_defect", backend="always_cooperate")
-    attack = attack_of(run)
+    attack = attack_of(run, 10)
     assert attack is not None
     assert (attack.dose, attack.start, attack.honest_cooperation) == (2, 4, 1)
     assert attack.recovery is None  # The planted agents themselves keep the rate below what it was.
@@ -45,16 +45,16 @@ def test_defectors_among_cooperators_are_found_out_and_gain(tmp_path: Path) -> N
 
 
 def test_a_run_of_dose_0_is_measured_as_one_without_an_attack(tmp_path: Path) -> None:
-    attack = attack_of(stored(tmp_path, 3, "step=2 agents=0 becomes=always_defect", gossip=False))
+    attack = attack_of(stored(tmp_path, 3, "step=2 agents=0 becomes=always_defect", gossip=False), 10)
     assert attack is not None
     assert (attack.dose, attack.start, attack.detection, attack.rent) == (0, 2, None, None)
     assert attack.honest_payoff is not None
-    assert attack_of(stored(tmp_path, 1, "step=2 agents=1 becomes=leave")) is None
+    assert attack_of(stored(tmp_path, 1, "step=2 agents=1 becomes=leave"), 10) is None
 
 
 def test_agents_that_are_planted_from_the_start_attack_from_step_1(tmp_path: Path) -> None:
     planted = {"Ahmed Hassan": "always_defect"}
-    attack = attack_of(stored(tmp_path, 2, "", backend_for=planted, reputation=False, gossip=False))
+    attack = attack_of(stored(tmp_path, 2, "", backend_for=planted, reputation=False, gossip=False), 10)
     assert attack is not None
     assert (attack.dose, attack.start, attack.detection, attack.recovery) == (1, 1, None, None)  # no scores, no before
 
