@@ -75,9 +75,10 @@ def what_if(
         raise ConfigurationError("nothing is changed: name it by --set NAME=VALUE, or another --backend")
     with quietly_imported():
         from repunet_model import games
+        from repunet_model.backends.base import label_of
         from repunet_model.backends.setup import recorded, respondents
         from repunet_model.util.files import check_new, write_new
-        from repunet_model.what_if.asking import Asking, backends_by_agent, other_label, variants
+        from repunet_model.what_if.asking import Answering, Asking, variants
         from repunet_model.what_if.effects import effects, rows_of
         from repunet_model.what_if.recorded import chosen, recorded_at
     if out is not None:
@@ -89,18 +90,18 @@ def what_if(
     places = chosen(run, ask, _steps(steps, run.manifest.shared_steps + 1, last), n, seed)
     questions = recorded_at(run, places)
     if backend is None:
-        who = recorded(run.manifest, environment=around)
+        answering = Answering.of_run(run.manifest, recorded(run.manifest, environment=around))
     else:
-        who = respondents(replayable(backend, storage), environment=around)
-    others = None if backend is None else backends_by_agent(who, questions)
-    if who.has_human:
+        answering = Answering(respondents(replayable(backend, storage), environment=around))
+    if answering.who.has_human:
         raise ConfigurationError("a human answered in this run: name another --backend")
-    found = variants(questions, settings or (), game, others)
+    found = variants(questions, settings or (), game, answering.other)
     limited = limits_of(limits, prices)
-    asking = Asking(found, who, limited)
+    asking = Asking(found, answering, limited)
     with showing_calls(asking.progress, limited.waits) as done:
         asking.run(done)
-    _show(found, ask, f"{run.folder.path.name}", backend and other_label(who))
+    by = "" if answering.other is None else label_of(answering.other.description)
+    _show(found, ask, run.folder.path.name, by)
     say_how_asked(asking.progress.usage)
     if asking.stopped:
         say(f"The calls ended early: {asking.stopped}", stderr=True)
@@ -108,7 +109,7 @@ def what_if(
         content = {
             "run": str(run.folder.path),
             "question": ask,
-            "backend": backend and other_label(who),
+            "backend": by,
             "usage": asking.progress.usage.to_dict(),
             "stopped": asking.stopped,
             "variants": [
@@ -143,7 +144,7 @@ def _steps(given: str | None, first: int, last: int) -> range:
     return range(start, end + 1)
 
 
-def _show(found: list[Variant], ask: str, run: str, backend: str | None) -> None:
+def _show(found: list[Variant], ask: str, run: str, backend: str) -> None:
     """Print the effects of variants, and what was left out."""
     from rich import box
     from rich.table import Table

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
+from typing import Any, Self
 
-from repunet_model.backends.base import Backend, Request, label_of
+from repunet_model.backends.base import Backend, Request
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.setup import Respondents
 from repunet_model.backends.wrappers import service
@@ -16,6 +16,7 @@ from repunet_model.errors import BackendError, ConfigurationError
 from repunet_model.games.base import Game
 from repunet_model.probe.asking import Progress, is_hopeless
 from repunet_model.questions.base import Answer
+from repunet_model.storage import Manifest
 from repunet_model.storage.journal import Journal
 from repunet_model.util.causality import together
 from repunet_model.util.event_loop import BackgroundTask
@@ -59,8 +60,46 @@ class Variant:
         return sum(request is not None for _, request in self.asks)
 
 
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Who answers changed questions.
+
+    Attributes:
+        who: The backends.
+        own: The backends of the run by their descriptions, each of which answers what it answered then; None if one
+            other backend answers everything.
+    """
+
+    who: Respondents
+    own: Mapping[str, Backend] | None = None
+
+    @classmethod
+    def of_run(cls, manifest: Manifest, who: Respondents) -> Self:
+        """Return the backends of a run, those that agents got in events included."""
+        pairs = [
+            (manifest.backend, who.default),
+            *((described, who.by_name[name]) for name, described in manifest.backend_for.items()),
+            *((described, who.planted[name]) for name, described in manifest.planted.items()),
+        ]
+        return cls(who, {_key({**described}): backend for described, backend in pairs})
+
+    @property
+    def other(self) -> Backend | None:
+        """The other backend that answers everything; None for those of the run."""
+        return self.who.default if self.own is None else None
+
+    def of(self, request: Request[Any]) -> Backend:
+        """Return the backend that answers a question."""
+        return self.who.default if self.own is None else self.own[_key(request.answered_by)]
+
+
+def _key(description: Mapping[str, Any]) -> str:
+    """Return a key of the description of a backend, in a manifest or of its own."""
+    return repr(sorted((name, value) for name, value in description.items() if name != "reads_prompts"))
+
+
 def variants(
-    questions: Sequence[Recorded], settings: Sequence[str], game: Game, others: Mapping[str, Backend] | None = None
+    questions: Sequence[Recorded], settings: Sequence[str], game: Game, other: Backend | None = None
 ) -> list[Variant]:
     """Return the variants of questions that some settings describe.
 
@@ -68,7 +107,7 @@ def variants(
         questions: Recorded questions of one kind.
         settings: Each NAME=VALUE, or NAME=VALUE,VALUE,...: a variant for each combination of values.
         game: The game of the run.
-        others: The backend of each agent if another one answers now than then; then every question is another one.
+        other: The backend that answers now; None for those of the run.
 
     Raises:
         ConfigurationError: If a setting does not fit, or nothing would change in any question.
@@ -87,7 +126,7 @@ def variants(
     for variant in found:
         for each in questions:
             try:
-                variant.asks.append((each, _changed(each, variant.changes, others)))
+                variant.asks.append((each, _changed(each, variant.changes, other)))
             except UnchangeableError as error:
                 variant.left_out[str(error)] += 1
     if not any(variant.asks for variant in found):
@@ -95,16 +134,14 @@ def variants(
     return found
 
 
-def _changed(
-    recorded: Recorded, changes: Sequence[Change], others: Mapping[str, Backend] | None
-) -> Request[Any] | None:
+def _changed(recorded: Recorded, changes: Sequence[Change], other: Backend | None) -> Request[Any] | None:
     """Return a question as it is asked now; None if it is the recorded one."""
     was = recorded.request
     now = was
     for change in changes:
         now = change.apply(now)
-    if others is not None:
-        now = replace(now, answered_by=others[was.persona.name].description)
+    if other is not None:
+        now = replace(now, answered_by=other.description)
     is_same = (now.question, now.persona, now.learned, now.answered_by, now.options) == (
         was.question,
         was.persona,
@@ -123,10 +160,10 @@ class Asking:
         stopped: Why the calls ended early; empty if they did not.
     """
 
-    def __init__(self, found: Sequence[Variant], who: Respondents, limits: Limits) -> None:
+    def __init__(self, found: Sequence[Variant], answering: Answering, limits: Limits) -> None:
         """Prepare the calls; nothing is recorded beside the replies."""
-        self._variants, self._who = found, who
-        self._services = {id(each): service(each, limits, Journal()) for each in who.distinct()}
+        self._variants, self._answering = found, answering
+        self._services = {id(each): service(each, limits, Journal()) for each in answering.who.distinct()}
         self.progress = Progress(sum(variant.asked for variant in found))
         self.stopped = ""
 
@@ -152,7 +189,7 @@ class Asking:
             calls = [(variant, *each) for variant in self._variants for each in variant.asks]
             replies = await together(*(self._ask(*call, done) for call in calls))
         finally:
-            await self._who.close()
+            await self._answering.who.close()
         for (variant, *_), reply in zip(calls, replies, strict=True):
             if reply is not None:
                 variant.replies.append(reply)
@@ -167,7 +204,7 @@ class Asking:
         if self.stopped:
             variant.left_out["not asked"] += 1
             return None
-        backend = self._who.of(request.persona.name)
+        backend = self._answering.of(request)
         try:
             answer: Answer = await self._services[id(backend)].answer(request)
         except BackendError as error:
@@ -182,15 +219,3 @@ class Asking:
             self.progress.done += 1
             done()
         return Reply(recorded, answer, was_asked=True)
-
-
-def backends_by_agent(who: Respondents, questions: Sequence[Recorded]) -> dict[str, Backend] | None:
-    """Return the backends of the asked agents; None if all are as recorded."""
-    found = {each.request.persona.name: who.of(each.request.persona.name) for each in questions}
-    was = {each.request.persona.name: each.request.answered_by for each in questions}
-    return None if all(found[name].description == was[name] for name in found) else found
-
-
-def other_label(who: Respondents) -> str:
-    """Return what the backend that answers now is called."""
-    return label_of(who.default.description)

@@ -46,6 +46,9 @@ class _Witness(ReplayBackend):
         super().__init__(recording, description, reads_prompts=reads_prompts)
         self._wanted, self._kept = wanted, kept
 
+    def check(self, own: Mapping[str, Any], game_parameters: Mapping[str, Any]) -> None:
+        """Do nothing: the society is that of the recorded run."""
+
     async def answer[A: Answer](self, request: Request[A]) -> A:
         """Return the recorded answer, and keep the request if it is wanted."""
         answer = await super().answer(request)

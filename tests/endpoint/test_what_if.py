@@ -17,6 +17,7 @@ from repunet_model.backends.base import Request
 from repunet_model.cli import main
 from repunet_model.errors import ConfigurationError
 from repunet_model.storage import StepReader
+from repunet_model.storage.schema import TURNOVER
 from repunet_model.testing import endpoint
 from repunet_model.what_if.asking import Variant, variants
 from repunet_model.what_if.effects import outcomes
@@ -259,6 +260,19 @@ def test_the_rules_answer_and_a_flipped_choice_is_found(capsys: pytest.CaptureFi
     assert "partner_record=very_bad: 8 questions asked, 0 unchanged" in shown.out
     assert main([*words, "--backend", "rules:precision=1000", "--json", "same.json"]) == 0
     assert reads("same.json")["variants"][0]["asked"] == 0  # the same backend as in the run
+
+
+def test_agents_of_other_backends_answer_by_theirs(capsys: pytest.CaptureFixture[str]) -> None:
+    """A planted agent, and one that an event plants, cooperate whatever is changed in what they see."""
+    events = "step=2 agents=1 becomes=always_cooperate"
+    run = made(steps=3, backend_for={"Akiko Sato": "always_cooperate"}, events=events)
+    words = ["what-if", "made", "--ask", "choose_move", "--set", "partner_record=very_bad", "--steps", "3"]
+    assert main([*words, "--json", "found.json"]) == 0
+    rows = {row["agent"]: row for row in reads("found.json")["variants"][0]["answers"]}
+    assert rows["Akiko Sato"]["answer"]["reason"] == "I always cooperate."
+    (row,) = [row for step in run.steps(1) for row in step.rows(TURNOVER)]
+    assert rows[row["agent"]]["answer"]["reason"] == "I always cooperate."
+    assert sum(row["answer"]["decision"] == "defect" for row in rows.values()) == 6
 
 
 def test_what_cannot_be_changed_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
