@@ -13,6 +13,7 @@ from enum import Enum
 from random import Random
 from typing import Any
 
+import repunet_model.backends.rules  # noqa: F401 - registers the policies of all questions that games share
 from repunet_model.backends.mind import Mind, Rules, policy_for
 from repunet_model.backends.policies import FixedPolicy, plan_of
 from repunet_model.games.base import EncounterStatus, Game, Outcome
