@@ -72,9 +72,10 @@ class GameContract(ABC):
         return model
 
     def overheard(self, reputation: bool, gossip: bool, steps: int = 7, **parameters: Any) -> Overheard:
-        """Run a talkative society and return the backend with its requests."""
+        """Run a small talkative society and return the backend with its requests."""
         backend = Overheard(TALKATIVE, self.published)
-        self.run(steps, reputation=reputation, gossip=gossip, backend=backend, dialogue_turns=6, **parameters)
+        made = {"n_agents": 8, "reputation": reputation, "gossip": gossip, "dialogue_turns": 6, **parameters}
+        self.run(steps, backend=backend, **made)
         return backend
 
     def check(self, model: RepuNetModel) -> None:
@@ -130,14 +131,14 @@ class GameContract(ABC):
 
     @both_ways
     @every_mode
-    def test_every_mode_runs_6_steps_over_http_with_random_replies(
+    def test_every_mode_runs_over_http_with_random_replies(
         self, reputation: bool, gossip: bool, questions: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with endpoint() as running:
             monkeypatch.setenv("LLM_API_BASE", running.url)
             parameters = {"reputation": reputation, "gossip": gossip, "backend": "openai", "questions": questions}
-            with self.run(0, **parameters) as model:
-                for _ in range(6):
+            with self.run(0, n_agents=6, **parameters) as model:
+                for _ in range(4):
                     model.step()
                     self.check(model)
         assert model.usage.attempts == len(running.requests) == model.calls
@@ -278,7 +279,7 @@ class GameContract(ABC):
     def test_a_failed_step_leaves_no_trace_and_can_be_tried_again(
         self, question: str, activation: str, tmp_path: Path
     ) -> None:
-        parameters: dict[str, Any] = {"activation": activation, "storage": str(tmp_path)}
+        parameters: dict[str, Any] = {"n_agents": 10, "activation": activation, "storage": str(tmp_path)}
         backend = FailsAt(step=6, question=question)
         model = self.run(5, backend=backend, run_name="failing", **parameters)
         before = contents(tmp_path / "failing")

@@ -98,13 +98,13 @@ def test_what_a_model_writes_is_data_for_everybody_else(
     game: str, reputation: bool, gossip: bool, questions: str, model: hostile.Hostile, tmp_path: Path
 ) -> None:
     mode: dict[str, Any] = {"reputation": reputation, "gossip": gossip, "questions": questions}
-    ran = society(6, game, storage=str(tmp_path), run_name="run", dialogue_turns=4, **mode)
+    ran = society(4, game, storage=str(tmp_path), run_name="run", dialogue_turns=4, **mode)
     GAMES[game].check(ran)
     assert ran.usage.reasks == 0
 
     answers: list[Any] = []
     prompts: list[str] = []
-    for step in range(1, 7):
+    for step in range(1, 5):
         for call in stored(tmp_path / "run", step, "calls"):
             prompts.append(call["prompt"])
             parts = [call["answer"]] if "parts" not in call else [each for each in call["answer"].values() if each]

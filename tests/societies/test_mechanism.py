@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -40,7 +39,7 @@ HEARING = {"respond", "hear", "hear_only", "hear_second_hand"}
 
 
 class Reading(RulesBackend):
-    """The rules, but as if they read prompts, so that prompts are stored; the rules of the game are kept."""
+    """The rules, but as if they read prompts, so that these are in the rows of calls; keeps the rules of the game."""
 
     reads_prompts = True
 
@@ -49,7 +48,7 @@ class Reading(RulesBackend):
         self.system = ""
 
     async def answer[A: Answer](self, request: Request[A]) -> A:
-        self.system = request.messages()[0]["content"]
+        self.system = request.prompts.system
         return await super().answer(request)
 
 
@@ -75,19 +74,16 @@ class Seen:
 
 @cache
 def seen(game: str, mode: str, mechanism: str, questions: str) -> Seen:
-    """Run a small society, and return what is stored of its questions."""
+    """Run a small society, and return what would be stored of its questions."""
     reputation, gossip = MODES[mode]
     backend = Reading()
-    with TemporaryDirectory() as storage:
-        parameters: dict[str, Any] = {"reputation": reputation, "gossip": gossip, "questions": questions}
-        model = RepuNetModel(
-            game, **parameters, n_agents=8, backend=backend, mechanism=mechanism, rng=2, storage=storage, run_name="it"
-        )
-        with model:
-            for _ in range(6):
-                model.step()
-            blacklisted = sum(len(model.network.blacklist(name)) for name in model.graph)
-        rows = [row for step in StepReader.open(Path(storage) / "it").steps() if step.number for row in step.asked()]
+    parameters: dict[str, Any] = {"reputation": reputation, "gossip": gossip, "questions": questions}
+    model = RepuNetModel(game, **parameters, n_agents=6, backend=backend, mechanism=mechanism, rng=1)
+    rows: list[CallRow] = []
+    model.watchers.append(lambda step: rows.extend(step.asked()))
+    for _ in range(6):
+        model.step()
+    blacklisted = sum(len(model.network.blacklist(name)) for name in model.graph)
     return Seen(tuple(rows), backend.system, blacklisted)
 
 
