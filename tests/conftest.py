@@ -27,17 +27,14 @@ MODES = list(MODES_BY_NAME.values())
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Run folders on all cores, and single files in this process.
 
-    Some tests of the default folders wait for replies and time limits, so one worker more than cores runs them.
+    Many tests wait for replies, time limits and processes, so one worker more than cores runs them.
     """
     if _is_worker() or not config.pluginmanager.hasplugin("xdist") or config.option.numprocesses is not None:
         return
     if any(Path(argument).is_dir() for argument in config.args):
-        if _is_default(config):
-            config.option.numprocesses = (os.cpu_count() or 1) + 1
-            config.option.dist = "worksteal"
-        else:
-            config.option.numprocesses = "logical"
-            config.option.dist = "loadfile"  # The tests of a file share servers, browsers and builds.
+        config.option.numprocesses = (os.cpu_count() or 1) + 1
+        # Outside the default folders the tests of a file share servers, browsers and builds.
+        config.option.dist = "worksteal" if _is_default(config) else "loadfile"
 
 
 @pytest.hookimpl(trylast=True)
