@@ -296,9 +296,10 @@ class RunConfig(BaseModel):
         BeforeValidator(_text),
         Parameter(
             "rules (offline, free; with parameters as rules:NAME=VALUE,...), always_cooperate, always_defect, "
-            "tit_for_tat, trembling, honest_defector, clique, booster, slanderer or silent (planted policies), openai "
-            "or openai:MODEL (OPENAI_API_KEY, LLM_*), openai:NAME (a named endpoint), local or local:FILE (a model on "
-            "this machine), replay:RUN.",
+            "tit_for_tat, trembling, honest_defector, clique, booster, slanderer or silent (planted policies), "
+            "norm:NAME (a norm of indirect reciprocity, such as norm:L6), openai or openai:MODEL "
+            "(OPENAI_API_KEY, LLM_*), openai:NAME (a named endpoint), local or local:FILE (a model on this machine), "
+            "replay:RUN.",
             is_resolved=True,
         ),
     ] = "rules"

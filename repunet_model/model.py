@@ -21,7 +21,7 @@ import networkx as nx
 
 from repunet_model import config, extensions, games, measures, stages
 from repunet_model.agents import REPORTERS, Answering, Membership, RepuNetAgent
-from repunet_model.backends import planted
+from repunet_model.backends import norm_follower, planted
 from repunet_model.backends.base import Backend, Usage, stored_usage
 from repunet_model.backends.limits import Limits
 from repunet_model.backends.sender.client import close_mailbox
@@ -197,6 +197,7 @@ class RepuNetModel(SteppedModel):
         later = self._respondents.planted.values()
         talks = self._mechanism.first_order or self._mechanism.institution is Institution.BOARD
         planted.check(self._answering, self._game, talks=talks, later=later)
+        norm_follower.check([*self._answering.values(), *later], self._game.name, self._game.choices)
         self._newcomers: dict[str, Any] = {}
         self._turnover: dict[int, list[TurnoverRow]] = {}
         if config.events:

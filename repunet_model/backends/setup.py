@@ -8,6 +8,8 @@ The names in `RepuNetModel(backend=...)` and `--backend`::
                              the rules with a fixed policy for the cooperative choice or for gossip
                              (`backends.policies`); they take the same parameters, and trembling:rate=0.1,
                              clique:members=Emma Dubois+Akiko Sato and booster:members=... some of their own
+    norm:NAME                the rules with the action rule of a norm for the cooperative choice, such as
+                             norm:stern_judging or norm:L3,assessment=private,observed=0.5 (`backends.norm_follower`)
     human                    a human at the keyboard of this process (`backends.human`)
     openai, openai:MODEL     an endpoint, configured by OPENAI_API_KEY and the LLM_* variables (`backends.openai`)
     openai:NAME              a named endpoint of the file in LLM_ENDPOINTS (`backends.endpoints`), before a model's name
@@ -34,6 +36,8 @@ from repunet_model.backends.endpoints import Environment
 from repunet_model.backends.human import HumanBackend
 from repunet_model.backends.local import LocalBackend, settings
 from repunet_model.backends.mind import Rules
+from repunet_model.backends.norm_follower import NAME as NORM
+from repunet_model.backends.norm_follower import Assessment, NormFollower
 from repunet_model.backends.openai import OpenAIBackend, connect
 from repunet_model.backends.planted import PlantedBackend, Settings
 from repunet_model.backends.policies import FixedPolicy
@@ -224,9 +228,8 @@ def _kind(name: str) -> Kind:
     return _KINDS[kind]
 
 
-def _rules(kind: str, values: str) -> Rules:
-    """Return the parameters in the name of a backend, KIND:VALUES; raise ConfigurationError if one is invalid."""
-    backend = f"{kind}:{values}"
+def _rules(backend: str, values: str) -> Rules:
+    """Return the parameters that a backend's name holds as values; raise ConfigurationError if one is invalid."""
     known = [field.name for field in fields(Rules)]
     given: dict[str, float] = {}
     for name, value in assignments(values, f"backend {backend!r}").items():
@@ -391,6 +394,28 @@ def _same_local(parameters: dict[str, Any], environment: Mapping[str, str]) -> B
     return backend
 
 
+def _norm(detail: str) -> NormFollower:
+    """Return the follower of a norm, NAME,SETTING=VALUE,...; raise ConfigurationError if a part of it is invalid."""
+    backend = f"norm:{detail}"
+    name, _, settings = detail.partition(",")
+    given = assignments(settings, f"backend {backend!r}")
+    assessment, observed = given.pop("assessment", Assessment.PUBLIC), given.pop("observed", "1")
+    rules = _rules(backend, ",".join(f"{each}={value}" for each, value in given.items()))
+    try:
+        share = float(observed)
+    except ValueError:
+        share = math.nan
+    try:
+        return NormFollower(name, assessment, share, rules)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"backend {backend!r}: {error}") from None
+
+
+def _same_norm(parameters: dict[str, Any]) -> NormFollower:
+    own = {name: parameters.pop(name) for name in ("norm", "assessment", "observed")}
+    return NormFollower(**own, rules=Rules(**parameters))
+
+
 def _planted(policy: FixedPolicy) -> Kind:
     def restore(parameters: dict[str, Any]) -> PlantedBackend:
         own = Settings.taken_from(parameters, policy)
@@ -403,7 +428,7 @@ def _planted(policy: FixedPolicy) -> Kind:
             own = Settings.taken_from(given, policy)
         except ConfigurationError as error:
             raise ConfigurationError(f"{backend}: {error}") from None
-        rules = _rules(policy, ",".join(f"{name}={value}" for name, value in given.items()))
+        rules = _rules(f"{policy}:{values}", ",".join(f"{name}={value}" for name, value in given.items()))
         return PlantedBackend(policy, rules, own)
 
     return Kind(make=lambda values, _: make(values), restore=lambda parameters, _: restore(parameters), has_rules=True)
@@ -411,11 +436,15 @@ def _planted(policy: FixedPolicy) -> Kind:
 
 _KINDS: dict[str, Kind] = {
     "rules": Kind(
-        make=lambda values, _: RulesBackend(_rules("rules", values)),
+        make=lambda values, _: RulesBackend(_rules(f"rules:{values}", values)),
         restore=lambda parameters, _: RulesBackend(Rules(**parameters)),
         has_rules=True,
     ),
     **{policy.value: _planted(policy) for policy in FixedPolicy},
+    NORM: Kind(
+        make=lambda detail, _: _norm(detail),
+        restore=lambda parameters, _: _same_norm(parameters),
+    ),
     "human": Kind(make=lambda detail, _: _human(detail), restore=lambda *_: _human()),
     "openai": Kind(make=_endpoint, restore=_same_endpoint),
     "local": Kind(make=_local, restore=_same_local),

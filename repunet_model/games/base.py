@@ -24,7 +24,7 @@ from repunet_model.mechanism import Mechanism, Partners
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Disposition
-from repunet_model.questions.base import Answer, Opinion, Question
+from repunet_model.questions.base import Answer, Opinion, Question, Standing
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.questions.prompt_sets import PromptSet
 from repunet_model.questions.prompts import Prompts
@@ -96,6 +96,10 @@ class Player(Resident, Protocol):
     @property
     def partner_gossip(self) -> tuple[Hearsay, ...]:
         """The last gossip about the partner that the agent heard, if the mechanism shows it in choices."""
+
+    @property
+    def standing(self) -> Standing | None:
+        """The standings of both sides in the agent's eyes; None unless it follows a norm."""
 
     def sees(self, cooperated: bool) -> bool:
         """Return whether the agent takes its partner for cooperating: the opposite if it misperceives the act."""

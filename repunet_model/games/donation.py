@@ -26,7 +26,7 @@ from repunet_model.games.base import EncounterStatus, Game, Outcome, Player, Pla
 from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.memory import Event
 from repunet_model.personas import Words
-from repunet_model.questions.base import REASON, Answer, Opinion, Question, free_text
+from repunet_model.questions.base import REASON, Answer, Opinion, Question, Standing, free_text
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 
@@ -68,6 +68,7 @@ class Give(Question[GiftAnswer]):
     events: tuple[Event, ...]
     parameters: DonationParameters
     heard: tuple[Hearsay, ...] = ()
+    standing: Standing | None = None
 
 
 class Donation(Game):
@@ -95,6 +96,7 @@ class Donation(Game):
                 recipient_opinion=donor.partner_opinion,
                 events=donor.last_events(),
                 heard=donor.partner_gossip,
+                standing=donor.standing,
                 parameters=self.parameters,
             )
         )

@@ -24,7 +24,7 @@ from repunet_model.games.parameters import GameParameters, Number
 from repunet_model.memory import Event
 from repunet_model.network import SocialNetwork
 from repunet_model.personas import Words
-from repunet_model.questions.base import REASON, Answer, Opinion, Question, free_text
+from repunet_model.questions.base import REASON, Answer, Opinion, Question, Standing, free_text
 from repunet_model.questions.encounter import Hearsay
 from repunet_model.storage.schema import Column
 from repunet_model.util.causality import together
@@ -86,6 +86,7 @@ class ChooseMove(Question[MoveAnswer]):
     events: tuple[Event, ...]
     parameters: PrisonersDilemmaParameters
     heard: tuple[Hearsay, ...] = ()
+    standing: Standing | None = None
 
 
 class PrisonersDilemma(Game):
@@ -135,6 +136,7 @@ class PrisonersDilemma(Game):
                 partner_opinion=player.partner_opinion,
                 events=player.last_events(),
                 heard=player.partner_gossip,
+                standing=player.standing,
                 parameters=self.parameters,
             )
         )

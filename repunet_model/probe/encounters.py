@@ -20,7 +20,7 @@ from repunet_model.games.base import EncounterStatus, Game, Outcome
 from repunet_model.mechanism import Mechanism
 from repunet_model.memory import Event
 from repunet_model.personas import Disposition, Persona
-from repunet_model.questions.base import Answer, Opinion, Question, closed_choices
+from repunet_model.questions.base import Answer, Opinion, Question, Standing, closed_choices
 from repunet_model.questions.encounter import Evaluate, Hearsay, UpdateRecord
 from repunet_model.questions.prompts import Prompts
 from repunet_model.reputation import Level, ReputationRecord
@@ -85,6 +85,7 @@ class StandIn:
     dialogue_turns: int = _TURNS
     shuns_partner: bool = False
     partner_gossip: tuple[Hearsay, ...] = ()
+    standing: Standing | None = None
     step: int = 1
 
     def chance(self, purpose: str) -> Random:

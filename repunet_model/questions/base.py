@@ -141,6 +141,14 @@ class PublicOpinion(Opinion):
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether an agent that follows a norm, and its partner, are good in its eyes (`backends.norms`)."""
+
+    own: bool
+    partner: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """An agent that can be picked, and the picking agent's opinion of it."""
 

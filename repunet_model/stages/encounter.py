@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from repunet_model.backends.norm_follower import following
 from repunet_model.games.base import EncounterStatus, Outcome, PlayerOutcome
 from repunet_model.mechanism import GossipMemory
 from repunet_model.memory import Event
-from repunet_model.questions.base import Line, Opinion
+from repunet_model.questions.base import Line, Opinion, Standing
 from repunet_model.questions.encounter import EvaluationAnswer, Hearsay, ReportAnswer, hearsay_of
 from repunet_model.questions.gossip import WishAnswer
 from repunet_model.reputation import Level
@@ -93,6 +94,12 @@ class Side(Draft):
             return ()
         about = self.agent.memory.heard_about(self.partner, self.partner_role, mechanism.gossip_shown)
         return tuple(map(hearsay_of, about))
+
+    @property
+    def standing(self) -> Standing | None:
+        """The standings of both sides in the agent's eyes; None unless it follows a norm."""
+        follows = following(self.world.desk.answering[self.name].description)
+        return None if follows is None else self.world.public.assessments.standing(follows, self.name, self.partner)
 
     @property
     def completed(self) -> bool:

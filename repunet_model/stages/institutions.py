@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from repunet_model.mechanism import Institution
 from repunet_model.questions.base import PublicOpinion, Report, said
 from repunet_model.reputation import LEVELS, Level, Standings
+from repunet_model.stages.assessments import Assessments
 
 if TYPE_CHECKING:
     from repunet_model.storage.schema import Notice, PublicState
@@ -46,13 +47,14 @@ def in_public(state: PublicState, name: str) -> list[str]:
 
 
 class PublicRecords:
-    """What is public about the agents: what an institution knows and shows of them, and evaluations.
+    """What is known of agents beside ledgers: what an institution shows of them, evaluations, and standings by norms.
 
     Attributes:
         institution: The institution.
         standings: The mean scores over all records, to which ledgers contribute.
         evaluations: The public evaluations to which agents have not reacted yet, whatever the institution.
         images: Image scores, by name of agents that have acted; empty under other institutions.
+        assessments: The standings of agents in the eyes of those that follow a norm, whatever the institution.
     """
 
     def __init__(self, institution: Institution, assess: Assessment = image_scoring) -> None:
@@ -61,6 +63,7 @@ class PublicRecords:
         self.standings = Standings()
         self.evaluations: list[Notice] = []
         self.images: dict[str, int] = {}
+        self.assessments = Assessments()
         self._assess = assess
         self._reports: dict[str, deque[Notice]] = {}
 
@@ -120,12 +123,15 @@ class PublicRecords:
             state["images"] = dict(sorted(self.images.items()))
         if self.institution is Institution.BOARD:
             state["reports"] = [row for _, rows in sorted(self._reports.items()) for row in rows]
+        if assessed := self.assessments.stored():
+            state["assessments"] = assessed
         return state
 
     def restore(self, state: PublicState) -> None:
         """Set what is public; the state of a run with another institution has nothing of this one."""
         self.evaluations = list(state["board"])
         self.images = dict(state.get("images", {}))
+        self.assessments.restore(state.get("assessments", {}))
         self._reports = {}
         for row in state.get("reports", ()):
             self.post(row)

@@ -14,6 +14,7 @@ from repunet_model.stages.base import EncounterStage, PopulationStage, SideStage
 from repunet_model.stages.encounter import Encounter, Side
 from repunet_model.stages.gossip import Gossip
 from repunet_model.stages.interaction import Appraisal, Interaction
+from repunet_model.stages.observation import Observation
 from repunet_model.stages.pairing import Pair, Pairing
 from repunet_model.stages.public_round import PublicRound, ReadChoices, ReadEvaluations
 from repunet_model.stages.turnover import Turnover
@@ -30,6 +31,7 @@ BUILT_IN: tuple[type[Stage], ...] = (
     ReadEvaluations,
     Pairing,
     Interaction,
+    Observation,
     Appraisal,
     Gossip,
 )

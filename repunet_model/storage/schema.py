@@ -220,8 +220,8 @@ class ErrorRow(TypedDict):
 
     step: Annotated[int, "step of the error"]
     kind: Annotated[str, "slip, misperception or garble"]
-    agent: Annotated[str, "name of the agent that acted, that perceived, or that told the message"]
-    other: Annotated[str, "name of its partner, or of the listener; empty for a public choice"]
+    agent: Annotated[str, "the agent that acted, that perceived, or that told the message; empty: a public assessment"]
+    other: Annotated[str, "name of its partner, or of the listener; empty for a public choice, and for an observer"]
     subject: Annotated[str, "name of the agent that acted, or that the message is about"]
     was: Annotated[str, "what was decided, done or told: cooperation or defection, or the tone of the message"]
     became: Annotated[str, "what was done, seen or heard in its place"]
@@ -274,9 +274,10 @@ class CallRow(TypedDict, total=False):
 
 
 def _error_in_words(row: ErrorRow) -> str:
+    who = row["agent"] or "a public assessment"
     towards = f" and {row['other']}" if row["other"] else ""
     about = f", about {row['subject']}" if row["subject"] != row["agent"] else ""
-    return f"{row['kind']}: {row['agent']}{towards}{about}: {row['was']} became {row['became']}"
+    return f"{row['kind']}: {who}{towards}{about}: {row['was']} became {row['became']}"
 
 
 INTERACTIONS = Table("interactions", InteractionRow, "an encounter")
@@ -320,11 +321,18 @@ class NetworkState(TypedDict):
 
 
 class PublicState(TypedDict):
-    """What is public after a step; what an institution keeps is there under this institution alone."""
+    """What is public after a step, or known to followers of norms; what an institution keeps is there under it."""
 
     board: Annotated[list[Notice], "evaluations that became public since agents last took them in"]
     images: NotRequired[Annotated[dict[str, int], "under institution=image: the score of each agent that has acted"]]
     reports: NotRequired[Annotated[list[Notice], "under institution=board: the reports that the board shows"]]
+    assessments: NotRequired[
+        Annotated[
+            dict[str, dict[str, list[str]]],
+            "who is bad in the eyes of those who follow a norm: by public or private, and by norm or agent; absent "
+            "while nobody is",
+        ]
+    ]
 
 
 class State(PublicState):
