@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import pickle
 from pathlib import Path
@@ -43,6 +44,53 @@ def test_commands_have_an_option_for_each(command: str, capsys: pytest.CaptureFi
     without = {"seed", "backend_for"} if command == "sweep" else set()
     for field in set(RunConfig.model_fields) - without:
         assert all(flag in shown for flag in flags_of(field)), field
+
+
+CHANGED: dict[str, tuple[object, set[str]]] = {
+    "game": ("sign_up", {"game_parameters", "population", "prompts", "system_prompt"}),
+    "reputation": (False, {"system_prompt"}),
+    "gossip": (False, {"system_prompt"}),
+    "game_parameters": ("temptation=4", {"system_prompt"}),
+    "n_agents": (9, {"population"}),
+    "personas": ("rational", {"population"}),
+    "population": ("altruistic=0.25", {"population"}),
+    "network": ("ring", set()),
+    "prompts": ("plain", {"system_prompt"}),
+    "backend": ("rules:learning_rate=0.2", set()),
+    "backend_for": ({"Emma Dubois": "always_defect"}, set()),
+    "activation": ("sequential", set()),
+    "dialogue_turns": (5, set()),
+    "questions": ("fused", set()),
+    "mechanism": ("paper,second_order=off", {"system_prompt"}),
+    "errors": ("slip=0.3", set()),
+    "seed": (2, set()),
+    "label": ("mine", set()),
+}
+"""Another value of each parameter, and the entries of a manifest that follow from it."""
+
+NOT_FOR_RULES = {"prompts", "dialogue_turns", "questions", "label"}
+"""Parameters that the offline rules do not decide by."""
+
+
+def outcome(**parameters: Any) -> tuple[dict[str, Any], object]:
+    """Return the manifest of a run, and what its agents did and are in the end."""
+    model = RepuNetModel(**{"n_agents": 10, "rng": 1, **parameters})
+    for _ in range(3):
+        model.step()
+    did = model.datacollector.get_table_dataframe("interactions").to_dict("records")
+    return model.manifest().data, (model.state, did)
+
+
+DEFAULT = functools.cache(outcome)
+
+
+@pytest.mark.parametrize("field", RunConfig.model_fields)
+def test_each_changes_its_entry_of_the_manifest_what_agents_do_and_nothing_else(field: str) -> None:
+    value, follow = CHANGED[field]
+    (was, before), (now, after) = DEFAULT(), outcome(**{"rng" if field == "seed" else field: value})
+    own = set() if field in ("n_agents", "personas") else {field}  # These are entries of the population.
+    assert {name for name in was | now if was.get(name) != now.get(name)} == own | follow
+    assert (before == after) is (field in NOT_FOR_RULES)
 
 
 @pytest.fixture
