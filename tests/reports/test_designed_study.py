@@ -33,7 +33,7 @@ def test_a_study_over_a_fraction_is_planned_followed_and_audited(capsys: pytest.
     assert len(plan["runs"]) == 8 * 2 * 5  # cells, modes, seeds
     assert main(["study", "--follow", "plan.json", "--workers", "1"]) == 0
     said = capsys.readouterr()
-    assert "Design: 16 cells × 5 seeds = 80 runs of 1 steps" in said.err
+    assert "Design: 16 cells × 5 seeds = 80 runs of 1 step" in said.err
     assert "The runs followed the plan" in said.out
     modes = {StepReader.open(run).manifest.mode for run in Path("sim_storage/study/runs").iterdir()}
     assert modes == {"reputation and gossip", "gossip only"}
