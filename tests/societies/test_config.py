@@ -63,6 +63,7 @@ CHANGED: dict[str, tuple[object, set[str]]] = {
     "questions": ("fused", set()),
     "mechanism": ("paper,second_order=off", {"system_prompt"}),
     "errors": ("slip=0.3", set()),
+    "events": (("step=2 agents=3 becomes=always_defect",), {"planted"}),
     "seed": (2, set()),
     "label": ("mine", set()),
 }
