@@ -183,7 +183,12 @@ def as_format_3(folder: Path) -> None:
     old: dict[str, Any] = {name: value for name, value in manifest.items() if name not in LATER} | {"format": 3}
     if "parent" in old:
         old["parent"] = {name: old["parent"][name] for name in ("run", "step", "manifest")}
-    text = json.dumps(old, ensure_ascii=False, indent=2) + "\n"
+    rewrite(folder, old)
+
+
+def rewrite(folder: Path, manifest: dict[str, Any]) -> None:
+    """Give a stored run another manifest, and its steps the hashes that follow."""
+    text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
     (folder / "manifest.json").write_text(text, encoding="utf-8", newline="\n")
     run_hash = sha256(text.encode()).hexdigest()
     (folder / "manifest.sha256").write_text(f"{run_hash}\n", encoding="utf-8", newline="\n")
@@ -222,6 +227,24 @@ def test_names_are_the_same_by_every_door(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 # The mechanism
+
+
+def test_a_run_from_before_a_switch_is_resumed_forked_and_in_a_table_with_its_default() -> None:
+    run("run", "-n", "4", "--steps", "1", "--seed", "1", "--sim-name", "before")
+    run("run", "-n", "4", "--steps", "1", "--seed", "2", "--sim-name", "now")
+    manifest = json.loads((STORED / "before" / "manifest.json").read_text(encoding="utf-8"))
+    del manifest["mechanism"]["institution"]
+    rewrite(STORED / "before", manifest)
+    run("check", "before")
+    run("resume", "before", "--steps", "1")
+    assert StepReader.open(STORED / "before").last == 2
+    run("fork", "before", "--set", "mechanism=paper,institution=image", "--sim-name", "after")
+    run("resume", "after", "--steps", "1")
+    assert table_of(StepReader.open(STORED / "after"))["mechanism"].tolist() == [
+        *["paper"] * 2,
+        "paper,institution=image",
+    ]
+    assert panels("before", "now") == ["Prisoner's dilemma"]
 
 
 def test_runs_are_told_apart_by_every_switch_and_old_ones_have_the_published_mechanism() -> None:
