@@ -32,7 +32,7 @@ FIRST, LAST = 101, 300
 
 SLIP = MISPERCEPTION = 0.05
 TOLERANCE = 0.05
-"""The largest distance of a measured share from the expected one where the theory is exact."""
+"""The largest distance of a measured share of cooperation from the expected one that tests allow."""
 
 PAIRED_STEPS = (1, 2, 5, 10, 20, 40)
 """The rounds in which pairs of tit for tat are looked at."""

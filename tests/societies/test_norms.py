@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.textbook import after, cooperation, expected, in_pairs, paired, society
+from benchmarks.textbook import TOLERANCE, after, cooperation, expected, in_pairs, paired, society
 from repunet_model import RepuNetModel
 from repunet_model.backends.norms import NORMS, PAIRS, find
 from repunet_model.config import MODES
@@ -210,7 +210,7 @@ def test_public_assessment_sustains_cooperation_by_standing_and_judging_and_not_
     assert found["stern_judging"] > 0.8
     assert found["image_scoring"] < 0.65
     # By scoring the share of the good drifts: with 30 agents it deviates by 0.15 in a step, and 10 steps hang together.
-    for name, tolerance in (("simple_standing", 0.05), ("stern_judging", 0.05), ("image_scoring", 0.2)):
+    for name, tolerance in (("simple_standing", TOLERANCE), ("stern_judging", TOLERANCE), ("image_scoring", 0.2)):
         assert found[name] == pytest.approx(expected(NORMS[name], "public"), abs=tolerance)
 
 
