@@ -136,6 +136,7 @@ def test_a_run_of_followers_resumes_replays_and_recovers_with_equal_bytes(
     given: dict[str, Any] = {
         **{"game": game, "backend": backend, "errors": NOISE, "activation": activation, "storage": str(tmp_path)},
         "backend_for": {"Akiko Sato": "norm:image_scoring", "Emma Dubois": "rules"},
+        "events": "step=4 agents=1 becomes=norm:L3; step=4 agents=1 becomes=whitewash; step=5 agents=1 becomes=enter",
     }
     run(8, run_name="whole", **given).close()
     run(4, run_name="parted", **given).close()
