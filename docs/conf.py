@@ -45,7 +45,7 @@ nitpick_ignore_regex = [
     # Type variables, and types that are imported for type checkers alone: they have no full name.
     (r"py:class", r"[A-Z]\w*"),
     # The function that reads a number in parameters of games, and the parts of files of traits.
-    (r"py:class", r"repunet_model\.(games\.parameters\._number|populations\._\w+)"),
+    (r"py:class", r"repunet_model\.(games\.parameters\._number|populations\._\w+|backends\.planted\._Played)"),
     # Types of parts that are internal, so that the reference does not describe them.
     (r"py:.*", r"repunet_model\.(backends\.(endpoints|prices)|jobs|journal|questions\.(compound|prompts)|stages)\..*"),
     (r"py:.*", r"repunet_model\.results\.sentiment\..*"),

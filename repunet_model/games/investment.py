@@ -445,7 +445,7 @@ def propose_plan(question: ProposePlan, mind: Mind) -> PlanAnswer:
     """
     growth = float(question.parameters.growth)
     values = [(1 - promise / 100) * growth * mind.accepts(growth * promise / 100 - 1) for promise in PROMISES]
-    weights = [math.exp(mind.rules.precision * value) for value in values]
+    weights = [math.exp(mind.rules.precision * (value - max(values))) for value in values]
     promise = mind.random.choices(PROMISES, weights)[0]
     return PlanAnswer(reason=f"{promise} % should be enough to win the investor.", investor_share=promise)
 
