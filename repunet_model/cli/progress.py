@@ -101,17 +101,24 @@ def advance(model: RepuNetModel, steps: int, label: str = "step", rule: Stabilit
     """Run some steps, or until the run is stable by a rule, under a progress display; errors are not changed."""
     last = model.steps + steps
 
-    def explain() -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if model.asks_models:
-            say("Waiting for replies that are under way; interrupt again to lose them.", stderr=True)
-        raise KeyboardInterrupt
-
-    # On Ctrl-C, explain that pending paid replies are awaited and that a second Ctrl-C drops them.
-    with showing_progress(model, last, label) as done, _on_interrupt(explain):
+    with showing_progress(model, last, label) as done, _explaining_interrupts(asks_models=model.asks_models):
         while model.steps < last and not (rule and model.stable(rule)):
             model.step()
             done()
+
+
+@contextmanager
+def _explaining_interrupts(*, asks_models: bool) -> Iterator[None]:
+    """On Ctrl-C, explain that pending paid replies are awaited and that a second Ctrl-C drops them."""
+
+    def explain() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if asks_models:
+            say("Waiting for replies that are under way; interrupt again to lose them.", stderr=True)
+        raise KeyboardInterrupt
+
+    with _on_interrupt(explain):
+        yield
 
 
 @contextmanager
@@ -155,14 +162,8 @@ def showing_progress(model: RepuNetModel, last: int, label: str) -> Iterator[Cal
 @contextmanager
 def keeping_what_was_answered(progress: Progress) -> Iterator[None]:
     """Add to the message of a failure or an interrupt of a probe that its replies are kept."""
-
-    def explain() -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        say("Waiting for replies that are under way; interrupt again to lose them.", stderr=True)
-        raise KeyboardInterrupt
-
     try:
-        with _on_interrupt(explain):
+        with _explaining_interrupts(asks_models=True):
             yield
     except (RepuNetError, KeyboardInterrupt) as error:
         reason = str(error) if isinstance(error, RepuNetError) else "interrupted"

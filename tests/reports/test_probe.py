@@ -225,11 +225,16 @@ def test_replies_are_kept_after_an_interrupt_and_a_failure(
         assert len(running.requests) == 72 - second
 
 
-def test_a_model_that_cannot_answer_a_question_is_unfit_for_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_answer_a_question_is_unfit_for_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, for Rich
+
     def hopeless(prompt: str, fields: dict[str, Any]) -> dict[str, Any]:
         return {"credibility": "maybe"} if "credibility" in fields else probed.expert(prompt, fields)
 
     card, requests = probe(monkeypatch, hopeless)
+    assert "72/72" in capsys.readouterr().err
     (game,) = card["games"]
     lines = {line["name"]: line for line in game["lines"]}
     assert lines["unanswered"]["value"] == pytest.approx(8 / 72)
