@@ -35,6 +35,15 @@ from tests.conftest import MODE_NAMES, MODES, contents
 TALKATIVE = Rules(gossip_threshold=0.0, social_precision=1.0)
 """Rules with which every question is asked within a few steps."""
 
+EVENTS = (
+    "step=2 agents=2 becomes=always_defect; step=3 agents=1 becomes=leave; step=3 agents=6 becomes=enter; "
+    "step=4 agents=2 becomes=whitewash"
+)
+"""Events of every kind."""
+
+EVENTS_OF_ANY_GAME = EVENTS.replace("always_defect", "rules:learning_rate=0.9")
+"""The same with a backend that every game has."""
+
 REPUTATION_WORDS, GOSSIP_WORDS = WORDS["reputation"], WORDS["gossip"]
 
 every_mode = pytest.mark.parametrize(("reputation", "gossip"), MODES, ids=MODE_NAMES)
@@ -293,6 +302,42 @@ class GameContract(ABC):
         model.step()
         self.run(7, backend=FailsAt(step=0, question=question), run_name="smooth", **parameters)
         assert contents(tmp_path / "failing") == contents(tmp_path / "smooth")
+
+    def test_a_run_that_was_stopped_or_failed_in_a_step_with_events_goes_on_with_equal_bytes(
+        self, tmp_path: Path
+    ) -> None:
+        parameters: dict[str, Any] = {"events": EVENTS_OF_ANY_GAME, "n_agents": 8, "storage": str(tmp_path)}
+        whole = self.run(7, run_name="whole", backend=FailsAt(step=0, question=""), **parameters)
+        model = self.run(0, run_name="parted", backend=FailsAt(step=0, question=""), **parameters)
+        for step in range(1, 8):
+            if step in (2, 3, 4):
+                numbers, state = [agent.unique_id for agent in model.agents], model.state
+                model.close()
+                backend = FailsAt(step=step, question="update_record")
+                model = RepuNetModel.load(tmp_path / "parted", backend=backend)
+                with pytest.raises(RepuNetError, match="the endpoint is down"):
+                    model.step()
+                assert [agent.unique_id for agent in model.agents] == numbers
+                assert model.state == state
+                backend.failing = False
+            model.step()
+        assert contents(tmp_path / "parted") == contents(tmp_path / "whole")
+        assert model.datacollector.tables == whole.datacollector.tables
+        assert model.datacollector.get_model_vars_dataframe().equals(whole.datacollector.get_model_vars_dataframe())
+        assert model.datacollector.get_agent_vars_dataframe().equals(whole.datacollector.get_agent_vars_dataframe())
+
+    def test_nobody_is_told_of_events_or_deals_with_agents_that_left(self) -> None:
+        requests = self.overheard(True, True, events=EVENTS_OF_ANY_GAME, n_agents=8).requests
+        present: dict[int, set[str]] = {}
+        for request in requests:
+            present.setdefault(request.coordinates.step, set()).add(request.coordinates.agent)
+        left = (present[1] | present[2] | present[3]) - (present[4] | present[5] | present[6])
+        assert len(left) == 3
+        for request in requests:
+            assert not re.search("planted|whitewash|newcomer|turnover", request.prompt, re.IGNORECASE), request.prompt
+            if request.coordinates.step >= 4:
+                assert request.coordinates.about not in left
+                assert left.isdisjoint(name for options in request.options.values() for name in options)
 
     @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
     @every_mode

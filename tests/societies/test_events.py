@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from repunet_model import RepuNetError, RepuNetModel, load_run
+from repunet_model import RepuNetModel, load_run
 from repunet_model.backends.setup import respondents
 from repunet_model.chronicle import Chronicle
 from repunet_model.config import RunConfig
@@ -20,14 +20,9 @@ from repunet_model.results.describe import of_agent, of_step
 from repunet_model.storage import StepReader
 from repunet_model.storage.schema import TURNOVER, TurnoverRow
 from repunet_model.sweep.grid import Grid, Sweep
-from tests.backends import FailsAt
-from tests.conftest import complaint, contents
+from tests.conftest import complaint
+from tests.contract import EVENTS
 from visualization import drawing
-
-EVENTS = (
-    "step=2 agents=2 becomes=always_defect; step=3 agents=1 becomes=leave; step=3 agents=6 becomes=enter; "
-    "step=4 agents=2 becomes=whitewash"
-)
 
 
 def society(events: object, steps: int = 0, **parameters: Any) -> RepuNetModel:
@@ -172,33 +167,9 @@ def test_agents_leave_in_events_alone() -> None:
         society("").agent("Akiko Sato").remove()
 
 
-@pytest.mark.parametrize("game", ["prisoners_dilemma", "investment", "sign_up"])
-def test_a_run_that_was_stopped_or_failed_in_a_step_with_events_goes_on_with_equal_bytes(
-    game: str, tmp_path: Path
-) -> None:
-    parameters: dict[str, Any] = {"game": game, "storage": tmp_path}
-    whole = society(EVENTS, 7, run_name="whole", backend=FailsAt(step=0, question=""), **parameters)
-    backend = FailsAt(step=0, question="update_record")
-    model = society(EVENTS, run_name="parted", backend=backend, **parameters)
-    for step in range(1, 8):
-        backend._where = (step, "update_record")
-        backend.failing = step in (2, 3, 4)
-        names = [agent.unique_id for agent in model.agents]
-        if backend.failing:
-            with pytest.raises(RepuNetError, match="the endpoint is down"):
-                model.step()
-            assert [agent.unique_id for agent in model.agents] == names
-            assert model.state == StepReader.open(tmp_path / "parted").step(step - 1).state
-            backend.failing = False
-        model.step()
-        model.close()
-        model = RepuNetModel.load(tmp_path / "parted", backend=backend)
-    assert contents(tmp_path / "parted") == contents(tmp_path / "whole")
-    for table in ("get_model_vars_dataframe", "get_agent_vars_dataframe"):
-        assert getattr(model.datacollector, table)().equals(getattr(whole.datacollector, table)())
-    assert model.datacollector.tables == whole.datacollector.tables
-    society("", 1, run_name="none", **parameters)
-    assert not (tmp_path / "none" / "step_1" / "turnover.jsonl").exists()
+def test_a_step_without_events_has_no_file_of_them(tmp_path: Path) -> None:
+    society(EVENTS, 2, storage=tmp_path, run_name="run").close()
+    assert [(tmp_path / "run" / f"step_{step}" / "turnover.jsonl").exists() for step in (1, 2)] == [False, True]
 
 
 def test_a_fork_changes_events_of_the_steps_to_come_and_no_others(tmp_path: Path) -> None:
