@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +28,11 @@ MODES = list(MODES_BY_NAME.values())
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Run folders on all cores, and single files in this process.
 
-    Many tests wait for replies, time limits and processes, so one worker more than cores runs them.
+    Many tests wait for replies, time limits and processes, so one worker more than cores runs them. Compiled modules
+    are kept whatever the machine's setting: else each worker and process compiles all that it imports, for seconds.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if _is_worker() or not config.pluginmanager.hasplugin("xdist") or config.option.numprocesses is not None:
         return
     if any(Path(argument).is_dir() for argument in config.args):
