@@ -73,7 +73,8 @@ class Installed:
             for path in (packages / name).rglob("*")
             if path.is_file() and path.suffix != ".pyc"  # Python's own
         }
-        return {**own, "beside": "\n".join(sorted(path.name for path in packages.iterdir())).encode()}
+        beside = sorted(path.name for path in packages.iterdir() if path.name != "__pycache__")
+        return {**own, "beside": "\n".join(beside).encode()}
 
 
 @pytest.fixture(scope="module")
