@@ -151,7 +151,7 @@ def test_concurrency_and_latency_leave_no_trace_in_a_run(tmp_path: Path, monkeyp
         draw = random.Random(concurrency)
         with endpoint(latency=lambda draw=draw: draw.uniform(0, 0.008)) as running:  # type: ignore[misc]
             monkeypatch.setenv("LLM_API_BASE", running.url)
-            run(3, limits=Limits(concurrency), storage=str(tmp_path), run_name=f"with {concurrency}")
+            run(3, n_agents=10, limits=Limits(concurrency), storage=str(tmp_path), run_name=f"with {concurrency}")
         assert running.most_at_once <= concurrency
         assert (concurrency == 1) == (running.most_at_once == 1)
     assert contents(tmp_path / "with 1") == contents(tmp_path / "with 4") == contents(tmp_path / "with 32")

@@ -102,12 +102,12 @@ def test_faults_on_30_percent_of_attempts_leave_no_trace_in_a_run(
     parameters = {"game": game, "reputation": reputation, "gossip": gossip, "storage": str(tmp_path)}
     with endpoint() as running:
         monkeypatch.setenv("LLM_API_BASE", running.url)
-        run(3, run_name="without", **parameters)
+        run(2, run_name="without", **parameters)
     faults = Faults(0.3, slow=0.8)
     with endpoint(fault=faults) as running:
         monkeypatch.setenv("LLM_API_BASE", running.url)
         monkeypatch.setenv("LLM_TIMEOUT", "0.4")
-        model = run(3, run_name="with", **parameters)
+        model = run(2, run_name="with", **parameters)
     assert contents(tmp_path / "without") == contents(tmp_path / "with")
     assert faults.made.total() > 0.15 * len(running.requests)
     assert model.usage.failures == model.usage.retries >= sum(faults.made[kind] for kind in IN_TRANSIT)
