@@ -63,8 +63,8 @@ def main() -> None:
             if step > WARM_UP:
                 taken[name].append(spent)
     print(f"{asked.agents:,} agents; made in {start:.1f} s, with the plan of events in {planned:.1f} s")
-    for name, spent in taken.items():
-        print(f"{name}: {median(spent):.2f} s a step (from {min(spent):.2f} to {max(spent):.2f})")
+    for name, all_spent in taken.items():
+        print(f"{name}: {median(all_spent):.2f} s a step (from {min(all_spent):.2f} to {max(all_spent):.2f})")
     ratio = median(taken["with events"]) / median(taken["without events"])
     print(f"ratio {ratio:.2f}, wanted: at most {MOST}")
 
