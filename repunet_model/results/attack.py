@@ -32,7 +32,8 @@ class Attack:
         detection: Steps from the start until the mean score of the planted agents is below that of the honest ones and
             stays there to the end: 1 if it is so from the first step of the attack on.
         recovery: Steps from the start until the cooperation rate, averaged over the last `WINDOW` steps, is within
-            `NEAR` of its mean before the attack or above and stays there to the end; None without steps before.
+            `NEAR` of its mean before the attack or above and stays there to the end; None without steps before, and
+            at a dose of 0.
         honest_cooperation: Share of cooperative choices of honest agents in the final phase.
         honest_payoff: Mean payoff of an honest agent in a step of the final phase, in units.
         honest_isolated: Share of honest agents to which nobody is tied after the last step.
@@ -101,11 +102,12 @@ def attack_of(run: StepReader, phase: int) -> Attack | None:
     last = run.step(run.last)
     honest = [agent["name"] for agent in last.state["agents"] if agent["name"] not in moments[-1].planted]
     tied = {other for _, other, _ in last.state["network"]["ties"]}
+    dose = max(len(moment.planted) for moment in moments)
     return Attack(
-        dose=max(len(moment.planted) for moment in moments),
+        dose=dose,
         start=start,
         detection=_until([_is_detected(moment) for moment in since]),
-        recovery=_until(_has_recovered(moments, start)),
+        recovery=_until(_has_recovered(moments, start)) if dose else None,
         honest_cooperation=_mean([act for each in final for name in each.acts for act in _honest(each, name)]),
         honest_payoff=_payoff(final, planted=False),
         honest_isolated=_mean([name not in tied for name in honest]),
