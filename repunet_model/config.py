@@ -242,7 +242,12 @@ class RunConfig(BaseModel):
         int | None,
         Ge(2),
         BeforeValidator(_whole),
-        Parameter("How many agents.", options=("-n", "--n-agents"), is_resolved=True, may_change=False),
+        Parameter(
+            "How many agents; by default all of the persona set, fewer are its first.",
+            options=("-n", "--n-agents"),
+            is_resolved=True,
+            may_change=False,
+        ),
     ] = None
     personas: Annotated[
         str,

@@ -110,7 +110,7 @@ def _software(manifest: Manifest) -> Iterator[str]:
     versions = manifest.data["versions"]
     commit = manifest.data.get("commit")
     yield (
-        f"The runs were made with RepuNet for Mesa {manifest.data['repunet']}"
+        f"It was made with RepuNet for Mesa {manifest.data['repunet']}"
         f"{f' (commit {commit[:12]})' if commit else ''} on Mesa {versions['mesa']} and Python {versions['python']}."
     )
 

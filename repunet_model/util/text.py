@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from repunet_model import extensions
 from repunet_model.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -187,8 +188,9 @@ def program() -> str:
 
 
 def command(words: str) -> str:
-    """Return a command line that a user can type."""
-    return f"{program()} {words}"
+    """Return a command line that a user can type, with the extension files that this process has loaded."""
+    files = "".join(f"--extension {quoted(Path(file))} " for file in extensions.loaded())
+    return f"{program()} {files}{words}"
 
 
 def to_install(extra: str) -> str:
