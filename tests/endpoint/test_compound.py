@@ -31,7 +31,7 @@ CONTRACTS = (test_games.TestPrisonersDilemma(), test_games.TestInvestment(), tes
 
 
 def compounds(contract: Any, **parameters: Any) -> list[Request[Any]]:
-    overheard: Overheard = contract.overheard(True, True, questions="fused", **parameters)
+    overheard: Overheard = contract.overheard(True, True, questions="fused", n_agents=20, **parameters)
     return [request for request in overheard.requests if isinstance(request.question, Compound)]
 
 

@@ -246,7 +246,8 @@ def test_stages_of_all_kinds_are_applied_where_they_stand(activation: str) -> No
 
     names = [stage.name for stage in in_order([Weather, Tax, Greeting, Farewell, Echo])]
     assert list(dict.fromkeys(names)) == [
-        *("turnover", "opening", "weather", "pairing", "greeting", "encounter", "farewell", "echo", "gossip", "tax")
+        *("turnover", "opening", "weather", "pairing", "greeting", "encounter", "observation"),
+        *("farewell", "echo", "gossip", "tax"),
     ]
     model = run(1, n_agents=4, activation=activation)
     assert model.manifest().stages == ["weather", "tax", "greeting", "farewell", "echo"]
@@ -287,7 +288,7 @@ def test_gossip_builds_on_what_a_stage_before_it_decided() -> None:
             SideStage,
             "gossip",
             "encounter",
-            "must be a name such as tax, other than encounter, gossip, opening, pairing",
+            "must be a name such as tax, other than encounter, gossip, observation, opening, pairing, turnover",
         ),
         (SideStage, "a tax", "encounter", "must be a name such as tax"),
         (SideStage, "tax", "", "after is ''; SideStage may follow encounter"),
