@@ -47,6 +47,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="this
 def small(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The small model, set up so that it neither loops nor takes long."""
     assert SMALL_MODEL is not None
+    monkeypatch.setenv("PYTHON_CPU_COUNT", "1")  # Threads of llama.cpp wait for each other on a busy machine.
     monkeypatch.setenv("LLM_MAX_TOKENS", "200")
     monkeypatch.setenv("LLM_TEMPERATURE", "0.7")
     monkeypatch.setenv("LLM_FREQUENCY_PENALTY", "1")
