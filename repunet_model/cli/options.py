@@ -16,7 +16,7 @@ from repunet_model.error_rates import ErrorRates
 from repunet_model.errors import ConfigurationError
 from repunet_model.mechanism import Mechanism
 from repunet_model.stability import StabilityRule
-from repunet_model.util.text import at_step, scenario, yes_or_no
+from repunet_model.util.text import assignment, at_step, scenario, yes_or_no
 
 if TYPE_CHECKING:
     from repunet_model.backends.endpoints import Environment
@@ -249,14 +249,6 @@ def by_name(field: str, given: list[str] | None) -> dict[str, str]:
             raise ConfigurationError(f"{flag} {option!r}: {name} is {by_name[name]} already")
         by_name[name] = value
     return by_name
-
-
-def assignment(option: str, text: str, form: str = "NAME=VALUE") -> tuple[str, str]:
-    """Parse the NAME=VALUE of an option; raise ConfigurationError if the text has another form."""
-    name, is_there, value = (part.strip() for part in text.partition("="))
-    if not (name and is_there and value):
-        raise ConfigurationError(f"{option} {text!r}: must read {form}")
-    return name, value
 
 
 def open_at_step(text: str, storage: Path, step: int | None = None) -> tuple[StepReader, int]:

@@ -18,7 +18,6 @@ from repunet_model.cli.options import (
     Steps,
     Storage,
     UntilStable,
-    assignment,
     by_name,
     config_options,
     environment,
@@ -41,7 +40,7 @@ from repunet_model.config import RunConfig, changeable
 from repunet_model.errors import ConfigurationError
 from repunet_model.stability import StabilityRule
 from repunet_model.util.screen import make_console, say, say_next
-from repunet_model.util.text import at_step, command, counted, quoted, to_go_on
+from repunet_model.util.text import assignment, at_step, command, counted, quoted, to_go_on
 
 if TYPE_CHECKING:
     from repunet_model.jobs.resume import Resumed

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repunet_model.cli.app import DATA, LOOK, app
-from repunet_model.cli.options import RunAtStep, Storage, assignment, open_at_step, parse_scenario, parse_yes_no
+from repunet_model.cli.options import RunAtStep, Storage, open_at_step, parse_scenario, parse_yes_no
 from repunet_model.errors import ConfigurationError
 from repunet_model.util.screen import make_console, say, say_next
-from repunet_model.util.text import command, counted, path_of, quoted, to_go_on
+from repunet_model.util.text import assignment, command, counted, path_of, quoted, to_go_on
 
 if TYPE_CHECKING:
     from repunet_model.storage import StepReader

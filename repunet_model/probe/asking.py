@@ -15,7 +15,7 @@ from repunet_model.probe.battery import Battery, Item
 from repunet_model.questions.base import Answer
 from repunet_model.storage.journal import Journal
 from repunet_model.util.causality import together
-from repunet_model.util.event_loop import BackgroundTask
+from repunet_model.util.event_loop import run_or_stop
 
 
 @dataclass(slots=True)
@@ -68,13 +68,7 @@ class Asking:
         Raises:
             BackendError: If the endpoint failed or the budget is used up; what was answered is kept.
         """
-        task = BackgroundTask[list[list[dict[str, Any]]]]()
-        task.start(self._all(done))
-        try:
-            return task.result()
-        except KeyboardInterrupt:
-            task.stop()
-            raise
+        return run_or_stop(self._all(done))
 
     async def _all(self, done: Callable[[], None]) -> list[list[dict[str, Any]]]:
         try:

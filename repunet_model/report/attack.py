@@ -15,7 +15,7 @@ from scipy import optimize
 
 from repunet_model.config import MODES
 from repunet_model.events import Event
-from repunet_model.report.drawing import MODE_LOOKS, tidy_axes
+from repunet_model.report.drawing import MODE_LOOKS, draw_estimates, tidy_axes
 from repunet_model.report.evidence import Evidence, Repetition, Run, varying, words_of
 from repunet_model.report.pictures import Picture
 from repunet_model.report.sections import Section, Table
@@ -248,12 +248,8 @@ def picture(found: Sequence[Curve]) -> Picture:
                 (dose, estimate(rates)) for dose in curve.doses if (rates := list(curve.cooperation(dose).values()))
             ]
             shift = (number - (len(own) - 1) / 2) * 0.06
-            at = [dose + shift for dose, _ in points]
-            means = [each.mean for _, each in points]
-            ax.plot(at, means, color=colour, linestyle=line, marker=marker, markersize=5, alpha=0.85, label=curve.label)
-            for place, (_, each) in zip(at, points, strict=True):
-                if each.low is not None and each.high is not None:
-                    ax.plot([place, place], [each.low, each.high], color=colour, linewidth=1.2)
+            looks: dict[str, Any] = {"linestyle": line, "marker": marker, "markersize": 5, "alpha": 0.85}
+            draw_estimates(ax, points, 1.2, shift=shift, color=colour, label=curve.label, **looks)
         tidy_axes(ax, steps=False, share=True)
         ax.set_title(title, fontsize=10)
         ax.set_xlabel("dose: planted agents")

@@ -15,7 +15,6 @@ from typing import Any
 
 import pandas as pd
 
-from repunet_model import games
 from repunet_model.report.blocks import LEAST_SEEDS, RESAMPLES, Share
 from repunet_model.report.contrasts import CONTRASTS, MEASURE
 from repunet_model.report.dimensions import factors, names_of, not_varied
@@ -24,6 +23,7 @@ from repunet_model.report.interactions import MOST_COLUMNS, Change, Interaction,
 from repunet_model.report.sections import Section, Table
 from repunet_model.report.statistics import METHOD, Estimate, paired, verdict
 from repunet_model.report.variance import Audit, Difference, Effects, Factor, audit, factors_of
+from repunet_model.results.stored_game import title_of
 from repunet_model.util.text import visible
 
 FINAL = "final cooperation"
@@ -197,7 +197,7 @@ def audits(evidence: Evidence) -> list[Audited]:
         names = names_of(runs)
         if not names:
             continue
-        title = games.find(game).title
+        title = title_of(game)
         rows = [row(run, names, rate) for run in runs if (rate := run.mean_of(MEASURE)) is not None]
         found.append(of_rows(title, FINAL, rows, names, runs, is_claim=False))
         found += claims_of_modes(title, panels, [name for name in names if name != "mode"])

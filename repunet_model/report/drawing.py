@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from repunet_model.report.statistics import Estimate
+
 BLUE, VERMILION, GREEN, ORANGE, GREY = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#666666"
 """Colours of Okabe and Ito's palette, which colour-blind people can distinguish."""
 
@@ -84,6 +86,17 @@ def draw_band(
         ax.fill_between(steps, centre - half, centre + half, color=line.get_color(), alpha=0.18, linewidth=0)
     elif len(steps) == 1:
         ax.plot(steps, centre, marker="o", color=line.get_color())
+
+
+def draw_estimates(
+    ax: Axes, points: Sequence[tuple[float, Estimate]], width: float, *, color: Any, shift: float = 0.0, **looks: Any
+) -> None:
+    """Draw means over values, joined by a line, each with its interval as a line of a width; `shift` moves all."""
+    places = [value + shift for value, _ in points]
+    ax.plot(places, [each.mean for _, each in points], color=color, **looks)
+    for place, (_, each) in zip(places, points, strict=True):
+        if each.low is not None and each.high is not None:
+            ax.plot([place, place], [each.low, each.high], color=color, linewidth=width)
 
 
 def mark_events(ax: Axes, events: Sequence[str]) -> None:

@@ -8,11 +8,11 @@ from numbers import Real
 
 from matplotlib.figure import Figure
 
-from repunet_model import games
 from repunet_model.config import MODES
-from repunet_model.report.drawing import MODE_LOOKS, mode_legend, tidy_axes
+from repunet_model.report.drawing import MODE_LOOKS, draw_estimates, mode_legend, tidy_axes
 from repunet_model.report.evidence import Evidence, Run, label_of, varying
 from repunet_model.report.statistics import Estimate, estimate
+from repunet_model.results.stored_game import title_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def responses(evidence: Evidence) -> list[Response]:
                     value = float(panel.all_runs[0].parameters[names[0]])
                     points.setdefault(mode, []).append((value, estimate(rates)))
         if points:
-            found.append(Response(games.find(game).title, names[0], points, runs))
+            found.append(Response(title_of(game), names[0], points, runs))
     return found
 
 
@@ -62,11 +62,7 @@ def figure_of(found: Sequence[Response]) -> Figure:
     for ax, response in zip(axes, found, strict=True):
         for mode, points in response.points.items():
             colour, line = MODE_LOOKS[mode]
-            values = [value for value, _ in points]
-            ax.plot(values, [each.mean for _, each in points], color=colour, linestyle=line, marker="o", markersize=4)
-            for value, each in points:
-                if each.low is not None and each.high is not None:
-                    ax.plot([value, value], [each.low, each.high], color=colour, linewidth=1.5)
+            draw_estimates(ax, points, 1.5, color=colour, linestyle=line, marker="o", markersize=4)
         tidy_axes(ax, steps=False, share=True)
         ax.set_title(response.title, fontsize=10)
         ax.set_xlabel(label_of(response.parameter))

@@ -7,7 +7,7 @@ others that are present are its honest agents. Everything is read from the store
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import fmean
 
 from repunet_model.events import Event
@@ -50,15 +50,8 @@ class Attack:
     rent: float | None
 
 
-MEASURES: Mapping[str, str] = {
-    "detection": "time to detection, in steps",
-    "recovery": "recovery time, in steps",
-    "honest_cooperation": "cooperation of honest agents",
-    "honest_payoff": "payoff of an honest agent in a step, in units",
-    "honest_isolated": "share of honest agents that are isolated",
-    "rent": "rent of a planted agent in a step, in units",
-}
-"""The measures of an attack, in words."""
+MEASURES = tuple(field.name for field in fields(Attack) if field.name not in ("dose", "start"))
+"""The names of the measures of an attack."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from repunet_model import games
 from repunet_model.report.audit import Audited, claims_table, of_rows, row
 from repunet_model.report.dimensions import names_of
 from repunet_model.report.evidence import Evidence, Panel
 from repunet_model.report.sections import Section
+from repunet_model.results.stored_game import title_of
 from repunet_model.study.claims import Claim
 from repunet_model.study.measuring import Measure
 
@@ -32,7 +32,7 @@ def audits(evidence: Evidence, asked: Sequence[Claim]) -> list[Audited]:
                 ]
                 outcome = f"{claim.text} {number} ({by})"
                 if rows:
-                    found.append(of_rows(games.find(game).title, outcome, rows, names, runs, is_claim=True))
+                    found.append(of_rows(title_of(game), outcome, rows, names, runs, is_claim=True))
     return found
 
 

@@ -101,3 +101,14 @@ def run[T](coroutine: Coroutine[Any, Any, T]) -> T:
     task = BackgroundTask[T]()
     task.start(coroutine)
     return task.result()
+
+
+def run_or_stop[T](coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine as `run` does; at an interrupt cancel it, wait until it has ended, and raise the interrupt."""
+    task = BackgroundTask[T]()
+    task.start(coroutine)
+    try:
+        return task.result()
+    except KeyboardInterrupt:
+        task.stop()
+        raise

@@ -69,6 +69,14 @@ def yes_or_no(text: str) -> bool:
     return answers[text.lower()]
 
 
+def assignment(option: str, text: str, form: str = "NAME=VALUE") -> tuple[str, str]:
+    """Parse the NAME=VALUE of an option; raise ConfigurationError if the text has another form."""
+    name, is_there, value = (part.strip() for part in text.partition("="))
+    if not (name and is_there and value):
+        raise ConfigurationError(f"{option} {text!r}: must read {form}")
+    return name, value
+
+
 def assignments(text: str, what: str) -> dict[str, str]:
     """Parse NAME=VALUE,...; raise ConfigurationError, which begins with `what`, for another form or a name twice."""
     found: dict[str, str] = {}

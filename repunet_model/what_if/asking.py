@@ -19,7 +19,8 @@ from repunet_model.questions.base import Answer
 from repunet_model.storage import Manifest
 from repunet_model.storage.journal import Journal
 from repunet_model.util.causality import together
-from repunet_model.util.event_loop import BackgroundTask
+from repunet_model.util.event_loop import run_or_stop
+from repunet_model.util.text import assignment
 from repunet_model.what_if.changes import Change, UnchangeableError, read_change
 from repunet_model.what_if.recorded import Recorded
 
@@ -115,9 +116,7 @@ def variants(
     example = questions[0].request
     given: dict[str, list[str]] = {}
     for text in settings:
-        name, is_there, values = (part.strip() for part in text.partition("="))
-        if not (name and is_there and values):
-            raise ConfigurationError(f"--set {text!r}: must read NAME=VALUE")
+        name, values = assignment("--set", text)
         if name in given:
             raise ConfigurationError(f"--set {text!r}: {name} is there twice; give several values by commas")
         given[name] = [value.strip() for value in values.split(",")]
@@ -176,13 +175,7 @@ class Asking:
         Raises:
             BackendError: If there is no reply at all.
         """
-        task = BackgroundTask[None]()
-        task.start(self._all(done))
-        try:
-            task.result()
-        except KeyboardInterrupt:
-            task.stop()
-            raise
+        run_or_stop(self._all(done))
 
     async def _all(self, done: Callable[[], None]) -> None:
         try:
