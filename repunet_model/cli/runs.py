@@ -65,25 +65,27 @@ def run(
     endpoints: EndpointFile = None,
 ) -> None:
     """Run one society and store every step. A replay takes what is not given from the run that it repeats."""
-    with quietly_imported():
-        from repunet_model.jobs.job import rule_for
-        from repunet_model.jobs.resume import resumed, start, start_from
+    from repunet_model.jobs.job import rule_for
+    from repunet_model.jobs.resume import resumed, start, start_from
 
-        limited = limits_of(limits, prices)
-        where = environment(reply_format, gguf, endpoints)
-        if source is None:
-            begun = start(config, storage, where)
-        else:
-            stored, step = open_at_step(source, storage)
-            if step:
+    limited = limits_of(limits, prices)
+    where = environment(reply_format, gguf, endpoints)
+    if source is None:
+        begun = start(config, storage, where)
+    else:
+        stored, step = open_at_step(source, storage)
+        if step:
+            with quietly_imported():
                 taken_up = resumed(
                     stored.folder.path, step, storage, config=config, name=sim_name, environment=where, limits=limited
                 )
-                return _go_on(taken_up, steps, until_stable, endpoints)
-            begun = start_from(stored, config, storage, where)
-        most = steps if is_given(context, "steps") else begun.replayed_steps or steps
-        rule = rule_for(until_stable, most, "--until-stable")
-        model = begun.make(begun.who(), limited, storage=storage, run_name=sim_name)
+            return _go_on(taken_up, steps, until_stable, endpoints)
+        begun = start_from(stored, config, storage, where)
+    most = steps if is_given(context, "steps") else begun.replayed_steps or steps
+    rule = rule_for(until_stable, most, "--until-stable")
+    who = begun.who()  # before Mesa is imported, since the process that sends requests takes as long to start
+    with quietly_imported():
+        model = begun.make(who, limited, storage=storage, run_name=sim_name)
     run_and_show(model, most, rule, endpoints)
     return None
 

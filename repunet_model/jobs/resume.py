@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from repunet_model import events, games, measures, populations, stages
 from repunet_model.backends.limits import Limits
@@ -18,7 +18,6 @@ from repunet_model.backends.setup import Respondents, check_endpoints, recorded,
 from repunet_model.config import OF_GAME, RunConfig, changeable, name_of, read_text, shown
 from repunet_model.errors import ConfigurationError
 from repunet_model.initial_network import InitialNetwork
-from repunet_model.model import RepuNetModel
 from repunet_model.personas import Population, validated
 from repunet_model.questions.prompt_sets import PromptSet
 from repunet_model.rng import Streams
@@ -26,6 +25,9 @@ from repunet_model.stages.turnover import plan
 from repunet_model.storage import Manifest, StepReader
 from repunet_model.storage.manifest import made_by
 from repunet_model.util.text import command, replayable
+
+if TYPE_CHECKING:
+    from repunet_model.model import RepuNetModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Start:
         self, who: Respondents, limits: Limits | None, storage: Path | None = None, run_name: str | None = None
     ) -> RepuNetModel:
         """Create the model, with backends from `who`; raise RepuNetError if it is invalid."""
+        from repunet_model.model import RepuNetModel
+
         return RepuNetModel(
             **self.config.keywords(),
             game_parameters=self.config.game_parameters,
@@ -194,6 +198,8 @@ def resumed(
         raise ConfigurationError(
             f"name {name!r} (--sim-name): the run goes on in place; to fork it, name an earlier step, or use fork"
         )
+    from repunet_model.model import RepuNetModel
+
     return Resumed(RepuNetModel.load(folder.path, backend=who, limits=limits), is_fork)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from repunet_model.stability import Stopped
 from repunet_model.storage import stopping
 from repunet_model.storage.folder import RunFolder
-from repunet_model.storage.journal import Journal, remove
+from repunet_model.storage.journal import Journal
 from repunet_model.storage.reader import Step
+from repunet_model.util import json_lines
 
 
 class Recorder:
@@ -27,13 +28,14 @@ class Recorder:
         self.journal = Journal()
         self.mailbox: Path | None = None
         self.folder: RunFolder | None = None
+        self._finalizer: weakref.finalize[..., Recorder] | None = None
 
     def keep_in(self, folder: RunFolder, step: int) -> None:
         """Store all further steps and replies in a folder whose last completed step is `step`."""
         self.folder = folder
         self.mailbox = folder.unread.resolve()  # The process that opens it may have another working directory.
         self.journal.open(folder.replies, step)
-        weakref.finalize(self, _let_go, folder, self.mailbox, close_mailbox=self._close_mailbox)
+        self._unlock_once()
 
     def begin(self, step: int) -> None:
         """Lock the run for a step and read replies left for it; raise StorageError if the run is in use or has it."""
@@ -41,6 +43,7 @@ class Recorder:
             return
         if self.folder.hold():
             self.journal.open(self.folder.replies, step - 1)
+            self._unlock_once()
         self.folder.check_next(step)
 
     def write(self, step: Step) -> None:
@@ -63,12 +66,21 @@ class Recorder:
         """Forget the replies of a completed step."""
         self.journal.clear()
         if self.mailbox is not None:
-            remove(self.mailbox)
+            json_lines.remove(self.mailbox)
 
     def close(self) -> None:
         """Unlock the run."""
-        if self.folder is not None and self.mailbox is not None:
-            _let_go(self.folder, self.mailbox, close_mailbox=self._close_mailbox)
+        if self._finalizer is not None:
+            self._finalizer()
+
+    def _unlock_once(self) -> None:
+        """Have the run unlocked by `close` or the end of the recorder, whichever comes first.
+
+        A second unlocking would close the mailbox of a model that has opened the run in the meantime.
+        """
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        self._finalizer = weakref.finalize(self, _let_go, self.folder, self.mailbox, close_mailbox=self._close_mailbox)
 
 
 def _let_go(folder: RunFolder, mailbox: Path, *, close_mailbox: Callable[[Path], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -347,3 +348,20 @@ def test_an_earlier_step_can_be_looked_at_but_not_gone_on_from(tmp_path: Path) -
         assert frames[0].equals(frames[1])
         with pytest.raises(StorageError, match="fork the run from step 2"):
             model.step()
+
+
+def test_a_closed_model_that_is_collected_leaves_the_run_to_the_one_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Path] = []
+    monkeypatch.setattr("repunet_model.model.close_mailbox", closed.append)
+    first = RepuNetModel(rng=1, n_agents=4, storage=str(tmp_path), run_name="it")
+    first.close()
+    with RepuNetModel.load(tmp_path / "it") as second:
+        second.step()
+        del first
+        gc.collect()
+        assert len(closed) == 1
+        second.close()
+        second.step()
+    assert len(closed) == 3

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from repunet_model.backends.base import Request
+from repunet_model.backends.sender.mailbox import discard, unread
 from repunet_model.backends.sender.transport import Destination, LostError, RefusedError
 from repunet_model.errors import StorageError
-from repunet_model.storage import journal
 
 _LOG = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Sender:
             if problem := await self._call(next(self._numbers), {"open": str(mailbox)}):
                 raise StorageError(f"{mailbox.parent} cannot be written: {problem}")
             if mailbox not in self._left:  # a concurrent call may have read it
-                self._left[mailbox] = journal.unread(mailbox)
+                self._left[mailbox] = unread(mailbox)
         return self._left[mailbox]
 
     def close(self, mailbox: Path) -> None:
@@ -88,7 +88,7 @@ class Sender:
         self._left.pop(mailbox, None)
         if settled := self._settled.pop(mailbox, None):
             with suppress(StorageError):  # they are then read again
-                journal.discard(mailbox, settled)
+                discard(mailbox, settled)
         self._say({"close": str(mailbox)})
 
     async def _call(self, number: int, message: dict[str, Any], body: str = "") -> str:
@@ -160,6 +160,10 @@ _STARTING = threading.Lock()
 
 class ProcessTransport:
     """The transport of runs, which sends requests by a separate process."""
+
+    def __init__(self) -> None:
+        """Start the process, unless it runs, since it takes a second to be ready."""
+        _sender()
 
     async def send(self, body: Mapping[str, Any], destination: Destination, request: Request[Any]) -> str:
         """Send a body once; see `Transport`."""

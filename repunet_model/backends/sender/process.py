@@ -3,7 +3,7 @@
 A request that was sent is paid for, so its reply must survive the asking process. The asking process writes messages
 to standard input, each a line of JSON, with the body of a request after a tab, and reads replies from standard output.
 When the input ends, the asking process has ended: the sender waits for pending replies, and writes all replies that
-were not dropped to the mailbox of the run (`journal.unread`).
+were not dropped to the mailbox of the run (`sender.mailbox`).
 
 Before the first request of a run, the sender locks the mailbox of the run. Only the sender holds the lock, so that the
 lock covers all pending requests and outlives the asking process. A mailbox is read only under the lock, and a sender
@@ -27,9 +27,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from repunet_model.backends.sender.transport import Destination
-from repunet_model.storage import journal
+from repunet_model.util import json_lines
 
 Message = dict[str, Any]
+
+_CLOSED = {"reason": "the run was closed", "may_have_arrived": False}
+"""What a request gets if another model of the same run closed its mailbox; it may be sent again."""
 
 
 class Mailbox:
@@ -54,7 +57,7 @@ class Mailbox:
         """Write the replies that were not dropped, and release the lock."""
         with suppress(OSError):  # a full disk or a deleted run cannot be reported
             if self.replies:
-                journal.append(self.path, self.replies.values(), repair=True)
+                json_lines.append(self.path, self.replies.values(), repair=True)
         self.lock.release()
 
 
@@ -97,7 +100,8 @@ class Sender:
         try:
             while not mailbox.lock.is_locked:
                 if not mailbox.is_open:
-                    raise OSError("it was closed")
+                    _say({"number": number, "lost": _CLOSED})
+                    return
                 mailbox.path.parent.stat()  # the lock would create the folder of a deleted run
                 try:
                     mailbox.lock.acquire()
@@ -114,7 +118,7 @@ class Sender:
         """Send a request and report its outcome."""
         number = message["number"]
         if mailbox is None and message["mailbox"] is not None:
-            _say({"number": number, "lost": {"reason": "the run was closed", "may_have_arrived": False}})
+            _say({"number": number, "lost": _CLOSED})
             return
         try:
             http = await asyncio.shield(self._http)
