@@ -27,7 +27,7 @@ from repunet_model.results.constructs import Check, own_checks
 from repunet_model.results.interview import Interviewed, interview, talking
 from repunet_model.storage import StepReader, run_names
 from repunet_model.util import event_loop
-from repunet_model.util.text import command, counted
+from repunet_model.util.text import PACKAGED_RUNS, counted
 from visualization import components, drawing, widgets
 from visualization.society import Core, Society, backends
 
@@ -35,8 +35,8 @@ STYLE = Path(__file__).parent / "style.css"
 
 TITLE = "RepuNet for Mesa"
 
-LIVE, STORED = "live", "stored"
-"""The two views, by the query of the page's address."""
+LIVE, STORED, EXAMPLE = "live", "stored", "example"
+"""The views, by the query of the page's address; `EXAMPLE` is also the name of the packaged run that it opens."""
 
 PLAY_INTERVAL = 250
 """Milliseconds between two steps of a live society that plays."""
@@ -56,11 +56,14 @@ def Page() -> None:
     """The page: a live society or stored runs, depending on its address."""
     opened = os.environ.get("REPUNET_PAGE_RUN", "")
     words = (solara.use_router().search or "").split("&")
+    if EXAMPLE in words:
+        opened = str(PACKAGED_RUNS / EXAMPLE)
     is_stored = STORED in words or (bool(opened) and LIVE not in words)
     solara.Title(TITLE)
     solara.Style(components.STYLE)
     solara.Style(STYLE)
     with solara.AppBar():
+        solara.Button("Run of a language model", href=f"/?{EXAMPLE}", target="_blank", text=True)
         label, view = ("Live society", LIVE) if is_stored else ("Stored runs", STORED)
         solara.Button(label, href=f"/?{view}", target="_blank", text=True)
     if is_stored:
@@ -191,8 +194,8 @@ def Spending(core: Core) -> None:
 def Stored(opened: str) -> None:
     """Stored runs: one with a step bar, and another beside it."""
     storage = Path(os.environ.get("REPUNET_STORAGE", "sim_storage"))
-    known = solara.use_memo(lambda: run_names(storage), [])
-    paths = {name: storage / name for name in known}
+    stored = solara.use_memo(lambda: {name: storage / name for name in run_names(storage)}, [])
+    paths = {**stored, **{name: PACKAGED_RUNS / name for name in run_names(PACKAGED_RUNS) if name not in stored}}
     if opened:
         here = (name for name, path in paths.items() if path.resolve() == Path(opened).resolve())
         paths = {next(here, opened): Path(opened), **paths}
@@ -200,10 +203,7 @@ def Stored(opened: str) -> None:
         solara.AppBarTitle(TITLE)
         solara.lab.ThemeToggle()
     with solara.Div(classes=["rn-page"]):
-        if paths:
-            Replay(paths)
-        else:
-            solara.Info(f"There is no run in {storage} yet: {command('run --sim-name first')}")
+        Replay(paths)
 
 
 @solara.component

@@ -350,7 +350,15 @@ def _endpoint(name: str, environment: Mapping[str, str]) -> Backend:
     if name in (known := Environment.of(environment)).endpoints:
         return _named(name, known)
     endpoint = Endpoint.from_environment(environment)
-    return connect(endpoint.of_model(name) if name else endpoint, environment)
+    try:
+        return connect(endpoint.of_model(name) if name else endpoint, environment)
+    except ConfigurationError as error:
+        if not (name and known.endpoints):
+            raise
+        raise ConfigurationError(
+            f"openai:{name}: the file of endpoints has {', '.join(known.endpoints)}, but no {name!r}, and it cannot be "
+            f"asked as a model either: {error}"
+        ) from None
 
 
 def _named(name: str, environment: Environment) -> OpenAIBackend:

@@ -285,6 +285,9 @@ class Retry(Wrapper):
 def _to_try(description: Mapping[str, Any]) -> str:
     """Return the advice to try the endpoint of a backend; none for a backend that has no name."""
     name = description.get("backend", "")
+    if "endpoint" in description:
+        tried = command(f"doctor --backend {label_of(description)} --endpoints FILE")
+        return f"; to try the endpoint: {tried}, where FILE has [endpoints.{description['endpoint']}]"
     backend = label_of(description) if name == "openai" else name
     return f"; to try the endpoint: {command(f'doctor --backend {backend}')}" if name else ""
 

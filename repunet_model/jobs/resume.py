@@ -162,6 +162,8 @@ def resumed(
     run = StepReader.open(path, step)
     folder, manifest = run.folder, run.manifest
     wanted = config or RunConfig()
+    if folder.is_last(run.last) and not wanted.model_fields_set:
+        folder.check_writable()
     if "events" in wanted.model_fields_set:
         wanted = wanted.changed({"events": _later_events(run, wanted.events)})
     planted = events.backends(wanted.events) if "events" in wanted.model_fields_set else None

@@ -14,10 +14,10 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache, cached_property
 from hashlib import sha256
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, Self
 
@@ -215,7 +215,7 @@ def _checked(layers: tuple[Layer, ...]) -> PromptSet:
     if all(layer.name in packaged_names() for layer in layers):
         return of_packaged(*(layer.name for layer in layers))
     chosen = PromptSet(layers)
-    for problem in problems(chosen):
+    for problem in chain(problems(chosen), _undefined(chosen)):
         raise ConfigurationError(f"prompts {problem}")
     return chosen
 
@@ -326,6 +326,21 @@ def problems(chosen: PromptSet) -> list[str]:
             if name not in known
         ]
     return found
+
+
+def _undefined(chosen: PromptSet) -> Iterator[str]:
+    """Yield the names in a set that no template of `neutral` reads and no question has, which rendering would refuse.
+
+    All templates of the set must be valid.
+    """
+    known = frozenset(
+        each.name for question in _subclasses(Question) if is_dataclass(question) for each in fields(question)
+    )
+    known = known.union(*map(variables_of, packaged(NEUTRAL).templates.values()))
+    for layer in chosen.layers:
+        for name, source in layer.templates.items():
+            for unknown in sorted(variables_of(source) - known):
+                yield f"{layer.name}/{name}: {unknown!r} is undefined: no question shows it"
 
 
 def _wrong_in_table(text: str) -> Iterator[str]:

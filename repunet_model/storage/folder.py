@@ -42,7 +42,7 @@ from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.storage.manifest import READ_FORMATS, Manifest
 from repunet_model.storage.schema import Row
 from repunet_model.util import files
-from repunet_model.util.text import check_name, command, quoted
+from repunet_model.util.text import PACKAGED_RUNS, check_name, command, quoted
 
 _MANIFEST = "manifest.json"
 _HASH = "manifest.sha256"
@@ -337,10 +337,12 @@ class RunFolder:
             Whether the lock is new, so that other processes may have written to the run before.
 
         Raises:
-            StorageError: If another process holds the lock, or the folder cannot be written.
+            StorageError: If the run came with this package, another process holds the lock, or the folder cannot be
+                written.
         """
         if self._holds:
             return False
+        self.check_writable()
         self.check_there()
         with files.reporting(f"{self.path} cannot be written"):
             try:
@@ -355,6 +357,18 @@ class RunFolder:
         if self._holds:
             self._holds = False
             self._lock.release()
+
+    def check_writable(self) -> None:
+        """Raise an error if the run is one that came with this package.
+
+        Raises:
+            StorageError: If it is.
+        """
+        if self.path.parent == PACKAGED_RUNS:
+            raise StorageError(
+                f"{self.path.name} came with this package and stays as it is: go on with a fork, as in "
+                f"{command(f'fork {self.path.name} --set backend=rules --sim-name mine')}"
+            )
 
     def check_there(self) -> None:
         """Raise an error if the run's folder was deleted.

@@ -144,9 +144,19 @@ def check_name(name: str) -> str:
     return name
 
 
+PACKAGED_RUNS = Path(__file__).parent.parent / "packaged_runs"
+"""The folder of runs that come with this package, by name; they are only read."""
+
+
 def path_of(run_folder: str, storage: Path) -> Path:
-    """Return a run's folder from its name or path; raise ConfigurationError for names such as ".."."""
-    return Path(run_folder) if "/" in _slashed(run_folder) else storage / check_name(run_folder)
+    """Return a run's folder from its name or path; raise ConfigurationError for names such as "..".
+
+    A name that the storage lacks may be that of a packaged run.
+    """
+    if "/" in _slashed(run_folder):
+        return Path(run_folder)
+    path, packaged = storage / check_name(run_folder), PACKAGED_RUNS / run_folder
+    return packaged if packaged.is_dir() and not path.exists() else path
 
 
 def at_step(text: str, storage: Path) -> tuple[Path, int | None]:
@@ -171,7 +181,9 @@ def replayable(backend: str, storage: Path) -> str:
 
 
 def quoted(path: Path) -> str:
-    """Quote a path for a shell, with a leading "./" where it would read as the name of a run."""
+    """Quote a path for a shell, with a leading "./" where it would read as the name of a run; a packaged run's name."""
+    if path.parent == PACKAGED_RUNS:
+        return path.name
     text = f".{os.sep}{path}" if len(path.parts) == 1 else str(path)
     if os.name == "nt":
         return text if re.fullmatch(r"[\w.:\\-]+", text) else f'"{text}"'

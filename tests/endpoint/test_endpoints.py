@@ -113,7 +113,10 @@ def test_each_request_reaches_its_endpoint_and_one_that_is_down_stops_the_run_un
     line = capsys.readouterr().err.splitlines()[-1]
     assert f"the endpoint 'large' at {large.url}, model great-1: HTTP 503, down for repairs" in line
     assert "gave up after 6 attempts; to try the endpoint: " in line
-    assert "doctor --backend openai:large; the run is whole up to step" in line
+    assert (
+        "doctor --backend openai:large --endpoints FILE, where FILE has [endpoints.large]; the run is whole up to step"
+        in line
+    )
     done = len(list(Path("sim_storage/it").glob("step_*"))) - 1
     words = shlex.split(line.rpartition("go on with: ")[2])
     words = words[words.index("resume") :]
@@ -329,6 +332,12 @@ def test_one_budget_covers_all_endpoints(monkeypatch: pytest.MonkeyPatch) -> Non
     assert usd["openai:large"] > 0
     assert sum(usd.values()) == pytest.approx(limits.purse.spent_usd)
     assert sum(usd.values()) <= 0.8
+
+
+def test_a_mistyped_name_is_answered_with_those_of_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    write(tables("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1"))
+    assert main(["run", "--backend", "openai:lareg", "--endpoints", "endpoints.toml"]) == 2
+    assert "openai:lareg: the file of endpoints has small, large, but no 'lareg'" in capsys.readouterr().err
 
 
 def test_the_doctor_tries_a_named_endpoint(elsewhere: Endpoint, capsys: pytest.CaptureFixture[str]) -> None:

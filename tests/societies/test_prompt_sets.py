@@ -283,11 +283,20 @@ def test_the_check_names_gaps_leaks_and_variables_that_are_not_read(
 def test_a_run_with_a_template_that_cannot_be_rendered_ends_with_one_line(
     mine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (mine / "prisoners_dilemma_account.j2").write_text("You {{ own.weather }}.\n")
+    assert main(["run", "--prompts", "mine", "--steps", "1", "--sim-name", "it"]) == 2
+    told = capsys.readouterr().err
+    assert "prompts mine: prisoners_dilemma_account.j2: " in told
+    assert "has no attribute 'weather'" in told
+    assert "Traceback" not in told
+
+
+def test_an_undefined_name_is_refused_before_the_run(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (mine / "prisoners_dilemma_account.j2").write_text("You {{ did }}.\n")
     assert main(["run", "--prompts", "mine", "--steps", "1", "--sim-name", "it"]) == 2
     told = capsys.readouterr().err
-    assert "prompts mine: prisoners_dilemma_account.j2: 'did' is undefined" in told
-    assert "Traceback" not in told
+    assert "error: prompts mine/prisoners_dilemma_account.j2: 'did' is undefined: no question shows it" in told
+    assert not Path("sim_storage/it").exists()
 
 
 def test_a_template_is_rendered_in_a_sandbox(mine: Path) -> None:
