@@ -35,9 +35,12 @@ def check(
     for damage in damages:
         say(damage)
     if damages:
-        go_on = f"to go on from a whole step N: {command('resume')} {quoted(folder.path)}/step_N"
-        if any(folder.damages(0)):
-            go_on = "it cannot be gone on with, since every step rests on the manifest and on step 0"
+        whole = folder.last_whole()
+        go_on = (
+            "it cannot be gone on with, since every step rests on the manifest and on step 0"
+            if whole is None
+            else f"to go on from the last whole step: {command(f'resume {quoted(folder.path)}/step_{whole}')}"
+        )
         say(f"{counted(len(damages), 'problem')}; {go_on}")
         raise typer.Exit(1)
     found = stopping.noted(folder)

@@ -32,6 +32,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -264,7 +265,7 @@ class RunFolder:
             StorageError: If it is missing or altered.
         """
         file = f"{name}.json"
-        return files.parsed(self._verified(step, file), self.path / f"step_{step}" / file)
+        return files.parsed(self._read(step, file), self.path / f"step_{step}" / file)
 
     def table(self, step: int, name: str) -> list[Row]:
         """Read the rows of a JSON-lines file of a step; none if the step never had the file.
@@ -275,7 +276,7 @@ class RunFolder:
         file = f"{name}.jsonl"
         if file not in self._step_manifest(step)["files"]:
             return []
-        lines = self._verified(step, file).split(b"\n")[:-1]
+        lines = self._read(step, file).split(b"\n")[:-1]
         rows = files.parsed(b"[" + b",".join(lines) + b"]", self.path / f"step_{step}" / file)
         assert isinstance(rows, list)
         return rows
@@ -292,21 +293,33 @@ class RunFolder:
             if not (self.path / f"step_{step}").is_dir():
                 yield f"{self.path} is damaged: step {step} is missing"
                 return
+            yield from self._damages_of(step)
+
+    def last_whole(self) -> int | None:
+        """Return the last step that is whole, as are all before it; None if step 0 or the manifest is damaged."""
+        if any(self.damages(0)):
+            return None
+        found = self._found()
+        whole = takewhile(lambda step: step in found and not any(self._damages_of(step)), range(1, max(found) + 1))
+        return max(whole, default=0)
+
+    def _damages_of(self, step: int) -> Iterator[str]:
+        """Yield one line for each missing, altered or foreign file of a step."""
+        try:
+            self.check_chain(step, step)
+            files = [*self._step_manifest(step)["files"], *self._usage_hashes(step)]
+        except StorageError as error:
+            yield str(error)
+            return
+        for file in files:
             try:
-                self.check_chain(step, step)
-                files = [*self._step_manifest(step)["files"], *self._usage_hashes(step)]
+                self._verified(step, file)
             except StorageError as error:
                 yield str(error)
-                continue
-            for file in files:
-                try:
-                    self._verified(step, file)
-                except StorageError as error:
-                    yield str(error)
-            known = {*files, _MANIFEST, _USAGE_MANIFEST}
-            for path in sorted(_entries(self.path / f"step_{step}")):
-                if path.name not in known:
-                    yield f"{path} does not belong to the step"
+        known = {*files, _MANIFEST, _USAGE_MANIFEST}
+        for path in sorted(_entries(self.path / f"step_{step}")):
+            if path.name not in known:
+                yield f"{path} does not belong to the step"
 
     def check_chain(self, first: int, last: int) -> None:
         """Check that steps follow each other and belong to the manifest of the run or of its parent.
@@ -461,14 +474,18 @@ class RunFolder:
             raise StorageError(f"{path} is damaged: not the hashes of files")
         return hashes
 
-    def _verified(self, step: int, file: str) -> bytes:
+    def _read(self, step: int, file: str) -> bytes:
+        """Return the content of a step's file; the error of an altered one points to `check`."""
+        check = command(f"check {quoted(self.path)}")
+        return self._verified(step, file, f"; steps before it may be whole: see `{check}`")
+
+    def _verified(self, step: int, file: str, otherwise: str = "") -> bytes:
         """Return the content of a step's file, after comparing it with its hash."""
         path = self.path / f"step_{step}" / file
         hashes = self._usage_hashes(step) if file.startswith("usage") else self._step_manifest(step)["files"]
         content = files.content(path)
         if hashes.get(file) != _hash(content):
-            check = command(f"check {quoted(self.path)}")
-            raise _altered(path, content, f"; steps before it may be whole: see `{check}`")
+            raise _altered(path, content, otherwise)
         return content
 
 

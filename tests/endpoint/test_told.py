@@ -123,9 +123,9 @@ def test_damage_is_listed_with_the_way_to_go_on(run: Path, capsys: pytest.Captur
     capsys.readouterr()
     assert main(["check", "demo"]) == 1
     first, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("sim_storage/demo/step_1/state.json is not what was written")
-    assert last.startswith("1 problem; to go on from a whole step N: ")
-    assert last.endswith(" resume sim_storage/demo/step_N")
+    assert first == "sim_storage/demo/step_1/state.json is not what was written"
+    assert last.startswith("1 problem; to go on from the last whole step: ")
+    assert last.endswith(" resume sim_storage/demo/step_0")
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,8 @@ def test_steps_before_a_missing_one_can_be_used(folder: Path, made: Path, capsys
     assert main(["check", "it", *storage]) == 1
     shown = capsys.readouterr().out
     assert "step 3 is missing" in shown
-    assert "1 problem; to go on from a whole step N" in shown
+    assert "1 problem; to go on from the last whole step: " in shown
+    assert shown.rstrip().endswith("/step_2")
     assert main(["show", "it/step_2", *storage]) == 0
     assert main(["resume", "it/step_2", "--steps", "2", "--sim-name", "on", *storage]) == 0
     for step in ("step_3", "step_4"):
