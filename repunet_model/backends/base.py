@@ -167,7 +167,7 @@ class Request[A: Answer]:
         prompts: The prompts of the run.
         answered_by: The description of the backend.
         order: The order of the options by field; None draws it from the digest.
-        corrections: Earlier replies that did not fit and that the model is shown.
+        correction: The last reply, if it did not fit, and why; the model is shown it, but no earlier one.
         attempt: The number of the requested reply, from 0.
         room: The longest reply in tokens; None for the backend's `max_tokens`.
         usage: The cost so far; backends and wrappers add to it.
@@ -186,7 +186,7 @@ class Request[A: Answer]:
     prompts: Prompts
     answered_by: Mapping[str, Any]
     order: Options | None = None
-    corrections: tuple[Correction, ...] = ()
+    correction: Correction | None = None
     attempt: int = 0
     room: int | None = None
     usage: Usage = field(default_factory=Usage)
@@ -230,21 +230,21 @@ class Request[A: Answer]:
         return self.prompts.user(self.question, self.persona, self.learned, self.shown)
 
     def messages(self) -> list[dict[str, str]]:
-        """Return the prompt as chat messages, with all corrections.
+        """Return the prompt as chat messages, with the correction if there is one.
 
-        A correction repeats the schema, for endpoints that do not enforce it.
+        It repeats the schema, for endpoints that do not enforce it.
         """
         messages = [
             {"role": "system", "content": self.prompts.system},
             {"role": "user", "content": self.prompt},
         ]
-        for correction in self.corrections:
-            messages.append({"role": "assistant", "content": without_marks(correction.text) or "(nothing)"})
+        if self.correction is not None:
+            messages.append({"role": "assistant", "content": without_marks(self.correction.text) or "(nothing)"})
             messages.append(
                 {
                     "role": "user",
-                    "content": f"That reply does not fit: {correction.problem}. Answer the question again, with JSON "
-                    f"of this schema: {self.schema_text}",
+                    "content": f"That reply does not fit: {self.correction.problem}. Answer the question again, with "
+                    f"JSON of this schema: {self.schema_text}",
                 }
             )
         return messages
@@ -265,20 +265,20 @@ class Request[A: Answer]:
         """Return the request for a part of a compound question; `digest` seeds the draws of the part."""
         where = self.coordinates._replace(question=ask.question.name, about=ask.about, source=ask.source)
         return replace(
-            self, coordinates=where, question=ask.question, digest=digest, usage=Usage(), corrections=(), attempt=0
+            self, coordinates=where, question=ask.question, digest=digest, usage=Usage(), correction=None, attempt=0
         )
 
     def corrected(self, correction: Correction) -> Self:
-        """Return the next attempt, with another correction."""
-        return replace(self, corrections=(*self.corrections, correction), attempt=self.attempt + 1)
+        """Return the next attempt, with a correction in place of an earlier one."""
+        return replace(self, correction=correction, attempt=self.attempt + 1)
 
     def in_room(self, room: int) -> Self:
         """Return the next attempt, with another limit on the tokens of the reply."""
         return replace(self, room=room, attempt=self.attempt + 1)
 
     def anew(self) -> Self:
-        """Return the next attempt, without corrections."""
-        return replace(self, corrections=(), attempt=self.attempt + 1)
+        """Return the next attempt, without a correction."""
+        return replace(self, correction=None, attempt=self.attempt + 1)
 
 
 _TEMPLATE_TOKENS = 32

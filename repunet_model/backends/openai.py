@@ -216,6 +216,14 @@ class OpenAIBackend:
                     f"{self._place}: the reply was cut off at {limit:,} tokens{thought} before the answer began; let "
                     f"the model think less, or set {self._endpoint.setting('most_tokens')} above {most} and go on"
                 )
+            tokens = said.counted
+            if tokens is not None and tokens.completion < limit / 2 and tokens.prompt + tokens.completion >= limit:
+                raise InvalidReplyError(
+                    "",
+                    "the reply was cut off because it was too long; begin anew, and keep every text short",
+                    f"the model's context was full with {tokens.prompt:,} tokens of the prompt and "
+                    f"{tokens.completion:,} of the reply: have it serve more, or ask one question a call (--questions)",
+                )
             raise InvalidReplyError(
                 "",
                 "the reply was cut off because it was too long; begin anew, and keep every text short",

@@ -299,7 +299,7 @@ class Reask(Wrapper):
     a higher limit; after an answer, all later requests use this limit.
 
     If all replies of a round of attempts came from the journal and none was valid (a failed run is resumed), a new
-    round begins, without the corrections of the last one.
+    round begins, without the correction of the last one.
     """
 
     def __init__(self, inner: Backend, reasks: int = 3) -> None:

@@ -200,6 +200,15 @@ def test_usage_counts_failures_and_re_asks_by_question(
     assert any(line.split()[:1] == ["choose_move"] and line.split()[2] == str(wrong) for line in table.splitlines())
 
 
+def test_a_reply_that_the_context_cut_off_is_not_blamed_on_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut: dict[str, Any] = {"finish_reason": "length", "prompt_tokens": 3974, "completion_tokens": 122}
+    with endpoint(fault=lambda number, body: completion("{", **cut)) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        with pytest.raises(RepuNetError, match="context was full with 3,974 tokens of the prompt and 122 of the reply"):
+            run(1, n_agents=2)
+    assert max(len(body["messages"]) for body in running.requests) == 4  # only the last wrong reply is shown again
+
+
 def test_a_reply_that_is_always_cut_off_says_which_setting_to_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLM_MAX_TOKENS", "7")
     cut = '{"reason": "' + "x" * 5000
