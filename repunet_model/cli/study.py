@@ -75,7 +75,17 @@ def study(
             "only scenario and mode vary, else none.",
         ),
     ] = None,
-    name: Annotated[str, typer.Option(metavar="NAME", help="Name of its sweeps: NAME and NAME-screening.")] = "study",
+    attack: Annotated[
+        str,
+        typer.Option(
+            metavar="BACKEND",
+            help="Attack the rules as well: from a third of the steps on, 0 to 50 % of the agents are, for example, "
+            "always_defect.",
+        ),
+    ] = "",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of its sweeps: NAME, NAME-screening and NAME-attack.")
+    ] = "study",
     plan: Annotated[
         Path | None,
         typer.Option(
@@ -130,6 +140,7 @@ def study(
         raise ConfigurationError(f"--results {str(results)!r}: name a file that ends in .md")
     with quietly_imported():
         from repunet_model.backends.prices import Prices
+        from repunet_model.report.attack import curves
         from repunet_model.report.evidence import read
         from repunet_model.study import auditing, following, screening, writing
         from repunet_model.study.claims import asked, load
@@ -149,6 +160,7 @@ def study(
             trajectories,
             design,
             points,
+            attack,
         )
     else:
         given = {option: value for option, value in limits.items() if is_given(context, option)}
@@ -156,12 +168,12 @@ def study(
     if plan is not None:
         return _write_plan(plan, wanted, storage, table, where.without_keys())
     others = read(found) if (found := stored_runs(runs or (), storage)[0]) else None
-    prepared = [running.prepare(each, storage, table, where) for each in wanted.sweeps()]
-    say_caveats(prepared[0])
-    say_design(prepared[0], table)
+    prepared = {part: running.prepare(each, storage, table, where) for part, each in wanted.sweeps().items()}
+    say_caveats(prepared["runs"])
+    say_design(prepared["runs"], table)
     before = begin(wanted, followed, storage)
-    gathered = []
-    for each in prepared:
+    gathered = {}
+    for part, each in prepared.items():
         folder, rows, incomplete = running.complete(each, watch, workers=workers, scheduler=scheduler)
         say_what_was_not_taken(rows)
         if incomplete:
@@ -169,12 +181,16 @@ def study(
             left = f"not whole in {folder.path}: {counted(len(incomplete), 'run')}"
             say(f"The study goes on with the same command; {left}.")
             exit_unless_done(incomplete)
-        gathered.append((folder, rows))
-    evidence = read(gathered[0][0].whole_runs())
+        gathered[part] = (folder, rows)
+    evidence = read(gathered["runs"][0].whole_runs())
     answers = following.answers(evidence, asked(), followed, before)
-    screened = [each for _, rows in gathered[1:] for each in screening.screened(rows, evidence, wanted.trajectories)]
+    screened, attacked = [], []
+    if "screening" in gathered:
+        screened = screening.screened(gathered["screening"][1], evidence, wanted.trajectories)
+    if "attack" in gathered:
+        attacked = curves(read(gathered["attack"][0].whole_runs()))
     audited = auditing.audits(evidence, answers.asked)
-    result = writing.Results(evidence, answers, screened, others)
+    result = writing.Results(evidence, answers, screened, others, attacked)
     sections = page.write(
         evidence,
         out,
@@ -188,7 +204,7 @@ def study(
         say(line)
     say(f"Results: {results}")
     say(f"Report:  {out / 'index.html'}")
-    say(f"Runs:    {gathered[0][0].path}")
+    say(f"Runs:    {gathered['runs'][0].path}")
     return None
 
 

@@ -31,7 +31,7 @@ from repunet_model.errors import ConfigurationError
 from repunet_model.jobs.job import LimitsTable, Section, Steps, parsed
 from repunet_model.results.sentiment import classifier
 from repunet_model.storage.manifest import SHOWN_DIGITS, made_by
-from repunet_model.study import claims, reference, screening
+from repunet_model.study import attacking, claims, reference, screening
 from repunet_model.study.claims import Claim
 from repunet_model.sweep.design import Kind
 from repunet_model.sweep.folder import SweepFolder
@@ -46,7 +46,7 @@ ESTIMATED_STEPS = 10
 """The largest number of steps that an estimate runs; costs of longer runs are scaled."""
 
 _TOGETHER = ("game", "reputation", "gossip")
-"""Parameters that may have several values in a study that is screened."""
+"""Parameters that may have several values in a study that is screened or attacked."""
 
 APART = ("scenario", "reputation", "gossip")
 """Parameters that are combined with every cell of a design, by their names in grids, since claims compare modes."""
@@ -62,6 +62,7 @@ class Study:
         grid: The grid with all values.
         design: The design of the sweep; None for every combination. Each of its cells has every scenario and mode.
         points: The number of points of a Latin hypercube; None for the default.
+        attack: The backend of the planted agents of its attack; empty for none.
     """
 
     sweep: Sweep
@@ -69,6 +70,7 @@ class Study:
     grid: Grid
     design: Kind | None = None
     points: int | None = None
+    attack: str = ""
 
     @classmethod
     def of_values(
@@ -78,6 +80,7 @@ class Study:
         starts: int | None,
         design: Kind | None = None,
         points: int | None = None,
+        attack: str = "",
     ) -> Self:
         """Describe a study: the paper's scenarios in all modes, unless `values` say otherwise.
 
@@ -88,9 +91,11 @@ class Study:
                 and mode varies, else for none.
             design: The design of the sweep.
             points: The number of points of its Latin hypercube.
+            attack: The backend of the planted agents of its attack; empty for none.
 
         Raises:
-            ConfigurationError: If a value is invalid, there are fewer than two seeds, or it cannot be screened.
+            ConfigurationError: If a value is invalid, there are fewer than two seeds, or it cannot be screened or
+                attacked.
         """
         every = {"scenario": list(reference.SCENARIOS), "reputation": [True, False], "gossip": [True, False]}
         grid = {**every, **values}
@@ -102,11 +107,18 @@ class Study:
             raise ConfigurationError(f"--trajectories {starts}: {problem}; leave the option out")
         if starts == 1:
             raise ConfigurationError("--trajectories 1: name at least two, or 0 for no screening")
-        return cls(wanted, (0 if problem else 6) if starts is None else starts, whole, design, points)
+        if attack and (problem := _not_attacked(whole)):
+            raise ConfigurationError(f"--attack {attack}: {problem}; leave the option out")
+        return cls(wanted, (0 if problem else 6) if starts is None else starts, whole, design, points, attack)
 
-    def sweeps(self) -> list[Sweep]:
-        """Return the sweep of its runs, and that of its screening if it has one."""
-        return [self.sweep, *([screening.sweep(self.sweep, self.trajectories)] if self.trajectories else ())]
+    def sweeps(self) -> dict[str, Sweep]:
+        """Return its sweeps by part: that of its runs, first, and those of its screening and its attack."""
+        parts = {"runs": self.sweep}
+        if self.trajectories:
+            parts["screening"] = screening.sweep(self.sweep, self.trajectories)
+        if self.attack:
+            parts["attack"] = attacking.sweep(self.sweep, self.attack)
+        return parts
 
     def changed(self, more_seeds: str, limits: Mapping[str, Any]) -> Study:
         """Return the study with further seeds, and with other limits; raise ConfigurationError if one is invalid."""
@@ -124,21 +136,32 @@ class Study:
             "trajectories": self.trajectories,
             "limits": self.sweep.limits.model_dump(),
             "grid": self.grid.stored(),
+            **({"attack": self.attack} if self.attack else {}),
             **({"design": self.design, "points": self.points} if self.sweep.notes else {}),
         }
 
 
 def _not_screened(grid: Grid) -> str:
     """Return why a study cannot be screened, empty if it can."""
-    if grid.backends() != ["rules"]:
-        return "the screening varies the parameters of the backend rules, with which these runs have nothing to do"
-    varied = {**grid.values, **grid.game}
-    several = [name for name, values in varied.items() if len(values) > 1 and name not in _TOGETHER]
-    if several:
-        return f"the screening needs one value of {several[0]}"
+    if problem := _not_offline(grid, "the screening"):
+        return problem
     if not all(mode.reputation in grid.values["reputation"] and mode.gossip in grid.values["gossip"] for mode in _ENDS):
         return "the screening needs runs with reputation and gossip and with neither"
     return ""
+
+
+def _not_attacked(grid: Grid) -> str:
+    """Return why a study cannot be attacked, empty if it can."""
+    return "its runs have events of their own" if any(grid.values["events"]) else _not_offline(grid, "the attack")
+
+
+def _not_offline(grid: Grid, part: str) -> str:
+    """Return why a part of a study that is by the rules alone cannot be run, empty if it can."""
+    if grid.backends() != ["rules"]:
+        return f"{part} is by the rules (--backend rules), and these runs are not"
+    varied = {**grid.values, **grid.game}
+    several = [name for name, values in varied.items() if len(values) > 1 and name not in _TOGETHER]
+    return f"{part} needs one value of {several[0]}" if several else ""
 
 
 _ENDS = (MODES[FULL], MODES[NEITHER])
@@ -156,6 +179,7 @@ class _Stored(Section):
     grid: dict[str, Any]
     design: Kind | None = None
     points: int | None = None
+    attack: str = ""
 
 
 @dataclass(frozen=True)
@@ -238,7 +262,7 @@ class Plan:
         sweep = Sweep(
             stored.name, stored.steps, stored.seeds, grids, stored.limits, until_stable=stored.until_stable, notes=notes
         )
-        return Study(sweep, stored.trajectories, grid, stored.design, stored.points)
+        return Study(sweep, stored.trajectories, grid, stored.design, stored.points, stored.attack)
 
     def text(self) -> bytes:
         """Return the content of its file."""

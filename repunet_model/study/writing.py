@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from repunet_model.errors import StorageError
+from repunet_model.report import attack
 from repunet_model.report.evidence import Evidence
 from repunet_model.report.page import contrast_table, final_table, lead
 from repunet_model.report.pictures import Picture
@@ -20,7 +21,7 @@ from repunet_model.study.following import Answers
 from repunet_model.study.screening import Screened
 from repunet_model.util import files
 
-SHOWN = ("cooperation", "reference", "contrasts", "isolation", "gossip", "others", "screening")
+SHOWN = ("cooperation", "reference", "contrasts", "isolation", "gossip", "others", "screening", "attack")
 """The pictures of the report that the page shows as well, where there are any."""
 
 
@@ -40,12 +41,14 @@ class Results:
         answers: The findings.
         screened: The screening of the rules, by scenario; none without one.
         others: Other runs of which the same is asked; None for none.
+        attacked: The curves of its attack; none without one.
     """
 
     evidence: Evidence
     answers: Answers
     screened: Sequence[Screened] = ()
     others: Evidence | None = None
+    attacked: Sequence[attack.Curve] = ()
 
     def sections(self) -> list[tuple[Section, Picture]]:
         """Return the last sections of the report, each with its picture."""
@@ -54,6 +57,8 @@ class Results:
             found.append((self._of_others(self.others), reference.picture(self.others, "others", "Other runs")))
         if self.screened:
             found.append((screening.section(self.screened), screening.picture(self.screened)))
+        if self.attacked:
+            found.append((attack.section(self.attacked), attack.picture(self.attacked)))
         return found
 
     def _of_others(self, others: Evidence) -> Section:
@@ -72,11 +77,18 @@ class Results:
 
     def statistics(self) -> dict[str, Any]:
         """Return the findings as entries of report.json."""
-        return {"plan": self.answers.plan, "findings": [finding.described() for finding in self.answers.planned]} | {
-            name: [finding.described() for finding in found]
-            for name, found in (("later", self.answers.later), ("with_more_seeds", self.answers.with_more_seeds))
-            if found
+        parts = {
+            "findings": self.answers.planned,
+            "later": self.answers.later,
+            "with_more_seeds": self.answers.with_more_seeds,
         }
+        described = {
+            name: [finding.described() for finding in found]
+            for name, found in parts.items()
+            if found or name == "findings"
+        }
+        attacks = {"attacks": attack.described(self.attacked)} if self.attacked else {}
+        return {"plan": self.answers.plan, **described, **attacks}
 
     def write(self, path: Path, command: str, report: Path, sections: Sequence[Section]) -> None:
         """Write the page, with pictures of the report in a folder beside it.

@@ -173,7 +173,7 @@ def test_a_plan_that_cannot_be_followed_is_one_clear_line(
     assert "was changed after it was written" in complaint(["study", "--follow", "changed.json"], capsys)
     Path("list.json").write_text("[]")
     assert "list.json is no plan" in complaint(["study", "--follow", "list.json"], capsys)
-    assert "the screening varies" in complaint(["study", *TINY, "--trajectories", "4"], capsys)
+    assert "the screening is by the rules" in complaint(["study", *TINY, "--trajectories", "4"], capsys)
     assert "no Python file" in complaint(["study", "--claims", "none.py"], capsys)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from repunet_model.cli import main
-from repunet_model.config import FULL, NEITHER
+from repunet_model.config import FULL, MODES, NEITHER
 from repunet_model.report.evidence import messages_of, read
 from repunet_model.results import sentiment
 from repunet_model.storage import StepReader
@@ -29,6 +29,23 @@ def rows_of(text: str, question: str) -> list[list[str]]:
     """Return the rows of a question in the table of answers, as cells."""
     found = re.findall(rf"^\| {re.escape(question)} \|.*$", text, re.MULTILINE)
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in found]
+
+
+def test_an_attack_has_its_own_runs_and_its_own_part(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["study", "--scenario", "pd", "-n", "6", "--seeds", "1-2", "--steps", "3", "--trajectories", "0"]
+    words += ["--workers", "1", "--results", "results.md"]
+    assert main([*words, "--attack", "always_defect"]) == 0
+    _, attacked = Path("results.md").read_text().split("## Under attack")
+    doses = {row[3] for row in re.findall(r"^\| (.+) \| (.+) \| (–) \| (\d) \|", attacked, re.MULTILINE)}
+    assert doses == {"0", "1", "2", "3"}
+    assert Path("results/attack.png").read_bytes().startswith(b"\x89PNG")
+    told = json.loads(Path("outputs/study/report.json").read_text())
+    assert {curve["mode"] for curve in told["attacks"]} == set(MODES)
+    runs = pd.read_parquet("sim_storage/study-attack/results.parquet")["run"].nunique()
+    assert (runs, len(told["runs"])) == (4 * 6 * 2, 4 * 2)
+    capsys.readouterr()
+    told_of = complaint([*words, "--attack", "always_defect", "--event", "step=1 agents=1 becomes=leave"], capsys)
+    assert "--attack always_defect: its runs have events of their own; leave the option out" in told_of
 
 
 def test_the_study_answers_every_question_with_what_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
