@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -41,13 +42,49 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         config.option.dist = "worksteal" if _is_default(config) else "loadfile"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Describe the marks of tests of which the plain command runs a part."""
+    config.addinivalue_line("markers", "cover: the plain command runs some combinations, with every value in one")
+    config.addinivalue_line("markers", "thorough: the plain command leaves the test out")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the plain command does not run: thorough tests, and most combinations of values."""
+    if not _is_default(config):
+        return
+    combined: dict[str, list[pytest.Function]] = defaultdict(list)
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("cover"):
+            combined[item.nodeid.partition("[")[0]].append(item)
+    left_out = {item for item in items if item.get_closest_marker("thorough")}
+    for group in combined.values():
+        values = [_values(item) for item in group]
+        known = [list(dict.fromkeys(column)) for column in zip(*values, strict=True)]
+        places = range(max(map(len, known)))
+        cover = {tuple(column[place % len(column)] for column in known) for place in places}
+        left_out |= {item for item, own in zip(group, values, strict=True) if own not in cover}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _values(item: pytest.Function) -> tuple[str, ...]:
+    """Return the values of a combination: one text for each parametrization."""
+    names = [mark.args[0] for mark in item.iter_markers("parametrize")]
+    return tuple(repr([item.callspec.params[name] for name in _split(each)]) for each in names)
+
+
+def _split(names: str | Sequence[str]) -> Sequence[str]:
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Name the folders that the plain command leaves out."""
+    """Name what the plain command leaves out."""
     if _is_default(config) and not _is_worker():
         tests = Path(__file__).parent
         tiers = sorted({f"tests/{path.parent.name}" for path in tests.glob("*/test_*.py")} - set(config.args))
-        config.get_terminal_writer().line(f"Not run: {', '.join(tiers)}. To run every test: uv run pytest tests")
+        line = f"Not run: most combinations of values, {', '.join(tiers)}. To run every test: uv run pytest tests"
+        config.get_terminal_writer().line(line)
 
 
 def _is_worker() -> bool:

@@ -108,6 +108,7 @@ class GameContract(ABC):
 
     @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
     @every_mode
+    @pytest.mark.cover
     def test_every_mode_runs_11_steps_and_keeps_the_invariants(
         self, reputation: bool, gossip: bool, activation: str
     ) -> None:
@@ -140,6 +141,7 @@ class GameContract(ABC):
 
     @both_ways
     @every_mode
+    @pytest.mark.cover
     def test_every_mode_runs_over_http_with_random_replies(
         self, reputation: bool, gossip: bool, questions: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -285,6 +287,7 @@ class GameContract(ABC):
 
     @pytest.mark.parametrize("question", ["update_record", "reflect", "hear"])
     @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
+    @pytest.mark.cover
     def test_a_failed_step_leaves_no_trace_and_can_be_tried_again(
         self, question: str, activation: str, tmp_path: Path
     ) -> None:
@@ -341,6 +344,7 @@ class GameContract(ABC):
 
     @pytest.mark.parametrize("activation", ["simultaneous", "sequential"])
     @every_mode
+    @pytest.mark.cover
     def test_fused_questions_get_the_answers_they_get_alone(
         self, reputation: bool, gossip: bool, activation: str
     ) -> None:
@@ -354,6 +358,7 @@ class GameContract(ABC):
 
     @both_ways
     @every_mode
+    @pytest.mark.cover
     def test_every_prompt_is_filled_and_speaks_of_nothing_its_mode_lacks(
         self, reputation: bool, gossip: bool, questions: str
     ) -> None:
@@ -376,6 +381,7 @@ class GameContract(ABC):
 
     @both_ways
     @every_mode
+    @pytest.mark.cover
     def test_no_prompt_carries_what_another_agent_thinks(
         self, reputation: bool, gossip: bool, questions: str, tmp_path: Path
     ) -> None:

@@ -31,7 +31,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Self
@@ -42,20 +41,20 @@ from filelock import FileLock, Timeout
 from repunet_model.errors import ConfigurationError, StorageError
 from repunet_model.storage.manifest import READ_FORMATS, Manifest
 from repunet_model.storage.schema import Row
+from repunet_model.storage.writing import (
+    MANIFEST,
+    USAGE_MANIFEST,
+    copy_step,
+    hash_of,
+    move_to_free_name,
+    taken,
+    to_json,
+    write_step,
+)
 from repunet_model.util import files
 from repunet_model.util.text import PACKAGED_RUNS, check_name, command, quoted
 
-_MANIFEST = "manifest.json"
 _HASH = "manifest.sha256"
-_USAGE_MANIFEST = "usage_manifest.json"
-
-
-def to_json(data: Any) -> str:
-    """Return data as JSON in one line, the same bytes for equal data."""
-    return _JSON.encode(data)
-
-
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 @contextmanager
@@ -74,7 +73,7 @@ def understood(folder: RunFolder) -> Iterator[None]:
 
 def run_names(storage: Path) -> list[str]:
     """Return the sorted names of the runs in a storage, without hidden folders (runs being made or deleted)."""
-    found = storage.glob(f"*/{_MANIFEST}") if storage.is_dir() else ()
+    found = storage.glob(f"*/{MANIFEST}") if storage.is_dir() else ()
     return sorted(path.parent.name for path in found if not path.parent.name.startswith("."))
 
 
@@ -127,8 +126,8 @@ class RunFolder:
         def fill(part: Path) -> None:
             previous = None
             for step, (own_documents, own_tables) in enumerate([(documents, tables or {}), *steps]):
-                _write_step(part, step, previous, own_documents, own_tables)
-                previous = _hash(files.content(part / f"step_{step}" / _MANIFEST))
+                write_step(part, step, previous, own_documents, own_tables)
+                previous = hash_of(files.content(part / f"step_{step}" / MANIFEST))
 
         return cls._make(storage, name, default_name, manifest, fill)
 
@@ -153,7 +152,7 @@ class RunFolder:
 
         def fill(part: Path) -> None:
             for number in range(step + 1):
-                _copy(self.path / f"step_{number}", part / f"step_{number}")
+                copy_step(self.path / f"step_{number}", part / f"step_{number}")
             if step == max(self._found()):
                 for replies in filter(Path.exists, (self.replies, self.unread)):
                     files.write(part / replies.name, replies.read_bytes())
@@ -170,14 +169,14 @@ class RunFolder:
         with files.reporting(f"storage {storage} cannot be written"):
             files.make_folder(storage)
             if name is not None and (storage / name).exists():
-                raise ConfigurationError(_taken(name, storage))
+                raise ConfigurationError(taken(name, storage))
             part.mkdir()
             try:
-                files.write(part / _MANIFEST, (json.dumps(manifest.data, ensure_ascii=False, indent=2) + "\n").encode())
-                files.write(part / _HASH, (_hash(files.content(part / _MANIFEST)) + "\n").encode())
+                files.write(part / MANIFEST, (json.dumps(manifest.data, ensure_ascii=False, indent=2) + "\n").encode())
+                files.write(part / _HASH, (hash_of(files.content(part / MANIFEST)) + "\n").encode())
                 fill(part)
                 files.sync(part)
-                path = _move_to_free_name(part, storage, name, default_name)
+                path = move_to_free_name(part, storage, name, default_name)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
             files.sync(storage)
@@ -194,7 +193,7 @@ class RunFolder:
             StorageError: If the folder cannot be read or contains a symbolic link.
         """
         # Unlike Path.is_file, os.path.isfile raises no error for a path that is too long for the system.
-        if not os.path.isfile(path / _MANIFEST):
+        if not os.path.isfile(path / MANIFEST):
             raise ConfigurationError(f"no run at {path}: there is no manifest.json")
         for each in _entries(path):
             if each.is_symlink():
@@ -207,7 +206,7 @@ class RunFolder:
         Raises:
             StorageError: If it cannot be read or has an unknown format.
         """
-        path = self.path / _MANIFEST
+        path = self.path / MANIFEST
         content = files.content(path)
         data = files.parsed(content, path)
         if not isinstance(data, dict):
@@ -219,7 +218,7 @@ class RunFolder:
                 f"{' and '.join(map(str, READ_FORMATS))}: read it with version {data.get('repunet')} of this package, "
                 "which made it"
             )
-        if files.content(self.path / _HASH).decode("ascii", "replace").strip() != _hash(content):
+        if files.content(self.path / _HASH).decode("ascii", "replace").strip() != hash_of(content):
             raise _altered(path, content)
         try:
             return Manifest.of_data(data)
@@ -316,7 +315,7 @@ class RunFolder:
                 self._verified(step, file)
             except StorageError as error:
                 yield str(error)
-        known = {*files, _MANIFEST, _USAGE_MANIFEST}
+        known = {*files, MANIFEST, USAGE_MANIFEST}
         for path in sorted(_entries(self.path / f"step_{step}")):
             if path.name not in known:
                 yield f"{path} does not belong to the step"
@@ -328,7 +327,7 @@ class RunFolder:
             StorageError: If a step does not fit.
         """
         manifest = self.manifest()
-        run = _hash(files.content(self.path / _MANIFEST))
+        run = hash_of(files.content(self.path / MANIFEST))
         parent = manifest.parent
         for step in range(first, last + 1):
             own = self._step_manifest(step)
@@ -337,7 +336,7 @@ class RunFolder:
                 raise StorageError(f"{self.path / f'step_{step}'} does not follow the step before it")
             if parent is None or step > parent["step"]:
                 if own["run"] != run:
-                    raise StorageError(f"{self.path / _MANIFEST} is not what it was when step {step} was written")
+                    raise StorageError(f"{self.path / MANIFEST} is not what it was when step {step} was written")
             elif step == parent["step"] and self._step_hash(step) != parent["manifest"]:
                 raise StorageError(f"{self.path / f'step_{step}'} is not the step of the parent that was forked")
 
@@ -389,7 +388,7 @@ class RunFolder:
         Raises:
             StorageError: If it was deleted or moved.
         """
-        if not (self.path / _MANIFEST).is_file():
+        if not (self.path / MANIFEST).is_file():
             raise StorageError(f"{self.path} is gone: it was deleted or moved while the run was under way")
 
     def check_next(self, step: int) -> None:
@@ -416,7 +415,7 @@ class RunFolder:
             try:
                 shutil.rmtree(part, ignore_errors=True)
                 part.mkdir()
-                _write_step(self.path, step, self._step_hash(step - 1), documents, tables, into=part)
+                write_step(self.path, step, self._step_hash(step - 1), documents, tables, into=part)
                 part.rename(place)
                 leftovers.append(place)
                 files.sync(self.path)
@@ -456,7 +455,7 @@ class RunFolder:
 
     def _hashed(self, step: int) -> tuple[str, Row]:
         if step not in self._hashes:
-            path = self.path / f"step_{step}" / _MANIFEST
+            path = self.path / f"step_{step}" / MANIFEST
             content = files.content(path)
             if b"\r\n" in content:
                 raise _altered(path, content)
@@ -464,11 +463,11 @@ class RunFolder:
             is_whole = isinstance(manifest, dict) and {"step", "run", "previous", "files"} <= set(manifest)
             if not is_whole or not isinstance(manifest["files"], dict) or not all(map(_is_plain, manifest["files"])):
                 raise StorageError(f"{path} is damaged: not the manifest of a step")
-            self._hashes[step] = (_hash(content), manifest)
+            self._hashes[step] = (hash_of(content), manifest)
         return self._hashes[step]
 
     def _usage_hashes(self, step: int) -> Row:
-        path = self.path / f"step_{step}" / _USAGE_MANIFEST
+        path = self.path / f"step_{step}" / USAGE_MANIFEST
         hashes = files.parsed(files.content(path), path)
         if not isinstance(hashes, dict) or not all(map(_is_plain, hashes)):
             raise StorageError(f"{path} is damaged: not the hashes of files")
@@ -484,7 +483,7 @@ class RunFolder:
         path = self.path / f"step_{step}" / file
         hashes = self._usage_hashes(step) if file.startswith("usage") else self._step_manifest(step)["files"]
         content = files.content(path)
-        if hashes.get(file) != _hash(content):
+        if hashes.get(file) != hash_of(content):
             raise _altered(path, content, otherwise)
         return content
 
@@ -499,75 +498,12 @@ def _altered(path: Path, content: bytes, otherwise: str = "") -> StorageError:
     return StorageError(f"{path} is not what was written{otherwise}")
 
 
-def _taken(name: str, storage: Path) -> str:
-    return f"run {name!r} is already in {storage}: resume it, or give another name (--sim-name, run_name)"
-
-
-def _move_to_free_name(part: Path, storage: Path, name: str | None, default_name: str) -> Path:
-    """Rename a new run to its name, or to the first free one."""
-    number = 1
-    while True:
-        path = storage / (name or (default_name if number == 1 else f"{default_name}_{number}"))
-        number += 1
-        if not path.exists():
-            try:
-                part.rename(path)
-                return path
-            except OSError:
-                if not path.exists():
-                    raise
-        if name is not None:
-            raise ConfigurationError(_taken(name, storage))
-
-
-def _write_step(
-    run: Path,
-    step: int,
-    previous: str | None,
-    documents: Mapping[str, Any],
-    tables: Mapping[str, Iterable[Row]],
-    into: Path | None = None,
-) -> None:
-    """Write and sync the files of a step and their hashes, into the step's own folder by default."""
-    folder = into or run / f"step_{step}"
-    folder.mkdir(exist_ok=True)
-    hashes = {}
-
-    def write(name: str, text: str) -> None:
-        content = text.encode()
-        hashes[name] = _hash(content)
-        files.write(folder / name, content)
-
-    # One at a time, so that only one file of a large society is in memory.
-    for name, data in documents.items():
-        write(f"{name}.json", to_json(data) + "\n")
-    for name, rows in tables.items():
-        write(f"{name}.jsonl", "".join(to_json(row) + "\n" for row in rows))
-    usage = {name: hashes.pop(name) for name in list(hashes) if name.startswith("usage")}
-    manifest = {"step": step, "run": _hash(files.content(run / _MANIFEST)), "previous": previous, "files": hashes}
-    files.write(folder / _MANIFEST, (to_json(manifest) + "\n").encode())
-    files.write(folder / _USAGE_MANIFEST, (to_json(usage) + "\n").encode())
-    files.sync(folder)
-
-
 def _entries(folder: Path) -> list[Path]:
     """List a folder."""
     with files.reporting(f"{folder} cannot be read"):
         return files.entries(folder)
 
 
-def _copy(step: Path, to: Path) -> None:
-    """Copy and sync the folder of a step."""
-    to.mkdir()
-    for path in sorted(files.entries(step)):
-        files.write(to / path.name, path.read_bytes())
-    files.sync(to)
-
-
 def _is_plain(name: str) -> bool:
     """Whether a name is the plain name of a file of a step."""
     return re.fullmatch(r"[a-z_]+\.jsonl?", name) is not None
-
-
-def _hash(content: bytes) -> str:
-    return sha256(content).hexdigest()

@@ -191,7 +191,10 @@ def test_a_named_endpoint_is_tried_with_its_key_model_and_price(
     assert (
         faulty["model"][2] == "set endpoints.small.model to a model that it serves, or correct endpoints.small.base_url"
     )
-    assert "; to try the endpoint: repunet doctor --backend openai:small; " in capsys.readouterr().err
+    assert (
+        "; to try the endpoint: repunet doctor --backend openai:small --endpoints FILE, where FILE has "
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("backend", ["rules", "always_defect", "human"])

@@ -94,6 +94,7 @@ def outside_quotations(prompt: str) -> str:
 @pytest.mark.parametrize("questions", ["single", "fused"])
 @pytest.mark.parametrize(("reputation", "gossip"), MODES, ids=MODE_NAMES)
 @pytest.mark.parametrize("game", GAMES)
+@pytest.mark.cover
 def test_what_a_model_writes_is_data_for_everybody_else(
     game: str, reputation: bool, gossip: bool, questions: str, model: hostile.Hostile, tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ concurrency = 8
 """
 
 
+@pytest.mark.thorough
 def test_of_forty_runs_five_fail_and_the_same_command_completes_those(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,6 +73,7 @@ def test_breaking_point_is_recovered_within_its_interval() -> None:
     assert found.high - found.low < 1.5
 
 
+@pytest.mark.thorough
 def test_a_society_that_does_not_break_has_no_breaking_point_within_the_doses() -> None:
     flat = {dose: {(seed, ""): 0.8 - 0.001 * seed for seed in range(4)} for dose in (0, 5, 10)}
     found = breaking_point(flat)

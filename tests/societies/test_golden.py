@@ -12,6 +12,7 @@ from tests import golden
 
 @pytest.mark.parametrize("mechanism", SETS)
 @pytest.mark.parametrize(("game", "mode", "questions"), golden.CELLS)
+@pytest.mark.cover
 def test_a_run_has_the_bytes_that_were_recorded(
     game: str, mode: str, questions: str, mechanism: str, tmp_path: Path
 ) -> None:

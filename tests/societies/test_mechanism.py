@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +235,7 @@ def test_every_switch_has_a_case() -> None:
 
 @pytest.mark.parametrize("questions", ["single", "fused"])
 @pytest.mark.parametrize(("switch", "game"), [(switch, game) for switch, case in CASES.items() for game in case.games])
+@pytest.mark.cover
 def test_what_is_switched_off_is_not_asked_and_no_prompt_hints_at_it(switch: str, game: str, questions: str) -> None:
     case = CASES[switch]
     has, lacks = (seen(game, case.mode, f"paper,{text}", questions) for text in (case.has, case.lacks))
@@ -250,6 +250,7 @@ def test_what_is_switched_off_is_not_asked_and_no_prompt_hints_at_it(switch: str
 @pytest.mark.parametrize("mechanism", SETS)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("game", GAMES)
+@pytest.mark.cover
 def test_every_cell_keeps_the_invariants_with_both_mechanisms(
     game: str, mode: str, mechanism: str, activation: str
 ) -> None:
@@ -275,7 +276,9 @@ def outcome(model: RepuNetModel) -> tuple[Any, ...]:
     return tables["interactions"], tables["gossip"], model.network.to_dict(), [agent.state() for agent in model.agents]
 
 
-@pytest.mark.parametrize(("game", "switch"), list(product(GAMES, CASES)))
+@pytest.mark.parametrize("game", GAMES)
+@pytest.mark.parametrize("switch", CASES)
+@pytest.mark.cover
 def test_fused_questions_have_the_same_outcome_with_every_switch(game: str, switch: str) -> None:
     reputation, gossip = MODES[CASES[switch].mode]
     alone, fused = (

@@ -56,6 +56,7 @@ def moves_of(folder: Path, name: str) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("policy", "move"), [("always_cooperate", {"cooperate"}), ("always_defect", {"defect"})], ids=lambda x: str(x)
 )
+@pytest.mark.cover
 def test_a_planted_player_makes_one_move_for_ever(
     policy: str, move: set[str], reputation: bool, gossip: bool, tmp_path: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_tit_for_tat_trusts_a_trustee_until_it_breaks_a_promise(history: list[tu
 
 @every_mode
 @pytest.mark.parametrize("policy", ["always_cooperate", "always_defect", "tit_for_tat"])
+@pytest.mark.cover
 def test_a_planted_investor_or_trustee_keeps_to_its_policy(
     policy: str, reputation: bool, gossip: bool, tmp_path: Path
 ) -> None:
@@ -171,6 +173,7 @@ def test_a_planted_investor_or_trustee_keeps_to_its_policy(
 
 @every_mode
 @pytest.mark.parametrize(("policy", "signs"), [("always_cooperate", True), ("always_defect", False)])
+@pytest.mark.cover
 def test_a_planted_household_says_the_same_in_every_round(
     policy: str, signs: bool, reputation: bool, gossip: bool, tmp_path: Path
 ) -> None:

@@ -348,6 +348,7 @@ def test_the_last_step_of_a_run_is_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("game", ["prisoners_dilemma", "investment", "sign_up"])
 @pytest.mark.parametrize("mode", [(True, True), (False, True), (True, False)])
+@pytest.mark.cover
 def test_an_export_comes_back_the_same(game: str, mode: tuple[bool, bool], tmp_path: Path) -> None:
     folder = ran(game, tmp_path, reputation=mode[0], gossip=mode[1])
     exported = export_step(StepReader(folder), 7, tmp_path / "out")
