@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -21,6 +22,9 @@ pytest_plugins = ["repunet_model.testing"]
 LONG_ENOUGH = 120.0
 """The longest wait of a test, in seconds, on a busy machine."""
 
+IN_MEMORY, ROOM = "/dev/shm", 4 << 30
+"""A folder in memory, as Linux has it, and the bytes that must be free there."""
+
 MODE_NAMES = list(MODES_BY_NAME)
 MODES = list(MODES_BY_NAME.values())
 
@@ -31,9 +35,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
     Many tests wait for replies, time limits and processes, so one worker more than cores runs them. Compiled modules
     are kept whatever the machine's setting: else each worker and process compiles all that it imports, for seconds.
+    Files of tests are in memory where they can be, since every step that is stored is synced.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    if os.path.isdir(IN_MEMORY) and shutil.disk_usage(IN_MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", IN_MEMORY)
     if _is_worker() or not config.pluginmanager.hasplugin("xdist") or config.option.numprocesses is not None:
         return
     if any(Path(argument).is_dir() for argument in config.args):
@@ -45,6 +52,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Describe the marks of tests of which the plain command runs a part."""
     config.addinivalue_line("markers", "cover: the plain command runs some combinations, with every value in one")
+    config.addinivalue_line("markers", "first: the plain command runs the first combination alone")
     config.addinivalue_line("markers", "thorough: the plain command leaves the test out")
 
 
@@ -52,15 +60,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what the plain command does not run: thorough tests, and most combinations of values."""
     if not _is_default(config):
         return
-    combined: dict[str, list[pytest.Function]] = defaultdict(list)
-    for item in items:
-        if isinstance(item, pytest.Function) and item.get_closest_marker("cover"):
-            combined[item.nodeid.partition("[")[0]].append(item)
     left_out = {item for item in items if item.get_closest_marker("thorough")}
+    combined: dict[str, list[pytest.Function]] = defaultdict(list)
+    for item in [item for item in items if item not in left_out]:
+        if isinstance(item, pytest.Function) and any(map(item.get_closest_marker, ("cover", "first"))):
+            combined[item.nodeid.partition("[")[0]].append(item)
     for group in combined.values():
         values = [_values(item) for item in group]
         known = [list(dict.fromkeys(column)) for column in zip(*values, strict=True)]
-        places = range(max(map(len, known)))
+        places = range(1 if group[0].get_closest_marker("first") else max(map(len, known)))
         cover = {tuple(column[place % len(column)] for column in known) for place in places}
         left_out |= {item for item, own in zip(group, values, strict=True) if own not in cover}
     config.hook.pytest_deselected(items=list(left_out))

@@ -51,6 +51,7 @@ def test_a_compound_asks_in_the_order_of_the_single_questions() -> None:
 
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.game)
+@pytest.mark.first
 def test_what_is_asked_does_not_rest_on_answers_that_nobody_has_given(
     contract: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

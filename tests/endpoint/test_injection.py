@@ -151,6 +151,7 @@ def test_no_prompt_and_no_correction_holds_a_mark_that_parts_turns(monkeypatch: 
 
 
 @pytest.mark.parametrize("game", GAMES)
+@pytest.mark.first
 def test_a_hostile_run_is_replayed_and_resumed_byte_for_byte(game: str, model: hostile.Hostile, tmp_path: Path) -> None:
     parameters = {"storage": str(tmp_path), "n_agents": 6}
     whole = society(6, game, run_name="whole", **parameters)
@@ -453,6 +454,7 @@ def test_graphs_for_other_programs_have_every_name(layout: str, run: Path, tmp_p
 
 
 @pytest.mark.parametrize("game", GAMES)
+@pytest.mark.first
 def test_a_run_goes_out_to_the_published_layout_and_back_unchanged(
     game: str, model: hostile.Hostile, tmp_path: Path
 ) -> None:

@@ -49,6 +49,7 @@ def cli_run(reputation: bool, gossip: bool, storage: Path, steps: int = 3) -> in
 
 
 @pytest.mark.parametrize(("reputation", "gossip"), MODES, ids=MODE_NAMES)
+@pytest.mark.first
 def test_every_mode_runs_against_an_endpoint_with_20_calls_at_once(
     reputation: bool, gossip: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -226,6 +226,7 @@ def test_a_reply_that_is_always_cut_off_says_which_setting_to_raise(monkeypatch:
 
 
 @pytest.mark.parametrize("game", GAMES)
+@pytest.mark.first
 def test_an_endpoint_that_fails_from_the_third_step_on_loses_nothing(
     game: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_line: Any
 ) -> None:
@@ -611,6 +612,7 @@ def test_an_endpoint_that_rejects_everything_is_not_asked_for_ever(monkeypatch: 
 
 
 @pytest.mark.parametrize("game", GAMES)
+@pytest.mark.first
 def test_a_replay_repeats_a_run_byte_for_byte_without_a_network(
     game: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

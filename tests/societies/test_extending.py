@@ -47,6 +47,7 @@ def _public_goods() -> Iterator[None]:
         yield
 
 
+@pytest.mark.thorough
 class TestPublicGoods(GameContract):
     game = "public_goods"
     refused_policies = tuple(set(FixedPolicy) - {"booster", "slanderer", "silent"})

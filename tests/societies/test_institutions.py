@@ -80,6 +80,7 @@ WORDS = {
 
 @pytest.mark.parametrize("questions", ["single", "fused"])
 @pytest.mark.parametrize("contract", ALL_GAMES.values(), ids=ALL_GAMES)
+@pytest.mark.cover
 def test_prompts_speak_of_their_own_institution_alone(contract: GameContract, questions: str) -> None:
     for institution in Institution:
         backend = Overheard(TALKATIVE)

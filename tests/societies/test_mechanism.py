@@ -234,7 +234,14 @@ def test_every_switch_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("questions", ["single", "fused"])
-@pytest.mark.parametrize(("switch", "game"), [(switch, game) for switch, case in CASES.items() for game in case.games])
+@pytest.mark.parametrize(
+    ("switch", "game"),
+    [
+        pytest.param(switch, game, marks=pytest.mark.thorough if game != case.games[0] else ())
+        for switch, case in CASES.items()
+        for game in case.games
+    ],
+)
 @pytest.mark.cover
 def test_what_is_switched_off_is_not_asked_and_no_prompt_hints_at_it(switch: str, game: str, questions: str) -> None:
     case = CASES[switch]

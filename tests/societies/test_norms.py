@@ -205,6 +205,7 @@ def long_run(norm: str, assessment: str) -> float:
     return cooperation(society(f"norm:{norm},assessment={assessment}", 1, agents=30), 21, 60)
 
 
+@pytest.mark.thorough
 def test_public_assessment_sustains_cooperation_by_standing_and_judging_and_not_by_scoring() -> None:
     found = {name: long_run(name, "public") for name in ("simple_standing", "stern_judging", "image_scoring")}
     assert found["simple_standing"] > 0.8

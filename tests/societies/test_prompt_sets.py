@@ -57,16 +57,8 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # Packaged sets
 
 
-_SOME = ("neutral", "es", "plain+market+bullets")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name in _SOME else pytest.mark.thorough)
-        for name in [*packaged_names(), "plain+market+bullets"]
-    ],
-)
+@pytest.mark.first
+@pytest.mark.parametrize("name", ["plain+market+bullets", *packaged_names()])
 def test_a_packaged_set_is_complete_and_speaks_of_nothing_that_a_mode_lacks(name: str) -> None:
     assert check(PromptSet.read(name)) == []
 

@@ -56,6 +56,7 @@ def _no_stages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_punishment")
+@pytest.mark.thorough
 class TestPunishment(GameContract):
     game = "investment"
     published = test_games.TestInvestment.published

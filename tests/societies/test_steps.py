@@ -62,6 +62,7 @@ def run(steps: int, **parameters: Any) -> RepuNetModel:
 
 
 @pytest.mark.parametrize("game", ["prisoners_dilemma", "investment", "sign_up"])
+@pytest.mark.first
 def test_prompts_do_not_depend_on_whether_answers_come_at_once(game: str, tmp_path: Path) -> None:
     for name, pause in (("at once", None), ("soon", 0.0), ("later", 0.003)):
         run(6, game=game, n_agents=10, backend=Reading(pause), storage=str(tmp_path), run_name=name)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import networkx as nx
+import pytest
 
 from tests import ROOT, mesa_names
 
@@ -175,6 +176,7 @@ def test_a_forbidden_import_is_found(tmp_path: Path) -> None:
     assert found == []
 
 
+@pytest.mark.thorough
 def test_what_is_used_of_mesa_is_found_and_is_there() -> None:
     assert {("mesa", "Agent"), ("mesa.time", "EventGenerator"), ("mesa.visualization", "SolaraViz")} <= set(
         mesa_names.used()
