@@ -141,7 +141,7 @@ class GameContract(ABC):
 
     @both_ways
     @every_mode
-    @pytest.mark.cover
+    @pytest.mark.first
     def test_every_mode_runs_over_http_with_random_replies(
         self, reputation: bool, gossip: bool, questions: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -156,7 +156,7 @@ class GameContract(ABC):
         assert model.usage.reasks == model.usage.retries == 0
 
     def test_whatever_is_replied_a_small_society_keeps_the_invariants(self) -> None:
-        @settings(max_examples=25, deadline=None)
+        @settings(max_examples=12, deadline=None)
         @given(
             n_agents=st.integers(2, 7),
             seed=st.integers(0, 10_000),

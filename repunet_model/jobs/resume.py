@@ -162,8 +162,8 @@ def resumed(
     run = StepReader.open(path, step)
     folder, manifest = run.folder, run.manifest
     wanted = config or RunConfig()
-    if folder.is_last(run.last) and not wanted.model_fields_set:
-        folder.check_writable()
+    if folder.is_last(run.last) and not (wanted.model_fields_set - {"backend_for"} or wanted.backend_for):
+        folder.check_writable()  # before anything asks for the model of the run
     if "events" in wanted.model_fields_set:
         wanted = wanted.changed({"events": _later_events(run, wanted.events)})
     planted = events.backends(wanted.events) if "events" in wanted.model_fields_set else None

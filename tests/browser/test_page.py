@@ -313,6 +313,15 @@ def test_stored_runs_open_in_a_tab_of_their_own(tab: Page) -> None:
     assert shown(tab) == 1
 
 
+def test_the_first_link_opens_the_run_of_a_language_model(tab: Page) -> None:
+    first = tab.get_by_role("link").first
+    assert first.inner_text().lower() == "run of a language model"
+    with tab.expect_popup() as popup:
+        first.click()
+    popup.value.wait_for_selector(".rn-steps >> text=Play")
+    assert "qwen2.5-coder-1.5b" in popup.value.locator(".rn-words").first.inner_text()
+
+
 def test_the_slider_and_play_go_through_a_stored_run(tab: Page) -> None:
     stored(tab, "with")
     wait_for_step(tab, STEPS)

@@ -534,6 +534,7 @@ def test_a_limit_that_is_none_is_one_clear_line(
         (("frequency_penalty", "presence_penalty", "top_p"), "without frequency_penalty, without presence_penalty"),
     ],
 )
+@pytest.mark.first
 def test_what_an_endpoint_rejects_is_found_out_once_and_said(
     rejected: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -71,6 +71,7 @@ def test_the_table_has_every_parameter_and_what_the_model_measured() -> None:
     assert set(chosen["n_agents"]) == {6}
 
 
+@pytest.mark.thorough
 def test_a_sweep_by_options_is_the_sweep_of_the_file() -> None:
     assert sweep(VARIED, "--storage", "file") == 0
     words = ["--scenario", "pd,investment,sign_up", "--gossip", "y,n", "-n", "6", "--rules", "learning_rate=0.2,0.4"]

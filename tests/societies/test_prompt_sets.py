@@ -57,7 +57,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # Packaged sets
 
 
-@pytest.mark.first
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["plain+market+bullets", *packaged_names()])
 def test_a_packaged_set_is_complete_and_speaks_of_nothing_that_a_mode_lacks(name: str) -> None:
     assert check(PromptSet.read(name)) == []

@@ -51,6 +51,7 @@ def test_what_gossip_says_does_reach_the_listener() -> None:
         assert f"{gossiper}: «" in request.prompt
 
 
+@pytest.mark.thorough
 def test_every_prompt_file_is_used() -> None:
     used = {Interview.template, "lengths.j2", *(game.rules for game in GAMES.values()), *TEXTS}
     contracts = (test_games.TestPrisonersDilemma(), test_games.TestInvestment(), test_games.TestSignUp())
