@@ -15,15 +15,18 @@ MANY, MODELS, DATA = "Many runs", "Models and prompts", "Data in and out"
 """The groups of commands in the help; a command names its group as `rich_help_panel`."""
 
 
+LONGEST_SENTENCE = 200
+"""The largest number of characters of a command's first sentence, which is wrapped and not cut."""
+
+
 class GroupedCommands(TyperGroup):
     """The commands, which the help lists in groups."""
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override] # Typer hides the class
         """Write the groups of commands, each with its commands in the order in which they were added."""
-        width = formatter.width - 6 - max(map(len, self.commands))
         for group in (RUN, LOOK, GO_ON, MANY, MODELS, DATA):
             rows = [
-                (name, command.get_short_help_str(width))
+                (name, command.get_short_help_str(LONGEST_SENTENCE))
                 for name, command in self.commands.items()
                 if getattr(command, "rich_help_panel", None) == group
             ]

@@ -290,7 +290,7 @@ ERRORS = Table("errors", ErrorRow, "an error", in_words=_error_in_words, is_opti
 REPORTS = Table(
     "reports",
     Notice,
-    "a report on the public board",
+    "a board report",
     in_words=lambda row: f"{row['by']} on {row['subject']} as {row['role']}: {row['level']}: {one_line(row['text'])}",
     is_optional=True,
 )
@@ -325,7 +325,7 @@ class PublicState(TypedDict):
 
     board: Annotated[list[Notice], "evaluations that became public since agents last took them in"]
     images: NotRequired[Annotated[dict[str, int], "under institution=image: the score of each agent that has acted"]]
-    reports: NotRequired[Annotated[list[Notice], "under institution=board: the reports that the board shows"]]
+    reports: NotRequired[Annotated[list[Notice], "under institution=board: the board reports that are shown"]]
     assessments: NotRequired[
         Annotated[
             dict[str, dict[str, list[str]]],
