@@ -178,6 +178,14 @@ class TraitTable(BaseModel):
         own = {} if file is None else json_content(file, where)
         if not isinstance(own, dict):
             raise ConfigurationError(f"{where}: must be an object with {', '.join(cls.model_fields)}")
+        if unknown := sorted(own.keys() - cls.model_fields.keys()):
+            raise ConfigurationError(f"{where}: {unknown[0]}: unknown; known are {', '.join(cls.model_fields)}")
+        named = own.get("traits")
+        if taken := sorted(Persona.model_fields.keys() & (named if isinstance(named, dict) else {})):
+            raise ConfigurationError(
+                f"{where}: traits.{taken[0]}: is a field of every persona and cannot be drawn; write it into the "
+                "file of personas that is generated"
+            )
         try:
             return cls.model_validate({**seed_data("traits.json"), **own})
         except ValidationError as error:

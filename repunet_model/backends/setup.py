@@ -353,8 +353,12 @@ def _endpoint(name: str, environment: Mapping[str, str]) -> Backend:
     try:
         return connect(endpoint.of_model(name) if name else endpoint, environment)
     except ConfigurationError as error:
-        if not (name and known.endpoints):
+        if not name:
             raise
+        if not known.endpoints:
+            raise ConfigurationError(
+                f"{error}; or, if {name!r} is a named endpoint, name its file by --endpoints"
+            ) from None
         raise ConfigurationError(
             f"openai:{name}: the file of endpoints has {', '.join(known.endpoints)}, but no {name!r}, and it cannot be "
             f"asked as a model either: {error}"

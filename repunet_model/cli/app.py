@@ -50,7 +50,7 @@ def program(
         typer.Option(
             envvar="REPUNET_EXTENSIONS",
             metavar="FILE.py",
-            help="A file that registers a game, a backend or a measure of your own; may be given more than once.",
+            help="A file with a game, stage, backend or measure of your own; may be given more than once.",
         ),
     ] = None,
 ) -> None:

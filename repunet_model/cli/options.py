@@ -42,7 +42,9 @@ def _parser[T](parse: Callable[[str], T]) -> Callable[[str], T]:
 
 parse_scenario, parse_yes_no = _parser(scenario), _parser(yes_or_no)
 
-Storage = Annotated[Path, typer.Option(envvar="REPUNET_STORAGE", help="Folder of all runs.")]
+Storage = Annotated[
+    Path, typer.Option(envvar="REPUNET_STORAGE", help="Folder of all runs, also of those given by name.")
+]
 
 RunAtStep = Annotated[
     str, typer.Argument(metavar="RUN[/step_N]", help="Name of a stored run, or its folder; the last step by default.")

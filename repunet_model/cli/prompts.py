@@ -46,9 +46,12 @@ def check(
     from repunet_model import prompt_check
     from repunet_model.questions.prompt_sets import PromptSet
 
-    problems = prompt_check.check(PromptSet.unchecked(chosen))
+    checked = PromptSet.unchecked(chosen)
+    problems = prompt_check.check(checked)
     for problem in problems:
         say(f"error: {problem}", stderr=True)
     if problems:
         raise typer.Exit(2)
-    say(f"{chosen}: every question of every game and mode is complete")
+    own = checked.changed_templates()
+    differs = f"{counted(len(own), 'template')} (of {len(checked.templates)}) read otherwise than in neutral"
+    say(f"{chosen}: every question of every game and mode is complete; {differs}{': ' if own else ''}{', '.join(own)}")

@@ -235,8 +235,8 @@ def estimate(config: RunConfig, steps: Steps = 5, prices: PriceFile = None, endp
     per_step = model.usage.tokens / steps
     console.print(
         f"About {model.usage.attempts / steps:,.0f} calls and {per_step:,.0f} tokens a step. An estimate: the rules "
-        f"decide what is asked; a token is {CHARACTERS_PER_TOKEN:g} characters, a sentence of a reply "
-        f"{CHARACTERS_PER_SENTENCE}; no reply is asked for twice, and no prompt comes from a cache.",
+        f"decide what is asked; a token is taken as {CHARACTERS_PER_TOKEN:g} characters, a sentence of a reply as "
+        f"{CHARACTERS_PER_SENTENCE} characters; no reply is asked for twice, and no prompt comes from a cache.",
         soft_wrap=True,
         highlight=False,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 
 from repunet_model.errors import ConfigurationError
 from repunet_model.games.base import Game
@@ -19,13 +20,19 @@ def register(game: Game) -> Game:
     """Register a game under its name, for models and the command line.
 
     Raises:
-        ConfigurationError: If it does not have two roles.
+        ConfigurationError: If it does not have two roles, or its `play` is not for two players.
     """
     roles = game.roles if isinstance(game.roles, tuple) else (game.roles,)
     if len(roles) != 2:
         raise ConfigurationError(
             f"game {game.name!r}: its roles are {', '.join(map(repr, roles))}; games are for pairs, so name two: the "
             "role of the side that chooses its partner, and of the side that is chosen (they may be equal)"
+        )
+    players = [each for each in signature(game.play).parameters.values() if each.default is each.empty]
+    if len(players) != 2:
+        raise ConfigurationError(
+            f"game {game.name!r}: play takes {', '.join(each.name for each in players)}; games are for pairs, so it "
+            "takes two players, first and second"
         )
     GAMES[game.name] = game
     SCENARIOS[game.name] = game.name

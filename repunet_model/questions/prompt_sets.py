@@ -159,6 +159,11 @@ class PromptSet:
             merged |= layer.templates
         return dict(sorted(merged.items()))
 
+    def changed_templates(self) -> list[str]:
+        """Return the names of the templates whose texts differ from those of `neutral`."""
+        neutral = packaged(NEUTRAL).templates
+        return [name for name, text in self.templates.items() if neutral.get(name) != text]
+
     @cached_property
     def labels(self) -> Labels:
         """The labels of all layers together."""

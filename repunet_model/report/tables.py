@@ -125,7 +125,7 @@ def comparison_table(models: Mapping[str, RepuNetModel]) -> Table:
     table.add_section()
     for disposition in (Disposition.ALTRUISTIC, Disposition.SELF_INTERESTED):
         gained = (_gained(model, disposition) for model in models.values())
-        table.add_row(f"units gained, {disposition.value} agents", *gained)
+        table.add_row(f"mean gain, {disposition.value} agents (units)", *gained)
     for name, heading in (("ties", "ties"), ("mutual_ties", "mutual ties")):
         table.add_row(f"{heading} at the end", *(f"{frame[name].iloc[-1]:.0f}" for frame in frames))
     table.add_row("gossip told", *(f"{frame['gossip_told'].sum():.0f}" for frame in frames))

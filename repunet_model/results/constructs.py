@@ -418,7 +418,7 @@ def _tone_flips(history: _History, by: Classifier | None) -> Check:
     """Compare the tone of a message with that of the message that it passes on."""
     return _flips(
         "tone_flips",
-        "tone of a message, and of the one that passes it on",
+        "tone that changes when a message is passed on",
         "share of messages passed on in the opposite tone",
         history,
         _stored_tone,
@@ -430,7 +430,7 @@ def _claim_flips(history: _History, by: Classifier | None) -> Check:
     """Compare the summary of a message with that of the message that it passes on."""
     head = (
         "claim_flips",
-        "claim of a message, and of the one that passes it on",
+        "claim that changes when a message is passed on",
         "share of messages passed on whose summary has the opposite sentiment",
     )
     if by is None:

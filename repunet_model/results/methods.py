@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from repunet_model.backends.base import Usage, label_of
-from repunet_model.config import parts_in_words
+from repunet_model.config import RunConfig, parts_in_words
+from repunet_model.results.stored_game import title_of
 from repunet_model.storage import Manifest, StepReader
 from repunet_model.util.text import counted
 
@@ -47,7 +48,7 @@ def _society(run: StepReader) -> Iterator[str]:
         steps += " in all"
     yield (
         f"{counted(len(run.personas), 'agent')} ({people}; population {run.population['name']!r}) played the game "
-        f"{config.game.replace('_', ' ')} for {steps}, with {parts_in_words(config.reputation, config.gossip)}"
+        f"{title_of(config.game)} for {steps}, with {parts_in_words(config.reputation, config.gossip)}"
         f"{'' if manifest.origin is not None else f' and random seed {config.seed}'}."
     )
     if manifest.game_parameters:
@@ -60,9 +61,14 @@ def _society(run: StepReader) -> Iterator[str]:
         else f"The ties at the start were {kind.replace('_', ' ')}{f' ({_listed(network)})' if network else ''}."
     )
     if manifest.parent is not None:
+        parent = manifest.parent
+        was = {name: value for name, value in parent.get("was", {}).items() if name in RunConfig.model_fields}
+        plain = {name: value for name, value in was.items() if not isinstance(value, (dict, list))}
+        earlier = [*([_listed(plain)] if plain else []), *(f"another {name}" for name in was if name not in plain)]
         yield (
-            f"The run is a fork of {manifest.parent['run']} after step {manifest.parent['step']}; the parameters are "
-            "those of the later steps."
+            f"The run is a fork of {parent['run']} after step {parent['step']} (SHA-256 of the step "
+            f"{parent['manifest'][:12]}); the parameters given here are those of the later steps"
+            f"{f', those before had {", ".join(earlier)}' if earlier else ''}."
         )
 
 

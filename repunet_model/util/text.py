@@ -42,7 +42,10 @@ def scenario(text: str) -> str:
     try:
         return SCENARIOS[text]
     except KeyError:
-        raise ConfigurationError(f"unknown scenario {text!r}: choose {', '.join(scenario_names())}") from None
+        raise ConfigurationError(
+            f"unknown scenario {text!r}: choose {', '.join(scenario_names())}, or load the file of your own before the "
+            "command: --extension FILE.py"
+        ) from None
 
 
 def scenario_names() -> list[str]:

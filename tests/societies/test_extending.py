@@ -205,6 +205,14 @@ def test_games_are_for_two_roles() -> None:
     with pytest.raises(ConfigurationError, match=r"'trio'.*games are for pairs, so name two"):
         register(Trio())
 
+    class Three(GAMES["public_goods"].__class__):  # type: ignore[misc] # the class of the example
+        name = "three"
+
+        async def play(self, first: object, second: object, third: object) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"'three': play takes first, second, third; games are for pairs"):
+        register(Three())
+
 
 def test_missing_dispositions_name_the_attribute() -> None:
     class Bare(GAMES["public_goods"].__class__):  # type: ignore[misc] # the class of the example

@@ -29,7 +29,7 @@ def test_paragraph_says_what_the_manifest_holds(tmp_path: Path, capsys: pytest.C
     told = capsys.readouterr().out
     for part in (
         "4 agents (",
-        "prisoners dilemma for 1 step, with reputation and random seed 7.",
+        "Prisoner's dilemma for 1 step, with reputation and random seed 7.",
         "temptation 4",
         "ties at the start were ring (k 2)",
         "'paper,second_order=off', activation simultaneous",
@@ -40,4 +40,6 @@ def test_paragraph_says_what_the_manifest_holds(tmp_path: Path, capsys: pytest.C
         assert part in told, part
     assert "request" not in told  # The rules send none.
     assert main(["methods", "other", "--storage", str(tmp_path)]) == 0
-    assert "a fork of it after step 1" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "a fork of it after step 1 (SHA-256" in told
+    assert "parameters given here are those of the later steps, those before had activation simultaneous." in told

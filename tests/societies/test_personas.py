@@ -414,7 +414,8 @@ def test_personas_that_cannot_be_generated_are_one_clear_line(
         ({"traits": {"home": 3}}, "traits.home"),
         ({"traits": {"home": {"Au": 0.5}}}, "trait 'home': {'Au': 0.5}: shares must be from 0 to 1 and sum to 1"),
         ({"traits": {"sons": {"from": 3, "to": 1}}}, "trait 'sons': from 3 to 1 is no range"),
-        ({"traits": {"age": ["old"]}}, "is a field of a persona itself"),
+        ({"traits": {"age": ["old"]}}, "traits.age: is a field of every persona and cannot be drawn"),
+        ({"biography": ["..."]}, "biography: unknown; known are ages, countries, traits"),
     ],
 )
 def test_a_file_of_traits_that_cannot_be_used_is_one_clear_line(

@@ -255,7 +255,8 @@ def test_the_check_names_gaps_leaks_and_variables_that_are_not_read(
     mine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["prompts", "check", "mine"]) == 0
-    assert "complete" in capsys.readouterr().out
+    assert "complete; 1 template (of " in (shown := capsys.readouterr().out)
+    assert shown.endswith("read otherwise than in neutral: persona.j2\n")
     before = packaged(NEUTRAL).templates
     wrong = {
         "sign_up_declare.j2": before["sign_up_declare.j2"].replace("{% if own_opinion is not none %}", "{% if true %}"),
