@@ -66,7 +66,7 @@ def of_step(run: StepReader, number: int, *, thoughts: bool = False) -> Iterator
     for name, event in step.events():
         events.setdefault(name, event)  # further ones are of registered stages, which follow the encounter
     about_it: dict[str, list[CallRow]] = {}
-    for call in calls:
+    for call in sorted(calls, key=lambda call: "parts" in call):  # fused questions follow the choice
         if call["stage"] == "encounter":
             about_it.setdefault(call["agent"], []).append(call)
     for met in step.rows(INTERACTIONS):
