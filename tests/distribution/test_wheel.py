@@ -145,6 +145,7 @@ def test_runs_are_made_shown_resumed_and_checked(installed: Installed) -> None:
     assert gone_on.returncode == 0, gone_on.stderr
     assert "Encounters" in installed.run("show", "investment", "--step", "2").stdout
     assert installed.run("check", "investment").stdout == "sim_storage/investment: whole, 2 steps\n"
+    assert ": whole, " in installed.run("check", "example").stdout  # the run that comes with the package
     assert installed.package() == before
 
 
