@@ -35,11 +35,11 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
     Many tests wait for replies, time limits and processes, so one worker more than cores runs them. Compiled modules
     are kept whatever the machine's setting: else each worker and process compiles all that it imports, for seconds.
-    Files of tests are in memory where they can be, since every step that is stored is synced.
+    Files of the plain command's tests are in memory where they can be, since every step that is stored is synced.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
-    if os.path.isdir(IN_MEMORY) and shutil.disk_usage(IN_MEMORY).free > ROOM:
+    if _is_default(config) and os.path.isdir(IN_MEMORY) and shutil.disk_usage(IN_MEMORY).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", IN_MEMORY)
     if _is_worker() or not config.pluginmanager.hasplugin("xdist") or config.option.numprocesses is not None:
         return

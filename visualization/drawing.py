@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from repunet_model import measures
+from repunet_model.backends.base import label_of
 from repunet_model.chronicle import Chronicle
 from repunet_model.events import BETWEEN
 from repunet_model.personas import Disposition
@@ -77,7 +78,7 @@ def subtitle(chronicle: Chronicle) -> str:
     """Describe a run in one line."""
     config = chronicle.manifest.config
     present = chronicle.present(chronicle.first)
-    who = Counter([chronicle.backend_of(name, chronicle.first)["backend"] for name in present])
+    who = Counter([label_of(chronicle.backend_of(name, chronicle.first)) for name in present])
     answered = ", ".join(name if count == len(present) else f"{name} ({count})" for name, count in who.items())
     happens = f" · events: {BETWEEN.join(config.events)}" if config.events else ""
     people = counted(len(present), "agent")
