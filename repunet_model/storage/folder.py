@@ -195,7 +195,7 @@ class RunFolder:
         # Unlike Path.is_file, os.path.isfile raises no error for a path that is too long for the system.
         if not os.path.isfile(path / MANIFEST):
             runs = path / "runs"
-            sweep = f"; it is a sweep: name one of its runs, as in {quoted(runs)}/NAME" if runs.is_dir() else ""
+            sweep = f"; it is a sweep: name one of its runs, as in {quoted(runs)}/NAME" if os.path.isdir(runs) else ""
             raise ConfigurationError(f"no run at {path}: there is no manifest.json{sweep}")
         for each in _entries(path):
             if each.is_symlink():
