@@ -218,18 +218,17 @@ class OpenAIBackend:
                 )
             tokens = said.counted
             if tokens is not None and tokens.completion < limit / 2 and tokens.prompt + tokens.completion >= limit:
-                raise InvalidReplyError(
-                    "",
-                    "the reply was cut off because it was too long; begin anew, and keep every text short",
+                remedy = (
                     f"the model's context was full with {tokens.prompt:,} tokens of the prompt and "
-                    f"{tokens.completion:,} of the reply: have it serve more, or ask one question a call (--questions)",
+                    f"{tokens.completion:,} of the reply: have it serve more, or ask one question a call (--questions)"
                 )
-            raise InvalidReplyError(
-                "",
-                "the reply was cut off because it was too long; begin anew, and keep every text short",
-                f"replies are cut off at {self._endpoint.setting('max_tokens')}={limit}: raise it; a run that has "
-                "begun keeps it, and a fork with --set backend=... takes the new one",
-            )
+            else:
+                remedy = (
+                    f"replies are cut off at {self._endpoint.setting('max_tokens')}={limit}: raise it; a run that has "
+                    "begun keeps it, and a fork with --set backend=... takes the new one"
+                )
+            problem = "the reply was cut off because it was too long; begin anew, and keep every text short"
+            raise InvalidReplyError("", problem, remedy)
         if not said.answer.strip():
             remedy = (
                 "the server may take the answer for reasoning: have it parse reasoning otherwise, or not at all"
