@@ -65,6 +65,7 @@ def run(
     endpoints: EndpointFile = None,
 ) -> None:
     """Run one society and store every step. A replay takes what is not given from the run that it repeats."""
+    from repunet_model.backends.sender.client import prepare
     from repunet_model.jobs.job import rule_for
     from repunet_model.jobs.resume import resumed, start, start_from
 
@@ -83,7 +84,9 @@ def run(
         begun = start_from(stored, config, storage, where)
     most = steps if is_given(context, "steps") else begun.replayed_steps or steps
     rule = rule_for(until_stable, most, "--until-stable")
-    who = begun.who()  # before Mesa is imported, since the process that sends requests takes as long to start
+    who = begun.who()
+    if any(backend.asks_model for backend in who.distinct()):
+        prepare()  # before Mesa is imported, which takes as long
     with quietly_imported():
         model = begun.make(who, limited, storage=storage, run_name=sim_name)
     run_and_show(model, most, rule, endpoints)

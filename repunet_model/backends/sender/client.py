@@ -161,10 +161,6 @@ _STARTING = threading.Lock()
 class ProcessTransport:
     """The transport of runs, which sends requests by a separate process."""
 
-    def __init__(self) -> None:
-        """Start the process, unless it runs, since it takes a second to be ready."""
-        _sender()
-
     async def send(self, body: Mapping[str, Any], destination: Destination, request: Request[Any]) -> str:
         """Send a body once; see `Transport`."""
         return await _sender().send(body, destination, request)
@@ -177,6 +173,11 @@ def _sender() -> Sender:
         if found is None or found.has_ended:
             found = _SENDERS[os.getpid()] = Sender()
         return found
+
+
+def prepare() -> None:
+    """Start the sender of this process, unless it runs, since it takes a second to be ready for the first request."""
+    _sender()
 
 
 def close_mailbox(mailbox: Path) -> None:
