@@ -159,6 +159,23 @@ def _asked(games_known: tuple[str, ...]) -> tuple[Asked, ...]:
     return tuple(found.values())
 
 
+def examples(chosen: PromptSet, config: RunConfig) -> dict[str, Request[Any]]:
+    """Return one request of every question that a small society asks, by the question's name.
+
+    Of the forms of a question it is the one with the longest prompt. The society has the game, the mode, the mechanism
+    and the way of asking of `config`; persons, records and memories are invented.
+
+    Raises:
+        ConfigurationError: If a text cannot be rendered.
+    """
+    longest: dict[str, Request[Any]] = {}
+    for asked in _society(chosen, config):
+        request, name = asked.request, asked.request.question.name
+        if name not in longest or len(request.prompt) > len(longest[name].prompt):
+            longest[name] = request
+    return longest
+
+
 def _interview(asked: Asked) -> Request[Any]:
     """Return the interview of an agent that has met one other, told by whoever is asked."""
     game, config = games.find(asked.config.game), asked.config

@@ -29,7 +29,7 @@ from repunet_model.questions.prompt_sets import (
 from repunet_model.results.tables import table_of
 from repunet_model.storage import Manifest, StepReader
 from tests.backends import Overheard
-from tests.conftest import contents
+from tests.conftest import complaint, contents
 from tests.contract import TALKATIVE
 from tests.societies import test_games
 
@@ -335,6 +335,30 @@ def test_an_enumeration_with_the_name_of_a_packaged_one_hides_no_labels() -> Non
         answer = OwnAnswer
 
     assert problems(PromptSet.read("es")) == []
+
+
+def test_a_prompt_can_be_read_without_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+    alone = ["--reputation", "n", "--gossip", "n"]
+    assert main(["prompts", "show", *alone]) == 0
+    listed = dict(line.split() for line in capsys.readouterr().out.splitlines()[:-1])
+    assert listed == {
+        "choose_move": "prisoners_dilemma_choose.j2",
+        "connect": "connect.j2",
+        "disconnect": "disconnect.j2",
+        "evaluate": "evaluate.j2",
+        "reflect": "reflect.j2",
+    }
+    assert main(["prompts", "show", "choose_move", "--prompts", "game", *alone]) == 0
+    shown = capsys.readouterr().out
+    assert [line for line in shown.splitlines() if line.startswith("[")] == [
+        "[system]",
+        "[user]",
+        "[schema of the reply]",
+    ]
+    assert "eputation" not in shown
+    schema = json.loads(shown.partition("[schema of the reply]")[2])
+    assert set(schema["properties"]["decision"]["enum"]) == {"A", "B"}
+    assert "'hear' is no question" in complaint(["prompts", "show", "hear", *alone], capsys)
 
 
 def test_an_export_lists_every_option_and_refuses_a_folder_in_use(
