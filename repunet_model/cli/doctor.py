@@ -45,6 +45,6 @@ def doctor(
     make_console().print(table)
     usable = is_usable(findings)
     cost = f", ${usage.usd:.6f}" if usage.usd else ""
-    say(f"{'Usable' if usable else 'Not usable'}. Requests: {usage.attempts}; {usage.tokens:,} tokens{cost}.")
+    say(f"{'Usable' if usable else 'Not usable'}. Requests tried: {usage.attempts}; {usage.tokens:,} tokens{cost}.")
     if not usable:
         raise typer.Exit(2)

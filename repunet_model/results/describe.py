@@ -83,7 +83,7 @@ def of_step(run: StepReader, number: int, *, thoughts: bool = False) -> Iterator
     for message in gossip:
         yield from _gossip(message)
     yield from _registered_tables(step)
-    yield from ("", "Reputations")
+    yield from ("", "Reputations, with scores from -1 (very bad) to +1 (very good)")
     yield from (f"  {row['holder']} of {_record(row)}" for row in step.rows(RECORDS))
     yield from ("", "Ties")
     yield from (f"  {_tie(row)}" for row in step.rows(TIES))

@@ -64,7 +64,7 @@ def test_an_endpoint_that_can_all_is_tried_in_three_small_calls(tried: Tried) ->
     assert rows["context"][1] == "8,192 tokens"
     assert rows["dollars a call"][1].startswith("$0.0000")
     assert sum(len(message["content"]) for message in running.requests[0]["messages"]) < 600
-    assert shown.splitlines()[-1].startswith("Usable. Requests: 3; ")
+    assert shown.splitlines()[-1].startswith("Usable. Requests tried: 3; ")
 
 
 def test_what_an_endpoint_does_not_take_is_found_in_five_requests(
@@ -131,7 +131,7 @@ def test_what_makes_an_endpoint_unusable_has_a_remedy(
     assert list(rows) == ["reached", row]
     assert rows[row][0] == "no"
     assert words in " ".join(rows[row])
-    assert shown.splitlines()[-1].startswith(f"Not usable. Requests: {requests}; ")
+    assert shown.splitlines()[-1].startswith(f"Not usable. Requests tried: {requests}; ")
 
 
 def test_an_endpoint_that_is_not_there_is_not_reached(

@@ -147,7 +147,13 @@ def test_show_tells_what_happened_in_a_step(capsys: pytest.CaptureFixture[str]) 
     capsys.readouterr()
     assert main(["show", "demo", "--step", "6"]) == 0
     shown = capsys.readouterr().out
-    for heading in ("Public choices", "Encounters", "Gossip", "Reputations", "Ties"):
+    for heading in (
+        "Public choices",
+        "Encounters",
+        "Gossip",
+        "Reputations, with scores from -1 (very bad) to +1 (very good)",
+        "Ties",
+    ):
         assert f"\n{heading}\n" in shown
     model = RepuNetModel.load("sim_storage/demo")
     gossip = model.datacollector.get_table_dataframe("gossip")
