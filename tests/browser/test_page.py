@@ -415,6 +415,8 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(view: str, browser: 
         phone.wait_for_selector(".rn-node")
         assert until(lambda: phone.locator(".v-overlay--active").count() == 0)
         assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+        for shown_word in phone.locator("header .v-toolbar__title:visible, header .v-btn:visible").all():
+            assert shown_word.evaluate("box => box.scrollWidth <= box.clientWidth"), shown_word.inner_text()
         drawn = phone.locator(".rn-net svg").first.bounding_box()
         assert drawn is not None
         assert drawn["x"] >= 0
