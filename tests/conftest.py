@@ -49,6 +49,11 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         config.option.dist = "worksteal" if _is_default(config) else "loadfile"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for what the plain command leaves out of its folders."""
+    parser.addoption("--rest", action="store_true", help="run what the plain command leaves out of its folders")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Describe the marks of tests of which the plain command runs a part."""
     config.addinivalue_line("markers", "cover: the plain command runs some combinations, with every value in one")
@@ -57,7 +62,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the plain command does not run: thorough tests, and most combinations of values."""
+    """Leave out what the plain command does not run: thorough tests, and most combinations of values.
+
+    With --rest, leave out all others.
+    """
     if not _is_default(config):
         return
     left_out = {item for item in items if item.get_closest_marker("thorough")}
@@ -71,6 +79,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         places = range(1 if group[0].get_closest_marker("first") else max(map(len, known)))
         cover = {tuple(column[place % len(column)] for column in known) for place in places}
         left_out |= {item for item, own in zip(group, values, strict=True) if own not in cover}
+    if config.getoption("--rest"):
+        left_out = set(items) - left_out
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 
@@ -91,7 +101,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if _is_default(config) and not _is_worker():
         tests = Path(__file__).parent
         tiers = sorted({f"tests/{path.parent.name}" for path in tests.glob("*/test_*.py")} - set(config.args))
-        line = f"Not run: most combinations of values, {', '.join(tiers)}. To run every test: uv run pytest tests"
+        ran, left = "the plain command's tests", "most combinations of values"
+        told = ran if config.getoption("--rest") else left
+        line = f"Not run: {told}, {', '.join(tiers)}. To run every test: uv run pytest tests"
         config.get_terminal_writer().line(line)
 
 

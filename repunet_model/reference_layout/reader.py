@@ -41,7 +41,7 @@ from repunet_model.reference_layout.kept import restored
 from repunet_model.reference_layout.past import Past
 from repunet_model.reference_layout.words import PREDICATES, PUBLISHED, SIGN_UP
 from repunet_model.storage import Manifest, Row, RunFolder
-from repunet_model.storage.packed import counted
+from repunet_model.storage.packed import sizes
 from repunet_model.util.report import Report
 from repunet_model.util.text import first_problem
 
@@ -132,7 +132,7 @@ def import_run(
     default = re.sub(r"[^A-Za-z0-9._-]+", "_", f"imported_{published.source.replace('/', '_')}")
     default = default[:90].rstrip("._-") or "imported"
     folder = RunFolder.create(storage, name, default, manifest, documents, tables, later)
-    return Imported(folder, published.step, counted(steps), tuple(report.lines))
+    return Imported(folder, published.step, sizes(steps), tuple(report.lines))
 
 
 @dataclass

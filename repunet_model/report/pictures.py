@@ -46,8 +46,8 @@ def _of_responses(evidence: Evidence) -> Iterator[Picture]:
         yield Picture(
             "response",
             "Cooperation against the parameter that varies",
-            f"The mean cooperation rate of {phase_in_words(runs)}, by mode: means over {counted(counts)}, with their "
-            f"95 % intervals ({METHOD}).",
+            f"The mean cooperation rate of {phase_in_words(runs)}, by mode: means over {seeds_in_words(counts)}, with "
+            f"their 95 % intervals ({METHOD}).",
             figure_of(found),
         )
 
@@ -73,9 +73,9 @@ def _of_cooperation(panels: Sequence[Panel], modes: Sequence[str]) -> Iterator[P
             "contrasts",
             "What the modes change in the end",
             f"Difference between two modes in the mean cooperation rate of {steps}, paired by seed "
-            f"({counted({each.contrast.difference.n for each in compared})}). Dots are mean differences, lines their "
-            f"95 % intervals ({METHOD}; not adjusted for the number of contrasts); to the right of the line at 0 the "
-            f"mode named first has more cooperation. {unequal_in_words(compared)}".strip(),
+            f"({seeds_in_words({each.contrast.difference.n for each in compared})}). Dots are mean differences, lines "
+            f"their 95 % intervals ({METHOD}; not adjusted for the number of contrasts); to the right of the line at 0 "
+            f"the mode named first has more cooperation. {unequal_in_words(compared)}".strip(),
             figures.contrasts(panels),
         )
 
@@ -136,7 +136,7 @@ def _of_reputation_and_gossip(panels: Sequence[Panel], modes: Sequence[str]) -> 
             figures.gossip(panels, gossiping),
         )
     if any(figures.gossip_line(panel) is not None for panel in panels):
-        count = counted({len(panel.runs.get(FULL, ())) for panel in panels} - {0})
+        count = seeds_in_words({len(panel.runs.get(FULL, ())) for panel in panels} - {0})
         yield Picture(
             "gossip_and_score",
             "Who gossips, and what is thought of them",
@@ -173,7 +173,7 @@ def _of_resources_and_costs(panels: Sequence[Panel], modes: Sequence[str]) -> It
         )
 
 
-def counted(numbers: set[int]) -> str:
+def seeds_in_words(numbers: set[int]) -> str:
     """Format the number of seeds, as a range if it differs."""
     if len(numbers) > 1:
         return f"{min(numbers)} to {max(numbers)} seeds"
@@ -182,7 +182,7 @@ def counted(numbers: set[int]) -> str:
 
 def seeds_of(panels: Sequence[Panel]) -> str:
     """Format the number of seeds of the modes of some panels."""
-    return counted({len(runs) for panel in panels for runs in panel.runs.values()})
+    return seeds_in_words({len(runs) for panel in panels for runs in panel.runs.values()})
 
 
 def _bands_in_words(panels: Sequence[Panel]) -> str:

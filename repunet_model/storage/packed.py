@@ -55,7 +55,7 @@ def unpack(packed: Mapping[str, Any]) -> list[StoredStep]:
     return steps
 
 
-def counted(steps: Sequence[StoredStep]) -> dict[str, int]:
+def sizes(steps: Sequence[StoredStep]) -> dict[str, int]:
     """Return the number of agents, ties and present records after some steps, and of the rows of built-in tables."""
     state, counts, present = steps[-1][0]["state"], Counter[str](), set()
     for _, tables in steps:
