@@ -1,6 +1,6 @@
 """Report the share of the core's branches that the tests take, and fail if it is too low.
 
-    uv run pytest tests --cov --cov-report=json
+    uv run pytest tests --cov --cov-branch --cov-report=json
     uv run python -m tests.branches 95
 
 The limit is in per cent; below it the exit code is 1. coverage's own `fail_under` counts lines and branches together.

@@ -96,7 +96,7 @@ def sent_twice(running: Endpoint) -> list[str]:
 
 @pytest.mark.parametrize("game", GAMES)
 @pytest.mark.parametrize(("reputation", "gossip"), MODES, ids=MODE_NAMES)
-@pytest.mark.cover
+@pytest.mark.first
 def test_faults_on_30_percent_of_attempts_leave_no_trace_in_a_run(
     game: str, reputation: bool, gossip: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,7 +127,7 @@ def test_every_kind_of_fault_is_among_them(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("game", GAMES)
 @pytest.mark.parametrize(("reputation", "gossip"), MODES, ids=MODE_NAMES)
-@pytest.mark.cover
+@pytest.mark.first
 def test_after_faults_of_all_kinds_runs_end_as_without(
     game: str, reputation: bool, gossip: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -251,6 +251,7 @@ def test_a_file_that_is_wrong_is_named_by_the_check_and_by_a_run(
         assert told.count("\n") == 1
 
 
+@pytest.mark.thorough
 def test_the_check_names_gaps_leaks_and_variables_that_are_not_read(
     mine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
