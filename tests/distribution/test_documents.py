@@ -28,6 +28,7 @@ VARIABLES = {
     "PYTEST_ADDOPTS": "tests/unit/test_rng.py tests/unit/test_network.py",
     "BROWSER": "true",  # the program that does nothing
     "LLM_TIMEOUT": "600",  # where other tests run beside this one, a model on this machine takes its time
+    "PYTHON_CPU_COUNT": "1",  # threads of llama.cpp wait for each other on a busy machine
     # A cluster of one machine, which nobody else can reach.
     "DASK_JOBQUEUE__SLURM__SCHEDULER_OPTIONS": '{"host": "127.0.0.1", "dashboard_address": None}',
     "DASK_JOBQUEUE__SLURM__WORKER_EXTRA_ARGS": '["--no-dashboard"]',
@@ -49,7 +50,7 @@ kill "$@" 2> /dev/null || true
 GGUF = "model.gguf"
 """A language model in a file, which a reader has; here that of tests/processes/test_local.py, if it is installed."""
 
-AS_A_NEWCOMER = {README, DOCS / "quickstart.md"}
+AS_A_NEWCOMER = {README}
 """Pages whose commands start an interpreter each; those of the others are forks of one: see tests.resident."""
 
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")

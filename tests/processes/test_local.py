@@ -115,7 +115,7 @@ def test_a_step_is_answered_by_a_model_on_this_machine(
 ) -> None:
     monkeypatch.setenv("LLM_GGUF", str(small))
     limits = Limits(concurrency=1)  # what llama.cpp samples depends on what it works on beside
-    model = RepuNetModel(backend="local", storage=str(tmp_path), run_name="it", n_agents=4, rng=1, limits=limits)
+    model = RepuNetModel(backend="local", storage=str(tmp_path), run_name="it", n_agents=2, rng=1, limits=limits)
     assert servers(os.getpid()) == []
     model.step()
     (process,) = servers(os.getpid())
@@ -137,7 +137,7 @@ def test_a_step_is_answered_by_a_model_on_this_machine(
 
     step = tmp_path / "it" / "step_1"
     calls = lines(step / "calls.jsonl")
-    assert len(calls) == model.calls > 24
+    assert len(calls) == model.calls >= 10
     assert all(call["prompt"] and re.fullmatch("[0-9a-f]{32}", call["request"]) for call in calls)
     assert {call["answer"]["decision"] for call in calls if call["question"] == "choose_move"} <= {
         "cooperate",
@@ -148,9 +148,9 @@ def test_a_step_is_answered_by_a_model_on_this_machine(
     assert all(usage["prompt_tokens"] > usage["completion_tokens"] > 0 for usage in used)
     assert model.usage.failures == 0
     assert model.usage.adaptations == frozenset()
-    assert len(lines(step / "interactions.jsonl")) == 2
+    assert len(lines(step / "interactions.jsonl")) == 1
     records = lines(step / "records.jsonl")
-    assert len(records) >= 8
+    assert len(records) >= 4
     assert all(sum(record["distribution"]) == pytest.approx(1) for record in records)
 
 
