@@ -295,6 +295,8 @@ def _to_try(description: Mapping[str, Any]) -> str:
 class Reask(Wrapper):
     """Wrapper that asks again after an invalid reply and tells the model the problem.
 
+    A small model may copy the reply that it is shown: if one comes back word for word, the next request is without it.
+
     It waits after an empty reply, which may be a server fault. If thinking used up all tokens, one request alone tries
     a higher limit; after an answer, all later requests use this limit.
 
@@ -338,7 +340,8 @@ class Reask(Wrapper):
                     request.usage.reasks += 1
                     if error.is_empty and not was_recalled:
                         await sleep(2 ** (tries - 2) * self._jitter.uniform(0.5, 1.0))
-                    request = request.corrected(Correction(error.text, error.problem))
+                    repeated = request.correction is not None and request.correction.text == error.text
+                    request = request.anew() if repeated else request.corrected(Correction(error.text, error.problem))
                 elif was_asked:
                     where = request.coordinates
                     remedy = f"; {error.remedy}" if error.remedy else ""

@@ -588,6 +588,22 @@ def test_an_endpoint_that_ignores_the_schema_learns_it_from_the_correction(monke
     assert model.usage.reasks == model.calls
 
 
+def test_a_model_that_copies_the_reply_it_is_corrected_for_is_asked_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = "I would cooperate, I think."
+    known: Counter[str] = Counter()
+
+    def copying(number: int, body: Body) -> web.Response | None:
+        question, shown = json.dumps(body["messages"][:2]), [message["content"] for message in body["messages"][2:]]
+        known[question] += 1
+        return completion(wrong) if wrong in shown or known[question] == 1 else None
+
+    with endpoint(fault=copying) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        model = run(1)
+    assert model.usage.reasks == 2 * model.calls
+    assert sorted({len(body["messages"]) for body in running.requests}) == [2, 4]
+
+
 def test_each_request_has_a_seed_of_its_own_that_a_repetition_shares(local_endpoint: Endpoint) -> None:
     run(2)
     first = [body["seed"] for body in local_endpoint.requests]
