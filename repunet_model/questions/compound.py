@@ -114,7 +114,8 @@ class Compound(Question[Answers]):
 
         def read_part(ask: FlowQuestion[Any]) -> Answer:
             if data[ask.part] is None:
-                raise ValueError(f"{ask.part}: is null, but has to be answered")
+                since = f", since {ask.condition}" if ask.condition else ""
+                raise ValueError(f"{ask.part}: is null, but has to be answered{since}")
             try:
                 answer: Answer = ask.question.read(json.dumps(data[ask.part]), labels)
             except ValueError as error:
