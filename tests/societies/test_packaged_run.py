@@ -1,7 +1,8 @@
-"""The run of a language model that comes with the package."""
+"""The runs of a language model that come with the package."""
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,25 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_it_is_whole_small_and_a_models() -> None:
-    run = load_run("example")
-    assert (len(run.personas), run.manifest.config.game) == (8, "prisoners_dilemma")
+@pytest.mark.parametrize(("name", "repunet"), [("example", True), ("example_without", False)])
+def test_it_is_whole_and_a_models(name: str, repunet: bool) -> None:
+    run = load_run(name)
+    config = run.manifest.config
+    assert (len(run.personas), config.game, config.reputation, config.gossip) == (
+        8,
+        "prisoners_dilemma",
+        repunet,
+        repunet,
+    )
     assert run.manifest.data["backend"]["backend"] == "local"
     assert run.measures["tokens"].sum() > 10_000
     assert set(run.interactions["step"]) == set(range(1, run.last_step + 1))
-    assert sum(len(content) for content in contents(PACKAGED_RUNS / "example").values()) < 1_000_000
-    assert main(["check", "example"]) == 0
+    assert main(["check", name]) == 0
+
+
+def test_both_have_the_same_people_and_are_less_than_a_megabyte_when_packed() -> None:
+    assert load_run("example").personas == load_run("example_without").personas
+    assert sum(len(zlib.compress(content)) for content in contents(PACKAGED_RUNS).values()) < 1_000_000
 
 
 def test_it_is_shown_reported_and_forked_without_a_storage_key_or_model(capsys: pytest.CaptureFixture[str]) -> None:
