@@ -218,7 +218,8 @@ def test_a_reply_that_is_always_cut_off_says_which_setting_to_raise(monkeypatch:
         monkeypatch.setenv("LLM_API_BASE", running.url)
         with pytest.raises(RepuNetError, match="cut off at LLM_MAX_TOKENS=7: raise it"):
             run(1, n_agents=2)
-    told_back = [message["content"] for message in running.requests[-1]["messages"] if message["role"] == "assistant"]
+    sent = [message for body in running.requests for message in body["messages"]]
+    told_back = [message["content"] for message in sent if message["role"] == "assistant"]
     assert 0 < max(map(len, told_back)) <= 500
 
 
