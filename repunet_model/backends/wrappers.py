@@ -340,8 +340,9 @@ class Reask(Wrapper):
                     request.usage.reasks += 1
                     if error.is_empty and not was_recalled:
                         await sleep(2 ** (tries - 2) * self._jitter.uniform(0.5, 1.0))
-                    repeated = request.correction is not None and request.correction.text == error.text
-                    request = request.anew() if repeated else request.corrected(Correction(error.text, error.problem))
+                    correction = Correction(error.text, error.problem)
+                    copied = error.text and correction == request.correction
+                    request = request.anew() if copied else request.corrected(correction)
                 elif was_asked:
                     where = request.coordinates
                     remedy = f"; {error.remedy}" if error.remedy else ""

@@ -75,12 +75,12 @@ def test_a_run_whose_replies_did_not_fit_goes_on(
         assert command("run", tmp_path) == 2
         assert f"{name} gave no valid answer to 'choose_move' in step 1 in 4 attempts" in capsys.readouterr().err
         asked = [body for body in running.requests if is_from(name, body)]
-        assert [len(body["messages"]) for body in asked] == [2, 4, 2, 4]  # without a reply that is repeated
+        assert [len(body["messages"]) for body in asked] == [2, 4, 4, 4]
         before = len(running.requests)
         assert command("resume", tmp_path, "--steps", "1") == 2
         assert "in 8 attempts" in capsys.readouterr().err
         asked = running.requests[before:]
-        assert [len(body["messages"]) for body in asked] == [2, 4, 2, 4]  # the question, asked anew, and nothing else
+        assert [len(body["messages"]) for body in asked] == [2, 4, 4, 4]  # the question, asked anew, and nothing else
         is_ill = False
         assert command("fork", tmp_path, "--sim-name", "another") == 0
         assert command("resume", tmp_path, "--steps", "1") == 0

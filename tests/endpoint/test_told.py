@@ -233,7 +233,7 @@ def test_what_is_shown_of_a_step_without_gossip_has_no_heading_for_it(capsys: py
     assert main(["show", "quiet"]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert "Encounters" in shown
-    assert "Ties" in shown
+    assert "Reputations, with scores from -1 (very bad) to +1 (very good)" in shown
     assert "Gossip" not in shown
 
 
