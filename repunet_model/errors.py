@@ -72,10 +72,18 @@ class InvalidReplyError(BackendError):
         remedy: The advice to the user, if any.
         is_empty: Whether the reply is empty, which may be a passing fault of the server.
         room: The tokens to allow in the next attempt, for a model that spent all of them before it answered.
+        missing: The part of a compound reply that is null though it has to be answered; empty if none is.
     """
 
     def __init__(
-        self, text: str, problem: str, remedy: str = "", *, is_empty: bool = False, room: int | None = None
+        self,
+        text: str,
+        problem: str,
+        remedy: str = "",
+        *,
+        is_empty: bool = False,
+        room: int | None = None,
+        missing: str = "",
     ) -> None:
         super().__init__(problem)
         self.text = text
@@ -83,3 +91,4 @@ class InvalidReplyError(BackendError):
         self.remedy = remedy
         self.is_empty = is_empty
         self.room = room
+        self.missing = missing

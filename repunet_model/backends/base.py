@@ -16,9 +16,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol, Self
 
+from repunet_model.errors import InvalidReplyError
 from repunet_model.personas import Persona
 from repunet_model.questions.base import Answer, Coordinates, Options, Question
-from repunet_model.questions.compound import FlowQuestion
+from repunet_model.questions.compound import FlowQuestion, answered
 from repunet_model.questions.prompts import Prompts
 from repunet_model.util.text import without_marks
 
@@ -144,10 +145,23 @@ _NOTHING = Usage()
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A reply that did not fit, and the problem with it."""
+    """A reply that did not fit, and the problem with it.
+
+    Attributes:
+        text: The reply.
+        problem: The problem, in the words that are sent to the model.
+        required: The parts of a compound reply that were null, and cannot be in the next reply.
+    """
 
     text: str
     problem: str
+    required: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, error: InvalidReplyError, earlier: Correction | None) -> Self:
+        """Return the correction for a reply that did not fit, after an earlier one of the same question."""
+        required = frozenset() if earlier is None else earlier.required
+        return cls(error.text, error.problem, required | {error.missing} if error.missing else required)
 
 
 def _nobody(name: str) -> Collection[str]:
@@ -212,8 +226,10 @@ class Request[A: Answer]:
 
     @cached_property
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of the answer, with labels."""
-        return self.question.schema(self.shown)
+        """The JSON schema of the answer, with labels; after a correction, parts that were missing cannot be null."""
+        schema = self.question.schema(self.shown)
+        required = () if self.correction is None else self.correction.required
+        return answered(schema, required) if required else schema
 
     def read(self, text: str) -> A:
         """Parse a reply, in which choices have labels; raise ValueError, in one line, if it is no valid answer."""

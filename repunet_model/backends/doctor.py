@@ -147,7 +147,7 @@ class _Examination:
                 self._check_left(request, error)
                 if error.room is None:
                     request.usage.reasks += 1
-                    request = request.corrected(Correction(error.text, error.problem))
+                    request = request.corrected(Correction.of(error, request.correction))
                 else:
                     request = request.in_room(error.room)
             except TransientError as error:

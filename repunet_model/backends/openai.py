@@ -29,6 +29,7 @@ from repunet_model.backends.sender.transport import Destination, LostError, Refu
 from repunet_model.backends.waits import in_words, stated
 from repunet_model.errors import AdaptationError, ConfigurationError, EndpointError, InvalidReplyError, TransientError
 from repunet_model.questions.base import Answer
+from repunet_model.questions.compound import MissingPartError
 from repunet_model.util.text import one_line
 
 CONNECT_SECONDS = 10.0
@@ -86,6 +87,8 @@ class OpenAIBackend:
         self._proven = dialect.reply_format
         try:
             return request.read(text)
+        except MissingPartError as error:
+            raise InvalidReplyError(text, str(error), missing=error.part) from error
         except ValueError as error:
             raise InvalidReplyError(text, str(error)) from error
 

@@ -105,7 +105,8 @@ class Record(Wrapper):
             answer = await self._inner.answer(request)
         except InvalidReplyError as error:
             room = {} if error.room is None else {"room": error.room}
-            self._write(request, before, text=error.text, problem=error.problem, remedy=error.remedy, **room)
+            missing = {"missing": error.missing} if error.missing else {}
+            self._write(request, before, text=error.text, problem=error.problem, remedy=error.remedy, **room, **missing)
             raise
         except BackendError:
             self._release(request)  # the reply could not be parsed
@@ -145,7 +146,8 @@ class Recall(Wrapper):
         request.usage.recalled += 1
         request.earlier.add(Usage.from_dict(row["usage"]))
         if answer is None:
-            raise InvalidReplyError(row["text"], row["problem"], row["remedy"], room=row.get("room"))
+            room, missing = row.get("room"), row.get("missing", "")
+            raise InvalidReplyError(row["text"], row["problem"], row["remedy"], room=room, missing=missing)
         request.thoughts[:] = [row["thought"]] if "thought" in row else []
         return answer
 
@@ -296,6 +298,7 @@ class Reask(Wrapper):
     """Wrapper that asks again after an invalid reply and tells the model the problem.
 
     A small model may copy the reply that it is shown: if one comes back word for word, the next request is without it.
+    If a part of a compound reply is null that has to be answered, the schema of the next reply does not allow that.
 
     It waits after an empty reply, which may be a server fault. If thinking used up all tokens, one request alone tries
     a higher limit; after an answer, all later requests use this limit.
@@ -340,9 +343,9 @@ class Reask(Wrapper):
                     request.usage.reasks += 1
                     if error.is_empty and not was_recalled:
                         await sleep(2 ** (tries - 2) * self._jitter.uniform(0.5, 1.0))
-                    correction = Correction(error.text, error.problem)
-                    copied = error.text and correction == request.correction
-                    request = request.anew() if copied else request.corrected(correction)
+                    shown = request.correction
+                    copied = shown is not None and error.text != "" and error.text == shown.text
+                    request = request.anew() if copied else request.corrected(Correction.of(error, shown))
                 elif was_asked:
                     where = request.coordinates
                     remedy = f"; {error.remedy}" if error.remedy else ""

@@ -9,7 +9,7 @@ questions, prompts and checks.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
@@ -40,6 +40,14 @@ class FlowQuestion[A: Answer]:
 
 type QuestionFlow[T] = Generator[FlowQuestion[Any], Any, T]
 """A sequence of dependent questions that returns a T."""
+
+
+class MissingPartError(ValueError):
+    """A part of a compound reply is null, though its condition is met; `part` is its name."""
+
+    def __init__(self, part: str, condition: str) -> None:
+        super().__init__(f"{part}: is null, but has to be answered, since {condition}")
+        self.part = part
 
 
 class Answers(Answer):
@@ -102,7 +110,12 @@ class Compound(Question[Answers]):
         return {name: longest for ask in self.asks for name, longest in ask.question.lengths().items()}
 
     def read(self, text: str, labels: Labels = PLAIN) -> Answers:
-        """Parse a reply, part by part; raise ValueError, in one line, if a part is missing or no valid answer."""
+        """Parse a reply, part by part.
+
+        Raises:
+            MissingPartError: If a part is null whose condition is met.
+            ValueError: If the reply or another part is no valid answer; in one line.
+        """
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -114,8 +127,9 @@ class Compound(Question[Answers]):
 
         def read_part(ask: FlowQuestion[Any]) -> Answer:
             if data[ask.part] is None:
-                since = f", since {ask.condition}" if ask.condition else ""
-                raise ValueError(f"{ask.part}: is null, but has to be answered{since}")
+                if ask.condition:
+                    raise MissingPartError(ask.part, ask.condition)
+                raise ValueError(f"{ask.part}: is null, but has to be answered")
             try:
                 answer: Answer = ask.question.read(json.dumps(data[ask.part]), labels)
             except ValueError as error:
@@ -158,6 +172,13 @@ async def follow_async[T](thought: QuestionFlow[T], answer: Callable[[FlowQuesti
     except StopIteration as end:
         result: T = end.value
         return result
+
+
+def answered(schema: dict[str, Any], parts: Collection[str]) -> dict[str, Any]:
+    """Return the schema of a compound answer in which some conditional parts, by their names, cannot be null."""
+    own = schema["properties"]
+    required = {part: own[part]["anyOf"][0] for part in parts}
+    return {**schema, "properties": {**own, **required}}
 
 
 def options_of(part: str, options: Options) -> Options:

@@ -22,7 +22,7 @@ from repunet_model.questions.compound import Compound
 from repunet_model.results import profile
 from repunet_model.storage import StepReader
 from repunet_model.storage.schema import CALLS
-from repunet_model.testing import completion, endpoint, random_reply, reply_to
+from repunet_model.testing import completion, endpoint, error, random_reply, reply_to
 from tests.backends import Overheard
 from tests.conftest import contents
 from tests.societies import test_games
@@ -135,6 +135,41 @@ def test_a_part_that_does_not_fit_is_asked_again(monkeypatch: pytest.MonkeyPatch
         told = [body["messages"][3]["content"] for body in running.requests if len(body["messages"]) > 2]
     assert model.usage.reasks == 6 == len(told)
     assert all("learned.learned" in text for text in told)
+
+
+def test_a_part_that_was_missing_cannot_be_null_in_the_next_reply(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parts(body: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = body["response_format"]["json_schema"]["schema"]["properties"]
+        return found
+
+    def wordless(number: int, body: dict[str, Any]) -> Any:
+        if "anyOf" not in parts(body).get("message", {}):
+            return None
+        reply = reply_to(body) | {"message": None}
+        if "wish" in reply:
+            reply["wish"] = {**reply["wish"], "decision": parts(body)["wish"]["properties"]["decision"]["enum"][0]}
+        else:
+            reply["judgement"]["decision"] = "pass it on"
+        return completion(json.dumps(reply))
+
+    def ends_at_a_correction(number: int, body: dict[str, Any]) -> Any:
+        return error(401, "no") if len(body["messages"]) > 2 else wordless(number, body)
+
+    words = ["-n", "4", "--network", "complete", "--storage", str(tmp_path), "--backend", "openai"]
+    with endpoint(fault=ends_at_a_correction) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        assert main(["run", "--questions", "fused", "--steps", "1", "--sim-name", "it", *words]) == 2
+    with endpoint(fault=wordless) as running:
+        monkeypatch.setenv("LLM_API_BASE", running.url)
+        assert main(["resume", str(tmp_path / "it"), "--steps", "1"]) == 0
+        corrected = [body for body in running.requests if len(body["messages"]) > 2]
+    assert corrected
+    assert all("anyOf" not in parts(body)["message"] for body in corrected)
+    assert all("message: is null" in body["messages"][3]["content"] for body in corrected)
+    usage = json.loads((tmp_path / "it" / "step_1" / "usage.json").read_text()).values()
+    assert sum(each.get("reasks", 0) for each in usage) == len(corrected)
 
 
 def test_a_fused_run_is_replayed_resumed_and_shown(
