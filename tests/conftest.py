@@ -25,6 +25,8 @@ LONG_ENOUGH = 120.0
 IN_MEMORY, ROOM = "/dev/shm", 4 << 30
 """A folder in memory, as Linux has it, and the bytes that must be free there."""
 
+TESTS = Path(__file__).parent
+
 MODE_NAMES = list(MODES_BY_NAME)
 MODES = list(MODES_BY_NAME.values())
 
@@ -39,19 +41,23 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
-    if _is_default(config) and os.path.isdir(IN_MEMORY) and shutil.disk_usage(IN_MEMORY).free > ROOM:
+    if config.getoption("--rest"):
+        if not _is_default(config):
+            raise pytest.UsageError("--rest goes without names of files: it runs all that `pytest` leaves out")
+        config.args = [str(TESTS)]
+    elif _is_default(config) and os.path.isdir(IN_MEMORY) and shutil.disk_usage(IN_MEMORY).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", IN_MEMORY)
     if _is_worker() or not config.pluginmanager.hasplugin("xdist") or config.option.numprocesses is not None:
         return
     if any(Path(argument).is_dir() for argument in config.args):
         config.option.numprocesses = (os.cpu_count() or 1) + 1
         # Outside the default folders the tests of a file share servers, browsers and builds.
-        config.option.dist = "worksteal" if _is_default(config) else "loadfile"
+        config.option.dist = "worksteal" if _is_plain(config) else "loadfile"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option for what the plain command leaves out of its folders."""
-    parser.addoption("--rest", action="store_true", help="run what the plain command leaves out of its folders")
+    """Add the option for what the plain command leaves out."""
+    parser.addoption("--rest", action="store_true", help="run all tests that the command without it leaves out")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -64,11 +70,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what the plain command does not run: thorough tests, and most combinations of values.
 
-    With --rest, leave out all others.
+    With --rest, leave out what it runs.
     """
     if not _is_default(config):
         return
-    left_out = {item for item in items if item.get_closest_marker("thorough")}
+    plain = [config.rootpath / folder for folder in config.getini("testpaths")]
+    left_out = {item for item in items if item.get_closest_marker("thorough") or item.path.parent not in plain}
     combined: dict[str, list[pytest.Function]] = defaultdict(list)
     for item in [item for item in items if item not in left_out]:
         if isinstance(item, pytest.Function) and any(map(item.get_closest_marker, ("cover", "first"))):
@@ -98,13 +105,10 @@ def _split(names: str | Sequence[str]) -> Sequence[str]:
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Name what the plain command leaves out."""
-    if _is_default(config) and not _is_worker():
-        tests = Path(__file__).parent
-        tiers = sorted({f"tests/{path.parent.name}" for path in tests.glob("*/test_*.py")} - set(config.args))
-        ran, left = "the plain command's tests", "most combinations of values"
-        told = ran if config.getoption("--rest") else left
-        line = f"Not run: {told}, {', '.join(tiers)}. To run every test: uv run pytest tests"
-        config.get_terminal_writer().line(line)
+    if _is_plain(config) and not _is_worker():
+        tiers = sorted({f"tests/{path.parent.name}" for path in TESTS.glob("*/test_*.py")} - set(config.args))
+        line = f"Not run: most combinations of values, {', '.join(tiers)}."
+        config.get_terminal_writer().line(f"{line} These alone: uv run pytest --rest; every test: uv run pytest tests")
 
 
 def _is_worker() -> bool:
@@ -114,6 +118,11 @@ def _is_worker() -> bool:
 def _is_default(config: pytest.Config) -> bool:
     """Whether no tests were named on the command line."""
     return config.args_source is pytest.Config.ArgsSource.TESTPATHS
+
+
+def _is_plain(config: pytest.Config) -> bool:
+    """Whether this is the plain command."""
+    return _is_default(config) and not config.getoption("--rest")
 
 
 @pytest.fixture(autouse=True)
