@@ -2,7 +2,7 @@
 
 Starting Python and importing Mesa, pandas and Matplotlib takes seconds of CPU; a fork of a process that has done so
 takes none. A command gets the reader's folder, environment, arguments, input and output, and ends with its exit code,
-as if it had been started by itself. Started by `tests.documents`, never imported.
+as if it had been started by itself. Started by tests, never imported.
 """
 
 from __future__ import annotations
@@ -69,6 +69,10 @@ def _run(descriptors: list[int], folder: str, environment: dict[str, str], file:
     for own, other in enumerate(descriptors):
         os.dup2(other, own)
         os.close(other)
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(own, mode, buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
+        for own, mode in enumerate("rww")
+    )
     os.chdir(folder)
     programs = str(Path(sys.executable).parent)
     os.environ.clear()

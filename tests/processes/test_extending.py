@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbclient
@@ -16,19 +17,33 @@ import pytest
 from repunet_model import load_run
 from repunet_model.storage import RunFolder
 from tests import EXAMPLES, ROOT
-from tests.conftest import contents
+from tests.conftest import contents, until
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """The words with which a command in Python begins: where it can be, it is a fork of one interpreter."""
+    if sys.platform == "win32":
+        yield [sys.executable]
+    else:
+        file, place = ROOT / "tests" / "resident.py", tmp_path_factory.mktemp("resident") / "place"
+        with subprocess.Popen([sys.executable, file, "serve", place], stdin=subprocess.DEVNULL) as resident:
+            until(lambda: place.exists() or resident.poll() is not None)
+            yield [sys.executable, "-I", "-S", str(file), "ask", str(place)]
+            resident.kill()
 
 
 class Elsewhere:
     """A folder that holds one file, and the command line there, in processes of its own."""
 
-    def __init__(self, folder: Path, example: str) -> None:
+    def __init__(self, python: list[str], folder: Path, example: str) -> None:
+        self.python = python
         self.folder = folder
         self.file = f"{example}.py"
         (folder / self.file).write_text((EXAMPLES / self.file).read_text())
 
     def run(self, words: str, extension: str = "") -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "run.py"), *shlex.split(f"{extension} {words}")]
+        command = [*self.python, str(ROOT / "run.py"), *shlex.split(f"{extension} {words}")]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=400, check=False)
 
     def do(self, words: str) -> str:
@@ -37,8 +52,8 @@ class Elsewhere:
         return done.stdout
 
 
-def test_a_game_in_one_file_has_all_commands(tmp_path: Path) -> None:
-    place = Elsewhere(tmp_path, "public_goods")
+def test_a_game_in_one_file_has_all_commands(python: list[str], tmp_path: Path) -> None:
+    place = Elsewhere(python, tmp_path, "public_goods")
     place.do("run --scenario public_goods -n 6 --steps 2 --sim-name pot")
     place.do("resume pot --steps 1")
     assert "3 steps" in place.do("check pot")
@@ -55,8 +70,8 @@ def test_a_game_in_one_file_has_all_commands(tmp_path: Path) -> None:
     assert "--extension" in alone.stderr
 
 
-def test_a_backend_in_one_file_answers_all_questions(tmp_path: Path) -> None:
-    place = Elsewhere(tmp_path, "zero_intelligence")
+def test_a_backend_in_one_file_answers_all_questions(python: list[str], tmp_path: Path) -> None:
+    place = Elsewhere(python, tmp_path, "zero_intelligence")
     ways = "--scenario pd,investment,sign_up --questions single,fused"
     place.do(f"sweep {ways} -n 6 --backend zero_intelligence --steps 3 --name lots")
     folders = list((tmp_path / "sim_storage" / "lots" / "runs").iterdir())
@@ -77,8 +92,8 @@ def test_a_backend_in_one_file_answers_all_questions(tmp_path: Path) -> None:
     assert "made with the backend 'zero_intelligence'" in alone.stderr
 
 
-def test_a_measure_in_one_file_is_measured_stored_and_reported(tmp_path: Path) -> None:
-    place = Elsewhere(tmp_path, "disagreement")
+def test_a_measure_in_one_file_is_measured_stored_and_reported(python: list[str], tmp_path: Path) -> None:
+    place = Elsewhere(python, tmp_path, "disagreement")
     place.do("run --steps 4 --sim-name it")
     place.do("resume it --steps 2")
     run = load_run(tmp_path / "sim_storage" / "it")
@@ -109,8 +124,8 @@ def test_the_notebook_runs_plots_and_inspects(tmp_path: Path) -> None:
     assert load_run(tmp_path / "sim_storage" / "notebook").last_step == 10
 
 
-def test_a_stage_in_one_file_has_all_commands(tmp_path: Path) -> None:
-    place = Elsewhere(tmp_path, "punishment")
+def test_a_stage_in_one_file_has_all_commands(python: list[str], tmp_path: Path) -> None:
+    place = Elsewhere(python, tmp_path, "punishment")
     place.do("run --scenario pd --steps 3 --sim-name whole")
     place.do("run --scenario pd --steps 2 --sim-name fines")
     place.do("resume fines --steps 1")
