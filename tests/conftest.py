@@ -157,7 +157,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the one error line of a command line with bad input, and check that nothing was written."""
+    """Return the one error line of a command line with bad input, and check that nothing was written.
+
+    The test must be in a folder of its own: others write to the checkout, such as what counts lines.
+    """
+    assert not (Path() / "pyproject.toml").exists()
     before = set(Path().rglob("*"))
     assert main(words) == 2
     shown = capsys.readouterr()

@@ -110,7 +110,10 @@ def test_an_event_that_cannot_happen_is_refused_before_the_first_step(event: str
     assert not any(tmp_path.iterdir())
 
 
-def test_a_policy_that_the_game_lacks_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_policy_that_the_game_lacks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     words = ["run", "--scenario", "sign_up", "--event", "step=2 agents=1 becomes=tit_for_tat"]
     assert "has no meaning in the game 'sign_up'" in complaint(words, capsys)
 

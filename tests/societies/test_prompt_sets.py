@@ -338,7 +338,10 @@ def test_an_enumeration_with_the_name_of_a_packaged_one_hides_no_labels() -> Non
     assert problems(PromptSet.read("es")) == []
 
 
-def test_a_prompt_can_be_read_without_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_prompt_can_be_read_without_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     alone = ["--reputation", "n", "--gossip", "n"]
     assert main(["prompts", "show", *alone]) == 0
     listed = dict(line.split() for line in capsys.readouterr().out.splitlines()[:-1])
