@@ -52,8 +52,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         return
     if any(Path(argument).is_dir() for argument in config.args):
         config.option.numprocesses = (os.cpu_count() or 1) + 1
-        # Outside the default folders the tests of a file share servers, browsers and builds, and some take minutes.
-        config.option.dist = "worksteal" if _is_plain(config) else "loadfile"
+        config.option.dist = "worksteal" if _is_plain(config) else "loadgroup"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,14 +68,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the plain command does not run: thorough tests, and most combinations of values.
+    """Leave out what the plain command does not run: other folders, thorough tests, and most combinations of values.
 
-    With --rest, leave out what it runs, and begin with the other folders, whose tests take the longest.
+    With --rest, leave out what it runs. Files of the other folders come first, since their tests take the longest, and
+    each is run by one worker, since its tests share servers, browsers and builds.
     """
+    plain = [config.rootpath / folder for folder in config.getini("testpaths")]
+    others = [item for item in items if item.path.parent not in plain]
+    for item in others:
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}.{item.path.stem}"))
+    items.sort(key=lambda item: item.path.parent in plain)
     if not _is_default(config):
         return
-    plain = [config.rootpath / folder for folder in config.getini("testpaths")]
-    left_out = {item for item in items if item.get_closest_marker("thorough") or item.path.parent not in plain}
+    left_out = {*others, *(item for item in items if item.get_closest_marker("thorough"))}
     combined: dict[str, list[pytest.Function]] = defaultdict(list)
     for item in [item for item in items if item not in left_out]:
         if isinstance(item, pytest.Function) and any(map(item.get_closest_marker, ("cover", "first"))):
@@ -89,7 +93,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out |= {item for item, own in zip(group, values, strict=True) if own not in cover}
     if config.getoption("--rest"):
         left_out = set(items) - left_out
-        items.sort(key=lambda item: item.path.parent in plain)
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 
