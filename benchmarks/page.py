@@ -3,7 +3,8 @@
     uv run benchmarks/page.py
 
 Measured are a Step of 20 agents with the rules backend; a stored run of 100 steps of 20 agents, until it is first drawn
-and for each move of its slider; and the same with 200 agents, for 30 steps. The page is 1280 × 800 pixels.
+and for each move of its slider; the same with 200 agents, for 30 steps; and the opening of the run that comes with the
+package. The page is 1280 × 800 pixels.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ def main() -> None:
             tab.get_by_role("button", name="Reset", exact=True).click()
             tab.wait_for_function("document.querySelectorAll('.rn-node').length === 200")
             told("a Step of 200 agents", steps(tab, 5))
+            example = f"{server.url}/?example"
+            told("the packaged run of a language model opens", [opened(tab, example) for _ in range(3)], "3 s")
         for name, (agents, last) in RUNS.items():
             with real.serving(Path(storage), str(Path(storage) / name)) as server:
                 tab = browser.new_page(viewport={"width": 1280, "height": 800})

@@ -1,7 +1,7 @@
 """Report the share of the core's branches that the tests take, and fail if it is too low.
 
     uv run pytest -n 3 --dist worksteal --cov --cov-branch --cov-report=
-    uv run pytest --rest -n 4 --dist loadgroup --cov --cov-branch --cov-append --cov-report=json
+    uv run pytest --rest -n 4 --dist loadfile --cov --cov-branch --cov-append --cov-report=json
     uv run python -m tests.branches 95
 
 The limit is in per cent; below it the exit code is 1. coverage's own `fail_under` counts lines and branches together.

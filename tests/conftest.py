@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -52,7 +52,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         return
     if any(Path(argument).is_dir() for argument in config.args):
         config.option.numprocesses = (os.cpu_count() or 1) + 1
-        config.option.dist = "worksteal" if _is_plain(config) else "loadgroup"
+        # Outside the default folders the tests of a file share servers, browsers and builds, and some take minutes.
+        config.option.dist = "worksteal" if _is_plain(config) else "loadfile"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,17 +71,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what the plain command does not run: other folders, thorough tests, and most combinations of values.
 
-    With --rest, leave out what it runs. Files of the other folders come first, since their tests take the longest, and
-    each is run by one worker, since its tests share servers, browsers and builds.
+    With --rest, leave out what it runs. Files come in the order of their time, about: those of the other folders, then
+    those with the most tests.
     """
-    plain = [config.rootpath / folder for folder in config.getini("testpaths")]
-    others = [item for item in items if item.path.parent not in plain]
-    for item in others:
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}.{item.path.stem}"))
-    items.sort(key=lambda item: item.path.parent in plain)
     if not _is_default(config):
         return
-    left_out = {*others, *(item for item in items if item.get_closest_marker("thorough"))}
+    plain = [config.rootpath / folder for folder in config.getini("testpaths")]
+    left_out = {item for item in items if item.get_closest_marker("thorough") or item.path.parent not in plain}
     combined: dict[str, list[pytest.Function]] = defaultdict(list)
     for item in [item for item in items if item not in left_out]:
         if isinstance(item, pytest.Function) and any(map(item.get_closest_marker, ("cover", "first"))):
@@ -93,6 +90,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out |= {item for item, own in zip(group, values, strict=True) if own not in cover}
     if config.getoption("--rest"):
         left_out = set(items) - left_out
+        sizes = Counter(item.path for item in items if item not in left_out and item.path.parent in plain)
+        items.sort(key=lambda item: (item.path in sizes, -sizes[item.path]))
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 

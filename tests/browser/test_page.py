@@ -175,6 +175,19 @@ def test_a_click_or_the_keyboard_selects_an_agent(tab: Page) -> None:
     tab.get_by_role("heading", name="Fatima Ali").wait_for()
 
 
+def test_the_first_link_opens_a_run_of_a_language_model_with_its_prompts(tab: Page) -> None:
+    with tab.expect_popup() as opening:
+        tab.get_by_role("link", name="Run of a language model").click()
+    opened = opening.value
+    opened.wait_for_selector(".rn-net svg[aria-label^='Ties of example at step 10,']")
+    opened.locator("[data-agent='Emma Dubois']").first.click()
+    call = opened.locator(".rn-call").nth(1)
+    call.locator("summary").first.click()
+    assert "Emma Dubois" in call.locator("pre").first.inner_text(), "the prompt"
+    assert re.search(r"reason: \w+", call.inner_text()), "the reply"
+    opened.close()
+
+
 def test_rules_cannot_talk_and_say_so(tab: Page) -> None:
     tab.locator("[data-agent='Emma Dubois']").click()
     tab.get_by_label(re.compile("^Ask Emma Dubois")).fill("Why?")
