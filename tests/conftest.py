@@ -71,8 +71,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what the plain command does not run: other folders, thorough tests, and most combinations of values.
 
-    With --rest, leave out what it runs. Files come in the order of their time, about: those of the other folders, then
-    those with the most tests.
+    With --rest, leave out what it runs, and begin with what takes the longest: the other folders, then the files with
+    the most tests.
     """
     if not _is_default(config):
         return
